@@ -1,0 +1,95 @@
+"""dabench: trains, compares and applies domain adaptive segmentation methods for electron microscopy.
+
+This is the face: everything that a plugin author imports. Names are loaded on first use, so that ``import dabench`` is
+cheap and ``dabench --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dabench.errors import (
+        BudgetError,
+        ConfigError,
+        DabenchError,
+        DataError,
+        MissingDataError,
+        PluginError,
+        UnknownNameError,
+        WeightsError,
+    )
+    from dabench.hookspecs import Component, Register, Settings, hookimpl
+    from dabench.interfaces import (
+        Budget,
+        Components,
+        CropSpec,
+        Desk,
+        Domain,
+        EvaluationProtocol,
+        Method,
+        OptimizerSpec,
+        Predictor,
+        PreferenceOptimizer,
+        PseudoTargets,
+        Reader,
+        SelfTraining,
+        SliceScore,
+        Split,
+        Stage,
+        StageSpec,
+        TaskInfo,
+        TrainingView,
+        Truth,
+        Turn,
+        Volume,
+        WeakLabel,
+    )
+    from dabench.types import (
+        API_VERSION,
+        IGNORE,
+        Batch,
+        CropId,
+        PointAnswer,
+        Prediction,
+        PreferenceAnswer,
+        PreferenceQuestion,
+        SourceCrops,
+        TargetCrops,
+        Window,
+    )
+
+_HOMES = {
+    "dabench.errors": (
+        "BudgetError ConfigError DabenchError DataError MissingDataError PluginError UnknownNameError WeightsError"
+    ),
+    "dabench.hookspecs": "Component Register Settings hookimpl",
+    "dabench.interfaces": (
+        "Budget Components CropSpec Desk Domain EvaluationProtocol Method OptimizerSpec Predictor PreferenceOptimizer "
+        "PseudoTargets Reader SelfTraining SliceScore Split Stage StageSpec TaskInfo TrainingView Truth Turn Volume "
+        "WeakLabel"
+    ),
+    "dabench.types": (
+        "API_VERSION IGNORE Batch CropId PointAnswer Prediction PreferenceAnswer PreferenceQuestion SourceCrops "
+        "TargetCrops Window"
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from where it lives."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'dabench' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    """Public names, for completion."""
+    return sorted([*_HOME_OF, "__version__"])

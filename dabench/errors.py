@@ -1,0 +1,73 @@
+"""Errors of dabench. One base; each says what, where, the value seen and the command that mends it."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class DabenchError(Exception):
+    """Base of every error that a user can mend. ``exit_code`` is what the command line returns."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, mend: str = "") -> None:
+        """Keep the message and, apart from it, the command or step that mends it."""
+        super().__init__(f"{message}\n  {mend}" if mend else message)
+        self.message = message
+        self.mend = mend
+
+
+class ConfigError(DabenchError):
+    """A flag, a configuration file or a combination of settings is wrong."""
+
+    exit_code = 2
+
+
+class UnknownNameError(ConfigError):
+    """A name that nobody registered; offers the nearest ones and lists all."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        """Build the message from what was asked for and what there is."""
+        names = sorted(known)
+        near = get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
+        super().__init__(f"unknown {kind} {name!r}.", f"{hint}Available: {', '.join(names) or '(none)'}")
+        self.near = near
+
+
+class DataError(DabenchError):
+    """Data are missing, damaged or do not fit together. Names file, slice and value."""
+
+    exit_code = 3
+
+
+class MissingDataError(DataError):
+    """Files that a card names are not on this machine."""
+
+
+class WeightsError(DabenchError):
+    """Weights are missing, damaged, of another model, or in a format that could run code."""
+
+    exit_code = 3
+
+
+class BudgetError(DabenchError):
+    """An annotation request that goes past the budget; nothing was handed out."""
+
+    exit_code = 2
+
+
+class PluginError(DabenchError):
+    """A plugin could not be loaded, or raised while it was used. Names the plugin and its distribution."""
+
+
+class DivergedError(DabenchError):
+    """A loss became NaN or infinite. Names the step and the terms; the last good checkpoint is kept."""
+
+
+class OutOfMemoryError(DabenchError):
+    """The device ran out of memory; the cell's status is ``oom``."""

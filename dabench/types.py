@@ -1,0 +1,159 @@
+"""Shapes, ranges and labels that every contract of dabench shares; stated here once.
+
+Conventions
+-----------
+- An image tensor is ``(B, 1, H, W)`` float32 in [0, 1].
+- A label tensor is ``(B, H, W)`` uint8: 0 background, 1 mitochondrion, ``IGNORE`` (255) unknown.
+- A probability is ``(B, H, W)`` float32 in [0, 1]: the chance that a pixel is mitochondrion.
+- A density is ``(B, H, W)`` float32, 1 at an isolated centre (not count-preserving).
+- A point is ``(x, y)`` in pixels, ``x`` along the columns, at pixel centres (0 is the centre of the first pixel).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+#: Label of a pixel that takes no part in a loss or a score.
+IGNORE = 255
+
+#: Version of the contracts below; a plugin that asks for another one is refused by name.
+API_VERSION = 1
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """A rectangle of one slice, in pixels: rows ``[y, y+height)``, columns ``[x, x+width)``."""
+
+    y: int
+    x: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the window in an ``(H, W)`` array."""
+        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
+
+    def contains(self, points: Array) -> Array:
+        """Which of ``(N, 2)`` (x, y) points lie on a pixel of the window; ``(N,)`` bool."""
+        x, y = points[:, 0], points[:, 1]
+        inside_x = (x >= self.x - 0.5) & (x < self.x + self.width - 0.5)
+        inside_y = (y >= self.y - 0.5) & (y < self.y + self.height - 0.5)
+        result: Array = inside_x & inside_y
+        return result
+
+    def to_local(self, points: Array) -> Array:
+        """Points of the slice that lie in the window, in the window's own (x, y)."""
+        kept: Array = points[self.contains(points)].astype("float32")
+        kept -= [self.x, self.y]
+        return kept
+
+
+@dataclass(frozen=True)
+class CropId:
+    """Where a crop was cut: ``z`` is the slice's index in its split."""
+
+    z: int
+    window: Window
+
+
+@dataclass(frozen=True)
+class SourceCrops:
+    """Labelled crops.
+
+    images ``(B, 1, S, S)`` float32 in [0, 1]; labels ``(B, S, S)`` uint8 {0, 1, 255};
+    points: for each crop ``(N, 2)`` float32, the centres of all components that lie in it.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    points: list[torch.Tensor]
+
+    def to(self, device: torch.device) -> SourceCrops:
+        """The same crops on another device."""
+        return SourceCrops(self.images.to(device), self.labels.to(device), [p.to(device) for p in self.points])
+
+
+@dataclass(frozen=True)
+class TargetCrops:
+    """Unlabelled crops of the target's training split.
+
+    images ``(B, 1, S, S)`` float32 in [0, 1]; points: for each crop the *given* points ``(N, 2)`` (none in UDA);
+    origins: where each crop was cut, so that a stage can look up its own pseudo-labels.
+    """
+
+    images: torch.Tensor
+    points: list[torch.Tensor]
+    origins: list[CropId]
+
+    def to(self, device: torch.device) -> TargetCrops:
+        """The same crops on another device."""
+        return TargetCrops(self.images.to(device), [p.to(device) for p in self.points], self.origins)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one update sees.
+
+    ``generator`` is seeded from (seed, stage, step) alone: all randomness of a step comes from it, which is what makes
+    a resumed run bit-identical.
+    """
+
+    step: int
+    generator: torch.Generator
+    source: SourceCrops | None = None
+    target: TargetCrops | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """probability ``(B, H, W)`` float32 in [0, 1]; density ``(B, H, W)`` float32, or None where it was not asked for."""
+
+    probability: torch.Tensor
+    density: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class PreferenceQuestion:
+    """One patch shown to a rater: which of these candidate masks is best?
+
+    image ``(H, W)`` float32 in [0, 1] and candidates ``(J, H, W)`` bool cover the patch; ``z`` and ``window`` say where
+    it lies in the target's training split. ``hint`` ``(H, W)`` bool, where present, is a label-free reference mask that
+    the rater ``self`` ranks against (UPO, Prefer-DAS Eq. 11).
+    """
+
+    z: int
+    window: Window
+    image: Array = field(repr=False)
+    candidates: Array = field(repr=False)
+    hint: Array | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class PreferenceAnswer:
+    """The rater's choice: index into the candidates, or None when they could not (or need not) say."""
+
+    z: int
+    window: Window
+    choice: int | None
+    seconds: float
+    rater: str
+    when: str = ""
+    candidate_digests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PointAnswer:
+    """Centres marked on slice ``z``: points ``(N, 2)`` float32 (x, y)."""
+
+    z: int
+    points: Array = field(repr=False)
+    seconds: float
+    rater: str
