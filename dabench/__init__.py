@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dabench.data.card import Card, load_card
+    from dabench.data.card_domain import CardDomain
+    from dabench.data.phantom_domain import PhantomDomain, phantom_summaries
     from dabench.errors import (
         BudgetError,
         ConfigError,
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from dabench.hookspecs import Component, Register, Settings, hookimpl
+    from dabench.inference.predictor import NetworkPredictor
     from dabench.interfaces import (
         Budget,
         Components,
@@ -51,21 +55,28 @@ if TYPE_CHECKING:
     from dabench.types import (
         API_VERSION,
         IGNORE,
+        Array,
         Batch,
         CropId,
         PointAnswer,
+        PointRequest,
         Prediction,
         PreferenceAnswer,
         PreferenceQuestion,
+        PreferenceRequest,
         SourceCrops,
         TargetCrops,
         Window,
     )
 
 _HOMES = {
+    "dabench.data.card": "Card load_card",
+    "dabench.data.card_domain": "CardDomain",
+    "dabench.data.phantom_domain": "PhantomDomain phantom_summaries",
     "dabench.errors": (
         "BudgetError ConfigError DabenchError DataError MissingDataError PluginError UnknownNameError WeightsError"
     ),
+    "dabench.inference.predictor": "NetworkPredictor",
     "dabench.hookspecs": "Component Register Settings hookimpl",
     "dabench.interfaces": (
         "Budget Components CropSpec Desk Domain EvaluationProtocol Method OptimizerSpec Predictor PreferenceOptimizer "
@@ -73,8 +84,8 @@ _HOMES = {
         "WeakLabel"
     ),
     "dabench.types": (
-        "API_VERSION IGNORE Batch CropId PointAnswer Prediction PreferenceAnswer PreferenceQuestion SourceCrops "
-        "TargetCrops Window"
+        "API_VERSION IGNORE Array Batch CropId PointAnswer PointRequest Prediction PreferenceAnswer PreferenceQuestion "
+        "PreferenceRequest SourceCrops TargetCrops Window"
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

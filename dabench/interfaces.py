@@ -141,12 +141,16 @@ class WeakLabel(ABC):
         """Answer a request from truth as a person with this error rate would."""
 
     @abstractmethod
-    def write(self, answers: Sequence[Any], path: Path) -> None:
-        """Write answers in the open file format, atomically."""
+    def write(self, answers: Sequence[Any], path: Path, about: Mapping[str, str] | None = None) -> None:
+        """Write answers in the open file format, atomically; ``about`` is kept with them (domain, split, seed)."""
 
     @abstractmethod
     def read(self, path: Path) -> list[Any]:
         """Read what `write` wrote, or what a person made. Raises DataError with line and value."""
+
+    @abstractmethod
+    def match(self, request: Any, recorded: Sequence[Any]) -> list[Any]:
+        """Answer a request from a person's recorded answers; what they left open is answered with "cannot say"."""
 
     @abstractmethod
     def price(self, answers: Sequence[Any]) -> float:
@@ -218,10 +222,21 @@ class PreferenceOptimizer(ABC):
     patches_per_side: int = 3
     #: Rater this optimizer is defined with; None leaves it to the run.
     rater: str | None = None
+    #: Share of all patches that it asks a person about unless the run's budget says otherwise.
+    share: float = 1.0
 
     @abstractmethod
-    def select(self, count: int, budget: float, rng: np.random.Generator) -> Array:
-        """Which of ``count`` patches of the whole training set are asked: sorted indices ``(K,)``."""
+    def select(self, informative: Array, budget: float, rng: np.random.Generator) -> Array:
+        """Which patches are asked about.
+
+        Args:
+            informative: ``(N,)`` bool over all patches of the training set; False where all candidates are equal.
+            budget: share of all N patches that may be asked about.
+            rng: source of the draw.
+
+        Returns:
+            Sorted indices ``(K,)`` of informative patches.
+        """
 
     @abstractmethod
     def loss(
@@ -229,6 +244,7 @@ class PreferenceOptimizer(ABC):
         probability: torch.Tensor,
         reference: torch.Tensor,
         candidates: torch.Tensor,
+        valid: torch.Tensor,
         preferred: torch.Tensor,
     ) -> torch.Tensor:
         """Preference loss of P answered patches, each of h x w pixels.
@@ -237,10 +253,11 @@ class PreferenceOptimizer(ABC):
             probability: policy, ``(P, h, w)`` in [0, 1], with gradient.
             reference: frozen reference, same shape, without gradient.
             candidates: ``(P, J, h, w)`` bool.
+            valid: ``(P, J)`` bool; False where an entry only pads.
             preferred: ``(P,)`` int64, index of the chosen candidate.
 
         Returns:
-            ``(P,)`` loss a patch; 0 where no candidate differs from the chosen one. Never NaN.
+            ``(P,)`` loss a patch; 0 where no other candidate is valid. Never NaN.
         """
 
 
@@ -270,15 +287,17 @@ class Turn:
 
 @dataclass(frozen=True)
 class CropSpec:
-    """Which crops an update needs: side in pixels, how many of each domain, how often a source crop must hold foreground.
+    """Which crops an update needs: side in pixels and how many of each domain.
 
-    ``labelled`` names the domain whose dense labels feed ``Batch.source``: "target" is for the oracle alone.
+    ``foreground`` is how often a labelled crop must hold foreground, ``target_points`` how often a target crop must hold
+    a given point (where its slice has one). ``labelled`` names the domain whose dense labels feed ``Batch.source``: "target" is for the oracle alone.
     """
 
     size: int
     source: int = 0
     target: int = 0
     foreground: float = 0.7
+    target_points: float = 0.0
     labelled: str = "source"
 
 

@@ -65,11 +65,12 @@ class Registry:
     # ------------------------------------------------------------------------------------------------------ loading
     @classmethod
     def load(cls, files: Iterable[Path] = ()) -> Registry:
-        """Load every entry point of the group ``dabench``, then single files (``--plugin``)."""
+        """Load every entry point of the group ``dabench``, then single files (``--plugin``, ``DABENCH_PLUGIN_FILES``)."""
         registry = cls()
         for entry in _ordered(entry_points(group=GROUP)):
             registry._load_entry(entry)
-        for path in files:
+        named = [Path(p) for p in os.environ.get("DABENCH_PLUGIN_FILES", "").split(os.pathsep) if p]
+        for path in dict.fromkeys([*named, *files]):
             registry._load_file(Path(path))
         return registry
 

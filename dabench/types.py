@@ -14,11 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
-    Array = np.ndarray[Any, np.dtype[Any]]
+#: A NumPy array of any type; shape and type are said where it is used.
+Array = np.ndarray[Any, np.dtype[Any]]
 
 #: Label of a pixel that takes no part in a loss or a score.
 IGNORE = 255
@@ -157,3 +159,18 @@ class PointAnswer:
     points: Array = field(repr=False)
     seconds: float
     rater: str
+
+
+@dataclass(frozen=True)
+class PointRequest:
+    """Centres of a share of the components of each of these slices; the draw on a slice depends on no other slice."""
+
+    fraction: float
+    slices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PreferenceRequest:
+    """Patches to be judged, each on its own; an answer does not depend on the others or on their order."""
+
+    questions: tuple[PreferenceQuestion, ...]

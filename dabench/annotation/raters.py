@@ -1,0 +1,133 @@
+"""Who answers at the annotation desk: simulated from truth, nobody (self), or a person's recorded file."""
+
+from __future__ import annotations
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dabench.errors import ConfigError, DataError
+from dabench.files import digest_file
+from dabench.interfaces import Truth, WeakLabel
+from dabench.ops.choice import best_candidate, candidate_digests
+from dabench.types import PointAnswer, PointRequest, PreferenceAnswer, PreferenceRequest
+
+
+class Rater(ABC):
+    """Answers requests for one kind of annotation after another. Knows nothing of budgets."""
+
+    #: What rows and files call it.
+    label: str
+
+    @abstractmethod
+    def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
+        """Answer a request; the same request gets the same answer. Raises ConfigError or DataError where it cannot."""
+
+    @abstractmethod
+    def identity(self, kind: str) -> dict[str, Any]:
+        """All that decides its answers, for a stage's key."""
+
+
+class TruthRater(Rater):
+    """Simulates a person from dense labels, with an error rate. The row says ``simulated``.
+
+    Args:
+        truth: dense labels of the training split, or None where it has none.
+        seed: of the draw; not the training seed, so that every method and training seed sees the same answers.
+        error_rate: share of wrong answers; what a wrong answer is, each weak label says.
+        label_digest: names the content of the labels.
+    """
+
+    def __init__(self, truth: Truth | None, seed: int, error_rate: float, label_digest: str) -> None:
+        if not 0 <= error_rate <= 1:
+            raise ConfigError(f"rater error {error_rate}: it is a share between 0 and 1")
+        self.label = f"simulated:{error_rate:g}"
+        self._truth, self._seed, self._error, self._digest = truth, seed, error_rate, label_digest
+
+    def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
+        if self._truth is None:
+            raise DataError(
+                f"the target's training split has no labels: nobody can simulate its {kind}.",
+                f"Record {kind} and use rater 'recorded', or set the budget of {kind} to 0.",
+            )
+        return weak.simulate(request, self._truth, draw_rng(kind, self._seed), self._error)
+
+    def identity(self, kind: str) -> dict[str, Any]:
+        return {"rater": "truth", "error": self._error, "seed": self._seed, "labels": self._digest}
+
+
+class SelfRater(Rater):
+    """Asks nobody: ranks candidates by Dice against the question's own hint (UPO, Prefer-DAS Eq. 11). Costs nothing."""
+
+    label = "self"
+
+    def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
+        if not isinstance(request, PreferenceRequest):
+            raise ConfigError(f"rater 'self' cannot give {kind}: there is nobody to ask.", f"Set the budget of {kind} to 0.")
+        return [self._choose(question) for question in request.questions]
+
+    def _choose(self, question: Any) -> PreferenceAnswer:
+        if question.hint is None:
+            raise ConfigError(
+                f"rater 'self': the question on slice {question.z} carries no hint to rank against.", "Use --po upo."
+            )
+        choice = best_candidate(question.candidates, question.hint.astype(bool))
+        digests = candidate_digests(question.candidates)
+        return PreferenceAnswer(question.z, question.window, choice, 0.0, self.label, candidate_digests=digests)
+
+    def identity(self, kind: str) -> dict[str, Any]:
+        return {"rater": "self"}
+
+
+class RecordedRater(Rater):
+    """Looks answers up in a person's files.
+
+    Args:
+        files: kind of annotation -> file in that kind's open format.
+    """
+
+    label = "recorded"
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = {kind: Path(path) for kind, path in files.items()}
+        self._read: dict[str, list[Any]] = {}
+
+    def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
+        if kind not in self._read:
+            self._read[kind] = weak.read(self._file(kind))
+        return weak.match(request, self._read[kind])
+
+    def identity(self, kind: str) -> dict[str, Any]:
+        return {"rater": "recorded", "file": digest_file(self._file(kind))}
+
+    def _file(self, kind: str) -> Path:
+        path = self._files.get(kind)
+        if path is None:
+            mend = f"Give --set budget.{kind}_file=FILE, or set the budget of {kind} to 0."
+            raise ConfigError(f"rater 'recorded' has no file with {kind}.", mend)
+        if not path.is_file():
+            raise DataError(f"{path}: no such file with recorded {kind}.")
+        return path
+
+
+def draw_rng(kind: str, seed: int) -> np.random.Generator:
+    """The generator of one kind's draw: the same for every method, training seed and moment of asking."""
+    return np.random.default_rng([seed, zlib.crc32(kind.encode())])
+
+
+def simulate_points(weak: WeakLabel, truth: Truth, share: float, seed: int) -> dict[int, PointAnswer]:
+    """Points of a share of all components of a split, by slice: interactive test prompts (Prefer-DAS+).
+
+    Args:
+        weak: the weak label ``points``.
+        truth: dense labels of the split.
+        share: fraction of components in [0, 1].
+        seed: of the draw.
+    """
+    request = PointRequest(share, tuple(range(len(truth))))
+    answers: Sequence[PointAnswer] = weak.simulate(request, truth, draw_rng("points", seed), 0.0)
+    return {answer.z: answer for answer in answers}

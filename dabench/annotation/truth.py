@@ -1,0 +1,30 @@
+"""Dense labels behind the narrow interface that raters see."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dabench.errors import DataError
+from dabench.interfaces import Volume
+from dabench.types import IGNORE, Array
+
+
+class VolumeTruth:
+    """Truth over a label volume whose pixels are 0, 1 or 255 (ignore)."""
+
+    def __init__(self, labels: Volume) -> None:
+        """Wrap without reading."""
+        self._labels = labels
+
+    def labels(self, z: int) -> Array:
+        """``(H, W)`` uint8 {0, 1, 255} of slice ``z``. Raises DataError naming the slice and another value."""
+        label = self._labels.read(z)
+        strange = np.setdiff1d(label, [0, 1, IGNORE])
+        if strange.size:
+            raise DataError(f"slice {z}: label value {strange[0]}; labels are 0, 1 or {IGNORE} (ignore)")
+        result: Array = label.astype(np.uint8)
+        return result
+
+    def __len__(self) -> int:
+        """Number of slices."""
+        return self._labels.shape[0]

@@ -1,0 +1,134 @@
+"""``dabench ls`` and ``dabench info``: what is registered, and one component in detail."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dabench.registry import Registered, Registry
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    app.command("ls")(ls)
+    app.command("info")(info)
+
+
+def ls(
+    kind: Annotated[str | None, typer.Argument(help="methods, domains, backbones, preference-optimizers, ... (all).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List what is registered, by kind, with one line each.
+
+    Example:  dabench ls methods
+    """
+    from dabench.registry import Registry
+
+    registry = Registry.load()
+    kinds = [_kind(kind)] if kind else _kinds()
+    items = [item for k in kinds for item in registry.of_kind(k)]
+    if as_json:
+        typer.echo(json.dumps([_record(item) for item in items], indent=1))
+    else:
+        _table(kinds, registry)
+    for status in registry.failures():
+        typer.echo(f"warning: plugin {status.name!r} of {status.distribution} did not load: {status.error}", err=True)
+
+
+def info(
+    name: Annotated[str, typer.Argument(help="A component's name, or KIND:NAME.")],
+    preset: Annotated[str, typer.Option(help="Show the settings of this preset.")] = "small",
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show one component: what it is, where it comes from, and every setting with its value and meaning.
+
+    Example:  dabench info mean-teacher --preset paper
+    """
+    from dabench.errors import UnknownNameError
+    from dabench.registry import Registry
+
+    registry = Registry.load()
+    kind, colon, rest = name.partition(":")
+    kinds = [kind] if colon else registry.kinds_of(name)
+    if not kinds:
+        raise UnknownNameError("component", name, {item.name for item in registry})
+    items = [registry.get(k, rest if colon else name) for k in kinds]
+    if as_json:
+        typer.echo(json.dumps([_record(i) | {"settings": _settings(registry, i, preset)} for i in items], indent=1))
+        return
+    for item in items:
+        _show(registry, item, preset)
+
+
+def _kinds() -> list[str]:
+    from dabench.hookspecs import KINDS
+
+    return list(KINDS)
+
+
+def _kind(text: str) -> str:
+    """The kind that a word means: methods, method, weak-labels, domains ..."""
+    from dabench.errors import UnknownNameError
+
+    plain = text.lower().replace("-", "_")
+    for kind in _kinds():
+        if plain in (kind, f"{kind}s"):
+            return kind
+    raise UnknownNameError("kind", text, [f"{kind.replace('_', '-')}s" for kind in _kinds()])
+
+
+def _record(item: Registered) -> dict[str, Any]:
+    c = item.component
+    return {
+        "kind": item.kind,
+        "name": item.name,
+        "summary": c.summary,
+        "paper": c.paper,
+        "licence": c.licence,
+        "plugin": item.plugin,
+        "distribution": item.distribution,
+        "presets": sorted(c.presets),
+    }
+
+
+def _settings(registry: Registry, item: Registered, preset: str) -> dict[str, Any]:
+    values = registry.settings(item.kind, item.name, preset, {})
+    dumped: dict[str, Any] = values.model_dump(mode="json")
+    return dumped
+
+
+def _table(kinds: list[str], registry: Registry) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("kind", "name", "summary", "from"):
+        table.add_column(column, overflow="fold")
+    for kind in kinds:
+        for number, item in enumerate(registry.of_kind(kind)):
+            label = kind.replace("_", " ") if number == 0 else ""
+            table.add_row(label, item.name, item.component.summary, item.distribution)
+    Console().print(table)
+
+
+def _show(registry: Registry, item: Registered, preset: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    c = item.component
+    console = Console()
+    console.print(f"[bold]{item.name}[/bold] ({item.kind.replace('_', ' ')}): {c.summary}")
+    for label, value in (("paper", c.paper), ("licence", c.licence), ("from", f"{item.distribution}, {item.plugin}")):
+        if value:
+            console.print(f"  {label}: {value}", highlight=False)
+    table = Table(title=f"settings, preset {preset}", title_justify="left", box=None, pad_edge=False)
+    for column in ("setting", "value", "meaning"):
+        table.add_column(column, overflow="fold")
+    fields = c.config.model_fields
+    for key, value in _settings(registry, item, preset).items():
+        table.add_row(f"{item.name}.{key}", json.dumps(value), fields[key].description or "")
+    if fields:
+        console.print(table)

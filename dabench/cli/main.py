@@ -1,0 +1,101 @@
+"""``dabench``: the root command, global options, and errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from dabench.cli import components, data, doctor, evaluate, plugins, results, run, ui, weights
+from dabench.errors import DabenchError
+
+app = typer.Typer(
+    name="dabench",
+    help="Train, compare and apply domain adaptive segmentation methods for electron microscopy.\n\n"
+    "First steps:  dabench run --method prefer-das --po slpo --task human2stem --data phantom --preset tiny",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from dabench import __version__
+
+        typer.echo(f"dabench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    workspace: Annotated[
+        Path | None, typer.Option(help="Folder for runs, weights, cards and the MLflow store [default: workspace/].")
+    ] = None,
+    plugin: Annotated[list[Path] | None, typer.Option(help="Load a single plugin file for a quick trial.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Options before the command hold for every command; the environment carries them to wherever they are needed."""
+    del debug, version
+    if workspace is not None:
+        os.environ["DABENCH_WORKSPACE"] = str(workspace)
+    if plugin:
+        os.environ["DABENCH_PLUGIN_FILES"] = os.pathsep.join(str(p.absolute()) for p in plugin)
+
+
+run.attach(app)
+components.attach(app)
+evaluate.attach(app)
+doctor.attach(app)
+ui.attach(app)
+app.add_typer(plugins.app, name="plugins")
+app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")
+app.add_typer(results.app, name="results")
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 ok, 1 a cell failed, 2 usage or configuration, 3 data or weights missing."""
+    debug = "--debug" in sys.argv
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except DabenchError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("\ninterrupted; start the same command again to continue.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except OSError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error.strerror or error}: {error.filename or ''}", err=True)
+        sys.exit(3)
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(f"error: {type(error).__name__}: {error}\n  This is a fault of dabench; --debug shows where.", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

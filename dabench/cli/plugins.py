@@ -1,0 +1,72 @@
+"""``dabench plugins``: what is installed, what failed and why, and the conformance suite."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="List plugins and check them.", invoke_without_command=True, rich_markup_mode=None)
+
+
+@app.callback()
+def plugins(
+    ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False
+) -> None:
+    """List plugins: distribution, components, and for a broken one the cause.
+
+    Example:  dabench plugins
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from dabench.registry import Registry
+
+    registry = Registry.load()
+    if as_json:
+        typer.echo(json.dumps([asdict(status) for status in registry.plugins.values()], indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("plugin", "distribution", "components"):
+        table.add_column(column, overflow="fold")
+    for status in registry.plugins.values():
+        shown = f"FAILED: {status.error}" if status.error else " ".join(status.components)
+        table.add_row(status.name, f"{status.distribution} {status.version}".strip(), shown)
+    Console().print(table)
+
+
+@app.command("check")
+def check(
+    name: Annotated[str, typer.Argument(help="A plugin's or a component's name.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Run the conformance suite on a plugin or on one component.
+
+    Example:  dabench plugins check mean-teacher
+    """
+    from dabench.errors import UnknownNameError
+    from dabench.registry import Registry
+    from dabench.testing import check_components
+
+    registry = Registry.load()
+    items = [item for item in registry if name in (item.plugin, item.name)]
+    if not items:
+        failed = registry.plugins.get(name)
+        if failed is not None and failed.error:
+            typer.echo(f"plugin {name!r} of {failed.distribution} does not load: {failed.error}", err=True)
+            raise typer.Exit(1)
+        raise UnknownNameError("plugin", name, {*registry.plugins, *(item.name for item in registry)})
+    outcomes = check_components(registry, items)
+    if as_json:
+        typer.echo(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+    else:
+        for outcome in outcomes:
+            typer.echo(f"{'ok  ' if not outcome.problem else 'FAIL'} {outcome.component}: {outcome.check}")
+            if outcome.problem:
+                typer.echo(f"     {outcome.problem}")
+    if any(outcome.problem for outcome in outcomes):
+        raise typer.Exit(1)

@@ -1,0 +1,56 @@
+"""``dabench weights``: pretrained weights from local files, with recorded digests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="List and add pretrained weights.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("ls")
+def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+    """List added weights with size and digest, and the names that backbones ask for.
+
+    Example:  dabench weights ls
+    """
+    from dabench.registry import Registry
+    from dabench.weights import WeightsStore
+    from dabench.workspace import Workspace
+
+    store = WeightsStore(Workspace.find().weights)
+    records = store.records()
+    if as_json:
+        typer.echo(json.dumps([asdict(record) for record in records], indent=1))
+        return
+    for record in records:
+        size = f"{record.parameters / 1e6:.1f} M parameters"
+        typer.echo(f"{record.name:<20} {size:<22} sha256 {record.sha256[:12]}  from {record.origin}")
+    wanted: dict[str, str] = {}
+    registry = Registry.load()
+    for item in registry.of_kind("backbone"):
+        name = getattr(registry.settings("backbone", item.name, "paper", {}), "pretrained", "none")
+        if name != "none" and name not in {record.name for record in records}:
+            wanted[name] = item.name
+    for name, backbone in wanted.items():
+        typer.echo(f"{name:<20} not added; backbone {backbone} asks for it: dabench weights add {name} FILE")
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="Name under which backbones ask for it, for example dino-vits8.")],
+    file: Annotated[Path, typer.Argument(help="A .safetensors file, or a .pth that holds tensors only.")],
+) -> None:
+    """Copy weights into the workspace as safetensors and record their digest. Pickles that run code are refused.
+
+    Example:  dabench weights add dino-vits8 dino_deitsmall8_pretrain.pth
+    """
+    from dabench.weights import WeightsStore
+    from dabench.workspace import Workspace
+
+    record = WeightsStore(Workspace.find().weights).add(name, file)
+    typer.echo(f"added {record.name}: {record.tensors} tensors, {record.parameters:,} parameters, sha256 {record.sha256[:12]}")

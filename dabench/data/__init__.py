@@ -1,0 +1,1 @@
+"""Data: cards, lazy volumes, intensities, domains from cards and procedural phantoms."""

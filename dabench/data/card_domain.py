@@ -1,0 +1,247 @@
+"""A domain from a card: opens splits lazily, checks what can be checked cheaply, verifies the rest on demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dabench.data.card import Card, SplitCard, SplitName, load_card
+from dabench.data.digests import DigestCache
+from dabench.data.intensity import RescaledVolume, UnitVolume
+from dabench.data.volumes import CachedVolume, InstanceIds, MappedLabels, SliceRange
+from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
+from dabench.files import digest_of
+from dabench.interfaces import Domain, Split, Volume
+from dabench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dabench.data.card import Slices
+
+OpenVolume = "Callable[[Path], Volume]"
+_ORDER: tuple[SplitName, ...] = ("train", "test", "unlabelled")
+
+
+@dataclass
+class SplitReport:
+    """What `CardDomain.verify` found in one split; no ``problems`` means it is sound."""
+
+    split: str
+    shape: tuple[int, int, int] | None = None
+    dtype: str = ""
+    foreground: float | None = None
+    ignored: float | None = None
+    digest: str = ""
+    label_digest: str = ""
+    problems: list[str] = field(default_factory=list)
+
+
+class CardDomain(Domain):
+    """A domain whose files and meaning are written on a card.
+
+    Args:
+        cards: the card or, for a data set that is handed out in several layouts, one card a layout: the first whose
+            files are all there is used (without any, the first is what errors talk about).
+        folder: folder that holds the files; default ``<data root>/<card.folder>``.
+        digests: cache of content digests; default in the workspace.
+    """
+
+    def __init__(self, cards: Card | Sequence[Card], folder: Path | None = None, digests: DigestCache | None = None) -> None:
+        """Choose the layout; opens nothing."""
+        self._all = [cards] if isinstance(cards, Card) else list(cards)
+        self._folder = folder
+        self._digests = digests or DigestCache(Workspace.find().root / "cache" / "digests.json")
+        self.card = next((c for c in self._all if not self._absent(c)), self._all[0])
+        self.description = self.card.description
+
+    # ----------------------------------------------------------------------------------------------------- questions
+    @property
+    def folder(self) -> Path:
+        """Folder that the card's paths are relative to."""
+        return self._folder_of(self.card)
+
+    def splits(self) -> tuple[str, ...]:
+        """Splits of the card, train first."""
+        return tuple(name for name in _ORDER if name in self.card.splits)
+
+    def missing(self) -> list[str]:
+        """Paths that the card names and that are not there."""
+        return self._absent(self.card)
+
+    # ------------------------------------------------------------------------------------------------------- opening
+    def open(self, split: str, open_volume: Callable[[Path], Volume]) -> Split:
+        """Open one split: digests, shapes and slice ranges are checked, and that a labelled train split has foreground.
+
+        Raises:
+            MissingDataError: files are not there.
+            DataError: a digest, a shape, a slice range or a label value does not fit; names file, slice and value.
+        """
+        part = self._split(split)
+        absent = [str(p) for p in self._paths(self.card, part) if not p.exists()]
+        if absent:
+            raise MissingDataError(f"domain {self.card.name!r}, split {split!r}: missing {', '.join(absent)}.", self._where())
+        images = self._images(part, open_volume)
+        labels = self._labels(part, open_volume, images)
+        if labels is not None and split == "train":
+            self._need_foreground(labels, part)
+        return Split(
+            domain=self.card.name,
+            name=split,
+            images=images,
+            labels=labels,
+            voxel=self.card.voxel,
+            digest=self._digest(part.images, part.slices, self.card.intensity),
+            label_digest=self._label_digest(part),
+            instances=self._instances(part, open_volume, images),
+            neighbours=self.card.neighbours,
+        )
+
+    def _images(self, part: SplitCard, open_volume: Callable[[Path], Volume]) -> Volume:
+        images = self._volume(part.images, part.slices, open_volume)
+        if self.card.intensity is None:
+            return images
+        return RescaledVolume(images, *self.card.intensity)
+
+    def _labels(self, part: SplitCard, open_volume: Callable[[Path], Volume], images: Volume) -> Volume | None:
+        if part.labels is None:
+            return None
+        raw = self._volume(part.labels, part.range_of_labels, open_volume)
+        self._same_shape(part.images, images, part.labels, raw)
+        is_instance = self.card.label_kind == "instance"
+        name = str(self._path(self.card, part.labels))
+        return CachedVolume(MappedLabels(raw, self.card.mapping(), name, instances=is_instance))
+
+    def _instances(self, part: SplitCard, open_volume: Callable[[Path], Volume], images: Volume) -> Volume | None:
+        file = part.instances or (part.labels if self.card.label_kind == "instance" else None)
+        if file is None:
+            return None
+        raw = self._volume(file, part.range_of_labels, open_volume)
+        self._same_shape(part.images, images, file, raw)
+        mapping = self.card.mapping() if self.card.label_kind == "instance" else {0: 0}
+        return CachedVolume(InstanceIds(raw, mapping, str(self._path(self.card, file))))
+
+    def _volume(self, file: str, slices: Slices | None, open_volume: Callable[[Path], Volume]) -> Volume:
+        path = self._path(self.card, file)
+        self._check_digest(file, self._digests.of(path))
+        volume = open_volume(path)
+        return volume if slices is None else SliceRange(volume, *slices, name=str(path))
+
+    def _same_shape(self, image_file: str, images: Volume, label_file: str, labels: Volume) -> None:
+        if images.shape != labels.shape:
+            raise DataError(
+                f"domain {self.card.name!r}: {self._path(self.card, label_file)} has shape {labels.shape}, the images "
+                f"{self._path(self.card, image_file)} have {images.shape} (slices, rows, columns).",
+                "Labels must cover the same slices and pixels: choose the matching files, or set `slices` and "
+                "`label_slices` in the card.",
+            )
+
+    def _need_foreground(self, labels: Volume, part: SplitCard) -> None:
+        if not any((labels.read(z) == 1).any() for z in range(labels.shape[0])):
+            raise DataError(
+                f"domain {self.card.name!r}: {self._path(self.card, part.labels or '')}: no foreground in any of the "
+                f"{labels.shape[0]} training slices (label_values {self.card.mapping()}).",
+                f"Correct label_values in the card, or the file; then  dabench data verify {self.card.name}",
+            )
+
+    # ------------------------------------------------------------------------------------------------------- digests
+    def _digest(self, file: str, slices: Slices | None, extra: object) -> str:
+        return digest_of([self._digests.of(self._path(self.card, file)), slices, extra])
+
+    def _label_digest(self, part: SplitCard) -> str:
+        if part.labels is None:
+            return ""
+        meaning = [self.card.label_kind, sorted(self.card.mapping().items())]
+        return self._digest(part.labels, part.range_of_labels, meaning)
+
+    def _check_digest(self, file: str, found: str) -> None:
+        expected = self.card.sha256.get(file)
+        if expected is not None and found != expected:
+            raise DataError(
+                f"{self._path(self.card, file)}: SHA-256 is {found[:16]}…, the card of {self.card.name!r} says "
+                f"{expected[:16]}…: the file is damaged or another version.",
+                f"Get it again ({self.card.source or 'see the card'}), then  dabench data verify {self.card.name}",
+            )
+
+    # -------------------------------------------------------------------------------------------------------- verify
+    def verify(self, open_volume: Callable[[Path], Volume]) -> list[SplitReport]:
+        """Read everything: digests afresh, every slice, every label value. Never raises for bad data; reports it."""
+        return [self._verify(name, open_volume) for name in self.splits()]
+
+    def _verify(self, name: str, open_volume: Callable[[Path], Volume]) -> SplitReport:
+        report = SplitReport(name)
+        try:
+            part = self._split(name)
+            for path in self._paths(self.card, part):
+                if path.exists():
+                    self._digests.of(path, fresh=True)
+            split = self.open(name, open_volume)
+            report.shape, report.dtype = split.images.shape, str(split.images.dtype)
+            report.digest, report.label_digest = split.digest, split.label_digest
+            unit = UnitVolume(split.images, "range", str(self._path(self.card, part.images)))
+            _read_slices(unit, split, report)
+        except DataError as error:
+            report.problems.append(str(error))
+        return report
+
+    # --------------------------------------------------------------------------------------------------------- paths
+    def _split(self, name: str) -> SplitCard:
+        for known, part in self.card.splits.items():
+            if known == name:
+                return part
+        raise UnknownNameError(f"split of domain {self.card.name!r}", name, self.card.splits)
+
+    def _folder_of(self, card: Card) -> Path:
+        return self._folder or Workspace.find().data / card.place
+
+    def _path(self, card: Card, file: str) -> Path:
+        return self._folder_of(card) / file
+
+    def _paths(self, card: Card, part: SplitCard) -> list[Path]:
+        return [self._path(card, file) for file in part.files()]
+
+    def _absent(self, card: Card) -> list[str]:
+        paths = [p for part in card.splits.values() for p in self._paths(card, part)]
+        return [str(p) for p in dict.fromkeys(paths) if not p.exists()]
+
+    def _where(self) -> str:
+        reader = f" They need the reader {self.card.reader!r}." if self.card.reader else ""
+        source = self.card.source or f"Put the files into {self.folder}."
+        return f"{source}{reader} The data root is DABENCH_DATA (now {self.folder.parent}); see  dabench data show {self.card.name}"
+
+
+def _read_slices(images: UnitVolume, split: Split, report: SplitReport) -> None:
+    """Read every slice of images and labels; fills in the shares of foreground and ignored pixels."""
+    foreground = ignored = total = 0
+    for z in range(images.shape[0]):
+        images.read(z)
+        if split.labels is not None:
+            label = split.labels.read(z)
+            foreground += int((label == 1).sum())
+            ignored += int((label == 255).sum())
+            total += label.size
+        if split.instances is not None:
+            split.instances.read(z)
+    if total:
+        report.foreground, report.ignored = foreground / total, ignored / total
+        if foreground == 0:
+            report.problems.append("no foreground in any slice")
+
+
+def user_domains(workspace: Workspace) -> list[tuple[str, CardDomain]]:
+    """Domains of the user's own cards, ``<workspace>/cards/*.yaml``, by name.
+
+    Paths in these cards are absolute, or relative to the data root's folder of the domain.
+
+    Raises:
+        ConfigError: a card cannot be read, or two cards carry one name; names the files.
+    """
+    found: dict[str, tuple[Path, CardDomain]] = {}
+    digests = DigestCache(workspace.root / "cache" / "digests.json")
+    for path in sorted(workspace.cards.glob("*.yaml")):
+        card = load_card(path)
+        if card.name in found:
+            raise ConfigError(f"{path}: domain {card.name!r} is also described by {found[card.name][0]}.", f"Delete one of them: rm {path}")
+        found[card.name] = path, CardDomain(card, workspace.data / card.place, digests)
+    return [(name, domain) for name, (_, domain) in sorted(found.items())]

@@ -1,0 +1,128 @@
+"""Crops for training. Stateless: the crops of an update follow from (seed, stage, step) alone, so resume needs no state."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dabench.interfaces import CropSpec, Volume
+from dabench.ops.centres import component_centres
+from dabench.types import IGNORE, Array, Batch, CropId, SourceCrops, TargetCrops, Window
+
+if TYPE_CHECKING:
+    from dabench.types import PointAnswer
+
+#: Foreground pixels remembered a slice; crops are drawn around one of them.
+_REMEMBERED = 2048
+
+
+def step_seed(seed: int, stage: str, step: int) -> int:
+    """A 63-bit seed for one update; different for every (seed, stage, step)."""
+    sequence = np.random.SeedSequence([seed, zlib.crc32(stage.encode()), step])
+    return int(sequence.generate_state(1, np.uint64)[0] >> 1)
+
+
+def cut(plane: Array, window: Window, *, fill: int | None = None) -> Array:
+    """Pixels of a window; where it reaches over the slice's lower or right edge, reflected (or ``fill``)."""
+    inside = plane[window.slices]
+    short = [(0, window.height - inside.shape[0]), (0, window.width - inside.shape[1])]
+    if not any(after for _, after in short):
+        return inside
+    if fill is not None:
+        return np.pad(inside, short, constant_values=fill)
+    return np.pad(inside, short, mode="symmetric")
+
+
+class LabelledSlices:
+    """Slices with dense labels: images (float32 [0, 1]) and labels (0, 1, 255) read lazily, centres kept."""
+
+    def __init__(self, images: Volume, labels: Volume) -> None:
+        """Both volumes have the same shape."""
+        self.images, self.labels = images, labels
+        self.foreground = lru_cache(maxsize=4096)(self._foreground)
+        self.centres = lru_cache(maxsize=4096)(self._centres)
+
+    def _foreground(self, z: int) -> Array:
+        """Up to 2048 evenly spread foreground pixels of a slice, ``(N, 2)`` (y, x)."""
+        pixels = np.argwhere(self.labels.read(z) == 1)
+        return pixels[:: max(1, len(pixels) // _REMEMBERED)].astype(np.int32)
+
+    def _centres(self, z: int) -> Array:
+        return component_centres(self.labels.read(z) == 1)
+
+    def crop(self, spec: CropSpec, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """One crop: image, labels, centres (x, y). With probability ``foreground`` it holds foreground."""
+        depth, height, width = self.images.shape
+        z = int(rng.integers(depth))
+        pixels = self.foreground(z) if rng.random() < spec.foreground else _NONE
+        window = draw_window(spec.size, height, width, rng, around=pixels)
+        image, label = cut(self.images.read(z), window), cut(self.labels.read(z), window, fill=IGNORE)
+        return image, label, window.to_local(self.centres(z))
+
+
+_NONE = np.empty((0, 2), np.int32)
+
+
+def draw_window(size: int, height: int, width: int, rng: np.random.Generator, around: Array = _NONE) -> Window:
+    """A square window inside the slice, uniform, or uniform among those that hold a random one of ``around`` (y, x)."""
+    low, high = np.zeros(2, np.int64), np.maximum(np.array([height, width]) - size, 0)
+    if len(around):
+        y, x = around[int(rng.integers(len(around)))]
+        low = np.clip(np.array([y, x]) - size + 1, low, high)
+        high = np.minimum(high, np.array([y, x]))
+    top, left = (int(rng.integers(a, max(a, b) + 1)) for a, b in zip(low, high, strict=True))
+    return Window(top, left, size, size)
+
+
+class CropSampler:
+    """Draws the batch of any update of one stage."""
+
+    def __init__(
+        self,
+        spec: CropSpec,
+        seed: int,
+        stage: str,
+        labelled: LabelledSlices | None = None,
+        target: Volume | None = None,
+        points: Mapping[int, PointAnswer] | None = None,
+    ) -> None:
+        """``target`` images are float32 [0, 1]; ``points`` are the desk's, by slice."""
+        self.spec, self.seed, self.stage = spec, seed, stage
+        self.labelled, self.target, self.points = labelled, target, points or {}
+
+    def draw(self, step: int) -> Batch:
+        """The batch of update ``step``; the same at every call."""
+        number = step_seed(self.seed, self.stage, step)
+        rng = np.random.default_rng(number)
+        generator = torch.Generator().manual_seed(number)
+        return Batch(step, generator, self._source(rng), self._target(rng))
+
+    def _source(self, rng: np.random.Generator) -> SourceCrops | None:
+        if not self.spec.source or self.labelled is None:
+            return None
+        crops = [self.labelled.crop(self.spec, rng) for _ in range(self.spec.source)]
+        images = torch.from_numpy(np.stack([c[0] for c in crops]).astype(np.float32))[:, None]
+        labels = torch.from_numpy(np.stack([c[1] for c in crops]))
+        return SourceCrops(images, labels, [torch.from_numpy(c[2]) for c in crops])
+
+    def _target(self, rng: np.random.Generator) -> TargetCrops | None:
+        if not self.spec.target or self.target is None:
+            return None
+        crops = [self._target_crop(rng) for _ in range(self.spec.target)]
+        images = torch.from_numpy(np.stack([c[0] for c in crops]).astype(np.float32))[:, None]
+        return TargetCrops(images, [torch.from_numpy(c[1]) for c in crops], [c[2] for c in crops])
+
+    def _target_crop(self, rng: np.random.Generator) -> tuple[Array, Array, CropId]:
+        assert self.target is not None
+        depth, height, width = self.target.shape
+        z = int(rng.integers(depth))
+        given = self.points[z].points if z in self.points else np.empty((0, 2), np.float32)
+        wanted = rng.random() < self.spec.target_points
+        around = np.round(given[:, ::-1]).astype(np.int32) if wanted else _NONE
+        window = draw_window(self.spec.size, height, width, rng, around=around)
+        return cut(self.target.read(z), window), window.to_local(given), CropId(z, window)

@@ -1,0 +1,168 @@
+"""Runs a protocol over a stack, slice by slice, and keeps one row a slice."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dabench.errors import DataError
+from dabench.files import atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dabench.interfaces import EvaluationProtocol, SliceScore, Split, Volume
+    from dabench.types import Array
+
+#: Probability from which a pixel counts as mitochondrion.
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a protocol says of one stack.
+
+    Args:
+        protocol: its registered name.
+        metrics: the protocol's metrics, the headline first; NaN only when no slice counts.
+        n: slices that count.
+        left_out: slices that take no part (empty on both sides).
+        slices: one score a slice, in order.
+    """
+
+    protocol: str
+    metrics: dict[str, float]
+    n: int
+    left_out: int
+    slices: tuple[SliceScore, ...] = field(repr=False)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat row a slice: z, the scores, and why a slice was left out."""
+        return [{"z": s.z, **s.values, "left_out": s.left_out} for s in self.slices]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for a program; a metric without a value is None (JSON has no NaN)."""
+        metrics = {k: None if math.isnan(v) else v for k, v in self.metrics.items()}
+        return {
+            "protocol": self.protocol,
+            "metrics": metrics,
+            "n": self.n,
+            "left_out": self.left_out,
+            "slices": self.rows(),
+        }
+
+    def write_csv(self, path: Path) -> None:
+        """Write the rows as CSV, atomically."""
+        rows = self.rows()
+        columns = [*dict.fromkeys(key for row in rows for key in row if key != "left_out"), "left_out"]
+        with atomic(path) as part, part.open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def evaluate_slices(slices: Iterable[tuple[int, Array, Array]], protocol: EvaluationProtocol, name: str = "") -> Report:
+    """Score slices as they come.
+
+    Args:
+        slices: (z, prediction, truth); prediction ``(H, W)`` bool, truth ``(H, W)`` 0/1/255 or, for a protocol that
+            wants them, instance ids.
+        protocol: a fresh one; it is used up.
+        name: its registered name, for the report.
+
+    Raises:
+        DataError: a prediction and its label differ in shape.
+    """
+    scores = []
+    for z, prediction, truth in slices:
+        if prediction.shape != truth.shape:
+            raise DataError(
+                f"slice {z}: the prediction is {_by(prediction.shape)} pixels, the label {_by(truth.shape)}."
+            )
+        scores.append(protocol.update(z, prediction, truth))
+    result = protocol.result()
+    metrics = {metric: result[metric] for metric in protocol.metrics}
+    return Report(name, metrics, int(result["n"]), int(result["left_out"]), tuple(scores))
+
+
+def evaluate_stacks(
+    predictions: Volume,
+    labels: Volume,
+    protocol: EvaluationProtocol,
+    *,
+    name: str = "",
+    slices: range | None = None,
+    threshold: float | None = None,
+) -> Report:
+    """Score a stack of predictions against a stack of labels; one slice of each is in memory at a time.
+
+    Args:
+        predictions: probabilities (foreground from ``threshold`` on, 0.5 by default) or masks (see `foreground`).
+        labels: 0/1/255, or instance ids for a protocol that wants them; the same shape.
+        protocol: a fresh one; it is used up.
+        name: its registered name, for the report.
+        slices: which slices (all).
+        threshold: from which value on a pixel is foreground, whatever the type of ``predictions``.
+
+    Raises:
+        DataError: the shapes differ, ``slices`` go past the stack, or a prediction has NaN pixels.
+    """
+    _check_shapes(predictions, labels)
+    wanted = range(labels.shape[0]) if slices is None else slices
+    if len(wanted) == 0 or min(wanted) < 0 or max(wanted) >= labels.shape[0]:
+        raise DataError(
+            f"slices {wanted.start} to {wanted.stop - 1} asked for, the stack has {labels.shape[0]} "
+            f"(0 to {labels.shape[0] - 1})."
+        )
+    return evaluate_slices(_pairs(predictions, labels, wanted, threshold), protocol, name)
+
+
+def foreground(prediction: Array, z: int, threshold: float | None = None) -> Array:
+    """One predicted slice as ``(H, W)`` bool.
+
+    Floating point is a probability: foreground from 0.5 on. Anything else is a mask: foreground where not 0. A
+    ``threshold`` is used for either. Raises DataError for NaN, with the slice and the pixel.
+    """
+    if prediction.dtype.kind == "f":
+        if np.isnan(prediction).any():
+            y, x = np.argwhere(np.isnan(prediction))[0]
+            raise DataError(f"slice {z}: the prediction is NaN at row {y}, column {x}.")
+        threshold = THRESHOLD if threshold is None else threshold
+    mask: Array = prediction != 0 if threshold is None else prediction >= threshold
+    return mask
+
+
+def truth_volume(split: Split, protocol: EvaluationProtocol) -> Volume:
+    """The labels of a split that a protocol wants: instance ids or 0/1/255. Raises DataError where there are none."""
+    volume = split.instances if protocol.wants_instances else split.labels
+    if volume is None:
+        what = "instance ids" if protocol.wants_instances else "labels"
+        raise DataError(
+            f"domain {split.domain!r}, split {split.name!r}: its card has no {what}.",
+            "Use --protocol das-2d@1." if protocol.wants_instances else f"dabench data ls {split.domain}",
+        )
+    return volume
+
+
+def _pairs(
+    predictions: Volume, labels: Volume, slices: range, threshold: float | None
+) -> Iterator[tuple[int, Array, Array]]:
+    for z in slices:
+        yield z, foreground(predictions.read(z), z, threshold), labels.read(z)
+
+
+def _check_shapes(predictions: Volume, labels: Volume) -> None:
+    if predictions.shape != labels.shape:
+        raise DataError(
+            f"the prediction has {_by(predictions.shape)} (slices x rows x columns), the labels {_by(labels.shape)}.",
+            "Both stacks must have the same shape; nothing is resampled or cut silently.",
+        )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(length) for length in shape)

@@ -1,0 +1,161 @@
+"""Predicts a stack slice by slice with any predictor; holds one slice at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dabench.errors import ConfigError, DataError
+from dabench.inference.tiles import Blend, Profile, pad_to_tile, profile_named, turn_points, windows
+
+if TYPE_CHECKING:
+    from dabench.interfaces import Predictor, Volume
+    from dabench.types import Array, Prediction, Window
+
+
+@dataclass(frozen=True)
+class SlicePrediction:
+    """probability ``(H, W)`` float32 in [0, 1]; density ``(H, W)`` float32, or None where there is none."""
+
+    probability: Array = field(repr=False)
+    density: Array | None = field(default=None, repr=False)
+
+    def mask(self, threshold: float = 0.5) -> Array:
+        """``(H, W)`` bool: probability >= threshold."""
+        mask: Array = self.probability >= threshold
+        return mask
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How one slice is cut: side of a tile in pixels, inference profile, tiles a forward pass."""
+
+    tile: int
+    profile: Profile
+    batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that cannot be."""
+        if self.tile < 1 or self.batch_size < 1:
+            raise ConfigError(f"tile {self.tile} and batch size {self.batch_size} must be at least 1.")
+
+
+def predict_slices(
+    predictor: Predictor,
+    images: Volume | Iterable[Array],
+    tile: int,
+    profile: str = "fast",
+    points: Mapping[int, Array] | None = None,
+    *,
+    batch_size: int = 8,
+    device: torch.device | str = "cpu",
+    density: bool = False,
+    slices: Iterable[int] | None = None,
+) -> Iterator[tuple[int, SlicePrediction]]:
+    """Predict slices one by one, in order.
+
+    Args:
+        predictor: any trained model.
+        images: a volume, or slices in order; each ``(H, W)`` float in [0, 1].
+        tile: side of a tile; smaller slices are padded by reflection and cut back.
+        profile: ``fast`` (half-tile stride, no test-time augmentation) or ``paper`` (stride 128, four rotations).
+        points: prompts by slice, each ``(N, 2)`` (x, y) of the slice; a slice without an entry has none. None is
+            automatic mode. Each tile gets the points that lie in it, in its own (x, y).
+        batch_size: tiles a forward pass.
+        device: where the predictor is.
+        density: whether to ask for the density map.
+        slices: which slices of a volume (all).
+
+    Yields:
+        (z, SlicePrediction): ``z`` as in the volume, or counted from 0.
+
+    Raises:
+        ConfigError: unknown profile, or sizes below 1.
+        DataError: a slice is not a floating-point image in two dimensions, or has NaN or infinite pixels.
+    """
+    tiling = Tiling(tile, profile_named(profile), batch_size)
+    return _predict_each(predictor, _numbered(images, slices), tiling, points, torch.device(device), density)
+
+
+def _predict_each(
+    predictor: Predictor,
+    numbered: Iterable[tuple[int, Array]],
+    tiling: Tiling,
+    points: Mapping[int, Array] | None,
+    device: torch.device,
+    density: bool,
+) -> Iterator[tuple[int, SlicePrediction]]:
+    nothing = np.zeros((0, 2), np.float32)
+    for z, image in numbered:
+        _check(z, image)
+        given = None if points is None else np.asarray(points.get(z, nothing), np.float32).reshape(-1, 2)
+        yield z, predict_slice(predictor, image, tiling, given, device, density=density)
+
+
+@torch.inference_mode()
+def predict_slice(
+    predictor: Predictor,
+    image: Array,
+    tiling: Tiling,
+    points: Array | None = None,
+    device: torch.device | str = "cpu",
+    *,
+    density: bool = False,
+) -> SlicePrediction:
+    """Predict one ``(H, W)`` slice: cut, turn, predict, turn back, take the plain mean."""
+    device = torch.device(device)
+    height, width = image.shape
+    padded = torch.from_numpy(pad_to_tile(image, tiling.tile).astype(np.float32, copy=True)).to(device)
+    blends = [Blend((padded.shape[0], padded.shape[1]), device) for _ in range(1 + density)]
+    for places in _batches(padded, tiling):
+        tiles = torch.stack([padded[window.slices] for window in places])[:, None]
+        local = None if points is None else [torch.from_numpy(w.to_local(points)).to(device) for w in places]
+        for turns in tiling.profile.turns:
+            blends = _add(blends, places, _predict_turned(predictor, tiles, local, turns, density), turns)
+    maps = [blend.mean()[:height, :width] for blend in blends]
+    return SlicePrediction(maps[0], maps[1] if len(maps) > 1 else None)
+
+
+def _batches(padded: torch.Tensor, tiling: Tiling) -> Iterator[list[Window]]:
+    places = windows((padded.shape[0], padded.shape[1]), tiling.tile, tiling.profile.step(tiling.tile))
+    for first in range(0, len(places), tiling.batch_size):
+        yield places[first : first + tiling.batch_size]
+
+
+def _predict_turned(
+    predictor: Predictor, tiles: torch.Tensor, points: Sequence[torch.Tensor] | None, turns: int, density: bool
+) -> Prediction:
+    """Predict tiles ``(B, 1, S, S)`` after quarter turns; the points turn with them."""
+    size = tiles.shape[-1]
+    turned = None if points is None else [turn_points(p, turns, size) for p in points]
+    return predictor.predict(torch.rot90(tiles, turns, (-2, -1)), turned, density=density)
+
+
+def _add(blends: list[Blend], places: list[Window], prediction: Prediction, turns: int) -> list[Blend]:
+    """Turn a prediction back and add it; the density's blend is dropped when the predictor has no density."""
+    maps = [m for m in (prediction.probability, prediction.density) if m is not None][: len(blends)]
+    for blend, tiles in zip(blends, maps, strict=False):
+        blend.add(places, torch.rot90(tiles, -turns, (-2, -1)))
+    return blends[: len(maps)]
+
+
+def _numbered(images: Volume | Iterable[Array], slices: Iterable[int] | None) -> Iterator[tuple[int, Array]]:
+    if isinstance(images, Iterable):
+        wanted = None if slices is None else set(slices)
+        return ((z, image) for z, image in enumerate(images) if wanted is None or z in wanted)
+    volume = images
+    return ((z, volume.read(z)) for z in (range(volume.shape[0]) if slices is None else slices))
+
+
+def _check(z: int, image: Array) -> None:
+    if image.ndim != 2 or image.dtype.kind != "f":
+        raise DataError(
+            f"slice {z}: inference takes (H, W) float images in [0, 1], got {image.dtype} of shape {image.shape}."
+        )
+    if not np.isfinite(image).all():
+        y, x = np.argwhere(~np.isfinite(image))[0]
+        raise DataError(f"slice {z}: pixel {image[y, x]} at row {y}, column {x}.", "Repair the image; NaN is not grey.")

@@ -1,0 +1,72 @@
+"""Which of several candidate masks fits a reference best: the rule of every rater that ranks by Dice."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from dabench.types import Array
+
+
+def informative(candidates: Array) -> bool:
+    """Whether candidates ``(J, H, W)`` bool differ anywhere; if not, no answer could teach anything."""
+    return len(candidates) > 1 and bool((candidates[1:] != candidates[:1]).any())
+
+
+def dice_scores(candidates: Array, reference: Array, valid: Array | None = None) -> Array:
+    """Dice of each candidate.
+
+    Args:
+        candidates: ``(J, H, W)`` bool.
+        reference: ``(H, W)`` bool.
+        valid: ``(H, W)`` bool, pixels that count; None is all.
+
+    Returns:
+        ``(J,)`` float64; 1 where candidate and reference are both empty.
+    """
+    if valid is not None:
+        candidates, reference = candidates & valid, reference & valid
+    common = (candidates & reference).sum(axis=(1, 2))
+    sizes = candidates.sum(axis=(1, 2)) + reference.sum()
+    scores: Array = np.where(sizes > 0, 2 * common / np.maximum(sizes, 1), 1.0)
+    return scores
+
+
+def best_candidate(candidates: Array, reference: Array, valid: Array | None = None) -> int | None:
+    """The preferred candidate: highest Dice (Prefer-DAS Eq. 11 with a mask in place of the rater).
+
+    Candidates are ordered by threshold. Among equals the one nearest the middle of the list wins, the first of two
+    equally near. Where none overlaps the reference, the one with the fewest pixels is best: Dice is 0 for all of them,
+    yet each pixel is a false positive.
+
+    Args:
+        candidates: ``(J, H, W)`` bool.
+        reference: ``(H, W)`` bool.
+        valid: ``(H, W)`` bool, pixels that count; None is all.
+
+    Returns:
+        Index of the candidate, or None where all are the same on the valid pixels.
+    """
+    seen = candidates if valid is None else candidates & valid
+    if not informative(seen):
+        return None
+    scores = dice_scores(seen, reference, valid)
+    if scores.max() == 0:
+        scores = -seen.sum(axis=(1, 2)).astype(np.float64)
+    tied = np.flatnonzero(scores == scores.max())
+    middle = (len(seen) - 1) / 2
+    return int(tied[np.argmin(np.abs(tied - middle))])
+
+
+def candidate_digests(candidates: Array) -> tuple[str, ...]:
+    """SHA-256 of each candidate's shape and pixels, so that an answer can be tied to what was shown.
+
+    Args:
+        candidates: ``(J, H, W)`` bool.
+
+    Returns:
+        J hexadecimal digests.
+    """
+    shape = "x".join(str(side) for side in candidates.shape[1:]).encode()
+    return tuple(hashlib.sha256(shape + np.packbits(mask).tobytes()).hexdigest() for mask in candidates.astype(bool))

@@ -1,0 +1,84 @@
+"""Segmentation and detection losses that several methods share, as pure functions.
+
+Probabilities come in as float32 in [0, 1]; logarithms are taken of `p + 1e-8`, which autocast and exact zeros survive.
+Labels are 0, 1 and `IGNORE` (255).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dabench.types import IGNORE
+
+EPSILON = 1e-8
+DETECTION_WEIGHT = 65.0
+"""λ1 = 1e-3 on the papers' 0-255 density maps is 1e-3 · 255² on ours."""
+
+
+def pixel_cross_entropy(probability: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of each pixel; 0 where the label is `IGNORE`.
+
+    Args:
+        probability: (B, H, W) float in [0, 1].
+        labels: (B, H, W) integer in {0, 1, 255}.
+
+    Returns:
+        (B, H, W) float32, >= 0.
+    """
+    p = probability.float()
+    of_label = torch.where(labels == 1, p, 1 - p)
+    return torch.where(labels == IGNORE, 0.0, -(of_label + EPSILON).log())
+
+
+def segmentation_loss(probability: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy over the pixels that have a label (Eq. 6).
+
+    Args:
+        probability: (B, H, W) float in [0, 1].
+        labels: (B, H, W) integer in {0, 1, 255}.
+        weights: (B, H, W) float >= 0, or (B, 1, 1) for whole images; None = 1.
+
+    Returns:
+        Scalar: weighted sum over labelled pixels ÷ their *number* (so a weight of 0.3 counts 0.3). 0 when no pixel
+        has a label.
+    """
+    losses = pixel_cross_entropy(probability, labels)
+    if weights is not None:
+        losses = losses * weights
+    return losses.sum() / (labels != IGNORE).sum().clamp(min=1)
+
+
+def overlap_loss(probability: Tensor, labels: Tensor) -> Tensor:
+    """1 - soft Dice over the labelled pixels of the batch.
+
+    Not in the papers: it lets a network that starts from random weights find a rare foreground in hundreds, not
+    thousands, of updates (presets `tiny` and `small`).
+
+    Args:
+        probability: (B, H, W) float in [0, 1].
+        labels: (B, H, W) integer in {0, 1, 255}.
+
+    Returns:
+        Scalar in [0, 1]; 0 when neither side has foreground, up to the smoothing by one pixel.
+    """
+    known = labels != IGNORE
+    p = probability.float() * known
+    truth = (labels == 1).float()
+    return 1 - (2 * (p * truth).sum() + 1) / (p.sum() + truth.sum() + 1)
+
+
+def detection_loss(density: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean squared error of density maps on the 0-1 scale (Eq. 5, before its weight `DETECTION_WEIGHT`).
+
+    Args:
+        density: (B, H, W) float.
+        target: (B, H, W) float in [0, 1].
+        weights: (B, H, W) float >= 0; None = 1.
+
+    Returns:
+        Scalar.
+    """
+    errors = F.mse_loss(density.float(), target, reduction="none")
+    return (errors if weights is None else errors * weights).mean()

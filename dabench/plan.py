@@ -1,0 +1,209 @@
+"""What a run will do, before it does it: stages with their keys, budget, what is cached and what is missing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dabench.annotation.desk import AnnotationDesk
+from dabench.assembly import Assembly
+from dabench.config import RunConfig
+from dabench.data.card_domain import user_domains
+from dabench.errors import ConfigError
+from dabench.files import digest_of
+from dabench.interfaces import Budget, Domain, Method, StageSpec
+from dabench.registry import Registry
+from dabench.task import SplitTruth, TaskData
+from dabench.training.store import StageFolder
+from dabench.weights import WeightsStore
+from dabench.workspace import Workspace
+
+#: Core source that decides what training gives; part of every stage's key.
+_CORE = ("training", "ops", "data/sampling.py", "data/intensity.py", "data/contour.py", "types.py")
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage with its key; ``state`` is ``cached``, ``resumes`` or ``new``; ``seconds`` what a cached one took."""
+
+    spec: StageSpec
+    key: str
+    folder: StageFolder
+    state: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, resolved. ``stages`` is empty when the cell is skipped or data are missing."""
+
+    config: RunConfig
+    assembly: Assembly
+    task: TaskData
+    budget: Budget
+    method: Method
+    stages: list[PlannedStage]
+    skip: str = ""
+    missing: list[str] = field(default_factory=list)
+    missing_weights: list[str] = field(default_factory=list)
+    desk: AnnotationDesk | None = None
+
+
+def all_domains(assembly: Assembly, workspace: Workspace) -> dict[str, Callable[[], Domain]]:
+    """How to make each registered domain and each of the user's own, by name."""
+    found: dict[str, Callable[[], Domain]] = {
+        name: partial(assembly.domain, name) for name in assembly.registry.names("domain")
+    }
+    for name, domain in user_domains(workspace):
+        if name in found:
+            raise ConfigError(f"your card {name!r} has the name of a domain that a plugin registers.", "Rename the card.")
+        found[name] = partial(_same, domain)
+    return found
+
+
+def _same(domain: Domain) -> Domain:
+    return domain
+
+
+def make_plan(config: RunConfig, registry: Registry, workspace: Workspace, *, cache: bool = True) -> Plan:
+    """Resolve a configuration. Builds no network and reads no pixels (digests of files apart)."""
+    assembly = Assembly(registry, config, WeightsStore(workspace.weights))
+    registry.get("protocol", config.protocol)
+    method = assembly.method(config.method)
+    task = TaskData(config, all_domains(assembly, workspace), assembly.readers())
+    budget = _budget(config, assembly)
+    info = task.info()
+    specs = method.stages(info, budget)
+    uses = {pair for spec in specs for pair in spec.components}
+    for kind, name in sorted(uses):
+        assembly.config(kind, name)
+    assembly.check_used()
+    skip = method.skip(info, budget) or ""
+    missing = task.missing()
+    plan = Plan(config, assembly, task, budget, method, [], skip, missing, _missing_weights(assembly, uses))
+    if skip or missing:
+        return plan
+    desk = make_desk(config, task, assembly, budget)
+    root = workspace.stages if cache else workspace.runs / config.cell_id / "stages"
+    stages = _stages(assembly, task, desk, specs, root)
+    return Plan(config, assembly, task, budget, method, stages, desk=desk, missing_weights=plan.missing_weights)
+
+
+def _budget(config: RunConfig, assembly: Assembly) -> Budget:
+    """The run's budget; patches default to what the preference optimizer asks for by definition."""
+    patches = config.budget.patches
+    if patches is None:
+        po = getattr(assembly.config("method", config.method), "po", None)
+        patches = assembly.preference_optimizer(po).share if po and po != "none" else 0.0
+    return Budget(points=config.budget.points, patches=patches)
+
+
+def make_desk(config: RunConfig, task: TaskData, assembly: Assembly, budget: Budget) -> AnnotationDesk:
+    """The annotation desk over the target's training split."""
+    split = task.target_train
+    files = {"points": config.budget.points_file, "preferences": config.budget.preferences_file}
+    return AnnotationDesk(
+        truth=SplitTruth(split) if split.labels is not None else None,
+        shape=split.images.shape,
+        budget=budget,
+        weak_labels=assembly.weak_labels(),
+        rater=config.budget.rater,
+        rater_error=config.budget.rater_error,
+        seed=config.budget.seed,
+        recorded={kind: path for kind, path in files.items() if path is not None},
+        label_digest=split.label_digest,
+    )
+
+
+def _stages(
+    assembly: Assembly, task: TaskData, desk: AnnotationDesk, specs: list[StageSpec], root: Path
+) -> list[PlannedStage]:
+    """The chain of stages, each key made of all that decides its outcome and of its parent's key."""
+    planned: list[PlannedStage] = []
+    parent, config, registry = "", assembly.run, assembly.registry
+    for spec in specs:
+        pairs = [("method", spec.method), *spec.components]
+        content: dict[str, Any] = {
+            "name": spec.name,
+            "config": spec.config.model_dump(mode="json"),
+            "components": {f"{k}:{n}": assembly.config(k, n).model_dump(mode="json") for k, n in spec.components},
+            "source": {f"{k}:{n}": registry.source_digest(k, n) for k, n in pairs},
+            "core": core_digest(),
+            "crops": {k: v for k, v in vars(spec.crops).items() if k != "labelled"},
+            "iterations": spec.iterations,
+            "data": task.data_digest(spec.crops),
+            "desk": desk.digest(spec.asks),
+            "seed": config.seed,
+            "bfloat16": uses_bfloat16(config),
+            "parent": parent,
+        }
+        key = digest_of(content)[:24]
+        planned.append(_planned(spec, key, StageFolder(root, key)))
+        parent = key
+    return planned
+
+
+def _planned(spec: StageSpec, key: str, folder: StageFolder) -> PlannedStage:
+    record = folder.record()
+    if record is not None:
+        return PlannedStage(spec, key, folder, "cached", record.seconds)
+    return PlannedStage(spec, key, folder, "resumes" if folder.checkpoint.is_file() else "new")
+
+
+def _missing_weights(assembly: Assembly, uses: set[tuple[str, str]]) -> list[str]:
+    """Pretrained weights that the run asks for and the store does not have."""
+    wanted = {getattr(assembly.config(k, n), "pretrained", "none") for k, n in uses if k == "backbone"}
+    return sorted(name for name in wanted - {"none"} if assembly.weights.find(name) is None)
+
+
+def pick_device(config: RunConfig) -> torch.device:
+    """The device that ``auto`` or a name means. Raises ConfigError for one that is not there."""
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(config.device)
+    except RuntimeError:
+        raise ConfigError(f"device {config.device!r}: use auto, cpu, cuda or cuda:N.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device {config.device!r}: no CUDA device on this machine.", "Use --device cpu.")
+    return device
+
+
+def uses_bfloat16(config: RunConfig) -> bool:
+    """Whether training runs under bfloat16 autocast: when asked for, or by default on a GPU."""
+    return config.precision == "bfloat16" or (config.precision == "auto" and pick_device(config).type == "cuda")
+
+
+@cache
+def core_digest() -> str:
+    """SHA-256 over the core's source that decides what training gives."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for part in _CORE:
+        path = root / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def describe(plan: Plan) -> Mapping[str, Any]:
+    """The plan as plain values, for ``--dry-run`` and ``--json``."""
+    return {
+        "cell_id": plan.config.cell_id,
+        "task": plan.config.task,
+        "data": plan.config.data,
+        "skip": plan.skip,
+        "budget": {"points": plan.budget.points, "patches": plan.budget.patches, "rater": plan.config.budget.rater},
+        "missing_data": plan.missing,
+        "missing_weights": plan.missing_weights,
+        "stages": [
+            {"name": s.spec.name, "iterations": s.spec.iterations, "state": s.state, "key": s.key, "asks": s.spec.asks}
+            for s in plan.stages
+        ],
+    }

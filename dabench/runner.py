@@ -1,0 +1,436 @@
+"""Runs one cell: stages trained or reused, predictions, scores, journal, receipt. The only place where all floors meet."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dabench import __version__
+from dabench.config import RunConfig
+from dabench.data.sampling import CropSampler, step_seed
+from dabench.errors import (
+    ConfigError,
+    DabenchError,
+    DataError,
+    MissingDataError,
+    OutOfMemoryError,
+    PluginError,
+)
+from dabench.evaluation.panels import write_comparison
+from dabench.files import digest_file, write_json
+from dabench.interfaces import Stage
+from dabench.plan import Plan, PlannedStage, make_plan, pick_device, uses_bfloat16
+from dabench.registry import Registry
+from dabench.scoring import Score, StageScorer, TestSet, write_rows
+from dabench.task import SplitTruth
+from dabench.tracking import environment as env
+from dabench.tracking.events import CellFinished, CellStarted, Cost, InputData, Phase, Scored, StageFinished
+from dabench.tracking.journal import CurveLog, Journal
+from dabench.tracking.record import RunRecord, read_run
+from dabench.training.loop import LoopOptions, Update, train
+from dabench.training.store import StageRecord
+from dabench.training.view import StageView
+from dabench.types import PointAnswer
+from dabench.workspace import Workspace
+
+#: Called with what happens: ("stage", name, state), ("update", Update), ("predict", stage, done, total), ("score", ...).
+Notify = Callable[..., None]
+
+
+@dataclass
+class StageOutcome:
+    """A finished stage with its scores by share of test points, and where its headline prediction lies."""
+
+    planned: PlannedStage
+    scores: list[Score] = field(default_factory=list)
+    prediction: Path | None = None
+
+
+class Runner:
+    """Executes one plan. Killed at any moment and started again, it continues where it was."""
+
+    def __init__(self, plan: Plan, registry: Registry, workspace: Workspace, notify: Notify | None = None) -> None:
+        """Take a plan without skip reason; nothing is written yet."""
+        self.plan, self.registry, self.workspace = plan, registry, workspace
+        self.config: RunConfig = plan.config
+        self.notify: Notify = notify or (lambda *_: None)
+        self.device = pick_device(plan.config)
+        self.path = workspace.runs / plan.config.cell_id
+        self._built: dict[int, Stage] = {}
+        self._times: dict[str, float] = {}
+        self.outcomes: list[StageOutcome] = []
+
+    # -------------------------------------------------------------------------------------------------------- run
+    def execute(self) -> RunRecord:
+        """Run the cell to its end and return its record. Whatever fails is journalled before it is raised."""
+        if self.plan.missing:
+            listing = "\n  ".join(self.plan.missing[:6])
+            raise MissingDataError(
+                f"task {self.config.task}: files are missing:\n  {listing}",
+                "dabench data ls says where to get them; or try --data phantom, which needs none.",
+            )
+        journal = Journal(self.path)
+        write_json(self.path / "config.json", self.config.model_dump(mode="json"))
+        environment = env.capture()
+        write_json(self.path / "environment.json", environment)
+        journal.append(self._started(environment))
+        if self.plan.skip:
+            journal.append(CellFinished("skipped", self.plan.skip))
+            return read_run(self.path)
+        try:
+            with _plugin_errors(self.registry, self.config), _memory_errors():
+                self._run(journal)
+        except BaseException as error:
+            status = "oom" if isinstance(error, OutOfMemoryError) else "failed"
+            if not isinstance(error, KeyboardInterrupt):
+                journal.append(CellFinished(status, f"{type(error).__name__}: {error}", *self._totals()))
+            raise
+        journal.append(CellFinished("ok", "", *self._totals()))
+        self._write_receipt()
+        return read_run(self.path)
+
+    def _run(self, journal: Journal) -> None:
+        torch.set_float32_matmul_precision("high")
+        for index, planned in enumerate(self.plan.stages):
+            record = self._finish_stage(index, planned)
+            journal.append(
+                StageFinished(
+                    planned.spec.name,
+                    planned.key,
+                    planned.state == "cached",
+                    record.updates,
+                    record.seconds,
+                    record.peak_memory_bytes,
+                )
+            )
+            self._keep_curve(planned)
+        journal.append(self._cost())
+        self._score_all(journal)
+        for name, seconds in self._times.items():
+            journal.append(Phase(name, seconds))
+
+    # ----------------------------------------------------------------------------------------------------- stages
+    def _finish_stage(self, index: int, planned: PlannedStage) -> StageRecord:
+        record = planned.folder.record()
+        self.notify("stage", planned.spec.name, planned.state, planned.spec.iterations)
+        if record is None:
+            with self._timed("train"):
+                record = self._train(index, planned)
+        return record
+
+    def _train(self, index: int, planned: PlannedStage) -> StageRecord:
+        spec, desk = planned.spec, self.plan.desk
+        assert desk is not None
+        stage = self._build(index)
+        points = desk.points() if "points" in spec.asks else {}
+        target = self.plan.task.target_images if spec.crops.target else None
+        sampler = CropSampler(
+            spec.crops, self.config.seed, spec.name, self.plan.task.labelled(spec.crops), target, points
+        )
+        view = StageView(self.plan.task.target_images, desk, self.device, self.config.seed, spec.name)
+        options = LoopOptions(
+            self.device,
+            uses_bfloat16(self.config),
+            planned.folder.checkpoint,
+            self.config.checkpoint_every,
+        )
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        seconds = self._loop(planned, train(stage, spec.iterations, sampler, view, options))
+        record = StageRecord(
+            planned.key,
+            spec.name,
+            spec.iterations,
+            seconds,
+            _peak_memory(self.device),
+            desk.ledger(),
+            settings=spec.config.model_dump(mode="json"),
+        )
+        planned.folder.finish(stage, record)
+        self._built[index] = stage
+        return record
+
+    def _loop(self, planned: PlannedStage, updates: Iterator[Update]) -> float:
+        """Drain the loop into the curve and the progress display; training seconds in all."""
+        seconds, log = 0.0, None
+        try:
+            for update in updates:
+                if log is None:
+                    log = CurveLog(planned.folder.curve, start=update.step)
+                log.append(update.step, {**update.losses, "lr": update.learning_rate})
+                if (update.step + 1) % self.config.checkpoint_every == 0:
+                    log.flush()
+                seconds = update.seconds
+                self.notify("update", planned.spec.name, update)
+        finally:
+            if log is not None:
+                log.__exit__(None, None, None)
+        return seconds
+
+    def _build(self, index: int) -> Stage:
+        """A freshly built stage on its (finished) parent, initial weights drawn from the run's seed."""
+        parent = self._stage(index - 1) if index else None
+        planned = self.plan.stages[index]
+        torch.manual_seed(step_seed(self.config.seed, f"{planned.spec.name}/init", 0))
+        return planned.spec.build(parent)
+
+    def _stage(self, index: int) -> Stage:
+        """A finished stage with its weights."""
+        if index not in self._built:
+            stage = self._build(index)
+            self.plan.stages[index].folder.load(stage)
+            for module in stage.modules().values():
+                module.to(self.device)
+            self._built[index] = stage
+        return self._built[index]
+
+    def _keep_curve(self, planned: PlannedStage) -> None:
+        if planned.folder.curve.is_file():
+            target = self.path / "curves" / f"{planned.spec.name}.jsonl"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(planned.folder.curve, target)
+
+    # ----------------------------------------------------------------------------------------------------- scores
+    def _score_all(self, journal: Journal) -> None:
+        """Score every stage in automatic mode, and the last one at every asked share of test points."""
+        if self.plan.task.target_test.labels is None:
+            return
+        test = self._test_set()
+        last = len(self.plan.stages) - 1
+        for index, planned in enumerate(self.plan.stages):
+            outcome = StageOutcome(planned)
+            shares = self.config.test_points if index == last else self.config.test_points[:1]
+            for share in shares:
+                score, path = self._score(index, planned, test, share)
+                outcome.scores.append(score)
+                outcome.prediction = outcome.prediction or path
+                journal.append(
+                    Scored(
+                        planned.spec.name,
+                        "test",
+                        score.protocol,
+                        score.inference,
+                        share,
+                        score.metrics,
+                        score.n,
+                        score.left_out,
+                        score.seconds,
+                    )
+                )
+                name = f"{planned.spec.name}-{score.protocol}-points{round(100 * share)}.csv"
+                write_rows(self.path / "per_slice" / name, score.rows)
+            self.outcomes.append(outcome)
+        self._keep_predictions()
+        with self._timed("panels"):
+            self._panels(test)
+
+    def _score(self, index: int, planned: PlannedStage, test: TestSet, share: float) -> tuple[Score, Path]:
+        scorer = StageScorer(planned.folder.path, planned.spec.crops.size, self.config.inference, self.device)
+        name = planned.spec.name
+
+        def progress(done: int, total: int) -> None:
+            self.notify("predict", name, done, total)
+
+        with self._timed("predict"):
+            path = scorer.predict(lambda: self._stage(index).predictor(), test, share, progress)
+        with self._timed("score"):
+            protocol = self.plan.assembly.protocol(self.config.protocol)
+            score = scorer.score(path, test, share, self.config.protocol, protocol)
+        self.notify("score", name, score)
+        return score, path
+
+    def _test_set(self) -> TestSet:
+        split = self.plan.task.target_test
+        weak = self.plan.assembly.weak_labels()["points"]
+        points: dict[float, dict[int, PointAnswer]] = {}
+        for share in self.config.test_points:
+            if share:
+                points[share] = simulate_points(weak, SplitTruth(split), share, self.config.budget.seed)
+        return TestSet(split, self.plan.task.unit(split), points)
+
+    def _keep_predictions(self) -> None:
+        for outcome in self.outcomes[-1:]:
+            if outcome.prediction is not None:
+                target = self.path / "predictions" / "target_test.tif"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(outcome.prediction, target)
+
+    def _panels(self, test: TestSet) -> None:
+        """Overlays of all stages side by side for a few slices: the one nearest the median Dice, the best and the worst."""
+        shown = [o for o in self.outcomes if o.prediction is not None]
+        write_comparison(
+            self.path / "panels",
+            images=test.images,
+            labels=test.split.labels,
+            predictions={o.planned.spec.name: o.prediction for o in shown},
+            scores={o.planned.spec.name: o.scores[0].rows for o in shown},
+        )
+
+    # --------------------------------------------------------------------------------------------------- tracking
+    def _started(self, environment: dict[str, Any]) -> CellStarted:
+        config, plan = self.config, self.plan
+        tags = {
+            "cell_id": config.cell_id,
+            "suite": "adhoc",
+            "task": config.task,
+            "source": plan.task.source,
+            "target": plan.task.target,
+            "data": config.data,
+            "method": config.method,
+            "po": config.po or getattr(plan.assembly.config("method", config.method), "po", None) or "none",
+            "backbone": self._backbone(),
+            "preset": config.preset,
+            "weak_labels": ",".join(sorted({a for s in plan.stages for a in s.spec.asks})) or "none",
+            "points": plan.budget.points,
+            "patches": plan.budget.patches,
+            "rater": self._rater(),
+            "seed": config.seed,
+            "protocol": config.protocol,
+            "inference": config.inference,
+            "intensity": config.intensity,
+            "source_labels": config.source_labels,
+            "status": "running",
+            "config_hash": config.cell_id.rsplit("-", 1)[-1],
+            "data_digest": self._data_digest(),
+            "weights_digest": "none",
+            "git_commit": environment.get("git", {}).get("commit", "unknown"),
+            "plugin_versions": self._plugin_versions(),
+            "env_digest": env.digest(environment),
+            "device": str(self.device),
+            "dabench_version": __version__,
+        }
+        names = tuple(s.spec.name for s in plan.stages)
+        return CellStarted(config.cell_id, tags, config.model_dump(mode="json"), self._inputs(), names)
+
+    def _backbone(self) -> str:
+        names = [n for s in self.plan.stages for k, n in s.spec.components if k == "backbone"]
+        return names[0] if names else "none"
+
+    def _rater(self) -> str:
+        """Who answered: simulated raters are called simulated."""
+        rater = self.config.budget.rater
+        return f"simulated:{self.config.budget.rater_error:g}" if rater == "truth" else rater
+
+    def _inputs(self) -> tuple[InputData, ...]:
+        if self.plan.missing or not self.plan.stages:
+            return ()
+        task = self.plan.task
+        found = []
+        if any(s.spec.crops.source and s.spec.crops.labelled == "source" for s in self.plan.stages):
+            found.append((task.source_train, "source training"))
+        found += [(task.target_train, "target training"), (task.target_test, "target test")]
+        return tuple(
+            InputData(f"{split.domain}/{split.name}", (split.digest + split.label_digest)[:64], context, self.config.data)
+            for split, context in found
+        )
+
+    def _data_digest(self) -> str:
+        return "+".join(i.digest[:8] for i in self._inputs()) or "none"
+
+    def _plugin_versions(self) -> str:
+        shown = {p.distribution: p.version for p in self.registry.plugins.values() if not p.error}
+        return " ".join(f"{name}=={version}" for name, version in sorted(shown.items()))
+
+    def _cost(self) -> Cost:
+        """What the desk handed out over all stages, reused ones too; the same answers asked twice cost once."""
+        records = [s.folder.record() for s in self.plan.stages]
+        entries = {e["digest"]: e for r in records if r is not None for e in r.ledger}.values()
+        return Cost(
+            sum(e["seconds"] for e in entries),
+            sum(e["count"] for e in entries if e["kind"] == "points"),
+            sum(e["count"] for e in entries if e["kind"] == "preferences"),
+        )
+
+    def _totals(self) -> tuple[float, int]:
+        records = [r for s in self.plan.stages if (r := s.folder.record()) is not None]
+        return sum(r.seconds for r in records), max((r.peak_memory_bytes for r in records), default=0)
+
+    def _write_receipt(self) -> None:
+        """Digests of everything that went in and came out."""
+        files = [p for p in sorted(self.path.rglob("*")) if p.is_file() and p.name not in ("receipt.json", "journal.jsonl")]
+        receipt = {
+            "cell_id": self.config.cell_id,
+            "inputs": [vars(i) for i in self._inputs()],
+            "stages": {s.spec.name: {"key": s.key, "weights": digest_file(s.folder.weights)} for s in self.plan.stages},
+            "outputs": {str(p.relative_to(self.path)): digest_file(p) for p in files if "stages" not in p.parts},
+        }
+        write_json(self.path / "receipt.json", receipt)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._times[name] = self._times.get(name, 0.0) + time.perf_counter() - started
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Peak bytes: of the device's allocator on a GPU, of the process's resident set on a CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise OutOfMemoryError(f"out of memory: {error}", "A smaller crop or batch (--set METHOD.batch=...) needs less.") from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise OutOfMemoryError(f"out of memory: {error}", "A smaller crop or batch needs less.") from error
+        raise
+
+
+@contextmanager
+def _plugin_errors(registry: Registry, config: RunConfig) -> Iterator[None]:
+    """Whatever a plugin raises is reported with the plugin's name and distribution."""
+    try:
+        yield
+    except (DabenchError, MemoryError, torch.OutOfMemoryError, OSError):
+        raise
+    except Exception as error:
+        if isinstance(error, RuntimeError) and "memory" in str(error):
+            raise
+        where = _guilty_plugin(registry, error) or registry.get("method", config.method)
+        raise PluginError(
+            f"plugin {where.plugin!r} of {where.distribution} raised {type(error).__name__}: {error}",
+            "dabench --debug run ... shows the traceback.",
+        ) from error
+
+
+def _guilty_plugin(registry: Registry, error: BaseException) -> Any:
+    """The component whose plugin's file is deepest in the traceback, or None."""
+    trace, found = error.__traceback__, None
+    folders = {str(Path(p.location).parent): p.name for p in registry.plugins.values() if p.location}
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        name = next((n for folder, n in folders.items() if file.startswith(folder + "/") or file == folder), None)
+        found = next((item for item in registry if item.plugin == name), found) if name else found
+        trace = trace.tb_next
+    return found
+
+
+def run_cell(
+    config: RunConfig,
+    registry: Registry,
+    workspace: Workspace,
+    *,
+    cache: bool = True,
+    notify: Notify | None = None,
+) -> RunRecord:
+    """Plan and run one cell."""
+    return Runner(make_plan(config, registry, workspace, cache=cache), registry, workspace, notify).execute()
+
+
+__all__ = ["ConfigError", "DataError", "Runner", "StageOutcome", "run_cell"]

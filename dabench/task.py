@@ -1,0 +1,121 @@
+"""A task's data, opened: which splits a run reads, in the form that training, annotation and scoring want."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dabench.config import RunConfig, split_task
+from dabench.data.contour import ContourAdjusted
+from dabench.data.intensity import UnitVolume
+from dabench.data.sampling import LabelledSlices
+from dabench.data.volumes import CachedVolume, open_volume
+from dabench.errors import DataError
+from dabench.interfaces import CropSpec, Domain, Reader, Split, TaskInfo, Volume
+
+if TYPE_CHECKING:
+    from dabench.types import Array
+
+
+class TaskData:
+    """Source and target of one run. Splits are opened on first use; nothing is read before it is needed."""
+
+    def __init__(self, config: RunConfig, domains: Mapping[str, Callable[[], Domain]], readers: list[Reader]) -> None:
+        """Resolve the two domain names. Raises UnknownNameError with the nearest names."""
+        self.config, self._readers = config, readers
+        prefix = "" if config.data == "real" else f"{config.data}-"
+        plain = {name.removeprefix(prefix) for name in domains if name.startswith(prefix)}
+        self.source, self.target = split_task(config.task, plain)
+        self._source, self._target = domains[prefix + self.source](), domains[prefix + self.target]()
+
+    def missing(self) -> list[str]:
+        """Files that are not on this machine, of both domains."""
+        return [*self._source.missing(), *self._target.missing()]
+
+    def info(self) -> TaskInfo:
+        """What methods may know of the task."""
+        return TaskInfo(self.config.task, self.source, self.target)
+
+    # ------------------------------------------------------------------------------------------------------ splits
+    def _open(self, domain: Domain, split: str) -> Split:
+        return domain.open(split, self._open_volume)
+
+    def _open_volume(self, path: Path) -> Volume:
+        return open_volume(path, self._readers)
+
+    @cached_property
+    def source_train(self) -> Split:
+        """The labelled source."""
+        split = self._open(self._source, "train")
+        if split.labels is None:
+            raise DataError(f"domain {self.source!r} has no training labels: it cannot be a source.")
+        return split
+
+    @cached_property
+    def target_train(self) -> Split:
+        """The target's training split; its labels are for the annotation desk and the oracle alone."""
+        return self._open(self._target, "train")
+
+    @cached_property
+    def target_test(self) -> Split:
+        """The target's test split."""
+        return self._open(self._target, "test")
+
+    # ------------------------------------------------------------------------------------------------- for training
+    def unit(self, split: Split) -> Volume:
+        """A split's images as float32 in [0, 1], by the run's intensity rule."""
+        return CachedVolume(UnitVolume(split.images, self.config.intensity, f"{split.domain} {split.name} images"))
+
+    @cached_property
+    def target_images(self) -> Volume:
+        """The target's training images, float32 in [0, 1]."""
+        return self.unit(self.target_train)
+
+    def labelled(self, crops: CropSpec) -> LabelledSlices | None:
+        """What feeds ``Batch.source``: the source, or for the oracle the labelled target."""
+        if not crops.source:
+            return None
+        split = self.labelled_split(crops)
+        assert split.labels is not None
+        labels: Volume = split.labels
+        if self.config.source_labels == "contour" and crops.labelled == "source":
+            labels = CachedVolume(ContourAdjusted(self.unit(split), labels))
+        return LabelledSlices(self.unit(split), labels)
+
+    def labelled_split(self, crops: CropSpec) -> Split:
+        """The split behind `labelled`."""
+        split = self.source_train if crops.labelled == "source" else self.target_train
+        if split.labels is None:
+            raise DataError(f"domain {split.domain!r} has no labels for its {split.name} split.")
+        return split
+
+    def data_digest(self, crops: CropSpec) -> dict[str, str]:
+        """Digests of all that a stage's batches hold, for its key."""
+        digests = {"intensity": self.config.intensity}
+        if crops.source:
+            split = self.labelled_split(crops)
+            digests |= {"labelled": split.digest, "labels": split.label_digest}
+            if crops.labelled == "source":
+                digests["source_labels"] = self.config.source_labels
+        if crops.target:
+            digests["target"] = self.target_train.digest
+        return digests
+
+
+class SplitTruth:
+    """Dense labels of a split, for raters and for interactive test points."""
+
+    def __init__(self, split: Split) -> None:
+        """The split must have labels."""
+        self._split = split
+
+    def labels(self, z: int) -> Array:
+        """``(H, W)`` uint8 {0, 1, 255} of slice ``z``."""
+        assert self._split.labels is not None
+        return self._split.labels.read(z)
+
+    def __len__(self) -> int:
+        """Number of slices."""
+        return self._split.images.shape[0]

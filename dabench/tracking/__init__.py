@@ -1,0 +1,35 @@
+"""Tracking: a run writes a self-contained directory; one writer carries it to MLflow, at any time and again."""
+
+from __future__ import annotations
+
+from dabench.tracking.events import (
+    CellFinished,
+    CellStarted,
+    Cost,
+    Event,
+    InputData,
+    Phase,
+    Scored,
+    StageFinished,
+)
+from dabench.tracking.journal import Curve, CurveLog, Journal, read_curve, read_journal
+from dabench.tracking.record import RunRecord, read_run, read_runs
+
+__all__ = [
+    "CellFinished",
+    "CellStarted",
+    "Cost",
+    "Curve",
+    "CurveLog",
+    "Event",
+    "InputData",
+    "Journal",
+    "Phase",
+    "RunRecord",
+    "Scored",
+    "StageFinished",
+    "read_curve",
+    "read_journal",
+    "read_run",
+    "read_runs",
+]

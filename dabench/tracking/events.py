@@ -1,0 +1,163 @@
+"""The events of a run's journal: what happened to one cell, in the order in which it happened.
+
+Each is a frozen record; `to_line` and `from_line` are its JSON form. A reader skips events and fields that it does not
+know, so that an older dabench reads a newer journal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+#: How a cell can end. A journal without a last word is ``unfinished``: killed, or still going.
+STATUSES = ("ok", "failed", "oom", "skipped")
+UNFINISHED = "unfinished"
+
+
+def now() -> str:
+    """The present as ISO-8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class InputData:
+    """Data that a run read: name and split, digest of the content, what for (``training``, ``test``), where from."""
+
+    name: str
+    digest: str
+    context: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events. ``time`` is stamped when the event is made, unless it is given."""
+
+    kind: ClassVar[str] = ""
+
+    time: str = field(default_factory=now, kw_only=True)
+
+
+@dataclass(frozen=True)
+class CellStarted(Event):
+    """An attempt at a cell begins; a resumed cell has several, and what the last attempt says counts.
+
+    ``tags`` are the identifying tags without their prefix (``task``, ``method``, ``seed`` …), ``params`` the whole
+    configuration (may be nested), ``stages`` the names of all stages, first to last.
+    """
+
+    kind: ClassVar[str] = "cell_started"
+
+    cell_id: str
+    tags: Mapping[str, Any]
+    params: Mapping[str, Any]
+    inputs: tuple[InputData, ...] = ()
+    stages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StageFinished(Event):
+    """A stage is trained, or was found in the cache; ``seconds`` is what its training took, whenever that was."""
+
+    kind: ClassVar[str] = "stage_finished"
+
+    stage: str
+    key: str
+    cached: bool
+    updates: int
+    seconds: float
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Cost(Event):
+    """What the annotation desk has metered, in total: a person's seconds, points and patches handed out."""
+
+    kind: ClassVar[str] = "cost"
+
+    annotation_seconds: float
+    points: int = 0
+    patches: int = 0
+
+
+@dataclass(frozen=True)
+class Scored(Event):
+    """A stage's predictions of one target split were scored.
+
+    ``split`` is ``test`` for what may be ranked; anything else is information that used target labels. ``test_points``
+    is the share of true centres given as prompts; ``n`` counts scored slices, ``left_out`` those empty on both sides.
+    """
+
+    kind: ClassVar[str] = "scored"
+
+    stage: str
+    split: str
+    protocol: str
+    inference: str
+    test_points: float
+    metrics: Mapping[str, float]
+    n: int
+    left_out: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Phase(Event):
+    """A part of the run ended: data, training, inference, scoring …; parts of the same name are added up."""
+
+    kind: ClassVar[str] = "phase"
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CellFinished(Event):
+    """The cell's last word. ``reason`` says why it is not ``ok``."""
+
+    kind: ClassVar[str] = "cell_finished"
+
+    status: str
+    reason: str = ""
+    train_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a status that nobody knows how to read."""
+        if self.status not in STATUSES:
+            raise ValueError(f"status {self.status!r} is not one of {', '.join(STATUSES)}")
+
+
+KINDS: Mapping[str, type[Event]] = {c.kind: c for c in (CellStarted, StageFinished, Cost, Scored, Phase, CellFinished)}
+
+
+def to_line(event: Event) -> str:
+    """The event as one line of JSON, without the line's end."""
+    return json.dumps({"event": event.kind, **asdict(event)}, separators=(",", ":"), default=str)
+
+
+def from_line(line: str) -> Event | None:
+    """The event of one line; None for a kind that this version does not know. Raises ValueError for a damaged line."""
+    values = json.loads(line)
+    if not isinstance(values, dict) or "event" not in values:
+        raise ValueError("not an event")
+    made = KINDS.get(values["event"])
+    if made is None:
+        return None
+    known = {f.name for f in fields(made)}
+    values = {k: v for k, v in values.items() if k in known}
+    if made is CellStarted:
+        values["inputs"] = tuple(_input(i) for i in values.get("inputs", ()))
+        values["stages"] = tuple(values.get("stages", ()))
+    try:
+        return made(**values)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _input(values: Mapping[str, Any]) -> InputData:
+    known = {f.name for f in fields(InputData)}
+    return InputData(**{k: v for k, v in values.items() if k in known})

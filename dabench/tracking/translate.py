@@ -1,0 +1,143 @@
+"""A run in the words of an experiment tracker: tags, flat settings, metric names, a description. No tracker needed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from dabench.tracking.record import RunRecord
+
+PREFIX = "dabench."
+
+#: On every run, so that any of them can be searched and compared without a parent; one that has no value says so.
+IDENTITY = (
+    "cell_id",
+    "suite",
+    "task",
+    "source",
+    "target",
+    "data",
+    "method",
+    "po",
+    "backbone",
+    "preset",
+    "weak_labels",
+    "points",
+    "patches",
+    "rater",
+    "seed",
+    "protocol",
+    "inference",
+    "status",
+    "config_hash",
+    "data_digest",
+    "weights_digest",
+    "git_commit",
+    "plugin_versions",
+    "env_digest",
+    "device",
+)
+NO_VALUE = "none"
+
+#: Longest value of a setting that every store takes; longer ones go on under ``<name>.part2`` …
+CHUNK = 6000
+#: Most points of one loss curve.
+POINTS = 500
+
+
+def tags_of(run: RunRecord) -> dict[str, str]:
+    """Every identifying tag, prefixed, and whatever else the run was tagged with."""
+    values = {name: NO_VALUE for name in IDENTITY}
+    values |= {name: value for name, value in run.tags.items() if value}
+    values |= {"cell_id": run.cell_id, "suite": run.suite, "status": run.status}
+    if run.reason:
+        values["reason"] = run.reason
+    return {f"{PREFIX}{name}": value for name, value in values.items()}
+
+
+def params_of(run: RunRecord) -> dict[str, str]:
+    """The settings, flattened with dots, long values in parts."""
+    found: dict[str, str] = {}
+    for name, text in _flat(run.params):
+        for part, start in enumerate(range(0, max(len(text), 1), CHUNK), start=1):
+            found[plain(name) if part == 1 else f"{plain(name)}.part{part}"] = text[start : start + CHUNK]
+    return found
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Leaves of nested settings; a list is a leaf, an empty mapping is nothing."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def plain(name: str) -> str:
+    """A name in characters that every store takes: ``das-2d@1`` becomes ``das-2d.v1``."""
+    return re.sub(r"[^/\w.\- :]", "_", name.replace("@", ".v"))
+
+
+def thin(count: int, most: int = POINTS) -> Sequence[int]:
+    """Indices of at most ``most`` of ``count`` points, evenly spread, first and last among them."""
+    if count <= most:
+        return range(count)
+    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
+
+
+def milliseconds(time: str) -> int:
+    """A journal's time as milliseconds since 1970."""
+    return round(datetime.fromisoformat(time).timestamp() * 1000)
+
+
+def name_of(run: RunRecord) -> str:
+    """A name that tells runs of one experiment apart at a glance."""
+    tags = run.tags
+    method = tags.get("method", run.cell_id)
+    parts = [method + (f"+{tags['po']}" if tags.get("po", NO_VALUE) != NO_VALUE else "")]
+    parts += [tags["task"]] if "task" in tags else []
+    parts += [f"s{tags['seed']}"] if "seed" in tags else []
+    return " ".join(parts)
+
+
+def ordered(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Metrics in the order in which a person reads them: the result first, seconds last."""
+    rank = {name: i for i, name in enumerate(("target_test", "stage", "oracle", "cost", "time"))}
+    return sorted(metrics.items(), key=lambda item: (rank[item[0].split("/")[0]], item[0].count("/")))
+
+
+def description_of(run: RunRecord) -> str:
+    """What a person wants to see first, in Markdown: outcome, scores by stage, setting, where the files are."""
+    scored = [(label, group) for label, group in _groups(run) if f"{group}/dice" in run.metrics]
+    scores = "\n".join(f"- {label}: {_scores(run, group)}" for label, group in scored)
+    setting = ", ".join(f"{name} {run.tags[name]}" for name in _SETTING if run.tags.get(name))
+    parts = [_headline(run), scores, setting, f"Run directory: `runs/{run.path.name}`"]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _headline(run: RunRecord) -> str:
+    """The outcome in one line: the scores on the target's test split, or why there are none."""
+    if run.status != "ok":
+        return f"**{run.status}**" + (f": {run.reason}" if run.reason else "")
+    return f"**{_scores(run, 'target_test') or 'not scored'}**"
+
+
+_SETTING = ("data", "preset", "backbone", "points", "patches", "rater", "protocol", "inference")
+
+
+def _groups(run: RunRecord) -> Iterator[tuple[str, str]]:
+    """Groups of metrics that a description lists, with their labels."""
+    yield from ((f"after {s.stage}", f"stage/{s.stage}") for s in run.stages)
+    for name in run.metrics:
+        if re.fullmatch(r"target_test/points_\d+/dice", name):
+            group = name.removesuffix("/dice")
+            yield f"with {group.removeprefix('target_test/points_')} % of test points", group
+
+
+def _scores(run: RunRecord, group: str) -> str:
+    labels = (("dice", "Dice"), ("aji", "AJI"), ("pq", "PQ"))
+    found = ((label, run.metrics.get(f"{group}/{name}")) for name, label in labels)
+    return " · ".join(f"{label} {value:.4f}" for label, value in found if value is not None)

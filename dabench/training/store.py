@@ -1,0 +1,70 @@
+"""Stages on disk, by key: a finished one is reused, a half-finished one continues.
+
+``<workspace>/stages/<key>/`` holds ``checkpoint.pt`` while training, then ``model.safetensors`` and ``stage.json`` (written
+last: its presence is what "finished" means), ``curve.jsonl`` and the scores of the stage on the test split.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dabench.files import write_json
+from dabench.interfaces import Stage
+from dabench.training.checkpoint import load_weights, save_weights
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What is known of a finished stage."""
+
+    key: str
+    name: str
+    updates: int
+    seconds: float
+    peak_memory_bytes: int
+    ledger: list[dict[str, Any]] = field(default_factory=list)
+    environment: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class StageFolder:
+    """One stage's folder."""
+
+    def __init__(self, root: Path, key: str) -> None:
+        """The folder is made when something is first written."""
+        self.key, self.path = key, root / key
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where a half-finished stage is kept."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def weights(self) -> Path:
+        """Final weights."""
+        return self.path / "model.safetensors"
+
+    @property
+    def curve(self) -> Path:
+        """Losses by step, JSON lines."""
+        return self.path / "curve.jsonl"
+
+    def record(self) -> StageRecord | None:
+        """The finished stage's record, or None."""
+        path = self.path / "stage.json"
+        if not path.is_file() or not self.weights.is_file():
+            return None
+        return StageRecord(**json.loads(path.read_text()))
+
+    def finish(self, stage: Stage, record: StageRecord) -> None:
+        """Write weights, then the record, then drop the checkpoint; killed in between, it only repeats this."""
+        save_weights(self.weights, stage)
+        write_json(self.path / "stage.json", asdict(record))
+        self.checkpoint.unlink(missing_ok=True)
+
+    def load(self, stage: Stage) -> None:
+        """Give a freshly built stage its final weights."""
+        load_weights(self.weights, stage)

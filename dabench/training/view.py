@@ -1,0 +1,37 @@
+"""What a stage may look at beside its batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from dabench.data.sampling import cut, step_seed
+from dabench.interfaces import Desk, TrainingView, Volume
+from dabench.types import Array, CropId
+
+
+class StageView(TrainingView):
+    """The target's training images, the annotation desk and a generator that is the same at every start."""
+
+    def __init__(self, images: Volume, desk: Desk, device: torch.device, seed: int, stage: str) -> None:
+        """``images`` are float32 in [0, 1]."""
+        self._images, self._desk, self._device = images, desk, device
+        self._rng = np.random.default_rng(step_seed(seed, f"{stage}/view", 0))
+
+    @property
+    def desk(self) -> Desk:
+        return self._desk
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+    @property
+    def rng(self) -> np.random.Generator:
+        return self._rng
+
+    def target_shape(self) -> tuple[int, int, int]:
+        return self._images.shape
+
+    def target_crop(self, crop: CropId) -> Array:
+        return cut(self._images.read(crop.z), crop.window)

@@ -1,0 +1,80 @@
+"""First-party image encoders: ``conv-tiny`` and ``conv-small`` from scratch, ``vit-s8-dino`` through timm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from dabench_backbones.conv import ConvEncoder
+from dabench_backbones.vit import PatchTokenViT, hub_weights
+from pydantic import Field
+
+from dabench import Component, Register, Settings, hookimpl
+
+
+class ConvSettings(Settings):
+    """A residual convolutional encoder, trained from scratch."""
+
+    channels: tuple[int, int, int] = Field((24, 48, 96), description="Channels at strides 2, 4 and 8.")
+    blocks: tuple[int, int, int] = Field((1, 1, 2), description="Residual blocks at each stride.")
+    norm: Literal["batch", "group"] = Field("batch", description="Normalisation; batch learns faster from scratch.")
+
+
+class TinySettings(ConvSettings):
+    """The same at the widths of the preset ``tiny``."""
+
+    channels: tuple[int, int, int] = Field((16, 32, 64), description="Channels at strides 2, 4 and 8.")
+    blocks: tuple[int, int, int] = Field((1, 1, 1), description="Residual blocks at each stride.")
+
+
+class ViTSettings(Settings):
+    """ViT-S/8; patch tokens only."""
+
+    pretrained: str = Field(
+        "dino-vits8", description="Name of added weights (paper: DINO); asked of the timm hub when not added; none: from scratch."
+    )
+
+
+def make_conv(config: ConvSettings) -> ConvEncoder:
+    """A convolutional encoder."""
+    return ConvEncoder(config.channels, config.blocks, config.norm)
+
+
+def make_vit(config: ViTSettings, weights: Path | None = None) -> PatchTokenViT:
+    """A ViT-S/8 with the weights of a file, of the timm hub, or none."""
+    if config.pretrained == "none":
+        return PatchTokenViT()
+    return PatchTokenViT(weights if weights is not None else hub_weights(config.pretrained))
+
+
+@hookimpl
+def register_backbones(register: Register) -> None:
+    """Register the encoders."""
+    register(
+        Component(
+            "conv-small",
+            make_conv,
+            ConvSettings,
+            "Residual convolutions at strides 2, 4, 8; 0.3 M parameters, from scratch.",
+            licence="Apache-2.0, own implementation",
+        )
+    )
+    register(
+        Component(
+            "conv-tiny",
+            make_conv,
+            TinySettings,
+            "The same, narrower: for phantoms and tests.",
+            licence="Apache-2.0, own implementation",
+        )
+    )
+    register(
+        Component(
+            "vit-s8-dino",
+            make_vit,
+            ViTSettings,
+            "ViT-S/8 with DINO weights, patch tokens only; 21.7 M parameters.",
+            paper="Caron et al., Emerging properties in self-supervised vision transformers, ICCV 2021",
+            licence="Apache-2.0 (timm and DINO weights)",
+        )
+    )

@@ -1,0 +1,148 @@
+"""The preference optimizers of Prefer-DAS: ``gpo``, ``lpo``, ``slpo``, ``upo``.
+
+They differ in which patches are asked about and who answers; the loss is softmax-DPO (Eqs. 4, 8, 9 with the sign of
+the authors' code: the printed one pushes dispreferred masks up), or DPO with a single negative (Eq. 3).
+
+Deviations: (1) the sign; (2) the log-probability of a patch is the mean over its pixels as in the release, or over the
+pixels where its candidates differ (`reduction`); (3) patches whose candidates are all equal carry no information and are
+never asked, so SLPO's share is drawn among the others.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from dabench_preference.losses import (
+    differing_pixels,
+    log_probability,
+    multi_negative_loss,
+    reward_margins,
+    single_negative_loss,
+)
+from pydantic import Field
+
+from dabench import Array, Component, PreferenceOptimizer, Register, Settings, hookimpl
+
+
+class PreferenceSettings(Settings):
+    """What the optimizers share."""
+
+    beta: float = Field(1.0, gt=0, description="Temperature β (paper: 1).")
+    negatives: Literal["multiple", "single"] = Field("multiple", description="All other candidates, or one (Table III).")
+    reduction: Literal["mean", "differing", "sum"] = Field(
+        "mean", description="Log-probability of a patch: mean over its pixels (release), over differing ones, or sum."
+    )
+    side: int = Field(3, ge=1, description="Patches a side of a tile, L (paper: 3; GPO: 1).")
+
+
+class GlobalSettings(PreferenceSettings):
+    """One preference a tile."""
+
+    side: int = Field(1, ge=1, description="Patches a side of a tile, L (paper: 3; GPO: 1).")
+
+
+class SparseSettings(PreferenceSettings):
+    """Preferences on a share of all patches."""
+
+    share: float = Field(0.15, ge=0, le=1, description="Share of all training patches asked about (paper: 0.15).")
+
+
+class DirectPreference(PreferenceOptimizer):
+    """Softmax-DPO on patches; asks about every informative patch."""
+
+    def __init__(self, settings: PreferenceSettings) -> None:
+        """Take β, the negatives, the reduction and L."""
+        self.settings = settings
+        self.patches_per_side = settings.side
+
+    def select(self, informative: Array, budget: float, rng: np.random.Generator) -> Array:
+        """Every informative patch; a budget below that is refused by the desk, not quietly met."""
+        del budget, rng
+        return np.flatnonzero(informative)
+
+    def loss(
+        self,
+        probability: torch.Tensor,
+        reference: torch.Tensor,
+        candidates: torch.Tensor,
+        valid: torch.Tensor,
+        preferred: torch.Tensor,
+    ) -> torch.Tensor:
+        """(P,) losses, see `PreferenceOptimizer.loss`."""
+        s = self.settings
+        region = differing_pixels(candidates, valid) if s.reduction == "differing" else None
+        policy = log_probability(probability, candidates, region, s.reduction)
+        frozen = log_probability(reference, candidates, region, s.reduction)
+        chosen, others, other = reward_margins(policy, frozen, preferred)
+        other = other & valid
+        if s.negatives == "multiple":
+            return multi_negative_loss(chosen, others, other, s.beta)
+        worst = _farthest(candidates, preferred, other)
+        losses = single_negative_loss(chosen, others.gather(1, worst[:, None])[:, 0], s.beta)
+        return torch.where(other.any(dim=1), losses, 0.0)
+
+
+def _farthest(candidates: torch.Tensor, preferred: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """The single negative: of the other candidates the one that differs from the preferred in most pixels; ``(P,)``."""
+    chosen = candidates[torch.arange(len(candidates), device=candidates.device), preferred]
+    distance = (candidates ^ chosen[:, None]).sum(dim=(2, 3))
+    return distance.masked_fill(~other, -1).argmax(dim=1)
+
+
+class SparsePreference(DirectPreference):
+    """Asks about exactly a share of all training patches, drawn among the informative ones."""
+
+    def __init__(self, settings: SparseSettings) -> None:
+        """Take the share."""
+        super().__init__(settings)
+        self.share = settings.share
+
+    def select(self, informative: Array, budget: float, rng: np.random.Generator) -> Array:
+        """``floor(budget * N)`` patches without replacement, fewer only when fewer are informative."""
+        choices = np.flatnonzero(informative)
+        count = min(len(choices), int(budget * len(informative) + 1e-9))
+        return np.sort(rng.choice(choices, count, replace=False))
+
+
+class UnsupervisedPreference(DirectPreference):
+    """Asks nobody: a level set refines the reference's own mask, and the candidate nearest to it wins (Eq. 11)."""
+
+    rater = "self"
+    share = 0.0
+
+
+@hookimpl
+def register_preference_optimizers(register: Register) -> None:
+    """Register all four."""
+    paper = "Prefer-DAS, 2026"
+    licence = "Apache-2.0, own implementation"
+    register(
+        Component(
+            "gpo",
+            DirectPreference,
+            GlobalSettings,
+            "Global: one preference a tile.",
+            f"{paper}, Eq. 4; softmax-DPO, 2024",
+            licence,
+        )
+    )
+    register(
+        Component("lpo", DirectPreference, PreferenceSettings, "Local: one preference a patch.", f"{paper}, Eq. 8", licence)
+    )
+    register(
+        Component(
+            "slpo", SparsePreference, SparseSettings, "Sparse local: 15 % of all patches.", f"{paper}, Eq. 9", licence
+        )
+    )
+    register(
+        Component(
+            "upo",
+            UnsupervisedPreference,
+            PreferenceSettings,
+            "Unsupervised: a level set stands in for the rater.",
+            f"{paper}, Eqs. 10-11; DRLSE, Li et al. 2010",
+            licence,
+        )
+    )

@@ -1,0 +1,154 @@
+"""The promptable network of Prompt-DAS / Prefer-DAS on any backbone.
+
+One pass segments all mitochondria of an image with all, some or no point prompts. tokens = [mask token, points]; a
+two-way transformer exchanges them with the image; the mask token's hyper-network is multiplied with the up-scaled
+image into a single probability map. A second group of tokens, for the contrastive loss, watches without being seen.
+
+At the paper's widths the live decoder has 6,855,105 parameters. The release counts 7,003,329: two self-attention
+output projections there (148,224) are never used; nor are 1,536 SAM embeddings of its prompt encoder, absent here.
+
+Deviations from the release: the batch is decoded at once instead of sample by sample; the probability map is resized
+with pixel centres kept in place (`align_corners=False`; the release aligns corners at inference).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dabench.ops.prompts import NetworkOutput, Prompts
+from dabench_promptable.decoder import TwoWayTransformer, attention_masks
+from dabench_promptable.heads import DetectionHead, three_layer_mlp, upscaler
+from dabench_promptable.prompt_encoder import FourierPositions
+
+
+class FeatureBackbone(Protocol):
+    """What the network needs to know of a backbone: (B, 1, H, W) in [0, 1] → feature maps, deepest last."""
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Sizes of the decoder; the defaults are the paper's."""
+
+    dim: int = 384
+    heads: int = 8
+    mlp: int = 2048
+    depth: int = 2
+    downsample: int = 2
+    detection: int = 256
+    full_resolution_detection: bool = True
+
+
+PAPER = Widths()
+SMALL = Widths(dim=128, heads=4, mlp=256, depth=2, downsample=2, detection=32, full_resolution_detection=False)
+TINY = Widths(dim=64, heads=4, mlp=128, depth=2, downsample=2, detection=16, full_resolution_detection=False)
+
+
+class PromptableNetwork(nn.Module):
+    """Backbone, prompt encoder, two-way decoder, segmentation and detection heads, contrast MLP."""
+
+    def __init__(self, backbone: nn.Module, widths: Widths = PAPER, heatmap_scale: float = 1.0) -> None:
+        """Assembles the network.
+
+        Args:
+            backbone: a `FeatureBackbone`; its last map is decoded.
+            widths: sizes of the decoder.
+            heatmap_scale: factor on the detection head's raw output.
+        """
+        super().__init__()
+        self.backbone = backbone
+        deepest = cast(FeatureBackbone, backbone).channels[-1]
+        # The paper's encoder and decoder have one width: nothing lies between them there.
+        self.neck = nn.Identity() if deepest == widths.dim else nn.Conv2d(deepest, widths.dim, 1)
+        self.positions = FourierPositions(widths.dim)
+        self.mask_token = nn.Parameter(torch.randn(1, 1, widths.dim))
+        self.transformer = TwoWayTransformer(widths.dim, widths.heads, widths.mlp, widths.depth, widths.downsample)
+        self.upscaler = upscaler(widths.dim)
+        self.hyper = three_layer_mlp(widths.dim, widths.dim // 8)
+        self.contrast = three_layer_mlp(widths.dim, widths.dim)
+        self.detection = DetectionHead(
+            widths.dim // 8, widths.detection, heatmap_scale, full_resolution=widths.full_resolution_detection
+        )
+
+    def forward(
+        self,
+        images: Tensor,
+        prompts: Prompts | None = None,
+        contrast: Tensor | None = None,
+        contrast_valid: Tensor | None = None,
+        with_density: bool = False,
+    ) -> NetworkOutput:
+        """Segments a batch.
+
+        Args:
+            images: (B, 1, H, W) float in [0, 1].
+            prompts: points of each image; None or M = 0 is automatic mode.
+            contrast: (B, K, 2) float ``(x, y)``, points whose embeddings the contrastive loss wants.
+            contrast_valid: (B, K) bool, False where padded; None = all valid.
+            with_density: also run the detection head.
+
+        Returns:
+            Probability (B, H, W) and what else was asked for.
+        """
+        size = (images.shape[-2], images.shape[-1])
+        cells = self.neck(self.backbone(images)[-1])
+        tokens, masks, prompted = self._tokens(len(images), size, prompts, contrast, contrast_valid)
+        maps, tokens = self._decode(cells, tokens, masks)
+        probability = self._probability(self.hyper(tokens[:, 0]), maps, size)
+        density = self.detection(maps, size) if with_density else None
+        if contrast is None:
+            return NetworkOutput(probability, density)
+        embeddings = self.contrast(tokens[:, 1:]).float()
+        return NetworkOutput(probability, density, embeddings[:, :prompted], embeddings[:, prompted:])
+
+    @staticmethod
+    def _probability(weights: Tensor, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        """Dot product of the mask token's weights (B, C) with the maps (B, C, h, w), as probability (B, H, W)."""
+        # In float32 also under autocast: near 0 and 1 the losses see differences that bf16 does not hold.
+        with torch.autocast(device_type=maps.device.type, enabled=False):
+            logits = torch.einsum("bc,bchw->bhw", weights.float(), maps.float())
+            resized = F.interpolate(logits.sigmoid()[:, None], size=size, mode="bilinear", align_corners=False)
+        return resized[:, 0]
+
+    def _tokens(
+        self,
+        batch: int,
+        size: tuple[int, int],
+        prompts: Prompts | None,
+        contrast: Tensor | None,
+        contrast_valid: Tensor | None,
+    ) -> tuple[Tensor, tuple[Tensor | None, Tensor | None], int]:
+        """Tokens (B, 1 + M + K, D), their masks (None when nothing is hidden) and M."""
+        tokens = [self.mask_token.expand(batch, -1, -1)]
+        valid = [torch.ones(batch, 1, dtype=torch.bool, device=self.mask_token.device)]
+        prompted = 0
+        if prompts is not None and prompts.points.shape[1] > 0:
+            prompted = prompts.points.shape[1]
+            tokens.append(self.positions.points(prompts.points, size))
+            valid.append(prompts.valid)
+        if contrast is None and prompted == 0:
+            return tokens[0], (None, None), 0
+        first = torch.cat(valid, dim=1)
+        second = first[:, :0]
+        if contrast is not None:
+            tokens.append(self.positions.points(contrast, size))
+            every = torch.ones(contrast.shape[:2], dtype=torch.bool, device=contrast.device)
+            second = every if contrast_valid is None else contrast_valid
+        return torch.cat(tokens, dim=1), attention_masks(first, second), prompted
+
+    def _decode(
+        self, cells: Tensor, tokens: Tensor, masks: tuple[Tensor | None, Tensor | None]
+    ) -> tuple[Tensor, Tensor]:
+        """Two-way exchange and up-scaling: maps (B, D / 8, 4h, 4w) and tokens (B, T, D)."""
+        height, width = cells.shape[-2:]
+        code = self.positions.grid((height, width))
+        tokens, image = self.transformer(tokens, cells.flatten(2).transpose(1, 2), code, masks)
+        maps = self.upscaler(image.transpose(1, 2).unflatten(2, (height, width)))
+        return maps, tokens

@@ -1,0 +1,117 @@
+"""A folder of slices: ``im0000.png, im0001.png, …`` or single-page TIFFs, in natural order of their names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+from PIL import Image, UnidentifiedImageError
+
+from dabench import DataError, Reader
+
+if TYPE_CHECKING:
+    from dabench.interfaces import Volume
+    from dabench.types import Array
+
+_PNG, _TIFF = {".png"}, {".tif", ".tiff"}
+_GET_AGAIN = "Copy or download the file again, then  dabench data verify NAME"
+_DAMAGE = (
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    tifffile.TiffFileError,
+    ValueError,
+    RuntimeError,
+    OSError,
+    SyntaxError,
+    IndexError,
+)
+
+
+class FolderReader(Reader):
+    """Opens a folder that holds PNG slices, or single-page TIFF slices (MitoEM's labels)."""
+
+    def accepts(self, path: Path) -> bool:
+        """Whether the folder holds at least one slice."""
+        return path.is_dir() and any(p.suffix.lower() in _PNG | _TIFF for p in path.iterdir())
+
+    def open(self, path: Path) -> Volume:
+        """Open the slices of the commoner of the two formats. Raises DataError for a mixture or an unreadable slice."""
+        found = [p for p in path.iterdir() if p.suffix.lower() in _PNG | _TIFF and not p.name.startswith(".")]
+        if not found:
+            raise DataError(f"{path}: the folder holds no PNG or TIFF slice.", "Check the path in the card.")
+        kinds = sorted({p.suffix.lower() for p in found})
+        if len({k in _PNG for k in kinds}) > 1:
+            raise DataError(f"{path}: PNG and TIFF slices lie mixed ({', '.join(kinds)}).", "Keep one format a folder.")
+        slices = sorted(found, key=natural_order)
+        first = _load(slices[0], 0)
+        return FolderVolume(slices, first.shape, first.dtype)
+
+
+class FolderVolume:
+    """Slices as files; each `read` decodes one."""
+
+    def __init__(self, slices: list[Path], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Files in order, and the size and type of the first one."""
+        self._slices, self._plane, self._dtype = slices, (shape[0], shape[1]), dtype
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(slices, rows, columns)."""
+        return len(self._slices), *self._plane
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Pixel type of the first slice."""
+        return self._dtype
+
+    def read(self, z: int) -> Array:
+        """Slice ``z`` as ``(H, W)``. Raises DataError naming file and slice: damaged, or another size or type."""
+        image = _load(self._slices[z], z)
+        if image.shape != self._plane:
+            raise DataError(
+                f"{self._slices[z]}: slice {z} has {image.shape} pixels, the first slice has {self._plane}.", _GET_AGAIN
+            )
+        if image.dtype != self._dtype and not np.can_cast(image.dtype, self._dtype):
+            raise DataError(f"{self._slices[z]}: slice {z} is {image.dtype}, the first slice is {self._dtype}.", _GET_AGAIN)
+        return image.astype(self._dtype, copy=False)
+
+
+def natural_order(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key by which slice 2 comes before slice 10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+
+
+def _load(path: Path, z: int) -> Array:
+    try:
+        image = tifffile.imread(path) if path.suffix.lower() in _TIFF else _load_png(path)
+    except _DAMAGE as error:
+        raise DataError(f"{path}: slice {z} cannot be decoded: {error}.", _GET_AGAIN) from None
+    return _grey(np.asarray(image), path, z)
+
+
+def _load_png(path: Path) -> Array:
+    with Image.open(path) as picture:
+        picture.load()
+        if picture.mode == "P" and not _is_index_map(picture):
+            return np.array(picture.convert("L"))
+        return np.array(picture)
+
+
+def _is_index_map(picture: Image.Image) -> bool:
+    """A palette picture is a label map when its palette is not a grey ramp."""
+    palette = np.array(picture.getpalette() or []).reshape(-1, 3)
+    return not (palette == palette[:, :1]).all()
+
+
+def _grey(image: Array, path: Path, z: int) -> Array:
+    """One channel; a colour picture passes only when its colour channels are equal."""
+    if image.ndim == 2:
+        return image
+    colours = image[..., : 3 if image.shape[-1] >= 3 else 1] if image.ndim == 3 else image
+    if image.ndim == 3 and image.shape[-1] <= 4 and (colours == colours[..., :1]).all():
+        return np.ascontiguousarray(colours[..., 0])
+    raise DataError(f"{path}: slice {z} is not a grey picture (shape {image.shape}).", "Convert it to grey first.")

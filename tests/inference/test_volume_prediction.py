@@ -1,0 +1,120 @@
+"""Whole stacks: what a predictor is shown, and what comes back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dabench.data.volumes import ArrayVolume
+from dabench.errors import ConfigError, DataError
+from dabench.inference import predict_slices
+from dabench.interfaces import Predictor
+from dabench.types import Prediction
+
+
+class Pixelwise(Predictor):
+    """Probability = the pixel, density = half of it; notes what it was shown."""
+
+    def __init__(self):
+        self.batches, self.points = [], []
+
+    def predict(self, images, points=None, *, density=False):
+        assert torch.is_inference_mode_enabled()
+        self.batches.append(images.shape)
+        self.points.append(points)
+        probability = images[:, 0]
+        return Prediction(probability, probability / 2 if density else None)
+
+
+class PointPainter(Predictor):
+    """Probability 1 at the pixel of each point."""
+
+    def predict(self, images, points=None, *, density=False):
+        out = torch.zeros_like(images[:, 0])
+        for tile, own in zip(out, points, strict=True):
+            xy = own.round().long()
+            tile[xy[:, 1], xy[:, 0]] = 1
+        return Prediction(out)
+
+
+def stack(*shape, seed=0):
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+@pytest.mark.parametrize("profile", ["fast", "paper"])
+@pytest.mark.parametrize("shape", [(2, 40, 56), (1, 20, 70), (1, 9, 11)])
+def test_a_pixelwise_predictor_is_reproduced_exactly(profile, shape):
+    images = stack(*shape)
+    for z, prediction in predict_slices(Pixelwise(), ArrayVolume(images), 32, profile, density=True, batch_size=3):
+        np.testing.assert_array_equal(prediction.probability, images[z])
+        np.testing.assert_array_equal(prediction.density, images[z] / 2)
+        assert prediction.probability.dtype == np.float32
+
+
+def test_density_is_none_unless_asked_for_and_there():
+    (_, automatic), *_ = predict_slices(Pixelwise(), stack(1, 32, 32), 16)
+    assert automatic.density is None
+    prompts = {0: np.zeros((0, 2), np.float32)}
+    (_, without), *_ = predict_slices(PointPainter(), stack(1, 32, 32), 16, points=prompts, density=True)
+    assert without.density is None
+    assert not without.probability.any()
+
+
+@pytest.mark.parametrize("profile", ["fast", "paper"])
+@pytest.mark.parametrize("shape", [(50, 70), (20, 70), (33, 33)])
+def test_points_survive_tiling_and_rotation(profile, shape):
+    rng = np.random.default_rng(1)
+    points = np.stack((rng.integers(0, shape[1], 12), rng.integers(0, shape[0], 12)), axis=1).astype(np.float32)
+    expected = np.zeros(shape, np.float32)
+    expected[points[:, 1].astype(int), points[:, 0].astype(int)] = 1
+    (_, prediction), *_ = predict_slices(PointPainter(), stack(1, *shape), 32, profile, {0: points})
+    np.testing.assert_array_equal(prediction.probability, expected)
+
+
+def test_automatic_mode_is_none_and_no_points_are_empty_lists():
+    automatic, prompted = Pixelwise(), Pixelwise()
+    list(predict_slices(automatic, stack(1, 16, 16), 16))
+    list(predict_slices(prompted, stack(1, 16, 16), 16, points={}))
+    assert automatic.points == [None]
+    assert [p.shape for p in prompted.points[0]] == [(0, 2)]
+
+
+def test_batches_and_chosen_slices():
+    predictor = Pixelwise()
+    found = [z for z, _ in predict_slices(predictor, ArrayVolume(stack(4, 64, 64)), 32, batch_size=4, slices=[3, 1])]
+    assert found == [3, 1]
+    assert [shape[0] for shape in predictor.batches] == [4, 4, 1] * 2
+
+
+def test_slices_are_read_one_at_a_time():
+    class Counting(ArrayVolume):
+        reads = 0
+
+        def read(self, z):
+            self.reads += 1
+            return super().read(z)
+
+    volume = Counting(stack(5, 16, 16))
+    predictions = predict_slices(Pixelwise(), volume, 16)
+    assert volume.reads == 0
+    next(predictions)
+    assert volume.reads == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((1, 8, 8), np.uint8), "slice 0: .*uint8"),
+        (np.full((1, 8, 8), np.nan, np.float32), "slice 0: pixel nan at row 0, column 0"),
+        (np.zeros((1, 8, 8, 3), np.float32), r"\(8, 8, 3\)"),
+    ],
+)
+def test_images_that_are_none(image, message):
+    with pytest.raises(DataError, match=message):
+        list(predict_slices(Pixelwise(), image, 8))
+
+
+def test_sizes_that_cannot_be_are_refused_before_anything_is_read():
+    with pytest.raises(ConfigError, match="tile 0"):
+        predict_slices(Pixelwise(), stack(1, 8, 8), 0)

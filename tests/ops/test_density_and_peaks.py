@@ -1,0 +1,54 @@
+"""Density maps against FACTS 1.5, and the way back to points."""
+
+import math
+
+import pytest
+import torch
+
+from dabench.ops.density import density_maps, kernel_sigma
+from dabench.ops.peaks import find_peaks
+from dabench.ops.prompts import pad_points
+
+
+def test_kernel_61_is_sigma_nine_and_a_half() -> None:
+    assert kernel_sigma(61) == pytest.approx(9.5)
+
+
+def test_an_isolated_point_is_a_unit_gaussian() -> None:
+    density = density_maps(pad_points([torch.tensor([[50.0, 40.0]])]), (90, 100))[0]
+    assert density[40, 50] == pytest.approx(1.0)
+    assert density[40, 60] == pytest.approx(math.exp(-0.5 * (10 / 9.5) ** 2), abs=1e-4)
+    assert density[40, 85] == 0  # beyond the kernel
+
+
+def test_near_points_give_a_flat_top_clipped_at_one() -> None:
+    density = density_maps(pad_points([torch.tensor([[40.0, 40.0], [46.0, 40.0]])]), (80, 80))[0]
+    assert density.max() == 1
+    assert density[40, 43] == 1
+
+
+def test_no_point_gives_zero_and_outside_points_are_left_out() -> None:
+    points = [torch.zeros(0, 2), torch.tensor([[-3.0, 5.0], [99.0, 5.0]])]
+    assert density_maps(pad_points(points), (20, 20)).abs().max() == 0
+
+
+def test_a_batch_equals_its_images_one_by_one() -> None:
+    points = [torch.tensor([[10.0, 12.0], [40.0, 30.0]]), torch.tensor([[5.0, 5.0]])]
+    together = density_maps(pad_points(points), (48, 56))
+    for row, own in enumerate(points):
+        torch.testing.assert_close(together[row], density_maps(pad_points([own]), (48, 56))[0])
+
+
+def test_peaks_find_the_points_again() -> None:
+    points = torch.tensor([[20.0, 15.0], [70.0, 20.0], [40.0, 60.0]])
+    found = find_peaks(density_maps(pad_points([points]), (96, 96))).unpad()[0]
+    assert {tuple(p) for p in found.tolist()} == {tuple(p) for p in points.tolist()}
+
+
+def test_a_plateau_is_one_peak_and_low_maxima_are_none() -> None:
+    density = torch.zeros(2, 32, 32)
+    density[0, 10:13, 4:9] = 0.8
+    density[1, 20, 20] = 0.49
+    found = find_peaks(density).unpad()
+    assert found[0].tolist() == [[6.0, 11.0]]
+    assert len(found[1]) == 0

@@ -1,0 +1,131 @@
+"""Preference losses: numbers by hand, the sign, and equality with one negative."""
+
+import math
+
+import pytest
+import torch
+from dabench_preference.candidates import pad_candidates, patch_grid, threshold_candidates
+from dabench_preference.losses import (
+    differing_pixels,
+    log_probability,
+    multi_negative_loss,
+    reward_margins,
+    single_negative_loss,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+REWARDS = st.floats(-5, 5)
+
+
+def test_log_probability_by_hand() -> None:
+    probability = torch.tensor([[[0.9, 0.2]]])
+    labelling = torch.tensor([[[[True, False]], [[True, True]]]])
+    mean = log_probability(probability, labelling)
+    expected = [(math.log(0.9) + math.log(0.8)) / 2, (math.log(0.9) + math.log(0.2)) / 2]
+    torch.testing.assert_close(mean, torch.tensor([expected]))
+    torch.testing.assert_close(log_probability(probability, labelling, reduction="sum"), mean * 2)
+    differing = log_probability(probability, labelling, reduction="differing")
+    torch.testing.assert_close(differing, torch.tensor([[math.log(0.8), math.log(0.2)]]))
+
+
+def test_log_probability_within_a_region_and_of_impossible_masks() -> None:
+    probability = torch.tensor([[[1.0, 0.5]]])
+    labelling = torch.tensor([[[[False, True]]]])
+    region = torch.tensor([[[False, True]]])
+    torch.testing.assert_close(log_probability(probability, labelling, region), torch.tensor([[math.log(0.5)]]))
+    assert torch.isfinite(log_probability(probability, labelling)).all()
+    assert log_probability(probability, labelling, region & False).item() == 0
+
+
+def test_differing_pixels_ignore_padding() -> None:
+    labelling = torch.tensor([[[[True, False]], [[True, True]], [[False, False]]]])
+    assert differing_pixels(labelling).tolist() == [[[True, True]]]
+    assert differing_pixels(labelling, torch.tensor([[True, True, False]])).tolist() == [[[False, True]]]
+
+
+def test_losses_by_hand() -> None:
+    preferred, dispreferred = torch.tensor([1.0]), torch.tensor([[0.0, -1.0]])
+    inner = -math.log(math.exp(-1) + math.exp(-2))
+    expected = math.log1p(math.exp(-inner))
+    assert multi_negative_loss(preferred, dispreferred).item() == pytest.approx(expected, rel=1e-5)
+    assert single_negative_loss(preferred, dispreferred[:, 0]).item() == pytest.approx(math.log1p(math.exp(-1)))
+
+
+@given(REWARDS, REWARDS, st.floats(0.1, 5))
+def test_one_negative_is_the_single_form(preferred: float, dispreferred: float, beta: float) -> None:
+    p, d = torch.tensor([preferred]), torch.tensor([dispreferred])
+    torch.testing.assert_close(multi_negative_loss(p, d[:, None], beta=beta), single_negative_loss(p, d, beta))
+
+
+@given(REWARDS, st.lists(REWARDS, min_size=1, max_size=4))
+def test_the_loss_falls_as_the_preferred_rises_and_the_others_fall(preferred: float, others: list[float]) -> None:
+    """The sign printed in the paper fails this."""
+    p = torch.tensor([preferred], requires_grad=True)
+    d = torch.tensor([others], requires_grad=True)
+    multi_negative_loss(p, d).sum().backward()
+    assert p.grad is not None
+    assert d.grad is not None
+    assert p.grad.item() < 0
+    assert bool((d.grad > 0).all())
+
+
+def test_padding_changes_nothing_and_a_patch_without_negatives_is_silent() -> None:
+    preferred = torch.tensor([0.3, 0.1], requires_grad=True)
+    dispreferred = torch.tensor([[0.2, -0.4, 9.0], [1.0, 2.0, 3.0]], requires_grad=True)
+    valid = torch.tensor([[True, True, False], [False, False, False]])
+    losses = multi_negative_loss(preferred, dispreferred, valid)
+    torch.testing.assert_close(losses[:1], multi_negative_loss(preferred[:1], dispreferred[:1, :2]))
+    assert losses[1] == 0
+    losses.sum().backward()
+    assert preferred.grad is not None
+    assert dispreferred.grad is not None
+    assert torch.isfinite(preferred.grad).all()
+    assert preferred.grad[1] == 0
+    assert dispreferred.grad[0, 2] == 0
+
+
+def test_patches_do_not_mix() -> None:
+    """The released 1-D path loops over the batch; ours must equal patch by patch."""
+    preferred, dispreferred = torch.randn(5), torch.randn(5, 3)
+    alone = torch.cat([multi_negative_loss(preferred[i : i + 1], dispreferred[i : i + 1]) for i in range(5)])
+    torch.testing.assert_close(multi_negative_loss(preferred, dispreferred), alone)
+
+
+def test_large_rewards_stay_finite() -> None:
+    assert torch.isfinite(multi_negative_loss(torch.tensor([-1e4]), torch.tensor([[1e4, 1e4]]))).all()
+
+
+def test_reward_margins_split_by_choice() -> None:
+    policy, reference = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.5, 0.5, 0.5]])
+    preferred, rewards, others = reward_margins(policy, reference, torch.tensor([1]))
+    assert preferred.tolist() == [1.5]
+    assert rewards[others].tolist() == [0.5, 2.5]
+
+
+def test_candidates_are_different_and_nearest_one_half_first() -> None:
+    probability = torch.tensor([[0.1, 0.55, 0.95], [0.1, 0.45, 0.95]])
+    candidates = threshold_candidates(probability)
+    assert candidates.thresholds == (0.5, 0.4, 0.6)
+    assert [int(m.sum()) for m in candidates.masks] == [3, 4, 2]
+    assert candidates.informative
+    assert not threshold_candidates(torch.zeros(4, 4)).informative
+
+
+def test_padded_candidates() -> None:
+    masks, valid = pad_candidates([torch.ones(3, 2, 2, dtype=torch.bool), torch.zeros(1, 2, 2, dtype=torch.bool)])
+    assert masks.shape == (2, 3, 2, 2)
+    assert valid.tolist() == [[True, True, True], [True, False, False]]
+    assert not masks[1].any()
+
+
+@given(st.integers(6, 50), st.integers(6, 50), st.integers(1, 5))
+def test_patches_cover_the_image_once(height: int, width: int, side: int) -> None:
+    cover = torch.zeros(height, width)
+    for y, x, h, w in patch_grid((height, width), side):
+        cover[y : y + h, x : x + w] += 1
+    assert bool((cover == 1).all())
+
+
+def test_paper_grid_is_nine_patches_of_128() -> None:
+    assert {(h, w) for _, _, h, w in patch_grid((384, 384), 3)} == {(128, 128)}

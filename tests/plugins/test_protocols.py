@@ -1,0 +1,124 @@
+"""The registered rules: edge cases, ignored pixels, instance ids, and the golden numbers on real labels."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import dabench_protocols
+import numpy as np
+import pytest
+from dabench_protocols import Das2d, Das2dPooled, Instances2d
+from scipy.ndimage import binary_dilation, binary_erosion
+
+from dabench import IGNORE
+from dabench.registry import PluginStatus, Registry
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+GOLDEN = SHARED / "golden" / "metrics.json"
+LABELS = {
+    "lucchi/test": "lucchi/test_labels.tif",
+    "vnc/stack1": "vnc/stack1_labels.tif",
+    "cdeep3m/val": "cdeep3m/val_labels.tif",
+}
+needs_shared = pytest.mark.skipif(
+    not GOLDEN.is_file(), reason="golden numbers (../shared/golden) are not on this machine"
+)
+
+
+def block(*boxes, shape=(40, 40)):
+    mask = np.zeros(shape, np.uint8)
+    for top, bottom, left, right in boxes:
+        mask[top:bottom, left:right] = 1
+    return mask
+
+
+def test_all_three_are_registered():
+    registry = Registry()
+    registry.add(dabench_protocols, PluginStatus("protocols", "dabench"))
+    assert not registry.failures()
+    assert registry.names("protocol") == ["das-2d-pooled@1", "das-2d@1", "instances-2d@1"]
+    for item in registry.of_kind("protocol"):
+        made = item.component.factory(item.component.config())
+        assert {*made.metrics, "n", "left_out"} == set(made.result())
+
+
+def test_empty_slices():
+    protocol, mask, nothing = Das2d(), block((0, 8, 0, 8)), block()
+    assert protocol.update(0, nothing, nothing).left_out
+    assert protocol.update(1, block((0, 3, 0, 5)), nothing).left_out, "15 predicted pixels are nothing"
+    assert protocol.update(2, nothing, mask).values["dice"] == 0
+    assert protocol.update(3, mask, nothing).values["pq"] == 0
+    assert protocol.update(4, mask, mask).values["dice"] == 1
+    assert protocol.result() == pytest.approx(
+        {"dice": 1 / 3, "aji": 1 / 3, "pq": 1 / 3, "n": 3, "left_out": 2}, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("rule", [Das2d, Das2dPooled, Instances2d])
+def test_without_a_counted_slice_there_is_no_number(rule):
+    protocol = rule()
+    protocol.update(0, block(), block())
+    result = protocol.result()
+    assert (result["n"], result["left_out"]) == (0, 1)
+    assert all(math.isnan(result[m]) for m in protocol.metrics)
+
+
+@pytest.mark.parametrize("rule", [Das2d, Das2dPooled])
+@pytest.mark.parametrize("predicted_there", [0, 1])
+def test_ignored_pixels_count_on_neither_side(rule, predicted_there):
+    label, prediction = block((4, 12, 4, 12)), block((4, 12, 6, 14))
+    expected = rule().update(0, prediction, label)
+    label[20:, :], prediction[20:, :] = IGNORE, predicted_there
+    assert rule().update(0, prediction, label) == expected
+
+
+def test_pooled_is_not_the_mean_and_keeps_specks():
+    protocol = Das2dPooled()
+    protocol.update(0, block((0, 10, 0, 10)), block((0, 10, 0, 10)))
+    row = protocol.update(1, block((0, 1, 0, 2)), block((0, 1, 0, 1)))
+    assert row.values == pytest.approx({"dice": 2 / 3, "iou": 1 / 2})
+    assert protocol.result() == pytest.approx({"dice": 202 / 203, "iou": 101 / 102, "n": 2, "left_out": 0})
+
+
+def test_touching_mitochondria_are_two_instances_but_one_component():
+    ids = block((5, 15, 5, 15)).astype(np.int32)
+    ids[5:15, 15:25] = 900_000_000
+    prediction = ids > 0
+    assert Das2d().update(0, prediction, (ids > 0).astype(np.uint8)).values["n_true"] == 1
+    row = Instances2d().update(0, prediction, ids).values
+    assert (row["n_true"], row["n_pred"]) == (2, 1)
+    assert (row["dice"], row["aji"], row["pq"]) == (1, 0.5, 0)
+
+
+def test_pieces_with_one_id_are_one_instance_and_negative_ids_are_ignored():
+    ids = block((5, 15, 5, 15), (20, 30, 5, 15)).astype(np.int32) * 255
+    ids[35:] = -1
+    row = Instances2d().update(0, ids != 0, ids).values
+    assert (row["n_true"], row["n_pred"], row["dice"]) == (1, 2, 1)
+
+
+OPERATIONS = {
+    "roll": lambda mask, by: np.roll(mask, by, axis=(0, 1)),
+    "erode": lambda mask, n: binary_erosion(mask, np.ones((3, 3)), iterations=n),
+    "dilate": lambda mask, n: binary_dilation(mask, np.ones((3, 3)), iterations=n),
+    "clear_rows": lambda mask, rows: np.where(np.isin(np.arange(len(mask)), np.arange(*rows))[:, None], False, mask),
+    "fill_box": lambda mask, box: mask | (block(box, shape=mask.shape) > 0),
+}
+
+
+@needs_shared
+@pytest.mark.parametrize("domain", LABELS)
+def test_golden_numbers(domain):
+    tifffile = pytest.importorskip("tifffile")
+    cases = [case for case in json.loads(GOLDEN.read_text())["cases"] if case["domain"] == domain]
+    assert len(cases) == 15
+    for case in cases:
+        label = tifffile.imread(SHARED / "data" / LABELS[domain], key=case["slice"])
+        prediction = label > 0
+        for name, value in case["prediction"]:
+            prediction = OPERATIONS[name](prediction, value)
+        row = Das2d().update(case["slice"], prediction, label)
+        for key, value in row.values.items():
+            assert value == pytest.approx(case[key], abs=1e-5), (case["slice"], case["prediction"], key)
