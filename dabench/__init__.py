@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         UnknownNameError,
         WeightsError,
     )
+    from dabench.files import write_json, write_text
     from dabench.hookspecs import Component, Register, Settings, hookimpl
     from dabench.inference.predictor import NetworkPredictor
     from dabench.interfaces import (
@@ -77,6 +78,7 @@ _HOMES = {
         "BudgetError ConfigError DabenchError DataError MissingDataError PluginError UnknownNameError WeightsError"
     ),
     "dabench.inference.predictor": "NetworkPredictor",
+    "dabench.files": "write_json write_text",
     "dabench.hookspecs": "Component Register Settings hookimpl",
     "dabench.interfaces": (
         "Budget Components CropSpec Desk Domain EvaluationProtocol Method OptimizerSpec Predictor PreferenceOptimizer "

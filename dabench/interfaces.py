@@ -204,8 +204,8 @@ class SelfTraining(ABC):
         """Called once, before the first update, with the (initialised) student."""
 
     @abstractmethod
-    def targets(self, crops: TargetCrops) -> PseudoTargets:
-        """Pseudo-targets for un-augmented target crops. Called without gradient."""
+    def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
+        """Pseudo-targets for un-augmented target crops. Called without gradient; ``generator`` is the batch's."""
 
     def after_update(self, student: nn.Module, step: int) -> None:
         """Called after each update with the student; the mean teacher follows it here."""
@@ -328,7 +328,11 @@ class Stage(ABC):
 
     @abstractmethod
     def modules(self) -> Mapping[str, nn.Module]:
-        """Every module whose state makes the stage resumable, by a stable name."""
+        """Every module whose state makes the stage resumable, by a stable name; ``network`` is the one that is trained."""
+
+    def network(self) -> nn.Module:
+        """The network from which a following stage starts."""
+        return self.modules()["network"]
 
     @abstractmethod
     def turns(self) -> Sequence[Turn]:

@@ -137,7 +137,7 @@ def _stages(
             "core": core_digest(),
             "crops": {k: v for k, v in vars(spec.crops).items() if k != "labelled"},
             "iterations": spec.iterations,
-            "data": task.data_digest(spec.crops),
+            "data": task.data_digest(spec),
             "desk": desk.digest(spec.asks),
             "seed": config.seed,
             "bfloat16": uses_bfloat16(config),

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from dabench import __version__
+from dabench.annotation.raters import simulate_points
 from dabench.config import RunConfig
 from dabench.data.sampling import CropSampler, step_seed
 from dabench.errors import (

@@ -13,7 +13,7 @@ from dabench.data.intensity import UnitVolume
 from dabench.data.sampling import LabelledSlices
 from dabench.data.volumes import CachedVolume, open_volume
 from dabench.errors import DataError
-from dabench.interfaces import CropSpec, Domain, Reader, Split, TaskInfo, Volume
+from dabench.interfaces import CropSpec, Domain, Reader, Split, StageSpec, TaskInfo, Volume
 
 if TYPE_CHECKING:
     from dabench.types import Array
@@ -91,15 +91,16 @@ class TaskData:
             raise DataError(f"domain {split.domain!r} has no labels for its {split.name} split.")
         return split
 
-    def data_digest(self, crops: CropSpec) -> dict[str, str]:
-        """Digests of all that a stage's batches hold, for its key."""
+    def data_digest(self, spec: StageSpec) -> dict[str, str]:
+        """Digests of all that a stage reads, for its key."""
+        crops = spec.crops
         digests = {"intensity": self.config.intensity}
         if crops.source:
             split = self.labelled_split(crops)
             digests |= {"labelled": split.digest, "labels": split.label_digest}
             if crops.labelled == "source":
                 digests["source_labels"] = self.config.source_labels
-        if crops.target:
+        if crops.target or spec.asks:
             digests["target"] = self.target_train.digest
         return digests
 

@@ -57,6 +57,7 @@ class TruthRater(Rater):
         return weak.simulate(request, self._truth, draw_rng(kind, self._seed), self._error)
 
     def identity(self, kind: str) -> dict[str, Any]:
+        del kind
         return {"rater": "truth", "error": self._error, "seed": self._seed, "labels": self._digest}
 
 
@@ -66,8 +67,11 @@ class SelfRater(Rater):
     label = "self"
 
     def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
+        del weak
         if not isinstance(request, PreferenceRequest):
-            raise ConfigError(f"rater 'self' cannot give {kind}: there is nobody to ask.", f"Set the budget of {kind} to 0.")
+            raise ConfigError(
+                f"rater 'self' cannot give {kind}: there is nobody to ask.", f"Set the budget of {kind} to 0."
+            )
         return [self._choose(question) for question in request.questions]
 
     def _choose(self, question: Any) -> PreferenceAnswer:
@@ -80,6 +84,7 @@ class SelfRater(Rater):
         return PreferenceAnswer(question.z, question.window, choice, 0.0, self.label, candidate_digests=digests)
 
     def identity(self, kind: str) -> dict[str, Any]:
+        del kind
         return {"rater": "self"}
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from dabench.errors import DataError
-from dabench.interfaces import Volume
-from dabench.types import IGNORE, Array
+from dabench.types import IGNORE
+
+if TYPE_CHECKING:
+    from dabench.interfaces import Volume
+    from dabench.types import Array
 
 
 class VolumeTruth:

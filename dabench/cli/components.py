@@ -18,7 +18,9 @@ def attach(app: typer.Typer) -> None:
 
 
 def ls(
-    kind: Annotated[str | None, typer.Argument(help="methods, domains, backbones, preference-optimizers, ... (all).")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="methods, domains, backbones, preference-optimizers, ... (all).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List what is registered, by kind, with one line each.

@@ -29,21 +29,21 @@ class Check:
     mend: str = ""
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    workspace: Annotated[
-        Path | None, typer.Option("--workspace", help="Workspace folder (default: DABENCH_WORKSPACE, else workspace/).")
-    ] = None,
-) -> None:
+def attach(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("doctor")(doctor)
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
     """Look at Python, torch, devices, workspace, data, plugins, weights and the MLflow store; changes nothing.
 
-    Example: dabench doctor --json
+    Example:  dabench doctor --json
     """
     import json
 
     from dabench.workspace import Workspace
 
-    checks = list(examine(Workspace.find(workspace)))
+    checks = list(examine(Workspace.find()))
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=1))
     else:
@@ -111,14 +111,15 @@ def _components(place: Workspace) -> Iterator[Check]:
 
     registry = Registry.load()
     yield from _plugins(registry)
-    root = place.data
-    yield Check(
-        "data root", "ok" if root.is_dir() else "note", f"{root}{'' if root.is_dir() else ': not there'}", _DATA_HINT
-    )
-    yield from (_domain(registry, item.name) for item in registry.of_kind("domain"))
+    yield _data_root(place.data)
+    yield from (_domain(registry, item.name, place.data) for item in registry.of_kind("domain"))
 
 
-_DATA_HINT = "Set DABENCH_DATA to where the data are; the phantom domains need none."
+def _data_root(root: Path) -> Check:
+    if root.is_dir():
+        return Check("data root", "ok", str(root))
+    mend = "Set DABENCH_DATA to where real data are; the phantom domains need none."
+    return Check("data root", "note", f"{root}: not there", mend)
 
 
 def _plugins(registry: Registry) -> Iterator[Check]:
@@ -139,22 +140,24 @@ def _plugins(registry: Registry) -> Iterator[Check]:
         )
 
 
-def _domain(registry: Registry, name: str) -> Check:
+def _domain(registry: Registry, name: str, root: Path) -> Check:
     try:
         component = registry.get("domain", name).component
-        missing = component.factory(component.config()).missing()
+        missing = list(component.factory(component.config()).missing())
     except Exception as error:
         return Check(f"domain {name}", "note", f"{type(error).__name__}: {error}")
     if not missing:
         return Check(f"domain {name}", "ok", "ready")
+    first = missing[0].removeprefix(f"{root}/")
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    return Check(f"domain {name}", "note", f"missing {missing[0]}{more}", f"Where to get it: dabench info {name}")
+    return Check(f"domain {name}", "note", f"missing {first}{more} (where to get it: dabench info {name})")
 
 
 def _weights(place: Workspace) -> Iterator[Check]:
-    found = sorted(p.name for p in place.weights.glob("*") if not p.name.startswith("."))
-    detail = ", ".join(found) or "none added (only the preset paper needs any)"
-    yield Check("weights", "ok", detail)
+    from dabench.weights import WeightsStore
+
+    names = [record.name for record in WeightsStore(place.weights).records()]
+    yield Check("weights", "ok", ", ".join(names) or "none added (only the preset paper asks for any)")
 
 
 def _store(place: Workspace) -> Iterator[Check]:

@@ -40,7 +40,9 @@ def root(
     ] = None,
     plugin: Annotated[list[Path] | None, typer.Option(help="Load a single plugin file for a quick trial.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Options before the command hold for every command; the environment carries them to wherever they are needed."""
     del debug, version
@@ -93,7 +95,9 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        typer.echo(f"error: {type(error).__name__}: {error}\n  This is a fault of dabench; --debug shows where.", err=True)
+        typer.echo(
+            f"error: {type(error).__name__}: {error}\n  This is a fault of dabench; --debug shows where.", err=True
+        )
         sys.exit(1)
 
 

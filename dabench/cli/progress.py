@@ -42,7 +42,11 @@ class PlainDisplay(Display):
 
     def on_stage(self, name: str, state: str, iterations: int) -> None:
         """A stage begins, continues or is reused."""
-        words = {"cached": "reused", "resumes": "continues from its checkpoint", "new": f"training, {iterations} updates"}
+        words = {
+            "cached": "reused",
+            "resumes": "continues from its checkpoint",
+            "new": f"training, {iterations} updates",
+        }
         self._say(f"{name}: {words[state]}")
 
     def on_update(self, name: str, update: Update) -> None:
@@ -59,7 +63,9 @@ class PlainDisplay(Display):
 
     def on_score(self, name: str, score: Score) -> None:
         """A stage is scored."""
-        numbers = "  ".join(f"{key} {value:.3f}" for key, value in score.metrics.items() if key in ("dice", "aji", "pq"))
+        numbers = "  ".join(
+            f"{key} {value:.3f}" for key, value in score.metrics.items() if key in ("dice", "aji", "pq")
+        )
         self._say(f"{name}: {numbers}  (test points {score.test_points:.0%})")
 
     def _say(self, line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +13,9 @@ if TYPE_CHECKING:
 
     from dabench.tracking.record import RunRecord
 
-app = typer.Typer(no_args_is_help=True, help="Lists the runs of a workspace and replays them into MLflow.")
-
-WorkspaceOption = Annotated[
-    Path | None, typer.Option("--workspace", help="Workspace folder (default: DABENCH_WORKSPACE, else workspace/).")
-]
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Lists the runs of a workspace and replays them into MLflow."
+)
 
 
 @app.command()
@@ -24,18 +23,17 @@ def sync(
     to: Annotated[
         str | None, typer.Option("--to", help="Any MLflow tracking URI (default: the workspace's own).")
     ] = None,
-    workspace: WorkspaceOption = None,
 ) -> None:
     """Bring an MLflow store up to date with every run of the workspace; it may be new, remote or lost.
 
-    Example: dabench results sync --to http://mlflow.lab:5000
+    Example:  dabench results sync --to http://mlflow.lab:5000
     """
     from dabench.errors import DataError
     from dabench.tracking.mlflow_writer import redact
     from dabench.tracking.replay import sync as replay
     from dabench.workspace import Workspace
 
-    place = Workspace.find(workspace)
+    place = Workspace.find()
     report = replay(place, to, on_run=lambda run: typer.echo(f"writing {run.cell_id}"))
     typer.echo(
         f"{len(report.written)} written, {len(report.unchanged)} unchanged, {len(report.damaged)} damaged: "
@@ -47,12 +45,11 @@ def sync(
 
 @app.command("ls")
 def list_runs(
-    as_json: Annotated[bool, typer.Option("--json", help="Every tag and metric, for programs.")] = False,
-    workspace: WorkspaceOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every tag and metric as JSON.")] = False,
 ) -> None:
     """List the runs with their scores on the target's test split and what they cost.
 
-    Example: dabench results ls --json
+    Example:  dabench results ls --json
     """
     import json
 
@@ -60,7 +57,7 @@ def list_runs(
     from dabench.tracking.record import read_runs
     from dabench.workspace import Workspace
 
-    place = Workspace.find(workspace)
+    place = Workspace.find()
     found = list(read_runs(place.runs))
     runs = [run for run in found if not isinstance(run, DataError)]
     damaged = [str(error) for error in found if isinstance(error, DataError)]
@@ -94,16 +91,15 @@ def _show(runs: list[RunRecord], folder: Path) -> None:
             f"No runs in {folder} yet. Make one: dabench run --method source-only --task human2stem --data phantom"
         )
         return
-    console = Console()
-    console.print(_table(runs), width=None if console.is_terminal else 200)
+    Console(width=None if sys.stdout.isatty() else 200).print(_table(runs))
 
 
 def _table(runs: list[RunRecord]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("task", "method", "preset", "budget", "seed", "status"):
-        table.add_column(name)
+    for name in ("task", "method", "po", "preset", "budget", "seed", "status"):
+        table.add_column(name, overflow="fold")
     for name in ("Dice", "AJI", "PQ", "label s", "train s"):
         table.add_column(name, justify="right", no_wrap=True)
     for run in sorted(runs, key=lambda r: (r.tags.get("task", ""), r.tags.get("method", ""), r.started)):
@@ -114,13 +110,20 @@ def _table(runs: list[RunRecord]) -> Table:
 def _row(run: RunRecord) -> tuple[str, ...]:
     tags, metrics = run.tags, run.metrics
     task = tags.get("task", "") + (f" ({tags['data']})" if tags.get("data", "real") != "real" else "")
-    method = tags.get("method", run.cell_id) + (f"+{tags['po']}" if tags.get("po", "none") != "none" else "")
     budget = f"{_percent(tags.get('points'))} / {_percent(tags.get('patches'))}"
     scores = (
         f"{metrics[n]:.4f}" if n in metrics else "-" for n in ("target_test/dice", "target_test/aji", "target_test/pq")
     )
     costs = (f"{metrics[n]:.0f}" if n in metrics else "-" for n in ("cost/annotation_seconds", "cost/train_seconds"))
-    return (task, method, tags.get("preset", ""), budget, tags.get("seed", ""), run.status, *scores, *costs)
+    names = (
+        task,
+        tags.get("method", run.cell_id),
+        tags.get("po", ""),
+        tags.get("preset", ""),
+        budget,
+        tags.get("seed", ""),
+    )
+    return (*names, run.status, *scores, *costs)
 
 
 def _percent(fraction: str | None) -> str:

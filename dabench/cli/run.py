@@ -153,7 +153,9 @@ def _warn_plugins(registry: Any) -> None:
 
 def _show_plan(plan: Plan) -> None:
     config = plan.config
-    typer.echo(f"{config.cell_id}: {plan.task.source} → {plan.task.target} ({config.data} data, preset {config.preset})")
+    typer.echo(
+        f"{config.cell_id}: {plan.task.source} → {plan.task.target} ({config.data} data, preset {config.preset})"
+    )
     rater = "simulated rater" if config.budget.rater == "truth" else f"{config.budget.rater} rater"
     typer.echo(f"  budget: {plan.budget.points:.0%} of points, {plan.budget.patches:.0%} of patches, {rater}")
     if plan.skip:
@@ -164,18 +166,21 @@ def _show_plan(plan: Plan) -> None:
         typer.echo(f"  weights {name!r} are not in the store; the timm hub will be asked")
     for number, stage in enumerate(plan.stages, 1):
         state = {"cached": "reused", "resumes": "continues", "new": "to train"}[stage.state]
-        typer.echo(f"  stage {number}: {stage.spec.name:<12} {stage.spec.iterations:>6} updates   {state}   {stage.key[:10]}")
+        typer.echo(
+            f"  stage {number}: {stage.spec.name:<12} {stage.spec.iterations:>6} updates   {state}   {stage.key[:10]}"
+        )
 
 
 def _track(tracker: str, runner: Runner, workspace: Any) -> str:
     """Write the run to MLflow; a store that fails never loses the result, which is in the run directory already."""
     if tracker == "none" or not (runner.path / "journal.jsonl").is_file():
         return ""
-    from dabench.tracking.mlflow_writer import write_run
+    from dabench.tracking.mlflow_writer import MlflowWriter
+    from dabench.tracking.record import read_run
 
     uri = workspace.tracking_uri if tracker == "mlflow" else tracker
     try:
-        write_run(runner.path, uri, workspace)
+        MlflowWriter(uri, workspace.artifacts if tracker == "mlflow" else None).write(read_run(runner.path))
     except Exception as error:
         typer.echo(f"warning: MLflow: {error}\n  Nothing is lost; later: dabench results sync", err=True)
     return str(uri)
@@ -189,7 +194,9 @@ def _show_result(record: RunRecord, runner: Runner, uri: str) -> None:
     if record.status == "skipped":
         console.print(f"skipped: {record.reason}")
         return
-    table = Table(title=f"{runner.config.task} ({runner.config.data}, {runner.config.preset}, {runner.config.protocol})")
+    table = Table(
+        title=f"{runner.config.task} ({runner.config.data}, {runner.config.preset}, {runner.config.protocol})"
+    )
     for column in ("after", "prompts at test", "Dice", "AJI", "PQ", "training"):
         table.add_column(column, justify="left" if column == "after" else "right")
     for outcome in runner.outcomes:
@@ -202,7 +209,9 @@ def _show_result(record: RunRecord, runner: Runner, uri: str) -> None:
             table.add_row(name, f"{score.test_points:.0%}", *cells, seconds + reused)
     console.print(table)
     cost = record.metrics.get("cost/annotation_seconds", 0.0)
-    console.print(f"annotation: {cost / 60:.1f} min of a {'simulated ' if runner.config.budget.rater == 'truth' else ''}person")
+    console.print(
+        f"annotation: {cost / 60:.1f} min of a {'simulated ' if runner.config.budget.rater == 'truth' else ''}person"
+    )
     shown = _short(runner.path)
     console.print(f"run:      {shown}\npanels:   {shown}/panels", soft_wrap=True)
     if uri:
@@ -225,5 +234,3 @@ def _as_json(record: RunRecord) -> dict[str, Any]:
         "metrics": dict(record.metrics),
         "path": str(record.path),
     }
-
-

@@ -53,4 +53,6 @@ def add(
     from dabench.workspace import Workspace
 
     record = WeightsStore(Workspace.find().weights).add(name, file)
-    typer.echo(f"added {record.name}: {record.tensors} tensors, {record.parameters:,} parameters, sha256 {record.sha256[:12]}")
+    typer.echo(
+        f"added {record.name}: {record.tensors} tensors, {record.parameters:,} parameters, sha256 {record.sha256[:12]}"
+    )

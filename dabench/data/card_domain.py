@@ -1,14 +1,12 @@
-"""A domain from a card: opens splits lazily, checks what can be checked cheaply, verifies the rest on demand."""
+"""A domain from a card: opens splits lazily and checks what can be checked without reading all pixels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dabench.data.card import Card, SplitCard, SplitName, load_card
 from dabench.data.digests import DigestCache
-from dabench.data.intensity import RescaledVolume, UnitVolume
+from dabench.data.intensity import RescaledVolume
 from dabench.data.volumes import CachedVolume, InstanceIds, MappedLabels, SliceRange
 from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
 from dabench.files import digest_of
@@ -17,25 +15,11 @@ from dabench.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from dabench.data.card import Slices
 
-OpenVolume = "Callable[[Path], Volume]"
 _ORDER: tuple[SplitName, ...] = ("train", "test", "unlabelled")
-
-
-@dataclass
-class SplitReport:
-    """What `CardDomain.verify` found in one split; no ``problems`` means it is sound."""
-
-    split: str
-    shape: tuple[int, int, int] | None = None
-    dtype: str = ""
-    foreground: float | None = None
-    ignored: float | None = None
-    digest: str = ""
-    label_digest: str = ""
-    problems: list[str] = field(default_factory=list)
 
 
 class CardDomain(Domain):
@@ -48,7 +32,9 @@ class CardDomain(Domain):
         digests: cache of content digests; default in the workspace.
     """
 
-    def __init__(self, cards: Card | Sequence[Card], folder: Path | None = None, digests: DigestCache | None = None) -> None:
+    def __init__(
+        self, cards: Card | Sequence[Card], folder: Path | None = None, digests: DigestCache | None = None
+    ) -> None:
         """Choose the layout; opens nothing."""
         self._all = [cards] if isinstance(cards, Card) else list(cards)
         self._folder = folder
@@ -81,7 +67,9 @@ class CardDomain(Domain):
         part = self._split(split)
         absent = [str(p) for p in self._paths(self.card, part) if not p.exists()]
         if absent:
-            raise MissingDataError(f"domain {self.card.name!r}, split {split!r}: missing {', '.join(absent)}.", self._where())
+            raise MissingDataError(
+                f"domain {self.card.name!r}, split {split!r}: missing {', '.join(absent)}.", self._where()
+            )
         images = self._images(part, open_volume)
         labels = self._labels(part, open_volume, images)
         if labels is not None and split == "train":
@@ -164,26 +152,11 @@ class CardDomain(Domain):
                 f"Get it again ({self.card.source or 'see the card'}), then  dabench data verify {self.card.name}",
             )
 
-    # -------------------------------------------------------------------------------------------------------- verify
-    def verify(self, open_volume: Callable[[Path], Volume]) -> list[SplitReport]:
-        """Read everything: digests afresh, every slice, every label value. Never raises for bad data; reports it."""
-        return [self._verify(name, open_volume) for name in self.splits()]
-
-    def _verify(self, name: str, open_volume: Callable[[Path], Volume]) -> SplitReport:
-        report = SplitReport(name)
-        try:
-            part = self._split(name)
-            for path in self._paths(self.card, part):
-                if path.exists():
-                    self._digests.of(path, fresh=True)
-            split = self.open(name, open_volume)
-            report.shape, report.dtype = split.images.shape, str(split.images.dtype)
-            report.digest, report.label_digest = split.digest, split.label_digest
-            unit = UnitVolume(split.images, "range", str(self._path(self.card, part.images)))
-            _read_slices(unit, split, report)
-        except DataError as error:
-            report.problems.append(str(error))
-        return report
+    def rehash(self, split: str) -> None:
+        """Compute the digests of a split's files again, whatever the cache says."""
+        for path in self._paths(self.card, self._split(split)):
+            if path.exists():
+                self._digests.of(path, fresh=True)
 
     # --------------------------------------------------------------------------------------------------------- paths
     def _split(self, name: str) -> SplitCard:
@@ -208,25 +181,9 @@ class CardDomain(Domain):
     def _where(self) -> str:
         reader = f" They need the reader {self.card.reader!r}." if self.card.reader else ""
         source = self.card.source or f"Put the files into {self.folder}."
-        return f"{source}{reader} The data root is DABENCH_DATA (now {self.folder.parent}); see  dabench data show {self.card.name}"
-
-
-def _read_slices(images: UnitVolume, split: Split, report: SplitReport) -> None:
-    """Read every slice of images and labels; fills in the shares of foreground and ignored pixels."""
-    foreground = ignored = total = 0
-    for z in range(images.shape[0]):
-        images.read(z)
-        if split.labels is not None:
-            label = split.labels.read(z)
-            foreground += int((label == 1).sum())
-            ignored += int((label == 255).sum())
-            total += label.size
-        if split.instances is not None:
-            split.instances.read(z)
-    if total:
-        report.foreground, report.ignored = foreground / total, ignored / total
-        if foreground == 0:
-            report.problems.append("no foreground in any slice")
+        return (
+            f"{source}{reader} Data root: {self.folder.parent} (DABENCH_DATA). See  dabench data show {self.card.name}"
+        )
 
 
 def user_domains(workspace: Workspace) -> list[tuple[str, CardDomain]]:
@@ -242,6 +199,9 @@ def user_domains(workspace: Workspace) -> list[tuple[str, CardDomain]]:
     for path in sorted(workspace.cards.glob("*.yaml")):
         card = load_card(path)
         if card.name in found:
-            raise ConfigError(f"{path}: domain {card.name!r} is also described by {found[card.name][0]}.", f"Delete one of them: rm {path}")
+            raise ConfigError(
+                f"{path}: domain {card.name!r} is also described by {found[card.name][0]}.",
+                f"Delete one of them: rm {path}",
+            )
         found[card.name] = path, CardDomain(card, workspace.data / card.place, digests)
     return [(name, domain) for name, (_, domain) in sorted(found.items())]

@@ -21,7 +21,7 @@ _SAMPLED_SLICES = 32
 
 
 class RescaledVolume:
-    """Declared values ``low`` and ``high`` of another volume become 0 and 1, values beyond them are clipped; float32."""
+    """Float32 in which the values ``low`` and ``high`` of another volume are 0 and 1; values beyond are clipped."""
 
     def __init__(self, volume: Volume, low: float, high: float) -> None:
         """Wrap without reading."""
@@ -110,7 +110,7 @@ class UnitVolume:
             bad = np.argwhere(~np.isfinite(raw))
             y, x = bad[0]
             raise DataError(
-                f"{self._name}: slice {z}: {len(bad)} pixels are NaN or infinite, first {raw[y, x]} at row {y}, column {x}.",
+                f"{self._name}: slice {z}: {len(bad)} pixels are NaN or infinite, {raw[y, x]} at row {y}, column {x}.",
                 "Write the volume again without NaN (0 is fine for missing tissue), then  dabench data verify NAME",
             )
         return raw

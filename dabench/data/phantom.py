@@ -38,7 +38,7 @@ class Phantom:
 def make_phantom(name: str, part: str, seed: int, shape: Shape) -> Phantom:
     """The phantom ``name``; ``part`` ("train", "test") and ``seed`` choose an independent piece of the same tissue.
 
-    The same arguments give the same volume, also on another machine with the same numpy and scipy. Arrays are read-only.
+    The same arguments give the same volume, in another process too (with the same numpy and scipy). Read-only arrays.
 
     Raises:
         UnknownNameError: there is no such phantom.
@@ -96,7 +96,7 @@ def _populate(
 
 
 def _place(grid: Grid, cells: Cells, both: Organelles, radius: float, rng: np.random.Generator) -> Array:
-    """A point with room around it: of some random ones, the roomiest relative to ``radius``, but no roomier than needed."""
+    """Of some random points, the first that has room for ``radius``, else the roomiest; ``(3,)`` pixels."""
     index = rng.integers(0, grid.shape, (40, 3))
     z, y, x = index.T
     room = np.minimum(cells.distance[z, y, x], both.distance[z, y, x])

@@ -62,7 +62,7 @@ class Tube:
 
 @dataclass
 class Organelles:
-    """Signed distance ``(Z, H, W)`` to the outer face of the nearest organelle (negative inside) and its id, 1 and on."""
+    """Signed distance ``(Z, H, W)`` to the outer face of the nearest organelle (negative inside) and its id >= 1."""
 
     distance: Array
     ids: Array
@@ -149,7 +149,9 @@ def _double(field: Array, shape: Shape) -> Array:
 
 def _double_linear(field: Array, shape: Shape) -> Array:
     for axis in (1, 2):
-        following = np.concatenate([np.take(field, range(1, field.shape[axis]), axis), np.take(field, [-1], axis)], axis)
+        following = np.concatenate(
+            [np.take(field, range(1, field.shape[axis]), axis), np.take(field, [-1], axis)], axis
+        )
         pair = np.stack([field, (field + following) / 2], axis + 1)
         field = pair.reshape(*field.shape[:axis], -1, *field.shape[axis + 1 :])
     return field[:, : shape[1], : shape[2]]
@@ -218,7 +220,7 @@ def _largest_part(mask: Array) -> Array:
 
 
 def _box(tube: Tube, grid: Grid) -> tuple[slice, slice, slice] | None:
-    """Slices of the volume that hold the tube and its surroundings, starting at even pixels; None when it is outside."""
+    """Part of the volume that holds the tube and its surroundings, from even pixels on; None when it is outside."""
     margin = tube.radius.max() + _REACH + 3
     scale = np.array([grid.step, 1, 1])
     low = np.maximum(np.floor((tube.line.min(0) - margin) / scale), 0).astype(int)

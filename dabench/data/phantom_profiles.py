@@ -22,7 +22,7 @@ class Profile:
         matrix: grey of the mitochondrial matrix (cytoplasm is about 0.62 before contrast).
         cristae: darkness of cristae, and ``cristae_period`` their distance.
         membrane: half width of membranes; ``darkness`` their depth.
-        vesicles: clusters of vesicles; ``bodies``: look-alikes (dense bodies, vacuoles) in the same volume as mito_count.
+        vesicles: clusters of vesicles; ``bodies``: look-alikes (dense bodies, vacuoles). Both in that volume too.
         texture: amplitude of cytoplasmic texture.
         contrast, brightness, gamma: the microscope's grey curve.
         blur: sigma of the optics in a slice; ``noise``: sd of detector noise; ``grain``: its correlation length.

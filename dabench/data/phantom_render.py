@@ -23,7 +23,8 @@ def paint_cells(grid: Grid, cells: Cells, profile: Profile, rng: np.random.Gener
     """Cytoplasm with its own grey for each cell, texture, and dark membranes; ``(Z, H, W)`` float32."""
     tone = rng.normal(0, 0.035, cells.ids.max() + 1)
     tone[rng.random(len(tone)) < 0.06] -= 0.10  # dark cells
-    image = (CYTOPLASM + tone.astype(np.float32)[cells.ids] + _cytoplasm(grid, profile, rng)).astype(np.float32)
+    image: Array = tone.astype(np.float32)[cells.ids] + np.float32(CYTOPLASM)
+    image += _cytoplasm(grid, profile, rng)
     thickness = 1 + 0.18 * smooth_noise(grid, 16, rng)
     image -= profile.darkness * _line(cells.distance, profile.membrane * thickness)
     density = np.clip(smooth_noise(grid, 20, rng) - 1.4, 0, 1)  # synaptic densities
@@ -72,7 +73,7 @@ def _cristae(mitos: Organelles, profile: Profile, grid: Grid, rng: np.random.Gen
 
 
 def paint_bodies(image: Array, bodies: Organelles, profile: Profile, grid: Grid, rng: np.random.Generator) -> None:
-    """Draw what looks a little like mitochondria: dense bodies, pale vacuoles and multivesicular ones, one membrane each."""
+    """Draw what looks a little like mitochondria: dense, pale and multivesicular bodies, with one membrane each."""
     inside = -bodies.distance
     kinds = rng.integers(0, 3, bodies.ids.max() + 1)
     tones = np.array([profile.matrix - 0.05, CYTOPLASM + 0.10, CYTOPLASM - 0.05], np.float32)
@@ -86,7 +87,7 @@ def paint_bodies(image: Array, bodies: Organelles, profile: Profile, grid: Grid,
 def paint_vesicles(
     image: Array, grid: Grid, cells: Cells, taken: Array, profile: Profile, rng: np.random.Generator
 ) -> None:
-    """Draw clusters of small round vesicles, away from membranes and organelles (``taken``: distance to the nearest)."""
+    """Draw clusters of small vesicles, away from membranes and organelles (``taken``: distance to the nearest)."""
     volume = np.prod(grid.size) / (256 * 256 * 48)
     clusters = rng.uniform(0, 1, (max(1, round(profile.vesicles * volume)), 3)) * grid.size
     radius = 1.9 * profile.membrane
@@ -129,5 +130,5 @@ def expose(image: Array, profile: Profile, rng: np.random.Generator) -> Array:
 
 def _line(distance: Array, width: Array | float) -> Array:
     """A soft line of half width ``width`` where ``distance`` is 0; 1 in the middle."""
-    result: Array = np.exp(-((distance / width) ** 2)).astype(np.float32)
+    result: Array = np.exp(-np.square(distance / width))
     return result

@@ -1,4 +1,4 @@
-"""Lazy stacks of slices: subsets, label mapping, instance ids, memory and a small cache. Nothing reads a whole volume."""
+"""Lazy stacks of slices: subsets, label mapping, instance ids, memory and a small cache."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def open_volume(path: Path, readers: Iterable[Reader]) -> Volume:
         DataError: no reader knows the format, or the file is damaged.
     """
     if not path.exists():
-        raise MissingDataError(f"{path}: no such file or folder.", "dabench data ls  (says what is missing and where to get it)")
+        raise MissingDataError(
+            f"{path}: no such file or folder.", "dabench data ls  (says what is missing and where to get it)"
+        )
     tried = []
     for reader in readers:
         if reader.accepts(path):
@@ -139,7 +141,9 @@ class MappedLabels(_Wrapper):
     def read(self, z: int) -> Array:
         """Slice ``z`` as ``(H, W)`` uint8 in {0, 1, 255}. Raises DataError for a value that the card does not name."""
         raw = self.volume.read(z)
-        labels = self._table[raw.view(np.uint8) if raw.dtype == bool else raw] if self._table is not None else self._map(raw)
+        labels = (
+            self._table[raw.view(np.uint8) if raw.dtype == bool else raw] if self._table is not None else self._map(raw)
+        )
         unknown = labels == _UNKNOWN
         if unknown.any():
             y, x = np.argwhere(unknown)[0]

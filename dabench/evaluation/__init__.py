@@ -1,5 +1,18 @@
 """Scores of stacks and the pictures that go with them."""
 
+from dabench.evaluation.panels import Panel, contour, draw_contours, overlay, write_comparison, write_panels
 from dabench.evaluation.scoring import Report, evaluate_slices, evaluate_stacks, foreground, truth_volume
 
-__all__ = ["Report", "evaluate_slices", "evaluate_stacks", "foreground", "truth_volume"]
+__all__ = [
+    "Panel",
+    "Report",
+    "contour",
+    "draw_contours",
+    "evaluate_slices",
+    "evaluate_stacks",
+    "foreground",
+    "overlay",
+    "truth_volume",
+    "write_comparison",
+    "write_panels",
+]

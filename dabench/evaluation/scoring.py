@@ -42,8 +42,8 @@ class Report:
     slices: tuple[SliceScore, ...] = field(repr=False)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One flat row a slice: z, the scores, and why a slice was left out."""
-        return [{"z": s.z, **s.values, "left_out": s.left_out} for s in self.slices]
+        """One flat row a slice: its number, the scores, and why a slice was left out."""
+        return [{"slice": s.z, **s.values, "left_out": s.left_out} for s in self.slices]
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for a program; a metric without a value is None (JSON has no NaN)."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dabench.types import Array
+if TYPE_CHECKING:
+    from dabench.types import Array
 
 
 def informative(candidates: Array) -> bool:

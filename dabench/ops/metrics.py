@@ -119,10 +119,10 @@ def dice(overlap: Overlap) -> float:
 def aji(overlap: Overlap) -> float:
     """Aggregated Jaccard index, with predictions that may be matched more than once.
 
-    Each true object takes the predicted one of highest IoU (the lowest id on a tie), even if another true
-    object took it already. Then ``sum intersections / (sum unions + area of true objects that overlap nothing + area of
-    predicted objects that nobody took)``. The published tables of the field use this variant (Kumar et al. 2017 in the
-    form of HoVer-Net's fast code), not AJI+ with one-to-one matches.
+    Each true object takes the predicted one of highest IoU (on a tie the lowest id, that is, the first in scan order),
+    even if another true object took it already. Then ``sum intersections / (sum unions + area of true objects that
+    overlap nothing + area of predicted objects that nobody took)``. The published tables of the field use this variant
+    (Kumar et al. 2017 in the form of HoVer-Net's fast code), not AJI+ with one-to-one matches.
     """
     if overlap.empty:
         return float("nan")

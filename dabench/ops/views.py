@@ -41,3 +41,19 @@ def view_maps(views: list[View], maps: Tensor) -> Tensor:
 def view_points(views: list[View], points: list[Tensor]) -> list[Tensor]:
     """Points of each crop, moved with it."""
     return [view.points(p) for view, p in zip(views, points, strict=True)]
+
+
+def unview_maps(views: list[View], maps: Tensor) -> Tensor:
+    """``(B, H, W)`` maps seen through views of flips and quarter turns, back in the crops' own frame.
+
+    Raises:
+        ValueError: a view has a perspective or elastic warp, which has no exact inverse.
+    """
+    return torch.stack([_unview(view, plane) for view, plane in zip(views, maps, strict=True)])
+
+
+def _unview(view: View, plane: Tensor) -> Tensor:
+    if view.corners is not None or view.displacement is not None:
+        raise ValueError("only flips and quarter turns can be undone exactly")
+    axes = [axis for axis, flip in ((-1, view.flips[0]), (-2, view.flips[1])) if flip]
+    return torch.flip(torch.rot90(plane, -view.turns, (-2, -1)), axes)

@@ -170,9 +170,10 @@ def _prefixes(scored: Scored, tags: Mapping[str, str], final: str) -> Iterator[s
     if scored.split != RANKED_SPLIT:
         yield "/".join(["oracle", f"target_{scored.split}", scored.stage, *parts])
         return
-    yield "/".join(["stage", scored.stage, *parts])
     if scored.stage == final:
         yield "/".join(["target_test", *parts])
+    if scored.stage != final or not parts:
+        yield "/".join(["stage", scored.stage, *parts])
 
 
 def _files(path: Path) -> list[Path]:

@@ -26,8 +26,12 @@ CARDS = Path(__file__).parent / "cards"
 class CardSettings(Settings):
     """Settings of a domain that has a card."""
 
-    folder: Path | None = Field(None, description="Folder that holds the files; default <DABENCH_DATA>/<the card's folder>.")
-    layout: str = Field("", description="Layout of the files (official, epfl, tiles); default: the first one that is there.")
+    folder: Path | None = Field(
+        None, description="Folder that holds the files; default <DABENCH_DATA>/<the card's folder>."
+    )
+    layout: str = Field(
+        "", description="Layout of the files (official, epfl, tiles); default: the first one that is there."
+    )
 
 
 class PhantomSettings(Settings):

@@ -75,7 +75,9 @@ class FolderVolume:
                 f"{self._slices[z]}: slice {z} has {image.shape} pixels, the first slice has {self._plane}.", _GET_AGAIN
             )
         if image.dtype != self._dtype and not np.can_cast(image.dtype, self._dtype):
-            raise DataError(f"{self._slices[z]}: slice {z} is {image.dtype}, the first slice is {self._dtype}.", _GET_AGAIN)
+            raise DataError(
+                f"{self._slices[z]}: slice {z} is {image.dtype}, the first slice is {self._dtype}.", _GET_AGAIN
+            )
         return image.astype(self._dtype, copy=False)
 
 

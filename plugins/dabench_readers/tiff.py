@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 _SUFFIXES = {".tif", ".tiff"}
 _GET_AGAIN = "Copy or download the file again, then  dabench data verify NAME"
 #: What a damaged file makes tifffile, imagecodecs and numpy raise.
-_DAMAGE = (tifffile.TiffFileError, ValueError, RuntimeError, OSError, IndexError, KeyError, TypeError, AttributeError)
+_DAMAGE = (
+    tifffile.TiffFileError,
+    ValueError,
+    RuntimeError,
+    OSError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    struct.error,
+)
 
 
 class TiffReader(Reader):
@@ -97,10 +108,14 @@ def _inspect(path: Path, tif: tifffile.TiffFile) -> TiffVolume:
         raise DataError(f"{path}: the TIFF holds no page.", _GET_AGAIN)
     first = pages[0].aspage()
     if first.samplesperpixel != 1:
-        raise DataError(f"{path}: a colour TIFF ({first.samplesperpixel} samples a pixel).", "Convert it to grey first.")
+        raise DataError(
+            f"{path}: a colour TIFF ({first.samplesperpixel} samples a pixel).", "Convert it to grey first."
+        )
     size, height, width = path.stat().st_size, first.imagelength, first.imagewidth
     for z, page in enumerate(pages):
         _check_page(path, z, page, (height, width), first.dtype, size)
+    if _following(tif, pages[-1].offset):
+        raise DataError(f"{path}: truncated: the page after slice {len(pages) - 1} is not in the file.", _GET_AGAIN)
     count = _hidden_slices(tif, path, size) if len(pages) == 1 else None
     dtype = np.dtype(first.dtype).newbyteorder(tif.byteorder)
     offset = first.dataoffsets[0] if count else None
@@ -119,6 +134,15 @@ def _check_page(
     end = max((o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
     if end > size or not page.dataoffsets:
         raise DataError(f"{path}: truncated: slice {z} ends at byte {end}, the file has {size}.", _GET_AGAIN)
+
+
+def _following(tif: tifffile.TiffFile, offset: int) -> int:
+    """Where the page after the one at ``offset`` should lie, 0 after the last; tifffile stops silently at a bad one."""
+    layout, handle = tif.tiff, tif.filehandle
+    handle.seek(offset)
+    (tags,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
+    handle.seek(offset + layout.tagnosize + tags * layout.tagsize)
+    return int(struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))[0])
 
 
 def _hidden_slices(tif: tifffile.TiffFile, path: Path, size: int) -> int | None:

@@ -36,9 +36,8 @@ from dabench import (
     hookimpl,
 )
 from dabench.ops.augmentation import ViewOptions
-from dabench.ops.density import density_maps
-from dabench.ops.losses import DETECTION_WEIGHT, detection_loss, overlap_loss, segmentation_loss
-from dabench.ops.prompts import pad_points, random_subset
+from dabench.ops.losses import DETECTION_WEIGHT
+from dabench.ops.objectives import LabelledWeights, labelled_terms, total
 from dabench.ops.views import view_source
 
 
@@ -68,34 +67,28 @@ class Supervised(Stage):
 
     def __init__(self, settings: SourceOnlySettings, network: nn.Module) -> None:
         """Take a network with the promptable signature."""
-        self.settings, self.network = settings, network
+        self.settings, self._network = settings, network
         self.view = ViewOptions(elastic=settings.elastic, motion_blur=settings.motion_blur)
 
     def modules(self) -> Mapping[str, nn.Module]:
-        return {"network": self.network}
+        return {"network": self._network}
 
     def turns(self) -> Sequence[Turn]:
         s = self.settings
         spec = OptimizerSpec(s.lr, weight_decay=s.weight_decay, warmup=s.warmup, floor=s.floor, clip=s.clip)
-        return [Turn("network", self.network.parameters, spec)]
+        return [Turn("network", self._network.parameters, spec)]
 
     def step(self, batch: Batch, turn: str) -> dict[str, torch.Tensor]:
         del turn
         assert batch.source is not None
         s = self.settings
         crops = view_source(batch.source, self.view, batch.generator)
-        chosen = [random_subset(p, batch.generator) for p in crops.points] if s.prompts else None
-        output = self.network(crops.images, pad_points(chosen) if chosen else None, with_density=s.detection > 0)
-        terms = {"segmentation": segmentation_loss(output.probability, crops.labels)}
-        if s.overlap:
-            terms["overlap"] = s.overlap * overlap_loss(output.probability, crops.labels)
-        if s.detection:
-            truth = density_maps(pad_points(crops.points), (s.crop, s.crop))
-            terms["detection"] = s.detection * detection_loss(output.density, truth)
-        return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+        weights = LabelledWeights(s.detection, s.overlap, s.prompts)
+        terms = labelled_terms(self._network, crops, weights, batch.generator)
+        return {"loss": total(terms), **terms}
 
     def predictor(self) -> Predictor:
-        return NetworkPredictor(self.network)
+        return NetworkPredictor(self._network)
 
 
 class SourceOnly(Method):

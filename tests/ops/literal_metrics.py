@@ -3,14 +3,12 @@
 import numpy as np
 from skimage.measure import label as skimage_label
 
-from dabench.ops.components import label_components
-
 
 def components(mask):
-    """8-connected components as masks, in the order of `label_components` (it decides AJI where two IoUs are equal)."""
-    ids, order = skimage_label(mask != 0, connectivity=2), label_components(mask)
+    """8-connected components as masks, by their first pixel in scan order (it decides AJI where two IoUs are equal)."""
+    ids = skimage_label(mask != 0, connectivity=2)
     masks = [ids == i for i in range(1, ids.max() + 1)]
-    return sorted(masks, key=lambda m: order[m][0])
+    return sorted(masks, key=lambda m: int(np.flatnonzero(m)[0]))
 
 
 def drop_small(masks, largest=15):

@@ -1,0 +1,37 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EMBEDDED := --method prefer-das --po slpo --task human2stem --data phantom --preset tiny
+
+.PHONY: run test test-slow lint format setup clean
+
+run: setup ## from a fresh clone to a table: adapt a phantom domain
+	$(BIN)/dabench run $(EMBEDDED)
+
+test: setup ## all tests but the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: setup ## the longer checks
+	$(BIN)/python -m pytest -m slow
+
+lint: setup ## style and types
+	$(BIN)/ruff check dabench plugins tests benchmarks docs
+	$(BIN)/ruff format --check dabench plugins tests benchmarks docs
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix dabench plugins tests benchmarks docs
+	$(BIN)/ruff format dabench plugins tests benchmarks docs
+
+setup: $(STAMP) ## the environment, at the pinned versions
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel -c constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' -c constraints.txt
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

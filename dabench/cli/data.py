@@ -1,0 +1,287 @@
+"""``dabench data``: which data sets there are, whether they are sound, how they look, and adding one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dabench.data.card import Card, SplitName
+    from dabench.interfaces import Domain, Volume
+    from dabench.registry import Registry
+
+app = typer.Typer(help="List, add, verify and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
+_Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+_Name = Annotated[str, typer.Argument(help="A domain; see  dabench data ls")]
+
+
+@app.command("ls")
+def ls(as_json: _Json = False) -> None:
+    """List all domains: splits, whether their files are there, and what they are.
+
+    Example:  dabench data ls
+    """
+    rows = [_row(name, domain) for name, domain in sorted(_domains(_registry()).items())]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        state = "ready" if not row["missing"] else f"{len(row['missing'])} missing"
+        typer.echo(f"{row['name']:<17} {state:<10} {','.join(row['splits']):<22} {row['description'][:90]}")
+    absent = [row for row in rows if row["missing"]]
+    if absent:
+        typer.echo(f"\nData root: {_data_root()} (DABENCH_DATA). Where to get what is missing:  dabench data show NAME")
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="Name of the new domain: lower-case letters, digits, + . _ -")],
+    images: Annotated[Path, typer.Option(help="TIFF stack or folder of slices.")],
+    voxel: Annotated[str, typer.Option(help="Voxel size in nm: z,y,x.")],
+    labels: Annotated[Path | None, typer.Option(help="Labels of the same slices.")] = None,
+    split: Annotated[str, typer.Option(help="train, test or unlabelled.")] = "train",
+    slices: Annotated[str | None, typer.Option(help="Only slices FIRST:LAST (LAST not included).")] = None,
+    label_kind: Annotated[str, typer.Option(help="auto, semantic or instance.")] = "auto",
+    value: Annotated[
+        list[str] | None, typer.Option(help="What a label value is: STORED=0, =1 or =255 (ignore).")
+    ] = None,
+    intensity: Annotated[str | None, typer.Option(help="Values LOW,HIGH that become 0 and 1.")] = None,
+    neighbours: Annotated[bool, typer.Option(help="Whether slices z and z+1 lie next to each other.")] = True,
+    description: Annotated[str, typer.Option(help="What it is, in a sentence.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite a split that exists.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Write a card for your own volume; call it once a split.
+
+    Example:  dabench data add liver --images liver.tif --labels liver_mito.tif --voxel 50,8,8 --split train
+    """
+    from dabench.data.adding import add_split, new_card
+    from dabench.data.card import save_card
+
+    registry = _registry()
+    _free_name(registry, name)
+    card = new_card(
+        name,
+        cast("SplitName", split),
+        images,
+        labels,
+        cast("tuple[float, float, float]", _numbers(voxel, 3, "--voxel")),
+        _opener(registry),
+        slices=_range(slices),
+        kind=_kind(label_kind),
+        values=_values(value or []),
+        intensity=cast("tuple[float, float] | None", _numbers(intensity, 2, "--intensity") if intensity else None),
+        neighbours=neighbours,
+        description=description,
+    )
+    path = _card_path(name)
+    card = add_split(path, card, replace=replace)
+    save_card(card, path)
+    if as_json:
+        typer.echo(json.dumps({"card": str(path), **card.model_dump(mode="json")}, indent=1))
+        return
+    typer.echo(f"{path}: domain {name!r}, splits {', '.join(card.splits)}; labels {card.label_kind} {card.mapping()}")
+    typer.echo(f"Look at it:  dabench data show {name} --split {split}")
+
+
+@app.command("verify")
+def verify(name: _Name, as_json: _Json = False) -> None:
+    """Read everything of a domain: digests, shapes, every slice, every label value.
+
+    Example:  dabench data verify lucchi
+    """
+    from dataclasses import asdict
+
+    from dabench.data.verify import verify as verify_domain
+    from dabench.errors import DataError
+
+    registry = _registry()
+    reports = verify_domain(_domain(registry, name), _opener(registry))
+    if as_json:
+        typer.echo(json.dumps([asdict(report) for report in reports], indent=1))
+    else:
+        for report in reports:
+            share = "no labels" if report.foreground is None else f"{report.foreground:.2%} foreground"
+            state = "ok" if not report.problems else "BAD"
+            typer.echo(
+                f"{name} {report.split:<11} {state:<4} {report.shape} {report.dtype}  {share}  {report.digest[:12]}"
+            )
+    problems = [f"{report.split}: {problem}" for report in reports for problem in report.problems]
+    if problems:
+        raise DataError(f"{name}: {len(problems)} problem(s).\n" + "\n".join(problems))
+
+
+@app.command("show")
+def show(
+    name: _Name,
+    split: Annotated[str | None, typer.Option(help="Split to draw [default: the first].")] = None,
+    slice_: Annotated[
+        list[int] | None, typer.Option("--slice", help="Slice to draw; repeat for more [default: three].")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="PNG to write [default: WORKSPACE/pictures/NAME-SPLIT.png].")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Say what a domain is and draw slices of it with the contours of its labels.
+
+    Example:  dabench data show phantom-human --split test --slice 3 --output human.png
+    """
+    registry = _registry()
+    domain = _domain(registry, name)
+    about = _row(name, domain) | _about(domain)
+    if not as_json:
+        for key, value in about.items():
+            typer.echo(f"{key:<12} {', '.join(map(str, value)) if isinstance(value, list | tuple) else value}")
+    if domain.missing():
+        _refuse_missing(name, domain, as_json, about)
+    picture = _draw(registry, domain, name, split or domain.splits()[0], slice_, output)
+    typer.echo(json.dumps(about | {"picture": str(picture)}, indent=1) if as_json else f"{'picture':<12} {picture}")
+
+
+# ------------------------------------------------------------------------------------------------------------- helpers
+def _registry() -> Registry:
+    from dabench.registry import Registry
+
+    return Registry.load()
+
+
+def _opener(registry: Registry) -> Callable[[Path], Volume]:
+    from dabench.data.volumes import open_volume
+
+    readers = [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
+    return lambda path: open_volume(path, readers)
+
+
+def _domains(registry: Registry) -> dict[str, Domain]:
+    from dabench.data.card_domain import user_domains
+    from dabench.workspace import Workspace
+
+    made = {item.name: item.component.factory(item.component.config()) for item in registry.of_kind("domain")}
+    return {**dict(user_domains(Workspace.find())), **made}
+
+
+def _domain(registry: Registry, name: str) -> Domain:
+    from dabench.errors import UnknownNameError
+
+    known = _domains(registry)
+    if name not in known:
+        raise UnknownNameError("domain", name, known)
+    return known[name]
+
+
+def _row(name: str, domain: Domain) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": domain.description,
+        "splits": list(domain.splits()),
+        "missing": domain.missing(),
+    }
+
+
+def _about(domain: Domain) -> dict[str, Any]:
+    from dabench.data.card_domain import CardDomain
+
+    if not isinstance(domain, CardDomain):
+        return {}
+    card: Card = domain.card
+    shown = card.model_dump(mode="json", include={"voxel", "label_kind", "neighbours", "licence", "citation", "source"})
+    return {"folder": str(domain.folder), **shown}
+
+
+def _refuse_missing(name: str, domain: Domain, as_json: bool, about: dict[str, Any]) -> None:
+    from dabench.errors import MissingDataError
+
+    if as_json:
+        typer.echo(json.dumps(about, indent=1))
+    raise MissingDataError(f"domain {name!r}: missing {', '.join(domain.missing())}.", about.get("source", ""))
+
+
+def _draw(
+    registry: Registry, domain: Domain, name: str, split: str, slices: list[int] | None, output: Path | None
+) -> Path:
+    from dabench.data.picture import draw
+    from dabench.errors import ConfigError
+    from dabench.workspace import Workspace
+
+    opened = domain.open(split, _opener(registry))
+    count = opened.images.shape[0]
+    chosen = slices or sorted({0, count // 2, count - 1})
+    for z in chosen:
+        if not 0 <= z < count:
+            raise ConfigError(f"--slice {z}: split {split!r} of {name!r} has slices 0 to {count - 1}.")
+    path = output or Workspace.find().root / "pictures" / f"{name}-{split}.png"
+    draw(opened, chosen, path)
+    return path
+
+
+def _free_name(registry: Registry, name: str) -> None:
+    from dabench.errors import ConfigError
+
+    if name in registry.names("domain"):
+        item = registry.get("domain", name)
+        raise ConfigError(f"domain {name!r} is already registered by plugin {item.plugin}.", "Choose another name.")
+
+
+def _card_path(name: str) -> Path:
+    from dabench.workspace import Workspace
+
+    return Workspace.find().cards / f"{name}.yaml"
+
+
+def _data_root() -> Path:
+    from dabench.workspace import Workspace
+
+    return Workspace.find().data
+
+
+def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
+    from dabench.errors import ConfigError
+
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count:
+        example = "30,8,8" if count == 3 else "0,4095"
+        raise ConfigError(f"{option} {text!r}: expected {count} numbers, for example  {option} {example}")
+    return numbers
+
+
+def _range(text: str | None) -> tuple[int, int] | None:
+    from dabench.errors import ConfigError
+
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdigit() and last.isdigit()):
+        raise ConfigError(f"--slices {text!r}: expected FIRST:LAST, for example  --slices 0:12")
+    return int(first), int(last)
+
+
+def _kind(text: str) -> Any:
+    from dabench.errors import UnknownNameError
+
+    known = ("auto", "semantic", "instance")
+    if text not in known:
+        raise UnknownNameError("label kind", text, known)
+    return text
+
+
+def _values(texts: list[str]) -> dict[int, int] | None:
+    from dabench.errors import ConfigError
+
+    found = {}
+    for text in texts:
+        stored, equals, label = text.partition("=")
+        if not equals or not stored.lstrip("-").isdigit() or label not in ("0", "1", "255"):
+            raise ConfigError(
+                f"--value {text!r}: expected STORED=LABEL with LABEL 0, 1 or 255, for example  --value 2=1"
+            )
+        found[int(stored)] = int(label)
+    return found or None

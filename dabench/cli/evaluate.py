@@ -1,0 +1,147 @@
+"""``dabench evaluate``: score any two stacks under a protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dabench.evaluation import Report
+    from dabench.interfaces import EvaluationProtocol, Volume
+    from dabench.registry import Registry
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    prediction: Annotated[
+        Path, typer.Option(help="Stack to score: a TIFF, a folder of slices, any registered format.")
+    ],
+    labels: Annotated[Path, typer.Option(help="Stack of labels of the same shape.")],
+    protocol: Annotated[str, typer.Option(help="Rule of scoring (dabench ls protocols).")] = "das-2d@1",
+    slices: Annotated[str | None, typer.Option(metavar="A:B", help="Score slices A to B-1 only.")] = None,
+    label_slices: Annotated[
+        str | None, typer.Option(metavar="A:B", help="The prediction covers only slices A to B-1 of the labels.")
+    ] = None,
+    label_values: Annotated[
+        str | None,
+        typer.Option(metavar="V:L,...", help="What label values mean, e.g. 0:0,1:1,2:255 (255 ignore) [not 0 is 1]."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Foreground from this value on [0.5 for floating point, else: not 0].")
+    ] = None,
+    per_slice: Annotated[Path | None, typer.Option(help="Also write one row a slice to this CSV file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, rows included.")] = False,
+) -> None:
+    """Score a stack of predictions against a stack of labels.
+
+    Any label that is not 0 is foreground unless --label-values says otherwise. Nothing is resampled: shapes must match.
+
+    Example:  dabench evaluate --prediction prediction.tif --labels labels.tif --per-slice scores.csv
+    """
+    from dabench.evaluation import evaluate_stacks
+    from dabench.registry import Registry
+
+    registry = Registry.load()
+    rule = _make(registry, "protocol", protocol)
+    mapping = _values(label_values) if label_values else None
+    predicted, truth = _open(registry, prediction), _truth(_open(registry, labels), labels, rule, mapping)
+    if label_slices:
+        truth = _part(truth, label_slices, labels)
+    wanted = _range("--slices", slices, truth.shape[0]) if slices else None
+    report = evaluate_stacks(predicted, truth, rule, name=protocol, slices=wanted, threshold=threshold)
+    how = _how(predicted, threshold)
+    if per_slice:
+        report.write_csv(per_slice)
+    if as_json:
+        _print_json(report, {"prediction": str(prediction), "labels": str(labels), "foreground": how})
+    else:
+        _print_table(report, f"{protocol}: {prediction.name} against {labels.name}", how)
+
+
+def _make(registry: Registry, kind: str, name: str) -> Any:
+    component = registry.get(kind, name).component
+    return component.factory(component.config())
+
+
+def _open(registry: Registry, path: Path) -> Volume:
+    from dabench.data.volumes import open_volume
+
+    return open_volume(path, [_make(registry, "reader", name) for name in registry.names("reader")])
+
+
+def _truth(volume: Volume, path: Path, rule: EvaluationProtocol, mapping: dict[int, int] | None) -> Volume:
+    """The labels as the protocol wants them: ids as they are, or 0/1/255."""
+    from dabench.data.volumes import InstanceIds, MappedLabels
+
+    if rule.wants_instances:
+        return InstanceIds(volume, mapping or {}, str(path))
+    return MappedLabels(volume, mapping or {}, str(path), instances=mapping is None)
+
+
+def _values(text: str) -> dict[int, int]:
+    """``0:0,255:1`` as a mapping. Raises ConfigError."""
+    from dabench.errors import ConfigError
+
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        mapping = {int(value): int(label) for value, label in pairs}
+    except ValueError:
+        raise ConfigError(f"--label-values {text!r}: write pairs VALUE:LABEL, for example 0:0,255:1.") from None
+    wrong = sorted(set(mapping.values()) - {0, 1, 255})
+    if wrong:
+        raise ConfigError(f"--label-values {text!r}: label {wrong[0]} is none of 0, 1 and 255 (ignore).")
+    return mapping
+
+
+def _range(option: str, text: str, count: int) -> range:
+    """``A:B`` as a range of slices; either may be left out. Raises ConfigError."""
+    from dabench.errors import ConfigError
+
+    first, colon, last = text.partition(":")
+    try:
+        chosen = range(int(first or 0), int(last or count))
+    except ValueError:
+        chosen = range(0)
+    if not colon or not len(chosen) or chosen.start < 0 or chosen.stop > count:
+        raise ConfigError(f"{option} {text!r}: write A:B with 0 <= A < B <= {count}, the number of slices.")
+    return chosen
+
+
+def _part(volume: Volume, text: str, path: Path) -> Volume:
+    from dabench.data.volumes import SliceRange
+
+    chosen = _range("--label-slices", text, volume.shape[0])
+    return SliceRange(volume, chosen.start, chosen.stop, str(path))
+
+
+def _how(volume: Volume, threshold: float | None) -> str:
+    if threshold is None and volume.dtype.kind == "f":
+        threshold = 0.5
+    return f"{volume.dtype}, foreground where {'not 0' if threshold is None else f'>= {threshold:g}'}"
+
+
+def _print_json(report: Report, origin: dict[str, str]) -> None:
+    import json
+
+    typer.echo(json.dumps({**origin, **report.as_json()}, indent=1))
+
+
+def _print_table(report: Report, title: str, how: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in ("metric", "score", "lowest slice", "highest slice"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    for metric, value in report.metrics.items():
+        scored = sorted((s.values[metric], s.z) for s in report.slices if metric in s.values)
+        ends = [f"{v:.4f} (slice {z})" for v, z in (scored[0], scored[-1])] if scored else ["-", "-"]
+        table.add_row(metric, f"{value:.4f}" if report.n else "-", *ends)
+    Console().print(table)
+    typer.echo(f"{report.n} slices counted, {report.left_out} left out (empty on both sides). Prediction: {how}.")

@@ -1,0 +1,138 @@
+"""Make a card for a user's own volume: look at the files, guess what the labels mean, check that it opens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from dabench.data.card import Card, SplitName, load_card, parse_card
+from dabench.data.card_domain import CardDomain
+from dabench.data.digests import DigestCache
+from dabench.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dabench.data.card import Slices
+    from dabench.interfaces import Volume
+
+LabelKind = Literal["auto", "semantic", "instance"]
+#: Slices of a label volume that are looked at to guess what its values mean.
+_LOOKED_AT = 16
+
+
+def new_card(
+    name: str,
+    split: SplitName,
+    images: Path,
+    labels: Path | None,
+    voxel: tuple[float, float, float],
+    open_volume: Callable[[Path], Volume],
+    *,
+    slices: Slices | None = None,
+    kind: LabelKind = "auto",
+    values: dict[int, int] | None = None,
+    intensity: tuple[float, float] | None = None,
+    neighbours: bool = True,
+    description: str = "",
+) -> Card:
+    """A card with one split, whose label values are those given or found in the file.
+
+    Raises:
+        MissingDataError, DataError: the files do not open or do not fit together.
+        ConfigError: a value does not fit (name, voxel).
+    """
+    found_kind, found_values = _meaning(labels, open_volume, kind, values)
+    digests = DigestCache()
+    files = [path.absolute() for path in (images, labels) if path is not None]
+    raw: dict[str, object] = {
+        "name": name,
+        "description": description or f"Added from {images}.",
+        "splits": {
+            split: {
+                "images": str(images.absolute()),
+                "labels": str(labels.absolute()) if labels else None,
+                "slices": slices,
+            }
+        },
+        "label_kind": found_kind,
+        "label_values": found_values,
+        "voxel": voxel,
+        "neighbours": neighbours,
+        "intensity": intensity,
+    }
+    open_volume(images)
+    card = parse_card(raw | {"sha256": {str(path): digests.of(path) for path in files}}, f"card {name!r}")
+    CardDomain(card, digests=digests).open(split, open_volume)
+    return card
+
+
+def add_split(path: Path, card: Card, *, replace: bool = False) -> Card:
+    """Merge the split of a new card into the card at ``path``, which may not exist.
+
+    Raises:
+        ConfigError: the split is there already (unless ``replace``), or voxel size or label meaning differ.
+    """
+    if not path.exists():
+        return card
+    old = load_card(path)
+    for name in card.splits:
+        if name in old.splits and not replace:
+            raise ConfigError(
+                f"{path}: split {name!r} of {card.name!r} exists already.", "Add --replace to overwrite it."
+            )
+    if old.voxel != card.voxel:
+        raise ConfigError(
+            f"{path}: the card says voxel {old.voxel}, --voxel says {card.voxel}.", "All splits share one."
+        )
+    both_labelled = any(s.labels for s in old.splits.values()) and any(s.labels for s in card.splits.values())
+    if both_labelled and (old.label_kind, old.mapping()) != (card.label_kind, card.mapping()):
+        raise ConfigError(
+            f"{path}: its labels are {old.label_kind} {old.mapping()}, the new ones are {card.label_kind} "
+            f"{card.mapping()}.",
+            "Say what the values mean with --value and --label-kind, or add the volume under another name.",
+        )
+    labelled = card if any(s.labels for s in card.splits.values()) else old
+    splits = {**old.splits, **card.splits}
+    used = {file for part in splits.values() for file in part.files()}
+    sha256 = {file: value for file, value in {**old.sha256, **card.sha256}.items() if file in used}
+    update = {
+        "splits": splits,
+        "sha256": sha256,
+        "label_kind": labelled.label_kind,
+        "label_values": labelled.label_values,
+    }
+    return old.model_copy(update=update)
+
+
+def _meaning(
+    labels: Path | None, open_volume: Callable[[Path], Volume], kind: LabelKind, values: dict[int, int] | None
+) -> tuple[str, dict[int, int]]:
+    """Label kind and values: as given, else guessed from the values that the file holds."""
+    if labels is None or values:
+        return ("semantic" if kind == "auto" else kind), dict(values or {})
+    if kind == "instance":
+        return kind, {}
+    found = _values(open_volume(labels))
+    if len(found - {0}) <= 1:
+        return "semantic", {0: 0, **dict.fromkeys(found - {0}, 1)}
+    if kind == "semantic" or max(found) == 255:
+        raise ConfigError(
+            f"{labels}: labels hold the values {sorted(found)[:12]}, which can mean several things.",
+            "Say what each one is, for example  --value 255=1 --value 128=0 --value 0=255  (255 = ignore), "
+            "or  --label-kind instance",
+        )
+    return "instance", {}
+
+
+def _values(volume: Volume) -> set[int]:
+    count = volume.shape[0]
+    found: set[int] = set()
+    for z in np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).round().astype(int)):
+        part = np.unique(volume.read(int(z)))
+        if part.dtype.kind == "f" and not (part == np.round(part)).all():
+            raise DataError(f"labels: slice {z} holds {part[part != np.round(part)][0]}, which is not a whole number.")
+        found.update(int(value) for value in part)
+    return found

@@ -1,0 +1,83 @@
+"""Pictures for people: slices beside the same slices with label contours, with a scale bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from dabench.files import atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dabench.interfaces import Split
+    from dabench.types import Array
+
+_YELLOW, _VIOLET = (255, 215, 0), (190, 80, 255)
+_MARGIN, _HEADER = 4, 16
+
+
+def draw(split: Split, slices: Sequence[int], path: Path, *, most: int = 768) -> None:
+    """Write a PNG with one row a slice: the image and, where there are labels, the image with their contours.
+
+    Args:
+        split: an opened split.
+        slices: which slices, by index in the split.
+        path: where to write, atomically.
+        most: slices longer than this are shown as their middle ``most`` x ``most`` pixels, never resampled.
+    """
+    rows = [_row(split, z, most) for z in slices]
+    gap = np.full((_MARGIN, rows[0].shape[1], 3), 255, np.uint8)
+    sheet = np.concatenate([part for row in rows for part in (row, gap)][:-1])
+    with atomic(path) as part:
+        Image.fromarray(sheet).save(part, format="PNG", optimize=True)
+
+
+def _row(split: Split, z: int, most: int) -> Array:
+    _, height, width = split.images.shape
+    window = _middle(height, most), _middle(width, most)
+    grey = np.repeat(stretch(split.images.read(z)[window])[..., None], 3, axis=2)
+    panels = [grey]
+    if split.labels is not None:
+        panels += [np.full((grey.shape[0], _MARGIN, 3), 255, np.uint8), outline(grey, split.labels.read(z)[window])]
+    return _titled(np.concatenate(panels, axis=1), f"{split.domain}  {split.name}  slice {z}", split.voxel[2])
+
+
+def stretch(image: Array) -> Array:
+    """Any image as uint8 for showing, from its 0.5th to its 99.5th percentile."""
+    low, high = np.percentile(image, (0.5, 99.5))
+    scaled = np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1)
+    result: Array = (255 * scaled).astype(np.uint8)
+    return result
+
+
+def outline(rgb: Array, labels: Array) -> Array:
+    """A copy of ``(H, W, 3)`` uint8 with the inner edge of label 1 in yellow and of ignored areas in violet."""
+    drawn = rgb.copy()
+    for value, colour in ((255, _VIOLET), (1, _YELLOW)):
+        area = labels == value
+        drawn[area & ~ndimage.binary_erosion(area, border_value=1)] = colour
+    return drawn
+
+
+def _middle(length: int, most: int) -> slice:
+    if length <= most:
+        return slice(0, length)
+    start = (length - most) // 2
+    return slice(start, start + most)
+
+
+def _titled(panel: Array, title: str, nanometres: float) -> Array:
+    """The panel under a line of text, with a scale bar in its lower left corner."""
+    sheet = Image.new("RGB", (panel.shape[1], panel.shape[0] + _HEADER), "white")
+    sheet.paste(Image.fromarray(panel), (0, _HEADER))
+    pen = ImageDraw.Draw(sheet)
+    length = next((n for n in (5000, 2000, 1000, 500, 200, 100) if n / nanometres < panel.shape[1] / 5), 50)
+    bottom = sheet.height - 6
+    pen.text((3, 2), f"{title}   bar {length} nm", fill="black")
+    pen.line([(6, bottom), (6 + round(length / nanometres), bottom)], fill="white", width=3)
+    return np.asarray(sheet)

@@ -1,0 +1,54 @@
+"""What several methods ask of a promptable network on labelled crops, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dabench.ops.density import density_maps
+from dabench.ops.losses import detection_loss, overlap_loss, segmentation_loss
+from dabench.ops.prompts import pad_points, random_subset
+from dabench.types import SourceCrops
+
+
+@dataclass(frozen=True)
+class LabelledWeights:
+    """Weights of the detection and the soft-Dice term (0 drops one), and whether true centres serve as prompts."""
+
+    detection: float
+    overlap: float
+    prompts: bool = True
+
+
+def labelled_terms(
+    network: nn.Module, crops: SourceCrops, weights: LabelledWeights, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Segmentation (Prefer-DAS Eq. 6, source term), detection (Eq. 5) and soft Dice of labelled crops.
+
+    Args:
+        network: with the promptable signature.
+        crops: already in the student's view.
+        weights: of the terms.
+        generator: draws how many centres, 0 to all, each crop gets as prompts.
+
+    Returns:
+        Weighted terms ``segmentation``, and where their weight is not 0 ``overlap`` and ``detection``.
+    """
+    size = (int(crops.images.shape[-2]), int(crops.images.shape[-1]))
+    prompts = pad_points([random_subset(p, generator) for p in crops.points]) if weights.prompts else None
+    output = network(crops.images, prompts, with_density=weights.detection > 0)
+    terms = {"segmentation": segmentation_loss(output.probability, crops.labels)}
+    if weights.overlap:
+        terms["overlap"] = weights.overlap * overlap_loss(output.probability, crops.labels)
+    if weights.detection:
+        truth = density_maps(pad_points(crops.points), size)
+        terms["detection"] = weights.detection * detection_loss(output.density, truth)
+    return terms
+
+
+def total(terms: Mapping[str, Tensor]) -> Tensor:
+    """Sum of named terms."""
+    return torch.stack([term.float() for term in terms.values()]).sum()

@@ -1,0 +1,237 @@
+"""Prefer-DAS (Chen, Xiong, Peng 2026): Prompt-DAS, then direct preference optimisation on patches.
+
+The trained Prompt-DAS model is frozen as the reference. Thresholds of its probability give candidate masks of every
+patch of the target's training tiles; a rater picks the best of each asked patch, once. The student then learns to give
+the chosen masks more probability, relative to the reference, than the others (Eqs. 3-4, 8-9, 12). The optimizer
+(``--po gpo|lpo|slpo|upo``) says which patches are asked and holds the loss; ``none`` is Prompt-DAS.
+
+Eq. 12 with λ1 = λ2 = 0, λ3 = 1 still holds L_seg, and it must: the preference term sees only pixels where candidates
+differ, and without an anchor everything else drifts until nothing is left (FACTS 16).
+
+Deviations: see docs/methods/prefer-das.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+
+import torch
+from dabench_prefer_das.dataset import PreferenceData, collect
+from pydantic import Field
+from torch import Tensor, nn
+
+from dabench import (
+    IGNORE,
+    Batch,
+    Budget,
+    Component,
+    Components,
+    ConfigError,
+    CropId,
+    CropSpec,
+    Method,
+    NetworkPredictor,
+    OptimizerSpec,
+    Predictor,
+    PreferenceOptimizer,
+    Register,
+    Settings,
+    Stage,
+    StageSpec,
+    TaskInfo,
+    TrainingView,
+    Turn,
+    hookimpl,
+)
+from dabench.ops.augmentation import ViewOptions
+from dabench.ops.batchnorm import hold_statistics
+from dabench.ops.losses import segmentation_loss
+from dabench.ops.objectives import LabelledWeights, labelled_terms, total
+from dabench.ops.prompts import pad_points, random_subset
+from dabench.ops.views import draw_views, unview_maps, view_images, view_points, view_source
+
+
+class PreferDASSettings(Settings):
+    """Stage 2."""
+
+    po: str = Field("slpo", description="Preference optimizer: gpo, lpo, slpo, upo, or none (paper: lpo and slpo).")
+    thresholds: tuple[float, ...] = Field((0.3, 0.4, 0.5, 0.6, 0.7), description="Candidates' thresholds (paper: these).")
+    batch: int = Field(4, ge=1, description="Target tiles an update (paper: 4).")
+    source_batch: int = Field(2, ge=0, description="Source crops an update for the anchor (paper: not stated).")
+    iterations: int = Field(300, ge=1, description="Updates (paper: 16,000).")
+    lr: float = Field(2e-5, gt=0, description="Learning rate of AdamW (paper: 5e-6).")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: not stated; AdamW's default).")
+    warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
+    floor: float = Field(0.0, ge=0, le=1, description="Lowest share of the learning rate (release: 0.2).")
+    clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
+    weight: float = Field(1.0, ge=0, description="λ3, weight of the preference loss (paper: 1).")
+    sum_patches: bool = Field(False, description="Sum the loss over a tile's patches (Eqs. 8-9) rather than average.")
+    anchor: float = Field(1.0, ge=0, description="Weight of L_seg on the target: the reference's confident pixels.")
+    source_anchor: float = Field(1.0, ge=0, description="Weight of L_seg on the source.")
+    overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term on the source (paper: 0).")
+    confident: float = Field(0.7, ge=0.5, le=1, description="The anchor uses pixels of at least this confidence.")
+    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops with foreground (release: 0.7).")
+    prompts: bool = Field(False, description="Give a random number of the given points as prompts on the target.")
+    turns: bool = Field(True, description="Flip and turn the target's tiles (release: the weak view).")
+
+
+class PreferenceStage(Stage):
+    """Fine-tunes a copy of the reference with preferences, anchored by L_seg."""
+
+    def __init__(
+        self, settings: PreferDASSettings, optimizer: PreferenceOptimizer, reference: nn.Module, crop: int
+    ) -> None:
+        """Freeze the reference; the student is its copy."""
+        self.settings, self.optimizer, self.crop = settings, optimizer, crop
+        self.reference = deepcopy(reference).requires_grad_(False).eval()
+        self.student = deepcopy(reference).requires_grad_(True)
+        self.data: PreferenceData | None = None
+        self.view: TrainingView | None = None
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {"network": self.student}
+
+    def turns(self) -> Sequence[Turn]:
+        s = self.settings
+        spec = OptimizerSpec(s.lr, weight_decay=s.weight_decay, warmup=s.warmup, floor=s.floor, clip=s.clip)
+        return [Turn("network", self.student.parameters, spec)]
+
+    def prepare(self, view: TrainingView) -> None:
+        self.reference.to(view.device)
+        self.view = view
+        predictor = NetworkPredictor(self.reference)
+        self.data = collect(view, predictor, self.optimizer, self.settings.thresholds, self.crop)
+        self.student.train()
+        # The reference saw fixed statistics; the student is compared with it pixel by pixel.
+        hold_statistics(self.student)
+
+    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
+        del turn
+        assert self.data is not None
+        s = self.settings
+        terms: dict[str, Tensor] = {}
+        if batch.source is not None and s.source_anchor:
+            source = view_source(batch.source, ViewOptions(), batch.generator)
+            weights = LabelledWeights(0.0, s.overlap, prompts=True)
+            anchored = labelled_terms(self.student, source, weights, batch.generator)
+            terms |= {f"source_{name}": s.source_anchor * term for name, term in anchored.items()}
+        tiles = self.data.draw(s.batch, batch.generator)
+        probability = self._predict(tiles, batch.generator)
+        reference = self.data.probability(tiles).to(probability)
+        if s.anchor:
+            terms["anchor"] = s.anchor * segmentation_loss(probability, confident(reference, s.confident))
+        preference, margin = self._preference(tiles, probability, reference)
+        terms["preference"] = s.weight * preference
+        return {"loss": total(terms), **terms, "preferred_gain": margin}
+
+    def _predict(self, tiles: Sequence[int], generator: torch.Generator) -> Tensor:
+        """The student's probability of whole tiles ``(B, S, S)``, in their own frame."""
+        assert self.data is not None
+        assert self.view is not None
+        s, places = self.settings, [self.data.tiles[i] for i in tiles]
+        images = torch.stack([torch.from_numpy(self.view.target_crop(p).copy()) for p in places])[:, None]
+        options = ViewOptions(perspective=0.0, jitter=0.0, noise=0.0)
+        options = options if s.turns else ViewOptions(flip=0, turn=0, perspective=0, jitter=0, noise=0)
+        views = draw_views(images, options, generator)
+        prompts = None
+        if s.prompts:
+            points = view_points(views, [self._points(p) for p in places])
+            prompts = pad_points([random_subset(p, generator) for p in points]).to(self.view.device)
+        seen = view_images(views, images).to(self.view.device)
+        return unview_maps(views, self.student(seen, prompts).probability)
+
+    def _points(self, place: CropId) -> Tensor:
+        assert self.view is not None
+        given = self.view.desk.points().get(place.z)
+        return torch.zeros(0, 2) if given is None else torch.from_numpy(place.window.to_local(given.points))
+
+    def _preference(self, tiles: Sequence[int], probability: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (or sum a tile) of the optimizer's loss over the answered patches, and how much likelier they became."""
+        assert self.data is not None
+        patches = self.data.patches(tiles, probability, reference)
+        if patches is None:
+            zero = probability.sum() * 0
+            return zero, zero.detach()
+        losses = self.optimizer.loss(*patches)
+        policy, frozen, candidates, _, preferred = patches
+        chosen = candidates[torch.arange(len(candidates)), preferred]
+        gain = torch.where(chosen, policy - frozen, frozen - policy).mean().detach()
+        return (losses.sum() / len(tiles) if self.settings.sum_patches else losses.mean()), gain
+
+    def predictor(self) -> Predictor:
+        return NetworkPredictor(self.student)
+
+
+def confident(reference: Tensor, threshold: float) -> Tensor:
+    """The reference's own labels where its confidence max(p, 1 - p) reaches the threshold; elsewhere ignored."""
+    labels = (reference > 0.5).to(torch.uint8)
+    return labels.masked_fill(torch.maximum(reference, 1 - reference) < threshold, IGNORE)
+
+
+class PreferDAS(Method):
+    """The stages of ``prompt-das``, then one preference stage named after its optimizer."""
+
+    def __init__(self, settings: PreferDASSettings, components: Components) -> None:
+        """Keep the settings; nothing is built before a stage is."""
+        self.settings, self.components = settings, components
+
+    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
+        s = self.settings
+        before = self.components.method("prompt-das").stages(task, budget)
+        if s.po == "none":
+            return before
+        optimizer = self.components.preference_optimizer(s.po)
+        if optimizer.share >= 1 and 0 < budget.patches < 1:
+            raise ConfigError(
+                f"--po {s.po} asks about every patch, the budget is {budget.patches:.0%} of them.",
+                "Use --po slpo for a share of the patches, or --patches 1.",
+            )
+        crop = before[-1].crops.size
+
+        def build(parent: Stage | None) -> Stage:
+            assert parent is not None
+            return PreferenceStage(s, self.components.preference_optimizer(s.po), parent.network(), crop)
+
+        spec = StageSpec(
+            name=s.po,
+            method="prefer-das",
+            config=s,
+            components=(*before[-1].components, ("preference_optimizer", s.po)),
+            crops=CropSpec(crop, source=s.source_batch, foreground=s.foreground),
+            iterations=s.iterations,
+            build=build,
+            asks=("points", "preferences"),
+        )
+        return [*before, spec]
+
+
+@hookimpl
+def register_methods(register: Register) -> None:
+    """Register ``prefer-das``."""
+    register(
+        Component(
+            name="prefer-das",
+            factory=PreferDAS,
+            config=PreferDASSettings,
+            summary="Prompt-DAS, then preference optimisation on patches (--po gpo|lpo|slpo|upo|none).",
+            paper="Prefer-DAS, 2026",
+            licence="Apache-2.0, own implementation (the release has no licence and no training code)",
+            presets={
+                "tiny": {"iterations": 60},
+                "small": {},
+                "paper": {
+                    "batch": 4,
+                    "source_batch": 4,
+                    "iterations": 16_000,
+                    "lr": 5e-6,
+                    "warmup": 0,
+                    "floor": 0.2,
+                    "clip": 0.0,
+                    "overlap": 0.0,
+                    "sum_patches": True,
+                    "prompts": True,
+                },
+            },
+        )
+    )

@@ -1,0 +1,144 @@
+"""The preference data of one run: tiles, the frozen reference's probabilities, which patches were answered and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dabench import CropId, Predictor, PreferenceAnswer, PreferenceOptimizer, PreferenceQuestion, TrainingView, Window
+from dabench.ops.candidates import pad_candidates, threshold_candidates
+from dabench.ops.levelset import refine_masks
+from dabench.ops.patches import owned_patches, tile_windows
+
+#: policy, reference, candidates, valid, preferred: what `PreferenceOptimizer.loss` takes.
+Patches = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+_TILES_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answered patch: its window inside the tile, and the chosen candidate (as `threshold_candidates` orders them)."""
+
+    local: Window
+    choice: int
+
+
+class PreferenceData:
+    """Everything that stage 2 learns from; fixed before its first update (direct preference optimisation is off-line)."""
+
+    def __init__(
+        self, tiles: list[CropId], reference: Tensor, answers: list[list[Answered]], thresholds: tuple[float, ...]
+    ) -> None:
+        """``reference`` is ``(N, S, S)`` float16 on the CPU; ``answers`` a list for each tile."""
+        self.tiles, self._reference, self._answers, self._thresholds = tiles, reference, answers, thresholds
+        answered = [i for i, found in enumerate(answers) if found]
+        # Without a single answer the anchor is all there is: every tile serves.
+        self._drawn = answered or list(range(len(tiles)))
+
+    @property
+    def answered(self) -> int:
+        """Number of answered patches."""
+        return sum(len(found) for found in self._answers)
+
+    def draw(self, count: int, generator: torch.Generator) -> list[int]:
+        """Indices of ``count`` random tiles that hold an answer."""
+        picks = torch.randint(len(self._drawn), (count,), generator=generator).tolist()
+        return [self._drawn[pick] for pick in picks]
+
+    def probability(self, tiles: Sequence[int]) -> Tensor:
+        """The reference's probability of tiles, ``(B, S, S)`` float32."""
+        return self._reference[list(tiles)].float()
+
+    def patches(self, tiles: Sequence[int], policy: Tensor, reference: Tensor) -> Patches | None:
+        """Answered patches of these tiles, cut from ``(B, S, S)`` maps and padded to one size; None when there are none."""
+        cut_policy, cut_reference, masks, chosen = [], [], [], []
+        for row, tile in enumerate(tiles):
+            for answer in self._answers[tile]:
+                rows, columns = answer.local.slices
+                cut_policy.append(policy[row, rows, columns])
+                cut_reference.append(reference[row, rows, columns])
+                masks.append(threshold_candidates(cut_reference[-1], self._thresholds).masks)
+                chosen.append(answer.choice)
+        if not masks:
+            return None
+        # L that does not divide the tile gives patches that differ by a pixel; the common part is compared.
+        height, width = min(m.shape[1] for m in masks), min(m.shape[2] for m in masks)
+        candidates, valid = pad_candidates([m[:, :height, :width] for m in masks])
+        preferred = torch.tensor(chosen, device=candidates.device)
+        return (
+            torch.stack([p[:height, :width] for p in cut_policy]),
+            torch.stack([p[:height, :width] for p in cut_reference]),
+            candidates,
+            valid,
+            preferred,
+        )
+
+
+def collect(
+    view: TrainingView, predictor: Predictor, optimizer: PreferenceOptimizer, thresholds: tuple[float, ...], size: int
+) -> PreferenceData:
+    """Predict every tile of the target's training split with the reference, choose patches, and ask for preferences."""
+    depth, height, width = view.target_shape()
+    windows = tile_windows(height, width, size)
+    owned = owned_patches(height, width, size, optimizer.patches_per_side)
+    tiles = [CropId(z, window) for z in range(depth) for window in windows]
+    reference = torch.cat([p for p in _predict(view, predictor, tiles)])
+    places = [(i, patch) for i in range(len(tiles)) for patch in owned[i % len(windows)]]
+    informative = np.array([_differs(reference[i], _local(tiles[i], patch), thresholds) for i, patch in places])
+    chosen = [places[k] for k in optimizer.select(informative, view.desk.patch_budget(), view.rng)]
+    hints = _hints(view, tiles, reference, sorted({i for i, _ in chosen})) if optimizer.rater == "self" else {}
+    questions = [_question(view, tiles[i], patch, reference[i], thresholds, hints.get(i)) for i, patch in chosen]
+    given = view.desk.preferences(questions, optimizer.rater)
+    return PreferenceData(tiles, reference, _by_tile(tiles, chosen, given), thresholds)
+
+
+def _predict(view: TrainingView, predictor: Predictor, tiles: list[CropId]) -> Iterator[Tensor]:
+    for first in range(0, len(tiles), _TILES_AT_ONCE):
+        crops = [view.target_crop(tile) for tile in tiles[first : first + _TILES_AT_ONCE]]
+        images = torch.from_numpy(np.stack(crops))[:, None].to(view.device)
+        with torch.inference_mode():
+            yield predictor.predict(images).probability.half().cpu().clone()
+
+
+def _differs(probability: Tensor, local: Window, thresholds: tuple[float, ...]) -> bool:
+    """Whether any two candidates of a patch differ: some pixel lies between the lowest and the highest threshold."""
+    patch = probability[local.slices].float()
+    return bool(((patch > min(thresholds)) & (patch <= max(thresholds))).any())
+
+
+def _local(tile: CropId, patch: Window) -> Window:
+    return Window(patch.y - tile.window.y, patch.x - tile.window.x, patch.height, patch.width)
+
+
+def _hints(view: TrainingView, tiles: list[CropId], reference: Tensor, wanted: list[int]) -> dict[int, Tensor]:
+    """Level-set refinements (Eq. 10) of the reference's masks of these tiles, ``(S, S)`` bool."""
+    hints: dict[int, Tensor] = {}
+    for first in range(0, len(wanted), _TILES_AT_ONCE):
+        some = wanted[first : first + _TILES_AT_ONCE]
+        images = torch.from_numpy(np.stack([view.target_crop(tiles[i]) for i in some]))
+        refined = refine_masks(images, reference[some].float() > 0.5)
+        hints |= dict(zip(some, refined.masks, strict=True))
+    return hints
+
+
+def _question(
+    view: TrainingView, tile: CropId, patch: Window, probability: Tensor, thresholds: tuple[float, ...], hint: Tensor | None
+) -> PreferenceQuestion:
+    local = _local(tile, patch)
+    candidates = threshold_candidates(probability[local.slices].float(), thresholds).masks.numpy()
+    image = view.target_crop(CropId(tile.z, patch))
+    return PreferenceQuestion(tile.z, patch, image, candidates, None if hint is None else hint[local.slices].numpy())
+
+
+def _by_tile(
+    tiles: list[CropId], chosen: list[tuple[int, Window]], answers: list[PreferenceAnswer]
+) -> list[list[Answered]]:
+    found: list[list[Answered]] = [[] for _ in tiles]
+    for (index, patch), answer in zip(chosen, answers, strict=True):
+        if answer.choice is not None:
+            found[index].append(Answered(_local(tiles[index], patch), answer.choice))
+    return found

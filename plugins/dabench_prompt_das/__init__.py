@@ -1,0 +1,252 @@
+"""Prompt-DAS (Chen, Xiong, Peng, MICCAI 2025): promptable domain adaptation with sparse points, or none.
+
+A mean teacher labels the target twice over: centres (peaks of its density joined to the given points) and pixels. The
+student learns detection (Eq. 1; Prefer-DAS Eq. 5) and segmentation (Eq. 2; Eq. 6) on source labels and target
+pseudo-labels, with a random number of points as prompts, and a contrast of prompt embeddings (Eq. 3; Eq. 7).
+0 % points is unsupervised (UDA), 15 % weakly supervised (WDA). First stage: ``source-only``.
+
+Deviations: see docs/methods/prompt-das.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Literal
+
+import torch
+from dabench_prompt_das.contrast import ContrastPoints, contrast_loss, draw_contrast
+from pydantic import Field
+from torch import Tensor, nn
+
+from dabench import (
+    IGNORE,
+    Batch,
+    Budget,
+    Component,
+    Components,
+    CropId,
+    CropSpec,
+    Method,
+    NetworkPredictor,
+    OptimizerSpec,
+    Predictor,
+    PseudoTargets,
+    Register,
+    SelfTraining,
+    Settings,
+    Stage,
+    StageSpec,
+    TargetCrops,
+    TaskInfo,
+    TrainingView,
+    Turn,
+    Window,
+    hookimpl,
+)
+from dabench.ops.augmentation import View, ViewOptions
+from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.density import density_maps
+from dabench.ops.losses import DETECTION_WEIGHT, detection_loss, segmentation_loss
+from dabench.ops.objectives import LabelledWeights, labelled_terms, total
+from dabench.ops.prompts import pad_points, random_subset
+from dabench.ops.views import draw_views, view_images, view_labels, view_maps, view_points, view_source
+
+
+class PromptDASSettings(Settings):
+    """Stage 1 of Prefer-DAS."""
+
+    self_training: str = Field("mean-teacher", description="Scheme that makes target pseudo-labels.")
+    crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 384).")
+    batch: int = Field(2, ge=1, description="Crops of each domain an update (paper: 2).")
+    iterations: int = Field(600, ge=1, description="Updates (paper: 16,000).")
+    lr: float = Field(3e-4, gt=0, description="Learning rate of AdamW (paper: 1e-5).")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: not stated; AdamW's default).")
+    warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
+    floor: float = Field(0.0, ge=0, le=1, description="Lowest share of the learning rate (release: 0.1).")
+    clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
+    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops with foreground (release: 0.7).")
+    target_points: float = Field(0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is.")
+    detection: float = Field(DETECTION_WEIGHT, ge=0, description="λ1 on 0-1 maps (paper: 1e-3 on 0-255, that is 65).")
+    contrast: float = Field(1e-3, ge=0, description="λ2, weight of the contrast (paper: 1e-3).")
+    overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term on the source (paper: 0).")
+    target_weight: float = Field(1.0, ge=0, description="Weight of the target's segmentation loss (release: 1).")
+    detection_pseudo: bool = Field(True, description="Learn detection on the target (Table II, Detect.).")
+    segmentation_pseudo: bool = Field(True, description="Learn segmentation on the target (Table II, Segment.).")
+    prompts: bool = Field(True, description="Give points as prompts while training (Table II, Training Prompts).")
+    fg_confidence: float = Field(0.9, ge=0.5, le=1, description="Queries of the contrast lie above, δ_f (paper: 0.9).")
+    bg_confidence: float = Field(0.1, ge=0, le=0.5, description="Negatives of the contrast lie below, δ_b (paper: 0.1).")
+    queries: int = Field(256, ge=1, description="Most queries a crop (release: 256).")
+    negatives: int = Field(256, ge=1, description="Negatives a crop, N^n (paper: 256).")
+    temperature: float = Field(0.5, gt=0, description="τ of the contrast (paper: 0.5).")
+    recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
+    outcome: Literal["student", "teacher"] = Field("student", description="Network that is scored and handed on (paper: student).")
+    motion_blur: float = Field(0.0, ge=0, le=1, description="Probability of motion blur (release: for Lucchi).")
+    elastic: float = Field(0.0, ge=0, le=1, description="Probability of elastic deformation (Prompt-DAS: 0.3).")
+
+
+class PromptDASStage(Stage):
+    """Student on source labels and the scheme's pseudo-targets."""
+
+    def __init__(self, settings: PromptDASSettings, network: nn.Module, scheme: SelfTraining) -> None:
+        """Start from a copy of the source model."""
+        self.settings, self.student, self.scheme = settings, deepcopy(network), scheme
+        self.scheme.start(self.student)
+        self.view = ViewOptions(elastic=settings.elastic, motion_blur=settings.motion_blur)
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {"network": self.student, **self.scheme.modules()}
+
+    def network(self) -> nn.Module:
+        return self.modules()["teacher" if self.settings.outcome == "teacher" else "network"]
+
+    def turns(self) -> Sequence[Turn]:
+        s = self.settings
+        spec = OptimizerSpec(s.lr, weight_decay=s.weight_decay, warmup=s.warmup, floor=s.floor, clip=s.clip)
+        return [Turn("network", self.student.parameters, spec)]
+
+    def prepare(self, view: TrainingView) -> None:
+        recalibrate(self.student, _plain_batches(view, self.settings.recalibrate, self.settings.crop))
+        self.scheme.start(self.student)
+
+    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
+        del turn
+        assert batch.source is not None
+        assert batch.target is not None
+        s = self.settings
+        pseudo = self.scheme.targets(batch.target, batch.generator)
+        source = view_source(batch.source, self.view, batch.generator)
+        with frozen_statistics(self.student):
+            weights = LabelledWeights(s.detection, s.overlap, s.prompts)
+            terms = labelled_terms(self.student, source, weights, batch.generator)
+        terms |= self._target_terms(batch.target, pseudo, batch.generator)
+        quality = {"pseudo_foreground": (pseudo.labels == 1).float().mean(), "pseudo_known": _known(pseudo)}
+        return {"loss": total(terms), **terms, **quality}
+
+    def _target_terms(
+        self, crops: TargetCrops, pseudo: PseudoTargets, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Eqs. 5-7 on the target, in the student's view."""
+        s = self.settings
+        views = draw_views(crops.images, self.view, generator)
+        points = view_points(views, pseudo.points if s.detection_pseudo else crops.points)
+        labels = view_labels(views, pseudo.labels)
+        contrast = self._contrast(_seen_confidence(views, pseudo), labels, points, generator)
+        prompts = pad_points([random_subset(p, generator) for p in points]) if s.prompts else None
+        detect = s.detection > 0 and s.detection_pseudo
+        output = self.student(
+            view_images(views, crops.images),
+            prompts,
+            contrast.padded.points if contrast else None,
+            contrast.padded.valid if contrast else None,
+            with_density=detect,
+        )
+        terms: dict[str, Tensor] = {}
+        if s.segmentation_pseudo:
+            loss = segmentation_loss(output.probability, labels, view_maps(views, pseudo.weights))
+            terms["target_segmentation"] = s.target_weight * loss
+        if detect:
+            truth = density_maps(pad_points(points), (s.crop, s.crop))
+            terms["target_detection"] = s.detection * detection_loss(output.density, truth)
+        if contrast:
+            terms["contrast"] = s.contrast * contrast_loss(output.contrast_embeddings, contrast, s.temperature)
+        return terms
+
+    def _contrast(
+        self, confidence: Tensor, labels: Tensor, points: list[Tensor], generator: torch.Generator
+    ) -> ContrastPoints | None:
+        s = self.settings
+        if not s.contrast:
+            return None
+        known = labels != IGNORE
+        return draw_contrast(
+            (confidence > s.fg_confidence) & known,
+            (confidence < s.bg_confidence) & known,
+            points,
+            (s.queries, s.negatives),
+            generator,
+        )
+
+    def after_update(self, step: int) -> None:
+        self.scheme.after_update(self.student, step)
+
+    def predictor(self) -> Predictor:
+        return NetworkPredictor(self.network())
+
+
+def _seen_confidence(views: list[View], pseudo: PseudoTargets) -> Tensor:
+    """The teacher's probability in the student's view; 0.5 (unsure) outside the crop."""
+    return view_maps(views, pseudo.confidence - 0.5) + 0.5
+
+
+def _known(pseudo: PseudoTargets) -> Tensor:
+    return (pseudo.labels != IGNORE).float().mean()
+
+
+def _plain_batches(view: TrainingView, count: int, size: int) -> Iterator[Tensor]:
+    """``count`` batches of four plain target crops, ``(4, 1, S, S)``."""
+    depth, height, width = view.target_shape()
+    for _ in range(count):
+        crops = []
+        for _ in range(4):
+            z = int(view.rng.integers(depth))
+            y, x = (int(view.rng.integers(max(1, n - size + 1))) for n in (height, width))
+            crops.append(torch.from_numpy(view.target_crop(CropId(z, Window(y, x, size, size))).copy()))
+        yield torch.stack(crops)[:, None].to(view.device)
+
+
+class PromptDAS(Method):
+    """``supervised`` on the source, then ``prompt-das``."""
+
+    def __init__(self, settings: PromptDASSettings, components: Components) -> None:
+        """Keep the settings; nothing is built before a stage is."""
+        self.settings, self.components = settings, components
+
+    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
+        s = self.settings
+        before = self.components.method("source-only").stages(task, budget)
+
+        def build(parent: Stage | None) -> Stage:
+            assert parent is not None
+            return PromptDASStage(s, parent.network(), self.components.self_training(s.self_training))
+
+        spec = StageSpec(
+            name="prompt-das",
+            method="prompt-das",
+            config=s,
+            components=(*before[-1].components, ("self_training", s.self_training)),
+            crops=CropSpec(s.crop, s.batch, s.batch, s.foreground, s.target_points),
+            iterations=s.iterations,
+            build=build,
+            asks=("points",),
+        )
+        return [*before, spec]
+
+
+@hookimpl
+def register_methods(register: Register) -> None:
+    """Register ``prompt-das``."""
+    register(
+        Component(
+            name="prompt-das",
+            factory=PromptDAS,
+            config=PromptDASSettings,
+            summary="Mean teacher with detection and segmentation pseudo-labels, point prompts and contrast.",
+            paper="Prompt-DAS, MICCAI 2025; stage 1 of Prefer-DAS, 2026",
+            licence="Apache-2.0, own implementation (the release has no licence and no training code)",
+            presets={
+                "tiny": {"crop": 96, "iterations": 120, "recalibrate": 20},
+                "small": {},
+                "paper": {
+                    "crop": 384,
+                    "iterations": 16_000,
+                    "lr": 1e-5,
+                    "warmup": 0,
+                    "floor": 0.1,
+                    "clip": 0.0,
+                    "overlap": 0.0,
+                    "target_points": 0.7,
+                },
+            },
+        )
+    )

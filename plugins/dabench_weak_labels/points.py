@@ -1,0 +1,121 @@
+"""Weak label ``points``: centres of a share of the mitochondria of each slice (Prompt-DAS: 15 %).
+
+Drawing rule (FACTS 13): ceil(fraction * n) of the n 8-connected components of a slice, at least one where there is one,
+drawn on the whole slice before any crop. Draws are nested: the points of 15 % are among those of 50 %.
+A wrong answer is, in equal parts, a point that is missing and one that was put on background nearby.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from dabench import PointAnswer, PointRequest, Settings, Truth, WeakLabel
+from dabench.ops.centres import component_centres
+from dabench_weak_labels.point_files import read_points, write_points
+
+Points2d = npt.NDArray[np.float32]
+
+
+class PointSettings(Settings):
+    """Price of a point and shape of a mistake."""
+
+    seconds_per_point: float = Field(
+        2.4,
+        ge=0,
+        description="Seconds to find and click one object; an assumption (Bearman et al. 2016: 2.4 s in photos).",
+    )
+    displacement: int = Field(
+        40,
+        ge=1,
+        description="Largest offset in pixels, along x and along y, of a point that an erring rater misplaces.",
+    )
+
+
+class Points(WeakLabel):
+    """Sparse centre points."""
+
+    def __init__(self, config: PointSettings) -> None:
+        """Take the settings."""
+        self.config = config
+        self.seconds_per_unit = config.seconds_per_point
+
+    def simulate(
+        self, request: PointRequest, truth: Truth, rng: np.random.Generator, error_rate: float
+    ) -> list[PointAnswer]:
+        """Draw points slice by slice; a slice's draw depends on the generator's state and its index alone."""
+        base = int(rng.integers(1 << 62))
+        rater = f"simulated:{error_rate:g}"
+        return [
+            self._simulate_slice(request.fraction, z, truth.labels(z), base, error_rate, rater) for z in request.slices
+        ]
+
+    def _simulate_slice(
+        self, fraction: float, z: int, label: npt.NDArray[np.uint8], base: int, error_rate: float, rater: str
+    ) -> PointAnswer:
+        centres = component_centres(label == 1)
+        order = np.random.default_rng([base, z, 0]).permutation(len(centres))
+        chosen = centres[order[: number_of_points(fraction, len(centres))]]
+        given = self._err(chosen, label == 0, np.random.default_rng([base, z, 1]), error_rate)
+        return PointAnswer(z, given, self.config.seconds_per_point * len(given), rater)
+
+    def _err(
+        self, points: Points2d, background: npt.NDArray[np.bool_], rng: np.random.Generator, error_rate: float
+    ) -> Points2d:
+        """Points after mistakes: each is wrong with the error rate, half of the wrong ones missing, half misplaced."""
+        wrong = rng.random(len(points)) < error_rate
+        missing = rng.random(len(points)) < 0.5
+        kept = []
+        for point, is_wrong, is_missing in zip(points, wrong, missing, strict=True):
+            moved = self._misplace(point, background, rng) if is_wrong and not is_missing else None
+            if moved is not None:
+                kept.append(moved)
+            elif not is_wrong:
+                kept.append(point)
+        return np.asarray(kept, dtype=np.float32).reshape(-1, 2)
+
+    def _misplace(
+        self, point: Points2d, background: npt.NDArray[np.bool_], rng: np.random.Generator
+    ) -> Points2d | None:
+        """A random background pixel near the point, or None where there is none."""
+        x, y = np.rint(point).astype(int)
+        reach = self.config.displacement
+        top, left = max(0, y - reach), max(0, x - reach)
+        rows, columns = np.nonzero(background[top : y + reach + 1, left : x + reach + 1])
+        if len(rows) == 0:
+            return None
+        pick = rng.integers(len(rows))
+        return np.asarray([columns[pick] + left, rows[pick] + top], dtype=np.float32)
+
+    def match(self, request: PointRequest, recorded: Sequence[PointAnswer]) -> list[PointAnswer]:
+        """A person's points on the requested slices; whoever makes a file decides how many there are.
+
+        Points on a slice that was not requested are kept, so that the desk can name a file of another volume.
+        """
+        by_slice = {answer.z: answer for answer in recorded}
+        empty = np.zeros((0, 2), dtype=np.float32)
+        asked = [by_slice.pop(z, PointAnswer(z, empty, 0.0, "recorded")) for z in request.slices]
+        priced = [*asked, *by_slice.values()]
+        return [PointAnswer(a.z, a.points, self.config.seconds_per_point * len(a.points), a.rater) for a in priced]
+
+    def write(self, answers: Sequence[PointAnswer], path: Path, about: Mapping[str, str] | None = None) -> None:
+        """Write a manifest, CSV or (suffix ``.json``) JSON, atomically."""
+        write_points(answers, path, about or {})
+
+    def read(self, path: Path) -> list[PointAnswer]:
+        """Read a manifest or a user's clicks. Raises DataError with line and value."""
+        return read_points(path)
+
+    def price(self, answers: Sequence[PointAnswer]) -> float:
+        """Seconds: a price for each point that was given."""
+        return self.config.seconds_per_point * sum(len(answer.points) for answer in answers)
+
+
+def number_of_points(fraction: float, components: int) -> int:
+    """ceil(fraction * components); 0 only where the fraction or the components are 0."""
+    return min(components, math.ceil(fraction * components - 1e-9)) if fraction > 0 else 0

@@ -1,0 +1,100 @@
+"""Weak label ``preferences``: which of several candidate masks is best, patch by patch (Prefer-DAS, LPO and SLPO).
+
+The simulated person takes the candidate with the highest Dice against truth (FACTS 13); one who errs takes another
+candidate that differs from it, each equally likely. Whether a question is answered wrongly depends on the seed, the
+place and what was shown, never on the other questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from dabench import (
+    IGNORE,
+    PreferenceAnswer,
+    PreferenceQuestion,
+    PreferenceRequest,
+    Settings,
+    Truth,
+    WeakLabel,
+    Window,
+)
+from dabench.ops.choice import best_candidate, candidate_digests
+from dabench_weak_labels.preference_files import read_preferences, write_preferences
+
+
+class PreferenceSettings(Settings):
+    """Price of an answer."""
+
+    seconds_per_patch: float = Field(
+        5.0,
+        ge=0,
+        description="Seconds to look at five contours on one patch and pick one; an assumption, no paper reports it.",
+    )
+
+
+class Preferences(WeakLabel):
+    """Patch preferences."""
+
+    def __init__(self, config: PreferenceSettings) -> None:
+        """Take the settings."""
+        self.config = config
+        self.seconds_per_unit = config.seconds_per_patch
+
+    def simulate(
+        self, request: PreferenceRequest, truth: Truth, rng: np.random.Generator, error_rate: float
+    ) -> list[PreferenceAnswer]:
+        """Judge each patch against truth; ignored pixels (255) do not count."""
+        base = int(rng.integers(1 << 62))
+        return [self._judge(question, truth, base, error_rate) for question in request.questions]
+
+    def _judge(self, question: PreferenceQuestion, truth: Truth, base: int, error_rate: float) -> PreferenceAnswer:
+        label = truth.labels(question.z)[question.window.slices]
+        digests = candidate_digests(question.candidates)
+        choice = best_candidate(question.candidates, label == 1, label != IGNORE)
+        seed = [base, question.z, *(int(digest[:8], 16) for digest in digests)]
+        rng = np.random.default_rng([*seed, question.window.y, question.window.x])
+        if choice is not None and rng.random() < error_rate:
+            others = [i for i, digest in enumerate(digests) if digest != digests[choice]]
+            choice = int(rng.choice(others))
+        seconds = self.config.seconds_per_patch
+        rater = f"simulated:{error_rate:g}"
+        return PreferenceAnswer(question.z, question.window, choice, seconds, rater, candidate_digests=digests)
+
+    def match(self, request: PreferenceRequest, recorded: Sequence[PreferenceAnswer]) -> list[PreferenceAnswer]:
+        """Look each question up by place and by what was shown; None where the person did not answer it.
+
+        The order of the candidates may differ: the chosen mask is found by its digest. The last of several answers to
+        one question counts.
+        """
+        known = {(a.z, a.window, frozenset(a.candidate_digests)): a for a in recorded}
+        return [self._look_up(question, known) for question in request.questions]
+
+    def _look_up(
+        self,
+        question: PreferenceQuestion,
+        known: Mapping[tuple[int, Window, frozenset[str]], PreferenceAnswer],
+    ) -> PreferenceAnswer:
+        digests = candidate_digests(question.candidates)
+        found = known.get((question.z, question.window, frozenset(digests)))
+        if found is None:
+            return PreferenceAnswer(question.z, question.window, None, 0.0, "recorded", candidate_digests=digests)
+        choice = None if found.choice is None else digests.index(found.candidate_digests[found.choice])
+        return replace(found, choice=choice, candidate_digests=digests)
+
+    def write(self, answers: Sequence[PreferenceAnswer], path: Path, about: Mapping[str, str] | None = None) -> None:
+        """Write JSON lines, atomically; ``about`` goes into every line."""
+        write_preferences(answers, path, about or {})
+
+    def read(self, path: Path) -> list[PreferenceAnswer]:
+        """Read JSON lines. Raises DataError with line and value."""
+        return read_preferences(path)
+
+    def price(self, answers: Sequence[PreferenceAnswer]) -> float:
+        """Seconds: what each answer took; recorded ones carry their own time."""
+        return sum(answer.seconds for answer in answers)

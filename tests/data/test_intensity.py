@@ -1,0 +1,77 @@
+"""Intensities: every number type, three modes, and pixels that are not numbers."""
+
+import numpy as np
+import pytest
+
+from dabench.data.intensity import RescaledVolume, UnitVolume
+from dabench.data.volumes import ArrayVolume
+from dabench.errors import DataError
+
+
+def unit(array, mode="range"):
+    return UnitVolume(ArrayVolume(np.asarray(array)), mode, "im.tif")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.int8, np.uint32])
+def test_range_maps_the_type_to_zero_one(dtype):
+    info = np.iinfo(dtype)
+    image = unit(np.array([[[info.min, info.max]]], dtype)).read(0)
+    assert image.dtype == np.float32
+    np.testing.assert_allclose(image, [[0, 1]], atol=1e-6)
+
+
+def test_range_of_bool_and_float():
+    np.testing.assert_array_equal(unit([[[True, False]]]).read(0), [[1, 0]])
+    np.testing.assert_allclose(unit(np.array([[[0.25, 1.0]]])).read(0), [[0.25, 1]])
+    with pytest.raises(DataError, match=r"im\.tif: slice 0: floating-point pixels from -1 to 300") as caught:
+        unit(np.array([[[-1.0, 300.0]]])).read(0)
+    assert "intensity: [low, high]" in caught.value.mend
+    declared = UnitVolume(RescaledVolume(ArrayVolume(np.array([[[-1.0, 300.0]]])), 0, 300))
+    np.testing.assert_allclose(declared.read(0), [[0, 1]])
+
+
+@pytest.mark.parametrize("mode", ["range", "volume", "slice"])
+def test_nan_names_file_slice_and_place(mode):
+    array = np.zeros((2, 3, 4), np.float32)
+    array[1, 2, 3] = np.nan
+    with pytest.raises(DataError, match=r"im\.tif: slice 1: 1 pixels are NaN.* row 2, column 3") as caught:
+        unit(array, mode).read(1)
+    assert caught.value.exit_code == 3
+
+
+def test_volume_mode_standardises_without_labels():
+    rng = np.random.default_rng(0)
+    array = rng.normal(120, 15, (50, 32, 32)).round().astype(np.uint8)
+    volume = unit(array, "volume")
+    image = np.stack([volume.read(z) for z in range(50)])
+    assert image.mean() == pytest.approx(0.5, abs=0.01)
+    assert image.std() == pytest.approx(1 / 6, rel=0.02)
+    assert image.min() >= 0
+    assert image.max() <= 1
+    brighter = unit((array.astype(np.uint16) * 50), "volume").read(3)
+    np.testing.assert_allclose(brighter, image[3], atol=1e-4)
+
+
+def test_volume_statistics_look_at_most_at_32_slices():
+    class Counting(ArrayVolume):
+        reads = 0
+
+        def read(self, z):
+            Counting.reads += 1
+            return super().read(z)
+
+    volume = UnitVolume(Counting(np.ones((100, 2, 2), np.uint8)), "volume")
+    assert volume.statistics() == (1.0, 0.0)
+    volume.statistics()
+    assert Counting.reads == 32
+    assert volume.read(0).tolist() == [[0.5, 0.5], [0.5, 0.5]]
+
+
+def test_slice_mode_stretches_each_slice():
+    volume = unit(np.array([[[10, 20]], [[100, 200]], [[7, 7]]], np.uint8), "slice")
+    assert [volume.read(z).tolist() for z in range(3)] == [[[0, 1]], [[0, 1]], [[0.5, 0.5]]]
+
+
+def test_unknown_mode():
+    with pytest.raises(DataError, match="one of range, volume, slice"):
+        unit(np.zeros((1, 1, 1)), "zscore")

@@ -1,0 +1,78 @@
+"""Pictures: which colour means what, where contours run, and that a readable PNG is written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from skimage.io import imread
+
+from dabench.data.volumes import ArrayVolume
+from dabench.errors import DataError
+from dabench.evaluation import Panel, contour, draw_contours, overlay, write_comparison, write_panels
+from dabench.evaluation.panels import RED, pick_slices
+from dabench.types import IGNORE
+
+
+def test_colours_of_the_overlay():
+    image = np.full((1, 5), 0.5, np.float32)
+    label = np.array([[1, 1, 0, 0, IGNORE]], np.uint8)
+    picture = overlay(image, np.array([[True, False, True, False, True]]), label)
+    found, missed, made_up, background, ignored = picture[0]
+    assert found.argmax() == 1
+    assert missed.argmax() == 0
+    assert made_up.argmax() == 2
+    assert background.tolist() == ignored.tolist() == [127] * 3
+
+
+def test_contour_lies_inside_and_the_border_is_no_edge():
+    mask = np.zeros((8, 8), bool)
+    mask[2:7, 2:] = True
+    edge = contour(mask)
+    assert edge.sum() == 2 * 6 + 3
+    assert not (edge & ~mask).any()
+    assert contour(mask, 3).sum() == mask.sum()
+    assert not contour(np.ones((4, 4), bool)).any()
+    assert (draw_contours(np.zeros((8, 8), np.uint8), {RED: mask})[edge] == RED).all()
+
+
+def test_shapes_must_match():
+    with pytest.raises(DataError, match=r"\(4, 4\).*\(4, 5\)"):
+        overlay(np.zeros((4, 4)), np.zeros((4, 4)), np.zeros((4, 5)))
+
+
+def test_captions():
+    assert Panel("slpo", np.zeros((1, 1)), 0.7234).caption == "slpo  (Dice 72.3)"
+    assert Panel("slpo", np.zeros((1, 1))).caption == "slpo"
+
+
+def test_png_of_several_methods(tmp_path):
+    rng = np.random.default_rng(0)
+    image, label = rng.random((60, 80), dtype=np.float32), (rng.random((60, 80)) > 0.5).astype(np.uint8)
+    one, three = tmp_path / "one.png", tmp_path / "sub" / "three.png"
+    write_panels(one, image, label, [Panel("a", label > 0, 1.0)])
+    write_panels(three, image, label, [Panel(name, label > 0) for name in "abc"], "vnc, slice 3")
+    assert imread(three).shape[1] == pytest.approx(2 * imread(one).shape[1], rel=0.01)
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")] == []
+
+
+def test_slices_worth_a_look():
+    rows = [{"slice": z, "dice": d, "left_out": ""} for z, d in enumerate([0.5, 0.9, 0.1, 0.6])]
+    rows.append({"slice": 4, "left_out": "empty on both sides"})
+    assert pick_slices(rows) == {"median": 3, "worst": 2, "best": 1}
+    assert pick_slices(rows[:1]) == {"median": 0}
+    assert pick_slices(rows[4:]) == {}
+
+
+def test_comparison_of_predictions_on_disk(tmp_path):
+    labels = np.zeros((2, 40, 40), np.uint8)
+    labels[:, 10:30, 10:30] = 1
+    stacks = {name: tmp_path / f"{name}.tif" for name in ("source", "slpo")}
+    for shift, path in enumerate(stacks.values()):
+        tifffile.imwrite(path, np.roll(labels, shift, 1) * 255)
+    rows = [{"slice": z, "dice": 0.5 + z / 4, "left_out": ""} for z in range(2)]
+    volumes = ArrayVolume(labels * np.float32(0.5)), ArrayVolume(labels)
+    files = write_comparison(tmp_path / "panels", *volumes, stacks, dict.fromkeys(stacks, rows))
+    assert [f.name for f in files] == ["slice-0001-median.png", "slice-0000-worst.png"]
+    assert all(f.is_file() for f in files)
+    assert write_comparison(tmp_path, volumes[0], None, stacks, {}) == []

@@ -1,0 +1,176 @@
+"""Readers: TIFF stacks of all sorts, folders of slices, and damaged files."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from dabench_readers.folder import FolderReader
+from dabench_readers.tiff import TiffReader
+from PIL import Image
+
+from dabench.data.volumes import read_all
+from dabench.errors import DataError
+
+RNG = np.random.default_rng(0)
+STACK = RNG.integers(0, 255, (5, 32, 48), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compression": "zlib"},
+        {"compression": "lzw", "predictor": True},
+        {"imagej": True},
+        {"bigtiff": True, "rowsperstrip": 7},
+        {"tile": (16, 16), "compression": "zlib"},
+        {"contiguous": True, "metadata": None},
+        {"byteorder": ">"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tiff_reads_back_every_variant(tmp_path: Path, options, dtype):
+    array = STACK.astype(dtype) * (257 if dtype == np.uint16 else 1)
+    options = dict(options)
+    contiguous = {"contiguous": options.pop("contiguous")} if "contiguous" in options else {}
+    opening = {k: options.pop(k) for k in ("imagej", "bigtiff", "byteorder") if k in options}
+    with tifffile.TiffWriter(tmp_path / "a.tif", **opening) as writer:
+        writer.write(array, photometric="minisblack", **options, **contiguous)
+    volume = TiffReader().open(tmp_path / "a.tif")
+    assert volume.shape == array.shape
+    assert volume.dtype == dtype
+    np.testing.assert_array_equal(read_all(volume), array)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(volume)).read(3), array[3])
+
+
+def test_tiff_with_one_page_for_all_slices(tmp_path: Path):
+    array = STACK.astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", array, imagej=True)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        text = f"ImageJ=1.11a\nimages={len(array)}\nslices={len(array)}\n"
+        offset = tif.pages.first.dataoffsets[0]
+    assert offset
+    with tifffile.TiffWriter(tmp_path / "big.tif", byteorder=">") as writer:
+        writer.write(array[0], metadata=None, description=text)
+    with (tmp_path / "big.tif").open("ab") as handle:
+        handle.write(array[1:].astype(">u2").tobytes())
+    volume = TiffReader().open(tmp_path / "big.tif")
+    if volume.shape[0] == len(array):
+        np.testing.assert_array_equal(read_all(volume), array)
+
+
+def test_single_page_tiff_is_a_stack_of_one(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "a.tiff", STACK[0])
+    np.testing.assert_array_equal(read_all(TiffReader().open(tmp_path / "a.tiff")), STACK[:1])
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.98])
+def test_truncated_tiff_is_found_at_opening(tmp_path: Path, compression, share):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK, compression=compression, photometric="minisblack")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(DataError, match=r"a\.tif") as caught:
+        read_all(TiffReader().open(path))
+    assert caught.value.exit_code == 3
+    assert "data verify" in caught.value.mend
+
+
+def test_tiff_with_damaged_page_names_the_slice(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK, compression="zlib", photometric="minisblack")
+    with tifffile.TiffFile(path) as tif:
+        offset = tif.pages[2].dataoffsets[0]
+    content = bytearray(path.read_bytes())
+    content[offset : offset + 40] = bytes(40)
+    path.write_bytes(content)
+    volume = TiffReader().open(path)
+    np.testing.assert_array_equal(volume.read(1), STACK[1])
+    with pytest.raises(DataError, match=r"a\.tif: slice 2 cannot be decoded"):
+        volume.read(2)
+
+
+def test_tiff_of_mixed_sizes_and_of_colours(tmp_path: Path):
+    with tifffile.TiffWriter(tmp_path / "mixed.tif") as writer:
+        writer.write(STACK[0], photometric="minisblack")
+        writer.write(STACK[0, :16], photometric="minisblack")
+    with pytest.raises(DataError, match=r"slice 1 is \(16, 48\).*slice 0 is \(32, 48\)"):
+        TiffReader().open(tmp_path / "mixed.tif")
+    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((4, 8, 8, 3), np.uint8), photometric="rgb")
+    with pytest.raises(DataError, match="colour TIFF"):
+        TiffReader().open(tmp_path / "rgb.tif")
+
+
+def test_not_a_tiff(tmp_path: Path):
+    (tmp_path / "a.tif").write_bytes(b"hello")
+    (tmp_path / "empty.tif").write_bytes(b"")
+    for name in ("a.tif", "empty.tif"):
+        with pytest.raises(DataError, match=name):
+            TiffReader().open(tmp_path / name)
+    assert not TiffReader().accepts(tmp_path / "a.png")
+    assert not TiffReader().accepts(tmp_path)
+
+
+def folder_of_png(folder: Path, names: list[str]) -> Path:
+    folder.mkdir()
+    for name, image in zip(names, STACK, strict=False):
+        Image.fromarray(image).save(folder / name)
+    return folder
+
+
+def test_folder_in_natural_order(tmp_path: Path):
+    folder = folder_of_png(tmp_path / "im", ["0.png", "1.png", "2.png", "10.png", "11.png"])
+    (folder / "readme.txt").write_text("not a slice")
+    volume = FolderReader().open(folder)
+    np.testing.assert_array_equal(read_all(volume), STACK)
+    assert FolderReader().accepts(folder)
+    assert not FolderReader().accepts(tmp_path)
+
+
+def test_folder_of_tiff_slices_and_16_bit_png(tmp_path: Path):
+    (tmp_path / "seg").mkdir()
+    (tmp_path / "deep").mkdir()
+    for z, image in enumerate(STACK):
+        tifffile.imwrite(tmp_path / "seg" / f"seg{z:04d}.tif", image.astype(np.uint16) * 200, compression="lzw")
+        Image.fromarray(image.astype(np.uint16) * 200).save(tmp_path / "deep" / f"{z}.png")
+    for name in ("seg", "deep"):
+        volume = FolderReader().open(tmp_path / name)
+        assert volume.dtype == np.uint16
+        np.testing.assert_array_equal(read_all(volume), STACK.astype(np.uint16) * 200)
+
+
+def test_folder_of_palette_and_equal_channel_png(tmp_path: Path):
+    (tmp_path / "p").mkdir()
+    indexed = Image.fromarray((STACK[0] % 3).astype(np.uint8), mode="P")
+    indexed.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    indexed.save(tmp_path / "p" / "0.png")
+    np.testing.assert_array_equal(FolderReader().open(tmp_path / "p").read(0), STACK[0] % 3)
+    (tmp_path / "rgb").mkdir()
+    Image.fromarray(np.repeat(STACK[0][..., None], 3, 2)).save(tmp_path / "rgb" / "0.png")
+    np.testing.assert_array_equal(FolderReader().open(tmp_path / "rgb").read(0), STACK[0])
+    (tmp_path / "colour").mkdir()
+    Image.fromarray(RNG.integers(0, 255, (8, 8, 3), np.uint8)).save(tmp_path / "colour" / "0.png")
+    with pytest.raises(DataError, match="not a grey picture"):
+        FolderReader().open(tmp_path / "colour")
+
+
+def test_folder_errors_name_file_and_slice(tmp_path: Path):
+    folder = folder_of_png(tmp_path / "im", ["0.png", "1.png", "2.png"])
+    content = (folder / "1.png").read_bytes()
+    (folder / "1.png").write_bytes(content[: len(content) // 2])
+    Image.fromarray(STACK[0, :10]).save(folder / "2.png")
+    volume = FolderReader().open(folder)
+    with pytest.raises(DataError, match=r"1\.png: slice 1 cannot be decoded"):
+        volume.read(1)
+    with pytest.raises(DataError, match=r"2\.png: slice 2 has \(10, 48\)"):
+        volume.read(2)
+    tifffile.imwrite(folder / "3.tif", STACK[0])
+    with pytest.raises(DataError, match="mixed"):
+        FolderReader().open(folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no PNG or TIFF"):
+        FolderReader().open(tmp_path / "empty")

@@ -1,0 +1,184 @@
+"""Files and prices of the weak labels ``points`` and ``preferences``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dabench_weak_labels import Points, PointSettings, Preferences, PreferenceSettings
+from dabench_weak_labels.points import number_of_points
+
+from dabench import DataError, PointAnswer, PointRequest, PreferenceAnswer, Window
+from dabench.registry import Registry
+
+DATA = Path(os.environ.get("DABENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DIGEST = "a" * 64
+ABOUT = {"domain": "toy", "split": "train", "seed": "0", "fraction": "0.15"}
+
+
+@pytest.fixture
+def points():
+    return Points(PointSettings())
+
+
+@pytest.fixture
+def preferences():
+    return Preferences(PreferenceSettings())
+
+
+def answer(z=3, choice=1, digests=(DIGEST, "b" * 64), seconds=4.25):
+    return PreferenceAnswer(z, Window(16, 32, 128, 130), choice, seconds, "anna", "2026-03-01T10:00:00Z", digests)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "components", "expected"),
+    [(0.0, 9, 0), (0.15, 0, 0), (0.15, 1, 1), (0.15, 20, 3), (0.15, 21, 4), (0.1, 30, 3), (1.0, 7, 7), (0.5, 3, 2)],
+)
+def test_ceil_rule(fraction, components, expected):
+    assert number_of_points(fraction, components) == expected
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+def test_points_survive_a_round_trip(points, tmp_path, suffix):
+    given = [
+        PointAnswer(7, np.array([[1.25, 2.5], [1 / 3, 1000.125]], dtype=np.float32), 4.8, "simulated:0"),
+        PointAnswer(2, np.array([[0, 5]], dtype=np.float32), 2.4, "anna"),
+        PointAnswer(4, np.zeros((0, 2), dtype=np.float32), 0.0, "anna"),
+    ]
+    file = tmp_path / f"points{suffix}"
+    points.write(given, file, ABOUT)
+    read = points.read(file)
+    assert [(a.z, a.rater) for a in read] == [(2, "anna"), (7, "simulated:0")]
+    assert np.array_equal(read[1].points, given[0].points)
+    assert "toy" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0,20,10\n2,5,6.5\n",
+        "# my clicks\nz,y,x\n0,20,10\n\n2,5,6.5\n",
+        "x,y,z,who\n10,20,0,ben\n6.5,5,2,ben\n",
+        "index,axis-0,axis-1,axis-2\n0,0.0,20.0,10.0\n1,2.0,5.0,6.5\n",
+        "\ufeffz,y,x\n0,20,10\n2,5,6.5\n",
+    ],
+)
+def test_clicks_of_a_person_are_read(points, tmp_path, text):
+    file = tmp_path / "clicks.csv"
+    file.write_text(text, encoding="utf-8")
+    read = points.read(file)
+    assert [(a.z, a.points.tolist()) for a in read] == [(0, [[10, 20]]), (2, [[6.5, 5]])]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("a.csv", "z,y,x\n0,1,2\n0,one,2\n", r"a\.csv, line 3: y = 'one' is not a number"),
+        ("a.csv", "0,1,2\n0,1\n", r"line 2: 2 values, expected 3 \(z, y, x\): '0,1'"),
+        ("a.csv", "0,1,nan\n", "line 1: x = 'nan' is not a position"),
+        ("a.csv", "0,-7,2\n", "line 1: y = '-7' is not a position"),
+        ("a.csv", "0.5,7,2\n", "line 1: z = '0.5' is not a whole slice number"),
+        ("a.csv", "slice,row\n1,2\n", "line 1: no column y, x in 'slice,row'"),
+        ("a.json", '{"points": [\n{"z": 0, "y": 1}]}', "point 0: x = None is not a number"),
+        ("a.json", '{"points": [3]}', "point 0: 3 is not an object"),
+        ("a.json", "{\n]", "line 2: not JSON"),
+        ("a.json", "[]", "not a points manifest"),
+    ],
+)
+def test_bad_point_files_are_named(points, tmp_path, name, text, problem):
+    file = tmp_path / name
+    file.write_text(text)
+    with pytest.raises(DataError, match=problem):
+        points.read(file)
+
+
+def test_missing_or_binary_files_are_named(points, preferences, tmp_path):
+    binary = tmp_path / "binary.csv"
+    binary.write_bytes(b"\xff\xfe\x80")
+    for file in (binary, tmp_path / "absent"):
+        with pytest.raises(DataError, match=file.name):
+            points.read(file)
+        with pytest.raises(DataError, match=file.name):
+            preferences.read(file)
+
+
+def test_prices(points, preferences):
+    clicks = [PointAnswer(0, np.zeros((3, 2), dtype=np.float32), 0.0, "x")]
+    assert points.price(clicks) == pytest.approx(7.2)
+    assert Points(PointSettings(seconds_per_point=3)).price(clicks) == 9
+    assert preferences.price([answer(), answer(seconds=5.75)]) == pytest.approx(10)
+    assert preferences.price([]) == points.price([]) == 0
+
+
+def test_preferences_survive_a_round_trip(preferences, tmp_path):
+    given = [answer(), answer(z=0, choice=None), answer(choice=0)]
+    file = tmp_path / "preferences.jsonl"
+    preferences.write(given, file, {"domain": "toy"})
+    assert preferences.read(file) == given
+    line = json.loads(file.read_text().splitlines()[0])
+    assert line["patch"] == [3, 16, 32, 128, 130]
+    assert line["domain"] == "toy"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"choice": 2}, "line 2: choice = 2, but only 2 candidates"),
+        ({"choice": -1}, "line 2: choice = -1"),
+        ({"choice": "first"}, "line 2: choice = 'first'"),
+        ({"patch": [0, 0, 0, 0, 5]}, r"line 2: patch\.3 = 0"),
+        ({"patch": [0, 0]}, r"line 2: patch\.2"),
+        ({"candidates": ["xyz"]}, r"line 2: candidates\.0 = 'xyz'"),
+        ({"seconds": -1}, "line 2: seconds = -1"),
+        ({"who": ""}, "line 2: who = ''"),
+    ],
+)
+def test_bad_preference_lines_are_named(preferences, tmp_path, change, problem):
+    file = tmp_path / "p.jsonl"
+    preferences.write([answer()], file)
+    line = json.loads(file.read_text())
+    file.write_text(file.read_text() + json.dumps({**line, **change}) + "\n")
+    with pytest.raises(DataError, match=problem):
+        preferences.read(file)
+
+
+def test_broken_json_is_named(preferences, tmp_path):
+    file = tmp_path / "p.jsonl"
+    file.write_text('\n{"who": \n')
+    with pytest.raises(DataError, match=r"p\.jsonl, line 2: line = "):
+        preferences.read(file)
+
+
+def test_both_are_registered():
+    registry = Registry.load()
+    assert {"points", "preferences"} <= set(registry.names("weak_label"))
+
+
+class _Stack:
+    def __init__(self, labels):
+        self._labels = labels
+
+    def labels(self, z):
+        return self._labels[z]
+
+    def __len__(self):
+        return len(self._labels)
+
+
+@pytest.mark.skipif(not (DATA / "vnc").is_dir(), reason=f"real data not at {DATA} (set DABENCH_DATA)")
+def test_on_real_labels_each_point_lies_on_an_own_mitochondrion(points):
+    import tifffile
+
+    from dabench.ops.components import label_components
+
+    labels = (tifffile.imread(DATA / "vnc" / "stack1_labels.tif")[:12] > 0).astype(np.uint8)
+    request = PointRequest(0.15, tuple(range(12)))
+    answers = points.simulate(request, _Stack(labels), np.random.default_rng(0), 0.0)
+    for given in answers:
+        components = label_components(labels[given.z])
+        x, y = np.rint(given.points).astype(int).T
+        assert len(given.points) == number_of_points(0.15, components.max())
+        assert len(set(components[y, x]) - {0}) == len(given.points)
