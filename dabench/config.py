@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dabench.errors import ConfigError, UnknownNameError
 from dabench.files import digest_of
-from dabench.yaml_files import parse_yaml, read_yaml
+from dabench.yaml_files import parse_value, read_yaml
 
 Fraction = float
 
@@ -141,7 +141,7 @@ def _parse_set(assignment: str) -> dict[str, Any]:
     match = re.fullmatch(r"([^=\s]+)=(.*)", assignment.strip())
     if not match:
         raise ConfigError(f"--set {assignment!r}: write it as name.key=value.", "Example: --set mean-teacher.decay=0.99")
-    path, value = match.group(1).split("."), parse_yaml(match.group(2))
+    path, value = match.group(1).split("."), parse_value(match.group(2), f"--set {match.group(1)}")
     if path[0] not in RunConfig.model_fields:
         if len(path) < 2:
             known = [*RunConfig.model_fields, "COMPONENT.KEY"]

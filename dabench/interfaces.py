@@ -173,6 +173,9 @@ class Desk(Protocol):
     def patch_budget(self) -> float:
         """Fraction of all patches of the target's training split that may be asked about."""
 
+    def rng(self, what: str) -> np.random.Generator:
+        """Generator of a draw that belongs to annotation: the same for every method and training seed."""
+
 
 # ------------------------------------------------------------------------------------------------------ self-training
 @dataclass(frozen=True)
@@ -237,6 +240,19 @@ class PreferenceOptimizer(ABC):
         Returns:
             Sorted indices ``(K,)`` of informative patches.
         """
+
+    def hint(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """Label-free masks that the rater "self" ranks candidates against; only where ``rater`` is "self".
+
+        Args:
+            images: ``(B, H, W)`` float32 in [0, 1], whole tiles.
+            masks: ``(B, H, W)`` bool, the reference's own segmentation of them.
+
+        Returns:
+            ``(B, H, W)`` bool.
+        """
+        del images, masks
+        raise NotImplementedError(f"{type(self).__name__} names the rater 'self' but gives no hint")
 
     @abstractmethod
     def loss(

@@ -26,13 +26,14 @@ from dabench.errors import (
     PluginError,
 )
 from dabench.evaluation.panels import write_comparison
-from dabench.files import digest_file, write_json
+from dabench.files import digest_file, digest_of, write_json, write_with
 from dabench.interfaces import Stage
 from dabench.plan import Plan, PlannedStage, make_plan, pick_device, uses_bfloat16
 from dabench.registry import Registry
 from dabench.scoring import Score, StageScorer, TestSet, write_rows
 from dabench.task import SplitTruth
 from dabench.tracking import environment as env
+from dabench.tracking.curves import plot_curves
 from dabench.tracking.events import CellFinished, CellStarted, Cost, InputData, Phase, Scored, StageFinished
 from dabench.tracking.journal import CurveLog, Journal
 from dabench.tracking.record import RunRecord, read_run
@@ -53,6 +54,12 @@ class StageOutcome:
     planned: PlannedStage
     scores: list[Score] = field(default_factory=list)
     prediction: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """What a table calls it: the method, with the stage where the method has several of its own."""
+        spec = self.planned.spec
+        return spec.method if spec.name in (spec.method, "supervised") else f"{spec.method} ({spec.name})"
 
 
 class Runner:
@@ -94,8 +101,8 @@ class Runner:
             if not isinstance(error, KeyboardInterrupt):
                 journal.append(CellFinished(status, f"{type(error).__name__}: {error}", *self._totals()))
             raise
-        journal.append(CellFinished("ok", "", *self._totals()))
         self._write_receipt()
+        journal.append(CellFinished("ok", "", *self._totals()))
         return read_run(self.path)
 
     def _run(self, journal: Journal) -> None:
@@ -112,8 +119,9 @@ class Runner:
                     record.peak_memory_bytes,
                 )
             )
-            self._keep_curve(planned)
+            self._keep(planned)
         journal.append(self._cost())
+        plot_curves(self.path)
         self._score_all(journal)
         for name, seconds in self._times.items():
             journal.append(Phase(name, seconds))
@@ -155,6 +163,7 @@ class Runner:
             desk.ledger(),
             settings=spec.config.model_dump(mode="json"),
         )
+        desk.write(planned.folder.annotation, {"domain": self.plan.task.target, "split": "train"})
         planned.folder.finish(stage, record)
         self._built[index] = stage
         return record
@@ -193,11 +202,11 @@ class Runner:
             self._built[index] = stage
         return self._built[index]
 
-    def _keep_curve(self, planned: PlannedStage) -> None:
-        if planned.folder.curve.is_file():
-            target = self.path / "curves" / f"{planned.spec.name}.jsonl"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(planned.folder.curve, target)
+    def _keep(self, planned: PlannedStage) -> None:
+        """Copy a stage's curve and the answers it was given: the run directory stands alone."""
+        _copy(planned.folder.curve, self.path / "curves" / f"{planned.spec.name}.jsonl")
+        for file in sorted(planned.folder.annotation.glob("*")):
+            _copy(file, self.path / "annotation" / file.name)
 
     # ----------------------------------------------------------------------------------------------------- scores
     def _score_all(self, journal: Journal) -> None:
@@ -260,9 +269,7 @@ class Runner:
     def _keep_predictions(self) -> None:
         for outcome in self.outcomes[-1:]:
             if outcome.prediction is not None:
-                target = self.path / "predictions" / "target_test.tif"
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(outcome.prediction, target)
+                _copy(outcome.prediction, self.path / "predictions" / "target_test.tif")
 
     def _panels(self, test: TestSet) -> None:
         """Overlays of all stages side by side for a few slices: the one nearest the median Dice, the best and the worst."""
@@ -271,8 +278,8 @@ class Runner:
             self.path / "panels",
             images=test.images,
             labels=test.split.labels,
-            predictions={o.planned.spec.name: o.prediction for o in shown},
-            scores={o.planned.spec.name: o.scores[0].rows for o in shown},
+            predictions={o.title: o.prediction for o in shown},
+            scores={o.title: o.scores[0].rows for o in shown},
         )
 
     # --------------------------------------------------------------------------------------------------- tracking
@@ -329,7 +336,7 @@ class Runner:
             found.append((task.source_train, "source training"))
         found += [(task.target_train, "target training"), (task.target_test, "target test")]
         return tuple(
-            InputData(f"{split.domain}/{split.name}", (split.digest + split.label_digest)[:64], context, self.config.data)
+            InputData(f"{split.domain}/{split.name}", digest_of([split.digest, split.label_digest]), context, self.config.data)
             for split, context in found
         )
 
@@ -372,6 +379,12 @@ class Runner:
             yield
         finally:
             self._times[name] = self._times.get(name, 0.0) + time.perf_counter() - started
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file that may not be there, atomically."""
+    if source.is_file():
+        write_with(target, lambda part: shutil.copyfile(source, part))
 
 
 def _peak_memory(device: torch.device) -> int:

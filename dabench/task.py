@@ -98,7 +98,7 @@ class TaskData:
         if crops.source:
             split = self.labelled_split(crops)
             digests |= {"labelled": split.digest, "labels": split.label_digest}
-            if crops.labelled == "source":
+            if crops.labelled == "source" and self.config.source_labels != "raw":
                 digests["source_labels"] = self.config.source_labels
         if crops.target or spec.asks:
             digests["target"] = self.target_train.digest

@@ -52,3 +52,11 @@ def write_yaml(path: Path, value: dict[str, Any]) -> None:
 def dump_yaml(value: dict[str, Any]) -> str:
     """A mapping as YAML text, keys in the order given; short lists on one line."""
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+
+
+def parse_value(text: str, where: str) -> Any:
+    """One YAML value of any kind (``0.99``, ``true``, ``[1, 2]``, ``word``). Raises ConfigError."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: {text!r} is not a value ({getattr(error, 'problem', error)}).") from None

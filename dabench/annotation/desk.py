@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dabench.annotation.raters import Rater, RecordedRater, SelfRater, TruthRater
+import numpy as np
+
+from dabench.annotation.raters import Rater, RecordedRater, SelfRater, TruthRater, draw_rng
 from dabench.errors import BudgetError, ConfigError, DataError
 from dabench.files import digest_of
 from dabench.interfaces import Budget, Desk, Truth, WeakLabel
@@ -57,7 +59,7 @@ class AnnotationDesk(Desk):
         if recorded and rater != "recorded":
             given = ", ".join(str(path) for path in recorded.values())
             raise ConfigError(f"recorded answers ({given}) with rater {rater!r}.", "Use rater 'recorded'.")
-        self._shape, self._budget, self._weak = shape, budget, dict(weak_labels)
+        self._shape, self._budget, self._weak, self._seed = shape, budget, dict(weak_labels), seed
         self._self = SelfRater()
         raters: dict[str, Rater] = {
             "truth": TruthRater(truth, seed, rater_error, label_digest),
@@ -94,6 +96,10 @@ class AnnotationDesk(Desk):
             if not inside.all():
                 x, y = answer.points[~inside][0]
                 raise DataError(f"point (x {x:g}, y {y:g}) on slice {answer.z} lies outside {height} x {width} pixels")
+
+    def rng(self, what: str) -> np.random.Generator:
+        """Generator of a draw that belongs to annotation; seeded by the budget's seed, never by the training seed."""
+        return draw_rng(what, self._seed)
 
     # --------------------------------------------------------------------------------------------------- preferences
     def patch_budget(self) -> float:

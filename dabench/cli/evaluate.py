@@ -136,7 +136,8 @@ def _print_table(report: Report, title: str, how: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    typer.echo(title)
+    table = Table(box=None, pad_edge=False)
     for column in ("metric", "score", "lowest slice", "highest slice"):
         table.add_column(column, justify="left" if column == "metric" else "right")
     for metric, value in report.metrics.items():

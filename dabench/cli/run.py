@@ -200,8 +200,7 @@ def _show_result(record: RunRecord, runner: Runner, uri: str) -> None:
     for column in ("after", "prompts at test", "Dice", "AJI", "PQ", "training"):
         table.add_column(column, justify="left" if column == "after" else "right")
     for outcome in runner.outcomes:
-        spec, done = outcome.planned.spec, outcome.planned.folder.record()
-        name = spec.method if spec.name in (spec.method, "supervised") else f"{spec.method} ({spec.name})"
+        name, done = outcome.title, outcome.planned.folder.record()
         for score in outcome.scores:
             cells = [f"{score.metrics[m]:.3f}" if m in score.metrics else "" for m in ("dice", "aji", "pq")]
             seconds = f"{done.seconds:.0f} s" if done else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
 from scipy.spatial import cKDTree
 
 if TYPE_CHECKING:
@@ -76,20 +76,23 @@ class Organelles:
 def smooth_noise(grid: Grid, scale: float, rng: np.random.Generator) -> Array:
     """Gaussian noise with correlation length ``scale`` pixels in 3-D, about unit variance; ``(Z, H, W)`` float32."""
     weights = [_interpolation(axis, scale) for axis in grid.axes()]
-    coarse = rng.standard_normal([w.shape[1] for w in weights]).astype(np.float32)
-    field = np.tensordot(weights[0], coarse, (1, 0))
-    field = weights[1] @ field
-    result: Array = field @ weights[2].T
-    return result
+    field: Array = rng.standard_normal([w.shape[1] for w in weights]).astype(np.float32)
+    for axis, matrix in enumerate(weights):
+        rest = np.moveaxis(field, axis, 0)
+        made = (matrix @ rest.reshape(len(rest), -1)).reshape(-1, *rest.shape[1:])
+        field = np.moveaxis(made, 0, axis)
+    return np.ascontiguousarray(field)
 
 
-def _interpolation(axis: Array, scale: float) -> Array:
-    """Weights ``(len(axis), knots)`` of a Gaussian interpolation, rows of unit length."""
+def _interpolation(axis: Array, scale: float) -> sparse.csr_array:
+    """Weights ``(len(axis), knots)`` of a Gaussian interpolation, rows of unit length.
+
+    Sparse: a tenth of the work, one thread, and so the same bits however many threads numpy has.
+    """
     knots = np.arange(axis[0] - 2 * scale, axis[-1] + 2.01 * scale, scale, dtype=np.float32)
-    knots = knots if len(knots) > 1 else np.append(knots, knots[-1] + scale)
-    weights = np.exp(-0.5 * ((axis[:, None] - knots[None]) / (0.6 * scale)) ** 2)
-    result: Array = (weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(np.float32)
-    return result
+    away = np.abs(axis[:, None] - knots[None]) / (0.6 * scale)
+    weights = np.where(away < 3.2, np.exp(-0.5 * away**2), 0)
+    return sparse.csr_array((weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(np.float32))
 
 
 def make_cells(grid: Grid, radius: float, rng: np.random.Generator) -> Cells:

@@ -92,8 +92,8 @@ def paint_vesicles(
     clusters = rng.uniform(0, 1, (max(1, round(profile.vesicles * volume)), 3)) * grid.size
     radius = 1.9 * profile.membrane
     for centre in clusters:
-        for _ in range(rng.integers(10, 36)):
-            _vesicle(image, grid, cells, taken, centre + rng.normal(0, 9, 3), radius * rng.uniform(0.8, 1.2), profile)
+        for _ in range(rng.integers(40, 140)):
+            _vesicle(image, grid, cells, taken, centre + rng.normal(0, 12, 3), radius * rng.uniform(0.8, 1.2), profile)
 
 
 def _vesicle(
@@ -110,7 +110,7 @@ def _vesicle(
     zs, ys, xs = (axis[part] - c for axis, part, c in zip(grid.axes(), window, centre, strict=True))
     away = np.sqrt(zs[:, None, None] ** 2 + ys[None, :, None] ** 2 + xs[None, None, :] ** 2)
     shell = _line(away - radius, 0.8 * profile.membrane)
-    image[window] += 0.07 * np.clip(radius - away, 0, 1) - 0.6 * profile.darkness * shell
+    image[window] = np.minimum(image[window], CYTOPLASM + 0.08 - 0.8 * profile.darkness * shell)
 
 
 def expose(image: Array, profile: Profile, rng: np.random.Generator) -> Array:

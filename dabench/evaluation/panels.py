@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 #: Found, missed, made up: true positive, false negative, false positive.
 GREEN, RED, BLUE = (0, 200, 80), (230, 40, 40), (50, 90, 255)
-_LEGEND = "green: found   red: missed   blue: not there"
+_LEGEND = "green: true positive   red: false negative (missed)   blue: false positive"
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,7 @@ def dice_scores(candidates: Array, reference: Array, valid: Array | None = None)
 def best_candidate(candidates: Array, reference: Array, valid: Array | None = None) -> int | None:
     """The preferred candidate: highest Dice (Prefer-DAS Eq. 11 with a mask in place of the rater).
 
-    Candidates are ordered by threshold. Among equals the one nearest the middle of the list wins, the first of two
-    equally near. Where none overlaps the reference, the one with the fewest pixels is best: Dice is 0 for all of them,
+    Candidates are listed with the default one (threshold nearest 0.5) first; among equals the first wins. Where none overlaps the reference, the one with the fewest pixels is best: Dice is 0 for all of them,
     yet each pixel is a false positive.
 
     Args:
@@ -56,9 +55,7 @@ def best_candidate(candidates: Array, reference: Array, valid: Array | None = No
     scores = dice_scores(seen, reference, valid)
     if scores.max() == 0:
         scores = -seen.sum(axis=(1, 2)).astype(np.float64)
-    tied = np.flatnonzero(scores == scores.max())
-    middle = (len(seen) - 1) / 2
-    return int(tied[np.argmin(np.abs(tied - middle))])
+    return int(np.argmax(scores))
 
 
 def candidate_digests(candidates: Array) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ def label_components(mask: npt.NDArray[Any]) -> Labels:
     """
     # As uint8, never bool: cc3d 4.1.1 has a path of its own for binary images that labels background pixels at the
     # edges of slices with odd sides (and takes twice as long).
-    binary = np.ascontiguousarray(mask != 0).view(np.uint8)
+    # A copy, because it does not take read-only slices either.
+    binary = np.array(mask, dtype=bool, order="C").view(np.uint8)
     labels = cc3d.connected_components(binary, connectivity=8, out_dtype=np.uint32)
     return cast(Labels, labels.view(np.int32))
 

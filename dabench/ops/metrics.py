@@ -79,35 +79,43 @@ def overlap_table(true_ids: npt.NDArray[Any], predicted_ids: npt.NDArray[Any]) -
     """
     if true_ids.shape != predicted_ids.shape:
         raise ValueError(f"truth has shape {true_ids.shape}, prediction {predicted_ids.shape}")
-    true, predicted = true_ids.ravel(), predicted_ids.ravel()
-    true_at = np.flatnonzero(true)
-    true_there, predicted_there = true[true_at], predicted[true_at]
-    of_true, true_area = _compact(true_there)
-    of_predicted, predicted_area = _compact(predicted[np.flatnonzero(predicted)])
-    both = predicted_there != 0
-    pairs, pixels = _count_pairs(of_true[true_there[both]], of_predicted[predicted_there[both]], predicted_area.size)
-    rows, columns = np.divmod(pairs, max(1, predicted_area.size))
-    return Overlap(true_area, predicted_area, rows, columns, pixels)
+    there = np.logical_or(true_ids, predicted_ids)
+    true, predicted = true_ids[there].astype(np.int64), predicted_ids[there].astype(np.int64)
+    if _cells(true, predicted) > _DENSE_CELLS:
+        true, predicted = _renumber(true), _renumber(predicted)
+    rows, columns, pixels = _count_pairs(true, predicted)
+    row_ids, row_of = np.unique(rows, return_inverse=True)
+    column_ids, column_of = np.unique(columns, return_inverse=True)
+    true_area = np.bincount(row_of, pixels, row_ids.size).astype(np.int64)[row_ids > 0]
+    predicted_area = np.bincount(column_of, pixels, column_ids.size).astype(np.int64)[column_ids > 0]
+    both = (rows > 0) & (columns > 0)
+    first_row, first_column = int(0 in row_ids), int(0 in column_ids)
+    return Overlap(true_area, predicted_area, row_of[both] - first_row, column_of[both] - first_column, pixels[both])
 
 
-def _compact(ids: npt.NDArray[Any]) -> tuple[Counts, Counts]:
-    """From the ids of all foreground pixels: a table id -> 0..N-1, and the N areas."""
-    counts = np.bincount(ids.astype(np.intp, copy=False))
-    exists = counts > 0
-    return np.cumsum(exists) - 1, counts[exists].astype(np.int64)
+def _cells(true: Counts, predicted: Counts) -> int:
+    """Cells of a full table of these ids."""
+    return (int(true.max(initial=0)) + 1) * (int(predicted.max(initial=0)) + 1)
 
 
-def _count_pairs(true: Counts, predicted: Counts, columns: int) -> tuple[Counts, Counts]:
-    """Distinct values of ``true * columns + predicted``, sorted, and how often each occurs."""
-    keys = true * columns + predicted
-    if keys.size == 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    if keys.max() >= _DENSE_CELLS:
+def _renumber(ids: Counts) -> Counts:
+    """The same objects with ids 1..N in the same order; 0 stays 0."""
+    distinct, renumbered = np.unique(ids, return_inverse=True)
+    return renumbered + (0 if 0 in distinct else 1)
+
+
+def _count_pairs(true: Counts, predicted: Counts) -> tuple[Counts, Counts, Counts]:
+    """Distinct pairs of ids, in order, and how often each occurs; counted in a full table unless that is too big."""
+    width = int(predicted.max(initial=0)) + 1
+    keys = true * width + predicted
+    if _cells(true, predicted) > _DENSE_CELLS:
         distinct, counts = np.unique(keys, return_counts=True)
-        return distinct, counts.astype(np.int64)
-    dense = np.bincount(keys)
-    distinct = np.flatnonzero(dense)
-    return distinct, dense[distinct].astype(np.int64)
+    else:
+        dense = np.bincount(keys)
+        distinct = np.flatnonzero(dense)
+        counts = dense[distinct]
+    rows, columns = np.divmod(distinct, width)
+    return rows, columns, counts.astype(np.int64)
 
 
 def dice(overlap: Overlap) -> float:

@@ -34,11 +34,12 @@ def plot_curves(run_dir: Path) -> Path | None:
 
 
 def _panel(panel: Axes, stage: str, curve: Curve) -> None:
-    for name, (steps, values) in curve.terms.items():
+    losses = {name: term for name, term in curve.terms.items() if name != "lr"}
+    for name, (steps, values) in losses.items():
         kept = thin(len(steps))
         width = 1.6 if name == "loss" else 0.9
         panel.plot([steps[i] for i in kept], [values[i] for i in kept], label=name, linewidth=width)
-    smallest = min(value for _, values in curve.terms.values() for value in values)
+    smallest = min((value for _, values in losses.values() for value in values), default=0.0)
     if smallest > 0:
         panel.set_yscale("log")
     panel.set_title(stage, fontsize=10)

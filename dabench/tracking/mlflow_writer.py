@@ -27,6 +27,7 @@ from dabench.tracking.translate import (
     ordered,
     params_of,
     plain,
+    signature,
     tags_of,
     thin,
 )
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 CELL_TAG = f"{PREFIX}cell_id"
-#: Written last: a run that has it is complete, and holds what the journal of that digest says.
+#: Written last: a run that has it is complete, and holds what the journal of that signature says.
 DIGEST_TAG = f"{PREFIX}journal_digest"
 _STATUS = {"ok": "FINISHED", "failed": "FAILED", "oom": "FAILED"}
 #: Opens the experiment among the pages for trained models.
@@ -55,7 +56,7 @@ _QUIET = {
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run that the store has: its id and the digest of the journal that it was written from ("": incomplete)."""
+    """A run that the store has: its id and the signature of what it was written from ("": incomplete)."""
 
     run_id: str
     digest: str
@@ -88,7 +89,7 @@ class MlflowWriter:
         with self._guarded():
             experiment_id = self._experiment(experiment or experiment_name(run))
             earlier = self._find(experiment_id, f"tags.`{CELL_TAG}` = '{run.cell_id}'").get(run.cell_id, [])
-            digest = run.digest
+            digest = signature(run)
             same = next((e.run_id for e in earlier if e.digest == digest), None)
             run_id = same or self._create(run, experiment_id, digest)
             for old in earlier:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dabench.errors import DataError
 from dabench.tracking.record import RunRecord, read_runs
+from dabench.tracking.translate import signature
 from dabench.workspace import Workspace
 
 
@@ -36,7 +37,7 @@ def sync(workspace: Workspace, uri: str | None = None, on_run: Callable[[RunReco
     written, unchanged = [], []
     for run in runs:
         earlier = stored[experiment_name(run)].get(run.cell_id, [])
-        if [e.digest for e in earlier] == [run.digest]:
+        if [e.digest for e in earlier] == [signature(run)]:
             unchanged.append(run.cell_id)
             continue
         if on_run:

@@ -42,10 +42,18 @@ IDENTITY = (
 )
 NO_VALUE = "none"
 
+#: Raised when runs are to be written differently: then the next sync writes all of them anew.
+FORMAT = 1
+
 #: Longest value of a setting that every store takes; longer ones go on under ``<name>.part2`` …
 CHUNK = 6000
 #: Most points of one loss curve.
 POINTS = 500
+
+
+def signature(run: RunRecord) -> str:
+    """Changes when the run has changed, or the way in which runs are written."""
+    return f"{FORMAT}-{run.digest}"
 
 
 def tags_of(run: RunRecord) -> dict[str, str]:
@@ -98,8 +106,8 @@ def name_of(run: RunRecord) -> str:
     tags = run.tags
     method = tags.get("method", run.cell_id)
     parts = [method + (f"+{tags['po']}" if tags.get("po", NO_VALUE) != NO_VALUE else "")]
-    parts += [tags["task"]] if "task" in tags else []
     parts += [f"s{tags['seed']}"] if "seed" in tags else []
+    parts += [tags["task"]] if "task" in tags else []
     return " ".join(parts)
 
 

@@ -52,6 +52,11 @@ class StageFolder:
         """Losses by step, JSON lines."""
         return self.path / "curve.jsonl"
 
+    @property
+    def annotation(self) -> Path:
+        """Files with the answers that the desk gave while the stage trained."""
+        return self.path / "annotation"
+
     def record(self) -> StageRecord | None:
         """The finished stage's record, or None."""
         path = self.path / "stage.json"

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from dabench import CropId, Predictor, PreferenceAnswer, PreferenceOptimizer, PreferenceQuestion, TrainingView, Window
 from dabench.ops.candidates import pad_candidates, threshold_candidates
-from dabench.ops.levelset import refine_masks
 from dabench.ops.patches import owned_patches, tile_windows
 
 #: policy, reference, candidates, valid, preferred: what `PreferenceOptimizer.loss` takes.
@@ -89,8 +88,8 @@ def collect(
     reference = torch.cat([p for p in _predict(view, predictor, tiles)])
     places = [(i, patch) for i in range(len(tiles)) for patch in owned[i % len(windows)]]
     informative = np.array([_differs(reference[i], _local(tiles[i], patch), thresholds) for i, patch in places])
-    chosen = [places[k] for k in optimizer.select(informative, view.desk.patch_budget(), view.rng)]
-    hints = _hints(view, tiles, reference, sorted({i for i, _ in chosen})) if optimizer.rater == "self" else {}
+    chosen = [places[k] for k in optimizer.select(informative, view.desk.patch_budget(), view.desk.rng("patches"))]
+    hints = _hints(view, optimizer, tiles, reference, {i for i, _ in chosen}) if optimizer.rater == "self" else {}
     questions = [_question(view, tiles[i], patch, reference[i], thresholds, hints.get(i)) for i, patch in chosen]
     given = view.desk.preferences(questions, optimizer.rater)
     return PreferenceData(tiles, reference, _by_tile(tiles, chosen, given), thresholds)
@@ -114,14 +113,16 @@ def _local(tile: CropId, patch: Window) -> Window:
     return Window(patch.y - tile.window.y, patch.x - tile.window.x, patch.height, patch.width)
 
 
-def _hints(view: TrainingView, tiles: list[CropId], reference: Tensor, wanted: list[int]) -> dict[int, Tensor]:
-    """Level-set refinements (Eq. 10) of the reference's masks of these tiles, ``(S, S)`` bool."""
+def _hints(
+    view: TrainingView, optimizer: PreferenceOptimizer, tiles: list[CropId], reference: Tensor, which: set[int]
+) -> dict[int, Tensor]:
+    """The optimizer's own refinement of the reference's masks of these tiles, ``(S, S)`` bool."""
     hints: dict[int, Tensor] = {}
+    wanted = sorted(which)
     for first in range(0, len(wanted), _TILES_AT_ONCE):
         some = wanted[first : first + _TILES_AT_ONCE]
         images = torch.from_numpy(np.stack([view.target_crop(tiles[i]) for i in some]))
-        refined = refine_masks(images, reference[some].float() > 0.5)
-        hints |= dict(zip(some, refined.masks, strict=True))
+        hints |= dict(zip(some, optimizer.hint(images, reference[some].float() > 0.5), strict=True))
     return hints
 
 

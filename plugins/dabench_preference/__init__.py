@@ -24,6 +24,7 @@ from dabench_preference.losses import (
 from pydantic import Field
 
 from dabench import Array, Component, PreferenceOptimizer, Register, Settings, hookimpl
+from dabench.ops.levelset import LevelSetSettings, refine_masks
 
 
 class PreferenceSettings(Settings):
@@ -106,11 +107,32 @@ class SparsePreference(DirectPreference):
         return np.sort(rng.choice(choices, count, replace=False))
 
 
+class UnsupervisedSettings(PreferenceSettings):
+    """The level set that stands in for a rater (Eq. 10; numbers of the evolution: FACTS 13)."""
+
+    balloon: Literal["expand", "shrink", "none"] = Field(
+        "expand", description="Which way contours are pushed: expand for inner-membrane sources (paper: not stated)."
+    )
+    alpha: float = Field(1.5, ge=0, description="Strength of that push (public demos: 1.5-3).")
+    sigma: float = Field(1.0, gt=0, description="Smoothing of the image in pixels, σ (paper: 1).")
+    largest_change: float = Field(0.5, gt=0, description="An object whose area changes more is taken to have leaked.")
+
+
 class UnsupervisedPreference(DirectPreference):
     """Asks nobody: a level set refines the reference's own mask, and the candidate nearest to it wins (Eq. 11)."""
 
     rater = "self"
     share = 0.0
+
+    def __init__(self, settings: UnsupervisedSettings) -> None:
+        """Take the level set's numbers too."""
+        super().__init__(settings)
+        self.levelset = LevelSetSettings(balloon=settings.balloon, alpha=settings.alpha, sigma=settings.sigma)
+        self.largest_change = settings.largest_change
+
+    def hint(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """Masks after distance regularised level set evolution, leaking objects kept as they were."""
+        return refine_masks(images, masks, self.levelset, self.largest_change).masks
 
 
 @hookimpl
@@ -140,7 +162,7 @@ def register_preference_optimizers(register: Register) -> None:
         Component(
             "upo",
             UnsupervisedPreference,
-            PreferenceSettings,
+            UnsupervisedSettings,
             "Unsupervised: a level set stands in for the rater.",
             f"{paper}, Eqs. 10-11; DRLSE, Li et al. 2010",
             licence,

@@ -24,7 +24,7 @@ EMPTY = "empty on both sides"
 def known_pixels(prediction: Array, label: Array) -> tuple[Array, Array]:
     """Prediction and truth as ``(H, W)`` bool, with ignored pixels (255) background on both sides."""
     ignored = label == IGNORE
-    truth, predicted = label != 0, prediction != 0
+    truth, predicted = label.astype(bool), prediction.astype(bool, copy=False)
     if ignored.any():
         truth, predicted = truth & ~ignored, predicted & ~ignored
     return predicted, truth
@@ -78,10 +78,10 @@ class Instances2d(SliceMeanProtocol):
 
     def overlap(self, prediction: Array, label: Array) -> Overlap:
         """True ids (0 background, below 0 ignored) against components of the prediction."""
-        predicted = prediction != 0
+        predicted = prediction.astype(bool, copy=False)
         if label.dtype.kind == "i" and label.min(initial=0) < 0:
             predicted, label = predicted & (label >= 0), np.maximum(label, 0)
-        return overlap_table(_small_ids(label), label_components(predicted)).without_small()
+        return overlap_table(label, label_components(predicted)).without_small()
 
 
 class Das2dPooled(EvaluationProtocol):
@@ -113,14 +113,6 @@ def _pooled(both: int, total: int) -> dict[str, float]:
     if not total:
         return {"dice": math.nan, "iou": math.nan}
     return {"dice": 2 * both / total, "iou": both / (total - both)}
-
-
-def _small_ids(ids: Array) -> Array:
-    """Ids small enough to be counted in a table, the same objects; 64-bit ids of big volumes are renumbered."""
-    if ids.max(initial=0) < 2**24:
-        return ids
-    renumbered = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
-    return renumbered + (0 if (ids == 0).any() else 1)
 
 
 _RULES: tuple[tuple[str, Any, str, str], ...] = (

@@ -6,13 +6,13 @@ import json
 import os
 from pathlib import Path
 
+import dabench_weak_labels
 import numpy as np
 import pytest
 from dabench_weak_labels import Points, PointSettings, Preferences, PreferenceSettings
 from dabench_weak_labels.points import number_of_points
 
 from dabench import DataError, PointAnswer, PointRequest, PreferenceAnswer, Window
-from dabench.registry import Registry
 
 DATA = Path(os.environ.get("DABENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 DIGEST = "a" * 64
@@ -153,8 +153,12 @@ def test_broken_json_is_named(preferences, tmp_path):
 
 
 def test_both_are_registered():
-    registry = Registry.load()
-    assert {"points", "preferences"} <= set(registry.names("weak_label"))
+    found = []
+    dabench_weak_labels.register_weak_labels(found.append)
+    made = [component.factory(component.config()) for component in found]
+    assert [component.name for component in found] == ["points", "preferences"]
+    assert [type(weak) for weak in made] == [Points, Preferences]
+    assert all(component.summary and component.paper for component in found)
 
 
 class _Stack:

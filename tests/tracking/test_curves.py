@@ -18,5 +18,5 @@ def test_no_curves_no_picture(tmp_path):
 
 def test_losses_below_zero_or_not_numbers(tmp_path):
     with CurveLog(tmp_path / "curves" / "s.jsonl") as log:
-        log.append(0, {"loss": -1.0, "other": float("nan")})
+        log.append(0, {"loss": -1.0, "other": float("nan"), "lr": 0.1})
     assert plot_curves(tmp_path).exists()

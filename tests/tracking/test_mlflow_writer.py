@@ -44,7 +44,7 @@ def test_tags_params_metrics(written):
     assert {"target_test/aji", "target_test/pq", "stage/prompt-das/dice", "time/train", "cost/train_seconds"} <= set(
         run.data.metrics
     )
-    assert run.info.run_name == "prefer-das+slpo human2stem s0"
+    assert run.info.run_name == "prefer-das+slpo s0 human2stem"
 
 
 def test_status_and_times_are_those_of_the_journal(written):

@@ -66,5 +66,13 @@ def test_damaged_run_is_reported_and_the_others_are_written(workspace, make_run)
     assert "b/journal.jsonl, line 1 is damaged" in report.damaged[0]
 
 
+def test_a_new_way_of_writing_reaches_old_runs(workspace, make_run, monkeypatch):
+    make_run(workspace.runs, "a")
+    sync(workspace)
+    monkeypatch.setattr("dabench.tracking.translate.FORMAT", 99)
+    assert sync(workspace).written == ("a",)
+    assert sync(workspace).unchanged == ("a",)
+
+
 def test_empty_workspace(workspace):
     assert sync(workspace).written == ()

@@ -85,7 +85,7 @@ def test_plain_names():
 
 def test_name_and_description(tmp_path, make_run):
     run = read_run(make_run(tmp_path))
-    assert name_of(run) == "prefer-das+slpo human2stem s0"
+    assert name_of(run) == "prefer-das+slpo s0 human2stem"
     text = description_of(run)
     assert text.startswith("**Dice 0.8000 · AJI 0.7000 · PQ 0.6000**")
     assert "- after prompt-das: Dice 0.7000" in text

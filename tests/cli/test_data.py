@@ -1,0 +1,124 @@
+"""``dabench data``: list, add, verify, show; messages and exit codes."""
+
+import json
+from pathlib import Path
+
+import dabench_domains
+import dabench_readers
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from typer.testing import CliRunner
+
+from dabench.cli.data import app
+from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
+from dabench.registry import PluginStatus, Registry
+
+IMAGES = np.random.default_rng(0).integers(0, 255, (4, 40, 60), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch) -> Path:
+    """An empty workspace, and a registry of the two data plugins alone."""
+    registry = Registry()
+    registry.add(dabench_readers, PluginStatus("readers", "dabench"))
+    registry.add(dabench_domains, PluginStatus("domains", "dabench"))
+    monkeypatch.setattr("dabench.registry.Registry.load", lambda: registry)
+    monkeypatch.setenv("DABENCH_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setenv("DABENCH_DATA", str(tmp_path / "data"))
+    return tmp_path / "workspace"
+
+
+def call(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    labels = np.zeros_like(IMAGES)
+    labels[:, 5:20, 10:30] = 255
+    tifffile.imwrite(tmp_path / "im.tif", IMAGES, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "lab.tif", labels, photometric="minisblack")
+    return tmp_path / "im.tif", tmp_path / "lab.tif"
+
+
+def test_ls():
+    rows = {row["name"]: row for row in json.loads(call("ls", "--json"))}
+    assert rows["phantom-human"]["missing"] == []
+    assert len(rows["vnc"]["missing"]) == 3
+    text = call("ls")
+    assert "phantom-human     ready" in text
+    assert "DABENCH_DATA" in text
+
+
+def test_add_verify_show(files, workspace: Path):
+    images, labels = files
+    voxel = ("--voxel", "50,8,8")
+    out = call("add", "liver", "--images", images, "--labels", labels, *voxel, "--slices", "0:3")
+    assert "semantic {0: 0, 255: 1}" in out
+    call("add", "liver", "--images", images, *voxel, "--split", "unlabelled")
+    assert "liver" in call("ls")
+    assert "ok" in call("verify", "liver")
+    report = json.loads(call("verify", "liver", "--json"))
+    assert [r["shape"] for r in report] == [[3, 40, 60], [4, 40, 60]]
+    out = call("show", "liver", "--slice", 1, "--slice", 2)
+    picture = workspace / "pictures" / "liver-train.png"
+    assert str(picture) in out
+    with Image.open(picture) as drawn:
+        pixels = np.array(drawn)
+    assert (pixels == [255, 215, 0]).all(-1).sum() == 2 * (2 * 20 + 2 * 13)
+
+
+def test_show_a_phantom(tmp_path: Path):
+    out = json.loads(call("show", "phantom-human", "--split", "test", "--output", tmp_path / "p.png", "--json"))
+    assert out["picture"] == str(tmp_path / "p.png")
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_missing_data_say_where_to_get_them():
+    with pytest.raises(MissingDataError, match=r"(?s)missing .*stack1_images.*figshare") as caught:
+        call("show", "vnc")
+    assert caught.value.exit_code == 3
+
+
+def test_verify_fails_on_damage(files):
+    images, labels = files
+    call("add", "liver", "--images", images, "--labels", labels, "--voxel", "50,8,8")
+    images.write_bytes(images.read_bytes()[:5000])
+    with pytest.raises(DataError, match=r"liver: 1 problem.*\n.*im\.tif") as caught:
+        call("verify", "liver")
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (["verify", "lucci"], UnknownNameError, "Did you mean 'lucchi'"),
+        (["show", "phantom-rat", "--slice", "99"], ConfigError, "has slices 0 to 11"),
+        (["show", "phantom-rat", "--split", "tests"], UnknownNameError, "Did you mean 'test'"),
+        (["add", "vnc", "--images", "x.tif", "--voxel", "1,1,1"], ConfigError, "already registered"),
+        (["add", "liver", "--images", "x.tif", "--voxel", "8"], ConfigError, "--voxel 30,8,8"),
+        (["add", "liver", "--images", "x.tif", "--voxel", "1,1,1"], MissingDataError, "no such file"),
+        (["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--slices", "3"], ConfigError, "--slices 0:12"),
+        (["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--value", "3=9"], ConfigError, "STORED=LABEL"),
+        (
+            ["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--label-kind", "dense"],
+            UnknownNameError,
+            "instance",
+        ),
+    ],
+)
+def test_usage_errors_show_an_example(arguments, error, words):
+    with pytest.raises(error, match=words) as caught:
+        call(*arguments)
+    assert caught.value.exit_code in (2, 3)
+
+
+@pytest.mark.parametrize("command", ["ls", "add", "verify", "show"])
+def test_help_has_an_example(command):
+    assert f"Example:  dabench data {command}" in call(command, "--help")
