@@ -118,7 +118,7 @@ def expose(image: Array, profile: Profile, rng: np.random.Generator) -> Array:
     depth, height, width = image.shape
     blurred = ndimage.gaussian_filter(image, (0, profile.blur, profile.blur))
     flat = Grid((1, height, width), 1.0)
-    noise = rng.standard_normal(image.shape).astype(np.float32)
+    noise = np.asarray(rng.standard_normal(image.shape), np.float32)
     noise = ndimage.gaussian_filter(noise, (0, profile.grain, profile.grain))
     noise *= profile.noise / noise.std()
     for z in range(depth):

@@ -34,6 +34,7 @@ from dabench import (
 )
 from dabench.ops.augmentation import ViewOptions
 from dabench.ops.components import label_components
+from dabench.ops.discs import stamp_discs
 from dabench.ops.ema import ema_decay, ema_update
 from dabench.ops.peaks import find_peaks
 from dabench.ops.prompts import merge_points, pad_points
@@ -48,7 +49,7 @@ class MeanTeacherSettings(Settings):
 
     decay: float = Field(0.99, ge=0, le=1, description="Decay of the moving average (ReCo: 0.99; papers: not stated).")
     ramp: bool = Field(False, description="Start with decay min(1 - 1/(t+1), decay) (release); off keeps the source model longer.")
-    weak: float = Field(0.7, ge=0.5, le=1, description="Confidence below which a pixel is ignored (ReCo: 0.7).")
+    weak: float = Field(0.8, ge=0.5, le=1, description="Confidence below which a pixel is ignored (ReCo: 0.7).")
     strong: float = Field(0.97, ge=0.5, le=1, description="Confidence that counts for the image's weight (ReCo: 0.97).")
     strong_weight: bool = Field(False, description="Weigh an image by its share of strongly confident pixels (ReCo).")
     views: int = Field(2, ge=1, le=8, description="Copies that the teacher averages over (papers: 1).")
@@ -108,7 +109,7 @@ class MeanTeacher(SelfTraining):
         for index in range(len(labels)):
             if s.guard:
                 labels[index] = guarded(labels[index], probability[index], points[index], s.doubt)
-            labels[index] = stamp(labels[index], crops.points[index], s.disc, 1)
+            labels[index] = stamp_discs(labels[index], crops.points[index], s.disc, 1)
         return PseudoTargets(labels, weights, points, None, probability)
 
     def _predict(self, crops: TargetCrops, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -169,18 +170,8 @@ def guarded(labels: Tensor, probability: Tensor, points: Tensor, doubt: float) -
     trusted[torch.cat(border)] = True
     trusted[0] = True
     out = labels.masked_fill(~trusted[components], IGNORE)
-    near = stamp(torch.zeros_like(labels), points[components[rows, columns] == 0], doubt, 1) == 1
+    near = stamp_discs(torch.zeros_like(labels), points[components[rows, columns] == 0], doubt, 1) == 1
     return out.masked_fill(near & (labels == 0), IGNORE)
-
-
-def stamp(labels: Tensor, points: Tensor, radius: float, value: int) -> Tensor:
-    """Labels ``(H, W)`` with a disc of ``value`` at each of ``(N, 2)`` points (x, y); radius 0 changes nothing."""
-    if radius <= 0 or len(points) == 0:
-        return labels
-    y = torch.arange(labels.shape[0], device=labels.device)[:, None, None]
-    x = torch.arange(labels.shape[1], device=labels.device)[None, :, None]
-    inside = ((x - points[:, 0]) ** 2 + (y - points[:, 1]) ** 2 <= radius**2).any(dim=2)
-    return labels.masked_fill(inside, value)
 
 
 @hookimpl
@@ -195,7 +186,7 @@ def register_self_training(register: Register) -> None:
             paper="Tarvainen & Valpola 2017; Prompt-DAS, MICCAI 2025, section 2",
             licence="Apache-2.0, own implementation",
             presets={
-                "paper": {"ramp": True, "views": 1, "peak_kernel": 3, "strong_weight": True},
+                "paper": {"weak": 0.7, "ramp": True, "views": 1, "peak_kernel": 3, "strong_weight": True},
             },
         )
     )

@@ -60,7 +60,7 @@ class PreferDASSettings(Settings):
     batch: int = Field(4, ge=1, description="Target tiles an update (paper: 4).")
     source_batch: int = Field(2, ge=0, description="Source crops an update for the anchor (paper: not stated).")
     iterations: int = Field(300, ge=1, description="Updates (paper: 16,000).")
-    lr: float = Field(2e-5, gt=0, description="Learning rate of AdamW (paper: 5e-6).")
+    lr: float = Field(1e-4, gt=0, description="Learning rate of AdamW (paper: 5e-6).")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: not stated; AdamW's default).")
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
     floor: float = Field(0.0, ge=0, le=1, description="Lowest share of the learning rate (release: 0.2).")
@@ -73,7 +73,10 @@ class PreferDASSettings(Settings):
     confident: float = Field(0.7, ge=0.5, le=1, description="The anchor uses pixels of at least this confidence.")
     foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops with foreground (release: 0.7).")
     prompts: bool = Field(False, description="Give a random number of the given points as prompts on the target.")
-    turns: bool = Field(True, description="Flip and turn the target's tiles (release: the weak view).")
+    turns: bool = Field(False, description="Flip and turn the target's tiles (release: the weak view).")
+    candidate_views: int = Field(
+        4, ge=1, le=4, description="Quarter turns of the reference that candidates and anchor are averaged over (paper: 1)."
+    )
 
 
 class PreferenceStage(Stage):
@@ -101,7 +104,8 @@ class PreferenceStage(Stage):
         self.reference.to(view.device)
         self.view = view
         predictor = NetworkPredictor(self.reference)
-        self.data = collect(view, predictor, self.optimizer, self.settings.thresholds, self.crop)
+        s = self.settings
+        self.data = collect(view, predictor, self.optimizer, s.thresholds, self.crop, s.candidate_views)
         self.student.train()
         # The reference saw fixed statistics; the student is compared with it pixel by pixel.
         hold_statistics(self.student)
@@ -118,10 +122,10 @@ class PreferenceStage(Stage):
             terms |= {f"source_{name}": s.source_anchor * term for name, term in anchored.items()}
         tiles = self.data.draw(s.batch, batch.generator)
         probability = self._predict(tiles, batch.generator)
-        reference = self.data.probability(tiles).to(probability)
         if s.anchor:
-            terms["anchor"] = s.anchor * segmentation_loss(probability, confident(reference, s.confident))
-        preference, margin = self._preference(tiles, probability, reference)
+            labels = confident(self.data.proposal(tiles).to(probability), s.confident)
+            terms["anchor"] = s.anchor * segmentation_loss(probability, labels)
+        preference, margin = self._preference(tiles, probability)
         terms["preference"] = s.weight * preference
         return {"loss": total(terms), **terms, "preferred_gain": margin}
 
@@ -146,10 +150,10 @@ class PreferenceStage(Stage):
         given = self.view.desk.points().get(place.z)
         return torch.zeros(0, 2) if given is None else torch.from_numpy(place.window.to_local(given.points))
 
-    def _preference(self, tiles: Sequence[int], probability: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    def _preference(self, tiles: Sequence[int], probability: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (or sum a tile) of the optimizer's loss over the answered patches, and how much likelier they became."""
         assert self.data is not None
-        patches = self.data.patches(tiles, probability, reference)
+        patches = self.data.patches(tiles, probability)
         if patches is None:
             zero = probability.sum() * 0
             return zero, zero.detach()
@@ -229,6 +233,8 @@ def register_methods(register: Register) -> None:
                     "floor": 0.2,
                     "clip": 0.0,
                     "overlap": 0.0,
+                    "candidate_views": 1,
+                    "turns": True,
                     "sum_patches": True,
                     "prompts": True,
                 },

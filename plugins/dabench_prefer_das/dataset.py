@@ -30,10 +30,19 @@ class PreferenceData:
     """Everything that stage 2 learns from; fixed before its first update (direct preference optimisation is off-line)."""
 
     def __init__(
-        self, tiles: list[CropId], reference: Tensor, answers: list[list[Answered]], thresholds: tuple[float, ...]
+        self,
+        tiles: list[CropId],
+        reference: Tensor,
+        proposal: Tensor,
+        answers: list[list[Answered]],
+        thresholds: tuple[float, ...],
     ) -> None:
-        """``reference`` is ``(N, S, S)`` float16 on the CPU; ``answers`` a list for each tile."""
-        self.tiles, self._reference, self._answers, self._thresholds = tiles, reference, answers, thresholds
+        """``reference`` (p_0) and ``proposal`` (whose thresholds are the candidates) are ``(N, S, S)`` float16 on the CPU.
+
+        They are one and the same tensor unless the proposal is averaged over turns. ``answers`` has a list for each tile.
+        """
+        self.tiles, self._reference, self._proposal = tiles, reference, proposal
+        self._answers, self._thresholds = answers, thresholds
         answered = [i for i, found in enumerate(answers) if found]
         # Without a single answer the anchor is all there is: every tile serves.
         self._drawn = answered or list(range(len(tiles)))
@@ -48,19 +57,20 @@ class PreferenceData:
         picks = torch.randint(len(self._drawn), (count,), generator=generator).tolist()
         return [self._drawn[pick] for pick in picks]
 
-    def probability(self, tiles: Sequence[int]) -> Tensor:
-        """The reference's probability of tiles, ``(B, S, S)`` float32."""
-        return self._reference[list(tiles)].float()
+    def proposal(self, tiles: Sequence[int]) -> Tensor:
+        """The probability behind the candidates of tiles, ``(B, S, S)`` float32."""
+        return self._proposal[list(tiles)].float()
 
-    def patches(self, tiles: Sequence[int], policy: Tensor, reference: Tensor) -> Patches | None:
-        """Answered patches of these tiles, cut from ``(B, S, S)`` maps and padded to one size; None when there are none."""
+    def patches(self, tiles: Sequence[int], policy: Tensor) -> Patches | None:
+        """Answered patches of these tiles, the policy's cut from ``(B, S, S)``; None when there are none."""
         cut_policy, cut_reference, masks, chosen = [], [], [], []
+        reference, proposal = self._reference[list(tiles)].to(policy), self.proposal(tiles).to(policy.device)
         for row, tile in enumerate(tiles):
             for answer in self._answers[tile]:
                 rows, columns = answer.local.slices
                 cut_policy.append(policy[row, rows, columns])
                 cut_reference.append(reference[row, rows, columns])
-                masks.append(threshold_candidates(cut_reference[-1], self._thresholds).masks)
+                masks.append(threshold_candidates(proposal[row, rows, columns], self._thresholds).masks)
                 chosen.append(answer.choice)
         if not masks:
             return None
@@ -78,29 +88,38 @@ class PreferenceData:
 
 
 def collect(
-    view: TrainingView, predictor: Predictor, optimizer: PreferenceOptimizer, thresholds: tuple[float, ...], size: int
+    view: TrainingView,
+    predictor: Predictor,
+    optimizer: PreferenceOptimizer,
+    thresholds: tuple[float, ...],
+    size: int,
+    candidate_views: int,
 ) -> PreferenceData:
     """Predict every tile of the target's training split with the reference, choose patches, and ask for preferences."""
     depth, height, width = view.target_shape()
     windows = tile_windows(height, width, size)
     owned = owned_patches(height, width, size, optimizer.patches_per_side)
     tiles = [CropId(z, window) for z in range(depth) for window in windows]
-    reference = torch.cat([p for p in _predict(view, predictor, tiles)])
+    reference = torch.cat(list(_predict(view, predictor, tiles, turns=1)))
+    proposal = reference if candidate_views == 1 else torch.cat(list(_predict(view, predictor, tiles, candidate_views)))
     places = [(i, patch) for i in range(len(tiles)) for patch in owned[i % len(windows)]]
-    informative = np.array([_differs(reference[i], _local(tiles[i], patch), thresholds) for i, patch in places])
+    informative = np.array([_differs(proposal[i], _local(tiles[i], patch), thresholds) for i, patch in places])
     chosen = [places[k] for k in optimizer.select(informative, view.desk.patch_budget(), view.desk.rng("patches"))]
-    hints = _hints(view, optimizer, tiles, reference, {i for i, _ in chosen}) if optimizer.rater == "self" else {}
-    questions = [_question(view, tiles[i], patch, reference[i], thresholds, hints.get(i)) for i, patch in chosen]
+    hints = _hints(view, optimizer, tiles, proposal, {i for i, _ in chosen}) if optimizer.rater == "self" else {}
+    questions = [_question(view, tiles[i], patch, proposal[i], thresholds, hints.get(i)) for i, patch in chosen]
     given = view.desk.preferences(questions, optimizer.rater)
-    return PreferenceData(tiles, reference, _by_tile(tiles, chosen, given), thresholds)
+    return PreferenceData(tiles, reference, proposal, _by_tile(tiles, chosen, given), thresholds)
 
 
-def _predict(view: TrainingView, predictor: Predictor, tiles: list[CropId]) -> Iterator[Tensor]:
+def _predict(view: TrainingView, predictor: Predictor, tiles: list[CropId], turns: int) -> Iterator[Tensor]:
+    """Probabilities of all tiles, averaged over so many quarter turns, ``(b, S, S)`` float16."""
     for first in range(0, len(tiles), _TILES_AT_ONCE):
         crops = [view.target_crop(tile) for tile in tiles[first : first + _TILES_AT_ONCE]]
         images = torch.from_numpy(np.stack(crops))[:, None].to(view.device)
-        with torch.inference_mode():
-            yield predictor.predict(images).probability.half().cpu().clone()
+        with torch.no_grad():
+            seen = [predictor.predict(torch.rot90(images, k, (-2, -1))).probability for k in range(turns)]
+        mean = torch.stack([torch.rot90(p, -k, (-2, -1)) for k, p in enumerate(seen)]).mean(dim=0)
+        yield mean.half().cpu()
 
 
 def _differs(probability: Tensor, local: Window, thresholds: tuple[float, ...]) -> bool:
@@ -114,7 +133,7 @@ def _local(tile: CropId, patch: Window) -> Window:
 
 
 def _hints(
-    view: TrainingView, optimizer: PreferenceOptimizer, tiles: list[CropId], reference: Tensor, which: set[int]
+    view: TrainingView, optimizer: PreferenceOptimizer, tiles: list[CropId], proposal: Tensor, which: set[int]
 ) -> dict[int, Tensor]:
     """The optimizer's own refinement of the reference's masks of these tiles, ``(S, S)`` bool."""
     hints: dict[int, Tensor] = {}
@@ -122,7 +141,7 @@ def _hints(
     for first in range(0, len(wanted), _TILES_AT_ONCE):
         some = wanted[first : first + _TILES_AT_ONCE]
         images = torch.from_numpy(np.stack([view.target_crop(tiles[i]) for i in some]))
-        hints |= dict(zip(some, optimizer.hint(images, reference[some].float() > 0.5), strict=True))
+        hints |= dict(zip(some, optimizer.hint(images, proposal[some].float() > 0.5), strict=True))
     return hints
 
 

@@ -47,6 +47,7 @@ from dabench import (
 from dabench.ops.augmentation import View, ViewOptions
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
 from dabench.ops.density import density_maps
+from dabench.ops.discs import stamp_discs
 from dabench.ops.losses import DETECTION_WEIGHT, detection_loss, segmentation_loss
 from dabench.ops.objectives import LabelledWeights, labelled_terms, total
 from dabench.ops.prompts import pad_points, random_subset
@@ -59,7 +60,7 @@ class PromptDASSettings(Settings):
     self_training: str = Field("mean-teacher", description="Scheme that makes target pseudo-labels.")
     crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 384).")
     batch: int = Field(2, ge=1, description="Crops of each domain an update (paper: 2).")
-    iterations: int = Field(600, ge=1, description="Updates (paper: 16,000).")
+    iterations: int = Field(500, ge=1, description="Updates (paper: 16,000).")
     lr: float = Field(3e-4, gt=0, description="Learning rate of AdamW (paper: 1e-5).")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: not stated; AdamW's default).")
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
@@ -67,17 +68,19 @@ class PromptDASSettings(Settings):
     clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
     foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops with foreground (release: 0.7).")
     target_points: float = Field(0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is.")
-    detection: float = Field(DETECTION_WEIGHT, ge=0, description="λ1 on 0-1 maps (paper: 1e-3 on 0-255, that is 65).")
+    detection: float = Field(30.0, ge=0, description="λ1 on 0-1 maps (paper: 1e-3 on 0-255, that is 65).")
     contrast: float = Field(1e-3, ge=0, description="λ2, weight of the contrast (paper: 1e-3).")
-    overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term on the source (paper: 0).")
+    overlap: float = Field(0.0, ge=0, description="Weight of the soft-Dice term on the source (paper: 0).")
+    point_weight: float = Field(0.5, ge=0, description="Weight of the loss on discs at given points (paper: 0).")
+    point_radius: float = Field(5.0, ge=0, description="Radius of those discs in pixels.")
     target_weight: float = Field(1.0, ge=0, description="Weight of the target's segmentation loss (release: 1).")
     detection_pseudo: bool = Field(True, description="Learn detection on the target (Table II, Detect.).")
     segmentation_pseudo: bool = Field(True, description="Learn segmentation on the target (Table II, Segment.).")
     prompts: bool = Field(True, description="Give points as prompts while training (Table II, Training Prompts).")
     fg_confidence: float = Field(0.9, ge=0.5, le=1, description="Queries of the contrast lie above, δ_f (paper: 0.9).")
     bg_confidence: float = Field(0.1, ge=0, le=0.5, description="Negatives of the contrast lie below, δ_b (paper: 0.1).")
-    queries: int = Field(256, ge=1, description="Most queries a crop (release: 256).")
-    negatives: int = Field(256, ge=1, description="Negatives a crop, N^n (paper: 256).")
+    queries: int = Field(64, ge=1, description="Most queries a crop (release: 256).")
+    negatives: int = Field(64, ge=1, description="Negatives a crop, N^n (paper: 256).")
     temperature: float = Field(0.5, gt=0, description="τ of the contrast (paper: 0.5).")
     recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
     outcome: Literal["student", "teacher"] = Field("student", description="Network that is scored and handed on (paper: student).")
@@ -134,6 +137,7 @@ class PromptDASStage(Stage):
         contrast = self._contrast(_seen_confidence(views, pseudo), labels, points, generator)
         prompts = pad_points([random_subset(p, generator) for p in points]) if s.prompts else None
         detect = s.detection > 0 and s.detection_pseudo
+        discs = [_discs(label, p, s.point_radius) for label, p in zip(pseudo.labels, crops.points, strict=True)]
         output = self.student(
             view_images(views, crops.images),
             prompts,
@@ -145,6 +149,9 @@ class PromptDASStage(Stage):
         if s.segmentation_pseudo:
             loss = segmentation_loss(output.probability, labels, view_maps(views, pseudo.weights))
             terms["target_segmentation"] = s.target_weight * loss
+        if s.point_weight:
+            loss = segmentation_loss(output.probability, view_labels(views, torch.stack(discs)))
+            terms["target_points"] = s.point_weight * loss
         if detect:
             truth = density_maps(pad_points(points), (s.crop, s.crop))
             terms["target_detection"] = s.detection * detection_loss(output.density, truth)
@@ -177,6 +184,11 @@ class PromptDASStage(Stage):
 def _seen_confidence(views: list[View], pseudo: PseudoTargets) -> Tensor:
     """The teacher's probability in the student's view; 0.5 (unsure) outside the crop."""
     return view_maps(views, pseudo.confidence - 0.5) + 0.5
+
+
+def _discs(like: Tensor, points: Tensor, radius: float) -> Tensor:
+    """Foreground discs at the given points, everything else ignored; ``(H, W)``."""
+    return stamp_discs(torch.full_like(like, IGNORE), points, radius, 1)
 
 
 def _known(pseudo: PseudoTargets) -> Tensor:
@@ -244,8 +256,11 @@ def register_methods(register: Register) -> None:
                     "warmup": 0,
                     "floor": 0.1,
                     "clip": 0.0,
-                    "overlap": 0.0,
+                    "detection": DETECTION_WEIGHT,
+                    "point_weight": 0.0,
                     "target_points": 0.7,
+                    "queries": 256,
+                    "negatives": 256,
                 },
             },
         )

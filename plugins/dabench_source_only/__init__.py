@@ -48,14 +48,14 @@ class SourceOnlySettings(Settings):
     backbone: str = Field("conv-small", description="Image encoder (paper: ViT-S/8 DINO).")
     crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 384).")
     batch: int = Field(4, ge=1, description="Crops an update (paper: 2).")
-    iterations: int = Field(800, ge=1, description="Updates (paper: 16,000).")
+    iterations: int = Field(1000, ge=1, description="Updates (paper: 16,000).")
     lr: float = Field(1e-3, gt=0, description="Learning rate of AdamW (paper: 1e-5).")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: not stated; AdamW's default).")
     warmup: int = Field(50, ge=0, description="Updates of linear warm-up (paper: none).")
     floor: float = Field(0.0, ge=0, le=1, description="Lowest share of the learning rate (release: 0.1).")
     clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
     foreground: float = Field(0.7, ge=0, le=1, description="Share of crops that must hold foreground (release: 0.7).")
-    detection: float = Field(DETECTION_WEIGHT, ge=0, description="Weight of the detection loss (paper: 1e-3 at 0-255).")
+    detection: float = Field(10.0, ge=0, description="λ1 on 0-1 maps (paper: 1e-3 on 0-255, that is 65).")
     overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term (paper: 0).")
     prompts: bool = Field(True, description="Give a random number of centres as prompts (paper: yes).")
     motion_blur: float = Field(0.0, ge=0, le=1, description="Probability of motion blur (release: for Lucchi).")
@@ -142,6 +142,7 @@ def register_methods(register: Register) -> None:
                     "warmup": 0,
                     "floor": 0.1,
                     "clip": 0.0,
+                    "detection": DETECTION_WEIGHT,
                     "overlap": 0.0,
                 },
             },

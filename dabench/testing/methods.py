@@ -1,0 +1,172 @@
+"""Checks of methods: cheap to plan, trainable, repeatable bit for bit, resumable, and never NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from dabench.interfaces import Predictor, Stage, StageSpec
+from dabench.registry import Registered
+from dabench.testing.bench import Bench, noise
+from dabench.testing.outcomes import Check, expect, expect_same, expect_tensor
+from dabench.testing.rehearsal import TASK, UPDATES, Rehearsal, Trained, WatchedAssembly, budget_of, snapshot
+from dabench.training.checkpoint import load_weights, save_weights
+
+_SIZE = 64
+
+
+def cheap_plan(bench: Bench, item: Registered) -> None:
+    """``skip`` gives a reason or None, ``stages`` the same list every time, and neither builds a network."""
+    assembly = WatchedAssembly(bench.registry, bench.config, bench.assembly.weights)
+    method, budget = assembly.method(item.name), budget_of(assembly, item.name, 0.15)
+    reason = method.skip(TASK, budget)
+    expect(reason is None or (isinstance(reason, str) and reason), f"skip gave {reason!r}, expected None or a reason")
+    first, second = method.stages(TASK, budget), method.stages(TASK, budget)
+    expect(assembly.built == 0, f"stages() built {assembly.built} networks or backbones: build them in StageSpec.build")
+    expect(first, "stages() gave no stage")
+    names = [spec.name for spec in first]
+    expect(len(set(names)) == len(names), f"stage names are not unique: {names}")
+    same = [(s.name, s.config, s.crops) for s in first] == [(s.name, s.config, s.crops) for s in second]
+    expect(same, "stages() gave another plan when it was called again")
+
+
+def complete_specs(bench: Bench, item: Registered) -> None:
+    """Each stage names its method, settings, components and weak labels, so that a finished one can be found again."""
+    for spec in Rehearsal(bench, item.name, 0.15).specs:
+        _complete(bench, spec)
+
+
+def _complete(bench: Bench, spec: StageSpec) -> None:
+    where = f"stage {spec.name!r}"
+    known = {(i.kind, i.name) for i in bench.registry}
+    for pair in (("method", spec.method), *spec.components):
+        expect(tuple(pair) in known, f"{where} uses {pair}, which is not registered")
+    frozen = isinstance(spec.config, BaseModel) and spec.config.model_config.get("frozen")
+    expect(frozen, f"{where}: config is {spec.config!r}, expected frozen settings")
+    json.dumps(spec.config.model_dump(mode="json"))
+    expect(spec.iterations >= 1, f"{where}: {spec.iterations} iterations")
+    expect(spec.crops.size >= 1, f"{where}: crops of {spec.crops.size} pixels")
+    expect(spec.crops.labelled in ("source", "target"), f"{where}: crops.labelled is {spec.crops.labelled!r}")
+    unknown = set(spec.asks) - set(bench.registry.names("weak_label"))
+    expect(not unknown, f"{where} asks for {sorted(unknown)}, which is no weak label")
+
+
+def _trained(bench: Bench, item: Registered, points: float = 0.5) -> list[Trained]:
+    return Rehearsal(bench, item.name, points).chain()
+
+
+def trains(bench: Bench, item: Registered) -> None:
+    """Two updates of every stage: named finite losses with ``loss`` among them, and something learnt."""
+    rehearsal = Rehearsal(bench, item.name, 0.5)
+    parent: Stage | None = None
+    for done in rehearsal.chain():
+        _check_losses(done)
+        fresh = snapshot(rehearsal.build(done.spec, parent))
+        changed = any(not torch.equal(fresh[k], v) for k, v in done.weights.items() if k in fresh)
+        expect(changed, f"stage {done.spec.name!r}: {UPDATES} updates changed no weight and no statistic")
+        parent = done.stage
+
+
+def _check_losses(done: Trained) -> None:
+    where = f"stage {done.spec.name!r}"
+    expect(len(done.updates) == UPDATES, f"{where}: {len(done.updates)} updates reported, expected {UPDATES}")
+    for update in done.updates:
+        named = {name.split("/")[-1] for name in update.losses}
+        expect("loss" in named, f"{where}: step() gave {sorted(named)}, 'loss' is not among them")
+        broken = {name: value for name, value in update.losses.items() if not math.isfinite(value)}
+        expect(not broken, f"{where}, update {update.step}: {broken}")
+
+
+def without_points(bench: Bench, item: Registered) -> None:
+    """With a point budget of 0 no crop has a point: still finite losses."""
+    for done in _trained(bench, item, points=0.0):
+        _check_losses(done)
+
+
+def leaves_parent_alone(bench: Bench, item: Registered) -> None:
+    """A stage starts from a copy: its parent is what it was before."""
+    rehearsal = Rehearsal(bench, item.name, 0.5)
+    for before, after in _pairs(rehearsal.chain()):
+        where = f"stage {after.spec.name!r} changed its parent {before.spec.name!r}"
+        expect_same(where, before.weights, snapshot(before.stage))
+
+
+def _pairs(chain: list[Trained]) -> list[tuple[Trained, Trained]]:
+    return list(pairwise(chain))
+
+
+def repeatable(bench: Bench, item: Registered) -> None:
+    """The same seed gives the same weights, bit for bit."""
+    _train_again(bench, item, "again", "a second run with the same seed gave other weights")
+
+
+def resumable(bench: Bench, item: Registered) -> None:
+    """Killed after one of two updates and continued, it ends with the same weights as uninterrupted, bit for bit."""
+    _train_again(bench, item, "resumed", "killed and continued it ended with other weights")
+
+
+def _train_again(bench: Bench, item: Registered, how: str, problem: str) -> None:
+    rehearsal = Rehearsal(bench, item.name, 0.5)
+    parent: Stage | None = None
+    for done in rehearsal.chain():
+        key = f"{how} {id(done.stage)}"
+        if key not in bench.memory:
+            repeat = rehearsal.straight if how == "again" else rehearsal.interrupted
+            bench.memory[key] = repeat(done.spec, parent).weights
+        expect_same(f"stage {done.spec.name!r}: {problem}", done.weights, bench.memory[key])
+        parent = done.stage
+
+
+# ----------------------------------------------------------------------------------------------------------- predictor
+def _predict(predictor: Predictor, points: list[Tensor] | None, *, density: bool = False) -> Tensor:
+    with torch.inference_mode():
+        prediction = predictor.predict(noise((2, 1, _SIZE, _SIZE)), points, density=density)
+    if prediction.density is not None:
+        expect_tensor("density", prediction.density, (2, _SIZE, _SIZE))
+    return prediction.probability
+
+
+def predicts(bench: Bench, item: Registered) -> None:
+    """Every stage's predictor gives a probability of tiles, with and without points, the same each time."""
+    asked = (None, [torch.zeros(0, 2)] * 2, [torch.tensor([[5.0, 6.0]]), torch.zeros(0, 2)])
+    for done in _trained(bench, item):
+        where = f"stage {done.spec.name!r}: probability"
+        predictor = done.stage.predictor()
+        for points in asked:
+            expect_tensor(where, _predict(predictor, points, density=True), (2, _SIZE, _SIZE), 0.0, 1.0)
+        same = torch.equal(_predict(predictor, None), _predict(predictor, None))
+        expect(same, f"{where} differs between two calls: put the network into evaluation mode")
+
+
+def survives_storage(bench: Bench, item: Registered) -> None:
+    """Final weights that are written and loaded into a freshly built stage predict the same."""
+    rehearsal = Rehearsal(bench, item.name, 0.5)
+    parent: Stage | None = None
+    for done in rehearsal.chain():
+        path = bench.new_folder(done.spec.name) / "model.safetensors"
+        save_weights(path, done.stage)
+        fresh = rehearsal.build(done.spec, parent)
+        load_weights(path, fresh)
+        same = torch.equal(_predict(fresh.predictor(), None), _predict(done.stage.predictor(), None))
+        expect(
+            same, f"stage {done.spec.name!r} predicts otherwise after saving and loading: modules() leaves weights out"
+        )
+        parent = done.stage
+
+
+CHECKS = (
+    Check("cheap plan", cheap_plan),
+    Check("complete specs", complete_specs),
+    Check("trains", trains),
+    Check("without points", without_points),
+    Check("repeatable", repeatable),
+    Check("resumable", resumable),
+    Check("leaves its parent alone", leaves_parent_alone),
+    Check("predicts", predicts),
+    Check("survives storage", survives_storage),
+)

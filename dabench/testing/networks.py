@@ -1,0 +1,140 @@
+"""Checks of backbones (image → feature maps) and of networks on a backbone (image and points → probability)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dabench.ops.prompts import Prompts, pad_points
+from dabench.registry import Registered
+from dabench.testing.bench import Bench, PlainBackbone, noise
+from dabench.testing.outcomes import Check, expect, expect_tensor
+
+_SIZES = ((64, 64), (64, 96))
+
+
+# ---------------------------------------------------------------------------------------------------------- backbones
+def _backbone(bench: Bench, item: Registered) -> Any:
+    key = f"backbone {item.name}"
+    if key not in bench.memory:
+        torch.manual_seed(0)
+        bench.memory[key] = bench.assembly.backbone(item.name)
+    return bench.memory[key]
+
+
+def declared_maps(bench: Bench, item: Registered) -> None:
+    """``channels`` and ``strides`` say what ``forward`` gives, for a square and an oblong image."""
+    backbone = _backbone(bench, item).eval()
+    for name in ("channels", "strides"):
+        value = getattr(backbone, name, None)
+        expect(isinstance(value, tuple) and value, f"{type(backbone).__name__}.{name} is {value!r}, expected a tuple")
+    expect(len(backbone.channels) == len(backbone.strides), "channels and strides differ in length")
+    for height, width in _SIZES:
+        with torch.no_grad():
+            maps = backbone(noise((1, 1, height, width)))
+        expect(len(maps) == len(backbone.channels), f"{len(maps)} maps, {len(backbone.channels)} are declared")
+        for i, (channels, stride) in enumerate(zip(backbone.channels, backbone.strides, strict=True)):
+            shape = (1, channels, height // stride, width // stride)
+            expect_tensor(f"map {i} of a {height} x {width} image", maps[i], shape)
+
+
+def gradient_flows(bench: Bench, item: Registered) -> None:
+    """Every parameter that takes part gets a finite gradient, and one at least is not zero."""
+    backbone = _backbone(bench, item).train()
+    backbone.zero_grad()
+    maps = backbone(noise((2, 1, 64, 64)))
+    sum((m * noise(m.shape, 1)).sum() for m in maps).backward()
+    gradients = {n: p.grad for n, p in backbone.named_parameters() if p.grad is not None}
+    broken = [n for n, g in gradients.items() if not torch.isfinite(g).all()]
+    expect(not broken, f"gradient of {broken[:3]} is not finite")
+    expect(any(g.abs().max() > 0 for g in gradients.values()), "no parameter gets a gradient")
+
+
+def constant_image(bench: Bench, item: Registered) -> None:
+    """Black and white images give no NaN, in training and in evaluation."""
+    backbone = _backbone(bench, item)
+    for training in (True, False):
+        backbone.train(training)
+        for value in (0.0, 1.0):
+            with torch.no_grad():
+                maps = backbone(torch.full((2, 1, 64, 64), value))
+            finite = all(torch.isfinite(m).all() for m in maps)
+            expect(finite, f"NaN or infinity for an image that is {value:g} everywhere (training={training})")
+
+
+# ----------------------------------------------------------------------------------------------------------- networks
+def _network(bench: Bench, item: Registered) -> nn.Module:
+    key = f"network {item.name}"
+    if key not in bench.memory:
+        torch.manual_seed(0)
+        bench.memory[key] = item.component.factory(bench.settings(item), backbone=PlainBackbone()).eval()
+    network: nn.Module = bench.memory[key]
+    return network
+
+
+def _points() -> list[Tensor]:
+    return [torch.tensor([[3.0, 4.0], [50.0, 20.0]]), torch.zeros(0, 2), torch.tensor([[30.5, 60.0]])]
+
+
+def any_number_of_points(bench: Bench, item: Registered) -> None:
+    """No prompts, a batch of empty ones, and a different number an image: a probability each time."""
+    network = _network(bench, item)
+    images = noise((3, 1, 64, 96))
+    asked: dict[str, Prompts | None] = {
+        "no prompts": None,
+        "zero points": pad_points([torch.zeros(0, 2)] * 3),
+        "some points": pad_points(_points()),
+    }
+    for what, prompts in asked.items():
+        with torch.no_grad():
+            output = network(images, prompts)
+        expect_tensor(f"probability with {what}", output.probability, (3, 64, 96), 0.0, 1.0)
+
+
+def density_when_asked(bench: Bench, item: Registered) -> None:
+    """``with_density`` gives a map (or None by a network without one); without it there is none."""
+    network = _network(bench, item)
+    images = noise((2, 1, 64, 64))
+    with torch.no_grad():
+        without, asked = network(images, None), network(images, None, with_density=True)
+    expect(without.density is None, "density was computed though with_density is False; it costs time")
+    if asked.density is not None:
+        expect_tensor("density", asked.density, (2, 64, 64))
+    expect(torch.equal(without.probability, asked.probability), "asking for density changes the probability")
+
+
+def padding_is_invisible(bench: Bench, item: Registered) -> None:
+    """A padded batch gives what its images give one by one (1e-5)."""
+    network, images, points = _network(bench, item), noise((3, 1, 64, 64)), _points()
+    with torch.no_grad():
+        together = network(images, pad_points(points)).probability
+        alone = [network(images[i : i + 1], pad_points([p])).probability for i, p in enumerate(points)]
+    gap = float((together - torch.cat(alone)).abs().max())
+    expect(
+        gap <= 1e-5, f"probability differs by {gap:g} between a padded batch and its images one by one (at most 1e-5)"
+    )
+
+
+def network_gradient(bench: Bench, item: Registered) -> None:
+    """The probability has a finite gradient, for a constant image too."""
+    network = _network(bench, item)
+    for images in (noise((2, 1, 64, 64)), torch.zeros(2, 1, 64, 64)):
+        network.zero_grad()
+        network(images, pad_points(_points()[:2])).probability.sum().backward()
+        broken = [n for n, p in network.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+        expect(not broken, f"gradient of {broken[:3]} is not finite")
+
+
+BACKBONE = (
+    Check("declared maps", declared_maps),
+    Check("gradient flows", gradient_flows),
+    Check("constant image", constant_image),
+)
+NETWORK = (
+    Check("any number of points", any_number_of_points),
+    Check("density when asked", density_when_asked),
+    Check("padding is invisible", padding_is_invisible),
+    Check("finite gradient", network_gradient),
+)

@@ -1,0 +1,146 @@
+"""Checks of preference optimizers: which patches are asked about, and a loss that learns the right way."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dabench.interfaces import PreferenceOptimizer
+from dabench.registry import Registered
+from dabench.testing.bench import Bench, noise
+from dabench.testing.outcomes import Check, expect, expect_tensor
+
+_PATCHES, _SIDE, _SHOWN = 4, 12, 3
+
+
+def _optimizer(bench: Bench, item: Registered) -> PreferenceOptimizer:
+    return bench.assembly.preference_optimizer(item.name)
+
+
+def _informative() -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return np.asarray(np.random.default_rng(0).random(60) < 0.7)
+
+
+def legal_selection(bench: Bench, item: Registered) -> None:
+    """Sorted, unique, informative patches; none where none is informative; the same for an equal generator."""
+    optimizer, informative = _optimizer(bench, item), _informative()
+    chosen = [np.asarray(optimizer.select(informative, 1.0, np.random.default_rng(5))) for _ in range(2)]
+    expect(chosen[0].ndim == 1 and chosen[0].dtype.kind in "iu", f"select gave {chosen[0]!r}, expected indices (K,)")
+    expect((np.diff(chosen[0]) > 0).all(), f"select: indices are not sorted and unique: {chosen[0].tolist()}")
+    expect(informative[chosen[0]].all(), "select: patches whose candidates are all equal were chosen")
+    expect(np.array_equal(*chosen), "select: another choice for an equal generator")
+    none = optimizer.select(np.zeros(9, bool), 1.0, np.random.default_rng(5))
+    expect(len(none) == 0, f"select: {len(none)} patches chosen where none is informative")
+
+
+def within_budget(bench: Bench, item: Registered) -> None:
+    """Asked for its own share (and, if that is not all, for half of it), it chooses no more than that."""
+    optimizer, informative = _optimizer(bench, item), _informative()
+    expect(0 <= optimizer.share <= 1, f"share is {optimizer.share!r}, expected 0 to 1")
+    expect(optimizer.rater in (None, "self"), f"rater is {optimizer.rater!r}, expected None or 'self'")
+    expect(optimizer.patches_per_side >= 1, f"patches_per_side is {optimizer.patches_per_side!r}")
+    if optimizer.rater == "self":
+        return
+    budgets = [optimizer.share] if optimizer.share == 1 else [optimizer.share, optimizer.share / 2]
+    for budget in budgets:
+        count = len(optimizer.select(informative, budget, np.random.default_rng(0)))
+        limit = budget * len(informative) + 1e-6
+        expect(count <= limit, f"select: {count} of {len(informative)} patches chosen at a budget of {budget:.1%}")
+
+
+# ---------------------------------------------------------------------------------------------------------------- loss
+def _shown() -> tuple[Tensor, Tensor, Tensor]:
+    """Candidates (P, J, h, w) that all differ, validity (the last patch shows two), and the choice."""
+    candidates = noise((_PATCHES, _SHOWN, _SIDE, _SIDE)) > 0.5
+    valid = torch.ones(_PATCHES, _SHOWN, dtype=torch.bool)
+    valid[-1, -1] = False
+    return candidates, valid, torch.tensor([0, 1, 2, 0])
+
+
+def _reference() -> Tensor:
+    return torch.full((_PATCHES, _SIDE, _SIDE), 0.5)
+
+
+def _towards(step: float) -> Tensor:
+    """A policy that is ``step`` nearer to the preferred masks than the reference."""
+    candidates, _, preferred = _shown()
+    chosen = candidates[torch.arange(_PATCHES), preferred]
+    return _reference() + step * torch.where(chosen, 1.0, -1.0)
+
+
+def _loss(bench: Bench, item: Registered, policy: Tensor, valid: Tensor | None = None) -> Tensor:
+    candidates, known, preferred = _shown()
+    shown = known if valid is None else valid
+    return _optimizer(bench, item).loss(policy, _reference(), candidates, shown, preferred)
+
+
+def legal_loss(bench: Bench, item: Registered) -> None:
+    """One finite loss a patch, not negative."""
+    for policy in (_reference(), noise((_PATCHES, _SIDE, _SIDE), 2), _towards(0.4), _towards(-0.4)):
+        expect_tensor("loss", _loss(bench, item, policy), (_PATCHES,), -1e-6)
+
+
+def learns_the_right_way(bench: Bench, item: Registered) -> None:
+    """Near the reference the loss falls as the preferred mask gets likelier, and its gradient says so."""
+    away, start, near = (_loss(bench, item, _towards(step)) for step in (-0.05, 0.0, 0.05))
+    expect(
+        (near < start).all(), f"loss {start.tolist()} at the reference, {near.tolist()} nearer to the preferred masks"
+    )
+    expect(
+        (start < away).all(), f"loss {start.tolist()} at the reference, {away.tolist()} away from the preferred masks"
+    )
+    policy = _towards(0.0).requires_grad_()
+    _loss(bench, item, policy).sum().backward()  # type: ignore[no-untyped-call]
+    assert policy.grad is not None
+    along = (policy.grad * (_towards(0.1) - _reference())).sum(dim=(1, 2))
+    expect(
+        (along < 0).all(), f"gradient along the preferred masks is {along.tolist()}, expected below 0 for each patch"
+    )
+
+
+def nothing_to_compare(bench: Bench, item: Registered) -> None:
+    """A patch without any other valid candidate has loss 0 and gradient 0."""
+    _, _, preferred = _shown()
+    alone = torch.zeros(_PATCHES, _SHOWN, dtype=torch.bool).scatter(1, preferred[:, None], True)
+    policy = _towards(0.2).requires_grad_()
+    losses = _loss(bench, item, policy, alone)
+    expect_tensor("loss without other candidates", losses, (_PATCHES,), 0.0, 0.0)
+    if losses.requires_grad:
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        assert policy.grad is not None
+        expect((policy.grad == 0).all(), "gradient is not 0 (or NaN) where there is no other valid candidate")
+
+
+def padding_is_invisible(bench: Bench, item: Registered) -> None:
+    """What a padded entry holds does not matter."""
+    candidates, valid, preferred = _shown()
+    changed = candidates.clone()
+    changed[-1, -1] = ~changed[-1, -1]
+    optimizer, policy = _optimizer(bench, item), noise((_PATCHES, _SIDE, _SIDE), 4)
+    first, second = (optimizer.loss(policy, _reference(), c, valid, preferred) for c in (candidates, changed))
+    expect(torch.allclose(first, second), f"loss changes with a padded candidate: {first.tolist()}, {second.tolist()}")
+
+
+def saturated(bench: Bench, item: Registered) -> None:
+    """Probabilities of exactly 0 and 1 give finite losses and gradients, against a saturated reference too."""
+    candidates, valid, preferred = _shown()
+    for value in (0.0, 1.0):
+        for reference in (_reference(), torch.full_like(_reference(), 1 - value)):
+            policy = torch.full_like(_reference(), value).requires_grad_()
+            losses = _optimizer(bench, item).loss(policy, reference, candidates, valid, preferred)
+            expect_tensor(f"loss at probability {value:g}", losses, (_PATCHES,), -1e-6)
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+            finite = policy.grad is not None and torch.isfinite(policy.grad).all()
+            expect(finite, f"gradient at probability {value:g} is missing, NaN or infinite")
+
+
+CHECKS = (
+    Check("legal selection", legal_selection),
+    Check("within the budget", within_budget),
+    Check("legal loss", legal_loss),
+    Check("learns the right way", learns_the_right_way),
+    Check("nothing to compare", nothing_to_compare),
+    Check("padding is invisible", padding_is_invisible),
+    Check("saturated probabilities", saturated),
+)

@@ -1,0 +1,126 @@
+"""Checks of self-training schemes: legal pseudo-targets from any student, with and without points, always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dabench.interfaces import PseudoTargets, SelfTraining
+from dabench.registry import Registered
+from dabench.testing.bench import Bench, PlainStudent, noise
+from dabench.testing.outcomes import Check, expect, expect_same, expect_tensor
+from dabench.types import CropId, TargetCrops, Window
+
+_SIDE = 48
+#: Everything background, undecided, everything foreground.
+_BIASES = (-30.0, 0.0, 30.0)
+
+
+def _crops(points: Sequence[Tensor] | None = None) -> TargetCrops:
+    given = points or [torch.zeros(0, 2), torch.zeros(0, 2)]
+    origins = [CropId(z, Window(0, 0, _SIDE, _SIDE)) for z in range(2)]
+    return TargetCrops(noise((2, 1, _SIDE, _SIDE)), list(given), origins)
+
+
+def _some_points() -> list[Tensor]:
+    return [torch.tensor([[10.0, 12.0], [0.0, 47.0]]), torch.zeros(0, 2)]
+
+
+def _targets(bench: Bench, item: Registered, crops: TargetCrops, bias: float = 0.0) -> PseudoTargets:
+    torch.manual_seed(0)
+    scheme: SelfTraining = bench.assembly.self_training(item.name)
+    scheme.start(PlainStudent(bias))
+    with torch.no_grad():
+        return scheme.targets(crops, torch.Generator().manual_seed(3))
+
+
+def _check(where: str, targets: PseudoTargets) -> None:
+    shape = (2, _SIDE, _SIDE)
+    expect(
+        targets.labels.dtype == torch.uint8, f"{where}: labels have type {targets.labels.dtype}, expected torch.uint8"
+    )
+    expect(
+        tuple(targets.labels.shape) == shape,
+        f"{where}: labels have shape {tuple(targets.labels.shape)}, expected {shape}",
+    )
+    values = set(torch.unique(targets.labels).tolist())
+    expect(values <= {0, 1, 255}, f"{where}: labels hold {sorted(values - {0, 1, 255})[:4]}; legal are 0, 1 and 255")
+    expect_tensor(f"{where}: weights", targets.weights, shape, 0.0)
+    expect_tensor(f"{where}: confidence", targets.confidence, shape, 0.0, 1.0)
+    if targets.density is not None:
+        expect_tensor(f"{where}: density", targets.density, shape, 0.0, 1.0)
+    expect(len(targets.points) == 2, f"{where}: points of {len(targets.points)} crops, expected 2")
+    for points in targets.points:
+        expect_tensor(f"{where}: points of a crop", points, (len(points), 2))
+
+
+def legal_targets(bench: Bench, item: Registered) -> None:
+    """Shapes, types and ranges, with given points; these stay among the points."""
+    given = _some_points()
+    targets = _targets(bench, item, _crops(given))
+    _check("with points", targets)
+    distance = torch.cdist(given[0], targets.points[0])
+    expect(
+        (distance.min(dim=1).values < 0.5).all(), f"given points {given[0].tolist()} are not among the targets' points"
+    )
+
+
+def nothing_to_find(bench: Bench, item: Registered) -> None:
+    """No foreground, no background, no point: still legal, never NaN."""
+    for bias in _BIASES:
+        where = "a student that sees foreground " + {-30.0: "nowhere", 0.0: "here and there", 30.0: "everywhere"}[bias]
+        _check(f"{where}, no points", _targets(bench, item, _crops(), bias))
+        _check(f"{where}, some points", _targets(bench, item, _crops(_some_points()), bias))
+
+
+def repeatable(bench: Bench, item: Registered) -> None:
+    """The same generator state gives the same targets."""
+    first, second = (_targets(bench, item, _crops(_some_points())) for _ in range(2))
+    for name in ("labels", "weights", "confidence"):
+        same = torch.equal(getattr(first, name), getattr(second, name))
+        expect(same, f"{name} differ between two calls with equal generators: draw from the generator alone")
+    same = all(torch.equal(a, b) for a, b in zip(first.points, second.points, strict=True))
+    expect(same, "points differ between two calls with equal generators")
+
+
+def student_untouched(bench: Bench, item: Registered) -> None:
+    """Neither start, nor targets, nor after_update changes the student."""
+    scheme: SelfTraining = bench.assembly.self_training(item.name)
+    student = PlainStudent().train()
+    before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
+    scheme.start(student)
+    with torch.no_grad():
+        scheme.targets(_crops(), torch.Generator().manual_seed(0))
+    scheme.after_update(student, 0)
+    expect_same("the student's weights and statistics changed", before, student.state_dict())
+    expect(student.training, "the student was left in evaluation mode")
+    expect(all(p.requires_grad for p in student.parameters()), "the student's parameters no longer require gradients")
+
+
+def state_in_modules(bench: Bench, item: Registered) -> None:
+    """Schemes with equal states of their modules give equal targets: `modules` holds all that a resumed run needs."""
+    schemes: list[SelfTraining] = [bench.assembly.self_training(item.name) for _ in range(2)]
+    torch.manual_seed(1)
+    students = [PlainStudent(), PlainStudent()]
+    for scheme, student in zip(schemes, students, strict=True):
+        scheme.start(student)
+    schemes[0].after_update(students[1], 0)
+    for name, module in schemes[1].modules().items():
+        module.load_state_dict(schemes[0].modules()[name].state_dict())
+    with torch.no_grad():
+        first, second = (s.targets(_crops(), torch.Generator().manual_seed(3)) for s in schemes)
+    same = torch.equal(first.confidence, second.confidence) and torch.equal(first.labels, second.labels)
+    expect(
+        same, "after loading the modules' state of another scheme its targets still differ: modules() leaves state out"
+    )
+
+
+CHECKS = (
+    Check("legal targets", legal_targets),
+    Check("nothing to find", nothing_to_find),
+    Check("repeatable", repeatable),
+    Check("student untouched", student_untouched),
+    Check("state in modules", state_in_modules),
+)
