@@ -36,6 +36,7 @@ from dabench.tracking import environment as env
 from dabench.tracking.curves import plot_curves
 from dabench.tracking.events import CellFinished, CellStarted, Cost, InputData, Phase, Scored, StageFinished
 from dabench.tracking.journal import CurveLog, Journal
+from dabench.tracking.lock import exclusive
 from dabench.tracking.record import RunRecord, read_run
 from dabench.training.loop import LoopOptions, Update, train
 from dabench.training.store import StageRecord
@@ -128,11 +129,13 @@ class Runner:
 
     # ----------------------------------------------------------------------------------------------------- stages
     def _finish_stage(self, index: int, planned: PlannedStage) -> StageRecord:
-        record = planned.folder.record()
         self.notify("stage", planned.spec.name, planned.state, planned.spec.iterations)
-        if record is None:
-            with self._timed("train"):
-                record = self._train(index, planned)
+        # Another process may be training the same stage: wait for it, then take what it made.
+        with exclusive(planned.folder.path.with_suffix(".lock")):
+            record = planned.folder.record()
+            if record is None:
+                with self._timed("train"):
+                    record = self._train(index, planned)
         return record
 
     def _train(self, index: int, planned: PlannedStage) -> StageRecord:

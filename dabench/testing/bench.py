@@ -1,4 +1,4 @@
-"""What the checks work with: made components, tiny volumes and a scratch folder. No real data, no pretrained weights."""
+"""What the checks work with: made components, tiny volumes, a scratch folder; no real data, no pretrained weights."""
 
 from __future__ import annotations
 

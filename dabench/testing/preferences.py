@@ -29,7 +29,7 @@ def legal_selection(bench: Bench, item: Registered) -> None:
     expect(chosen[0].ndim == 1 and chosen[0].dtype.kind in "iu", f"select gave {chosen[0]!r}, expected indices (K,)")
     expect((np.diff(chosen[0]) > 0).all(), f"select: indices are not sorted and unique: {chosen[0].tolist()}")
     expect(informative[chosen[0]].all(), "select: patches whose candidates are all equal were chosen")
-    expect(np.array_equal(*chosen), "select: another choice for an equal generator")
+    expect(np.array_equal(chosen[0], chosen[1]), "select: another choice for an equal generator")
     none = optimizer.select(np.zeros(9, bool), 1.0, np.random.default_rng(5))
     expect(len(none) == 0, f"select: {len(none)} patches chosen where none is informative")
 

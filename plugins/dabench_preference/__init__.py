@@ -138,33 +138,29 @@ class UnsupervisedPreference(DirectPreference):
 @hookimpl
 def register_preference_optimizers(register: Register) -> None:
     """Register all four."""
-    paper = "Prefer-DAS, 2026"
-    licence = "Apache-2.0, own implementation"
-    register(
-        Component(
-            "gpo",
-            DirectPreference,
-            GlobalSettings,
-            "Global: one preference a tile.",
-            f"{paper}, Eq. 4; softmax-DPO, 2024",
-            licence,
-        )
-    )
-    register(
-        Component("lpo", DirectPreference, PreferenceSettings, "Local: one preference a patch.", f"{paper}, Eq. 8", licence)
-    )
-    register(
-        Component(
-            "slpo", SparsePreference, SparseSettings, "Sparse local: 15 % of all patches.", f"{paper}, Eq. 9", licence
-        )
-    )
-    register(
-        Component(
+    records = (
+        ("gpo", DirectPreference, GlobalSettings, "Global: one preference a tile.", "Eq. 4; softmax-DPO, 2024"),
+        ("lpo", DirectPreference, PreferenceSettings, "Local: one preference a patch.", "Eq. 8"),
+        ("slpo", SparsePreference, SparseSettings, "Sparse local: 15 % of all patches.", "Eq. 9"),
+        (
             "upo",
             UnsupervisedPreference,
             UnsupervisedSettings,
             "Unsupervised: a level set stands in for the rater.",
-            f"{paper}, Eqs. 10-11; DRLSE, Li et al. 2010",
-            licence,
-        )
+            "Eqs. 10-11; DRLSE, Li et al. 2010",
+        ),
     )
+    # Few updates: the mean over a patch is taken where its candidates differ, so that it is not drowned by the anchor.
+    few = {"reduction": "differing"}
+    for name, factory, settings, summary, equations in records:
+        register(
+            Component(
+                name,
+                factory,
+                settings,
+                summary,
+                f"Prefer-DAS, 2026, {equations}",
+                "Apache-2.0, own implementation",
+                presets={"tiny": few, "small": few, "paper": {}},
+            )
+        )

@@ -16,6 +16,7 @@ from typing import Literal
 
 import torch
 from dabench_prompt_das.contrast import ContrastPoints, contrast_loss, draw_contrast
+from dabench_prompt_das.pseudo_points import PointRule, estimate_points, with_points
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -60,7 +61,7 @@ class PromptDASSettings(Settings):
     self_training: str = Field("mean-teacher", description="Scheme that makes target pseudo-labels.")
     crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 384).")
     batch: int = Field(2, ge=1, description="Crops of each domain an update (paper: 2).")
-    iterations: int = Field(500, ge=1, description="Updates (paper: 16,000).")
+    iterations: int = Field(400, ge=1, description="Updates (paper: 16,000).")
     lr: float = Field(3e-4, gt=0, description="Learning rate of AdamW (paper: 1e-5).")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: not stated; AdamW's default).")
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
@@ -71,8 +72,11 @@ class PromptDASSettings(Settings):
     detection: float = Field(30.0, ge=0, description="λ1 on 0-1 maps (paper: 1e-3 on 0-255, that is 65).")
     contrast: float = Field(1e-3, ge=0, description="λ2, weight of the contrast (paper: 1e-3).")
     overlap: float = Field(0.0, ge=0, description="Weight of the soft-Dice term on the source (paper: 0).")
-    point_weight: float = Field(0.5, ge=0, description="Weight of the loss on discs at given points (paper: 0).")
+    point_weight: float = Field(0.4, ge=0, description="Weight of the loss on discs at given points (paper: 0).")
     point_radius: float = Field(5.0, ge=0, description="Radius of those discs in pixels.")
+    pseudo_points: bool = Field(
+        True, description="Without given points, take confident points of the source model for them (paper: yes)."
+    )
     target_weight: float = Field(1.0, ge=0, description="Weight of the target's segmentation loss (release: 1).")
     detection_pseudo: bool = Field(True, description="Learn detection on the target (Table II, Detect.).")
     segmentation_pseudo: bool = Field(True, description="Learn segmentation on the target (Table II, Segment.).")
@@ -96,6 +100,7 @@ class PromptDASStage(Stage):
         self.settings, self.student, self.scheme = settings, deepcopy(network), scheme
         self.scheme.start(self.student)
         self.view = ViewOptions(elastic=settings.elastic, motion_blur=settings.motion_blur)
+        self.pseudo_points: Mapping[int, Tensor] = {}
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"network": self.student, **self.scheme.modules()}
@@ -111,18 +116,22 @@ class PromptDASStage(Stage):
     def prepare(self, view: TrainingView) -> None:
         recalibrate(self.student, _plain_batches(view, self.settings.recalibrate, self.settings.crop))
         self.scheme.start(self.student)
+        given = sum(len(answer.points) for answer in view.desk.points().values())
+        if self.settings.pseudo_points and not given:
+            self.pseudo_points = estimate_points(view, self.student, self.settings.crop, PointRule())
 
     def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
         del turn
         assert batch.source is not None
         assert batch.target is not None
         s = self.settings
-        pseudo = self.scheme.targets(batch.target, batch.generator)
+        target = with_points(batch.target, self.pseudo_points) if self.pseudo_points else batch.target
+        pseudo = self.scheme.targets(target, batch.generator)
         source = view_source(batch.source, self.view, batch.generator)
         with frozen_statistics(self.student):
             weights = LabelledWeights(s.detection, s.overlap, s.prompts)
             terms = labelled_terms(self.student, source, weights, batch.generator)
-        terms |= self._target_terms(batch.target, pseudo, batch.generator)
+        terms |= self._target_terms(target, pseudo, batch.generator)
         quality = {"pseudo_foreground": (pseudo.labels == 1).float().mean(), "pseudo_known": _known(pseudo)}
         return {"loss": total(terms), **terms, **quality}
 
@@ -247,7 +256,7 @@ def register_methods(register: Register) -> None:
             paper="Prompt-DAS, MICCAI 2025; stage 1 of Prefer-DAS, 2026",
             licence="Apache-2.0, own implementation (the release has no licence and no training code)",
             presets={
-                "tiny": {"crop": 96, "iterations": 120, "recalibrate": 20},
+                "tiny": {"crop": 96, "iterations": 200, "recalibrate": 20},
                 "small": {},
                 "paper": {
                     "crop": 384,

@@ -85,7 +85,9 @@ class TiffVolume:
         with self._lock:
             if self._tif is None or self._owner != os.getpid():
                 self._tif, self._owner = tifffile.TiffFile(self._path), os.getpid()
-            page: Array = np.squeeze(self._tif.pages[z].asarray())
+            # One page with several samples is a stack of planes (see `_is_planes`).
+            planes = len(self._tif.pages) == 1 and self._shape[0] > 1
+            page: Array = self._tif.pages[0].asarray()[z] if planes else np.squeeze(self._tif.pages[z].asarray())
             return page
 
     def _raw(self, z: int) -> Array:
@@ -107,6 +109,9 @@ def _inspect(path: Path, tif: tifffile.TiffFile) -> TiffVolume:
     if not pages:
         raise DataError(f"{path}: the TIFF holds no page.", _GET_AGAIN)
     first = pages[0].aspage()
+    if _is_planes(pages):
+        shape = (first.samplesperpixel, first.imagelength, first.imagewidth)
+        return TiffVolume(path, shape, np.dtype(first.dtype).newbyteorder(tif.byteorder), None)
     if first.samplesperpixel != 1:
         raise DataError(
             f"{path}: a colour TIFF ({first.samplesperpixel} samples a pixel).", "Convert it to grey first."
@@ -120,6 +125,11 @@ def _inspect(path: Path, tif: tifffile.TiffFile) -> TiffVolume:
     dtype = np.dtype(first.dtype).newbyteorder(tif.byteorder)
     offset = first.dataoffsets[0] if count else None
     return TiffVolume(path, (count or len(pages), height, width), dtype, offset)
+
+
+def _is_planes(pages: list[Any]) -> bool:
+    """Whether one page holds the slices as separate colour planes: what tifffile makes of a stack of 3 or 4 slices."""
+    return len(pages) == 1 and pages[0].samplesperpixel > 1 and pages[0].planarconfig == tifffile.PLANARCONFIG.SEPARATE
 
 
 def _check_page(

@@ -131,7 +131,7 @@ def register_methods(register: Register) -> None:
             paper="Prefer-DAS (2026), Table II, Model I",
             licence="Apache-2.0, own implementation",
             presets={
-                "tiny": {"backbone": "conv-tiny", "crop": 96, "iterations": 150, "batch": 4, "warmup": 20},
+                "tiny": {"backbone": "conv-tiny", "crop": 96, "iterations": 400, "batch": 4, "warmup": 20},
                 "small": {},
                 "paper": {
                     "backbone": "vit-s8-dino",

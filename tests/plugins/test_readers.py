@@ -1,6 +1,7 @@
 """Readers: TIFF stacks of all sorts, folders of slices, and damaged files."""
 
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +175,15 @@ def test_folder_errors_name_file_and_slice(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no PNG or TIFF"):
         FolderReader().open(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("slices", [3, 4])
+def test_a_stack_of_three_or_four_slices_that_was_written_as_planes(tmp_path, slices, compression):
+    stack = np.random.default_rng(0).integers(0, 255, (slices, 20, 24), dtype=np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tifffile announces that it guesses colour planes
+        tifffile.imwrite(tmp_path / "few.tif", stack, compression=compression)
+    volume = TiffReader().open(tmp_path / "few.tif")
+    assert volume.shape == stack.shape
+    assert all(np.array_equal(volume.read(z), stack[z]) for z in range(slices))

@@ -1,0 +1,133 @@
+"""The recorded table: source-only, oracle, Prompt-DAS and Prefer-DAS on real tasks, several seeds.
+
+Runs every cell through the command line (finished stages are reused, so it can be stopped and started again), then
+writes mean, standard deviation and the share of the source-to-oracle gap that each row closes.
+
+    python benchmarks/real_tasks.py --tasks vnc2lucchi lucchi2vnc --seeds 0 1 2 --output benchmarks/results/real-small.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+METRICS = ("dice", "aji", "pq")
+#: row -> arguments of the cell, in the order in which they are run: what others build on comes first.
+ROWS: dict[str, list[str]] = {
+    "source-only": ["--method", "source-only"],
+    "prompt-das 0 %": ["--method", "prompt-das", "--points", "0"],
+    "prompt-das 15 %": ["--method", "prompt-das"],
+    "prefer-das upo 0 %": ["--method", "prefer-das", "--po", "upo", "--points", "0"],
+    "prefer-das upo": ["--method", "prefer-das", "--po", "upo"],
+    "prefer-das gpo": ["--method", "prefer-das", "--po", "gpo"],
+    "prefer-das slpo": ["--method", "prefer-das", "--po", "slpo"],
+    "prefer-das lpo": ["--method", "prefer-das", "--po", "lpo", "--test-points", "0,1"],
+    "oracle": ["--method", "oracle"],
+}
+
+
+def run_cell(row: str, task: str, seed: int, preset: str, extra: list[str]) -> dict[str, Any]:
+    """One cell through ``dabench run --json``."""
+    command = [sys.executable, "-m", "dabench.cli.main", "run", "--task", task, "--seed", str(seed), "--preset", preset]
+    command += [*ROWS[row], "--json", *extra]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"OMP_NUM_THREADS": "1", **os.environ})
+    if done.returncode:
+        raise SystemExit(f"{row}, {task}, seed {seed} failed:\n{done.stderr[-2000:]}")
+    cell: dict[str, Any] = json.loads(done.stdout)
+    metrics = cell["metrics"]
+    print(f"{task} s{seed} {row:<20} dice {metrics['target_test/dice']:.4f}", flush=True)
+    return {
+        "row": row,
+        "task": task,
+        "seed": seed,
+        "cell_id": cell["cell_id"],
+        **{m: metrics[f"target_test/{m}"] for m in METRICS},
+        **{f"{m}_points_100": metrics[f"target_test/points_100/{m}"] for m in METRICS if f"target_test/points_100/{m}" in metrics},
+        "annotation_seconds": metrics["cost/annotation_seconds"],
+        "train_seconds": metrics["cost/train_seconds"],
+        "peak_memory_bytes": metrics["cost/peak_memory_bytes"],
+        "git_commit": cell["tags"]["git_commit"],
+    }
+
+
+def summarise(cells: list[dict[str, Any]], tasks: list[str]) -> list[dict[str, Any]]:
+    """Per row: mean and sd over seeds a task, and the share of the Dice gap closed, a task and over the tasks."""
+    rows = []
+    names = [(row, "") for row in ROWS] + [("prefer-das lpo", "_points_100")]
+    brackets = {t: [_mean(cells, t, r, "dice") for r in ("source-only", "oracle")] for t in tasks}
+    for row, suffix in names:
+        entry: dict[str, Any] = {"row": row + (" + all test points" if suffix else ""), "tasks": {}}
+        shares = []
+        for task in tasks:
+            source, oracle = brackets[task]
+            found = {m: _values(cells, task, row, m + suffix) for m in METRICS}
+            stats = {m: {"mean": statistics.fmean(v), "sd": statistics.stdev(v) if len(v) > 1 else 0.0} for m, v in found.items() if v}
+            if not stats:
+                continue
+            share = (stats["dice"]["mean"] - source) / (oracle - source)
+            entry["tasks"][task] = {**stats, "gap_closed": share, "n": len(found["dice"])}
+            shares.append(share)
+        entry["gap_closed"] = statistics.fmean(shares) if shares else None
+        rows.append(entry)
+    return rows
+
+
+def _values(cells: list[dict[str, Any]], task: str, row: str, key: str) -> list[float]:
+    return [c[key] for c in cells if c["task"] == task and c["row"] == row and key in c]
+
+
+def _mean(cells: list[dict[str, Any]], task: str, row: str, key: str) -> float:
+    return statistics.fmean(_values(cells, task, row, key))
+
+
+def markdown(rows: list[dict[str, Any]], tasks: list[str]) -> str:
+    """The summary as a table: Dice / AJI / PQ in percent, mean ± sd."""
+    head = ["row", *[f"{t} {m}" for t in tasks for m in ("Dice", "AJI", "PQ", "gap")], "gap, mean"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        line = [row["row"]]
+        for task in tasks:
+            found = row["tasks"].get(task)
+            if found is None:
+                line += [""] * 4
+                continue
+            line += [f"{100 * found[m]['mean']:.1f} ± {100 * found[m]['sd']:.1f}" for m in METRICS]
+            line.append(f"{100 * found['gap_closed']:.0f} %")
+        line.append("" if row["gap_closed"] is None else f"{100 * row['gap_closed']:.0f} %")
+        lines.append("| " + " | ".join(line) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", nargs="+", default=["vnc2lucchi", "lucchi2vnc"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--preset", default="small")
+    parser.add_argument("--rows", nargs="+", default=list(ROWS))
+    parser.add_argument("--jobs", type=int, default=2, help="tasks run side by side")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/real-small.json"))
+    parser.add_argument("extra", nargs="*", help="further arguments of dabench run, after --")
+    args = parser.parse_args()
+
+    def lane(task: str) -> list[dict[str, Any]]:
+        return [run_cell(row, task, seed, args.preset, args.extra) for seed in args.seeds for row in args.rows]
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        cells = [cell for found in pool.map(lane, args.tasks) for cell in found]
+    rows = summarise(cells, args.tasks)
+    content = {"command": " ".join(["python", *sys.argv]), "preset": args.preset, "cells": cells, "summary": rows}
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(content, indent=1) + "\n")
+    args.output.with_suffix(".md").write_text(markdown(rows, args.tasks))
+    print(markdown(rows, args.tasks))
+
+
+if __name__ == "__main__":
+    main()
