@@ -3,7 +3,7 @@
 Runs every cell through the command line (finished stages are reused, so it can be stopped and started again), then
 writes mean, standard deviation and the share of the source-to-oracle gap that each row closes.
 
-    python benchmarks/real_tasks.py --tasks vnc2lucchi lucchi2vnc --seeds 0 1 2 --output benchmarks/results/real-small.json
+    python benchmarks/real_tasks.py --tasks vnc2lucchi lucchi2vnc --seeds 0 1 2
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def run_cell(row: str, task: str, seed: int, preset: str, extra: list[str]) -> d
     """One cell through ``dabench run --json``."""
     command = [sys.executable, "-m", "dabench.cli.main", "run", "--task", task, "--seed", str(seed), "--preset", preset]
     command += [*ROWS[row], "--json", *extra]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"OMP_NUM_THREADS": "1", **os.environ})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={"OMP_NUM_THREADS": "1", **os.environ}
+    )
     if done.returncode:
         raise SystemExit(f"{row}, {task}, seed {seed} failed:\n{done.stderr[-2000:]}")
     cell: dict[str, Any] = json.loads(done.stdout)
@@ -49,7 +51,11 @@ def run_cell(row: str, task: str, seed: int, preset: str, extra: list[str]) -> d
         "seed": seed,
         "cell_id": cell["cell_id"],
         **{m: metrics[f"target_test/{m}"] for m in METRICS},
-        **{f"{m}_points_100": metrics[f"target_test/points_100/{m}"] for m in METRICS if f"target_test/points_100/{m}" in metrics},
+        **{
+            f"{m}_points_100": metrics[f"target_test/points_100/{m}"]
+            for m in METRICS
+            if f"target_test/points_100/{m}" in metrics
+        },
         "annotation_seconds": metrics["cost/annotation_seconds"],
         "train_seconds": metrics["cost/train_seconds"],
         "peak_memory_bytes": metrics["cost/peak_memory_bytes"],
@@ -68,7 +74,11 @@ def summarise(cells: list[dict[str, Any]], tasks: list[str]) -> list[dict[str, A
         for task in tasks:
             source, oracle = brackets[task]
             found = {m: _values(cells, task, row, m + suffix) for m in METRICS}
-            stats = {m: {"mean": statistics.fmean(v), "sd": statistics.stdev(v) if len(v) > 1 else 0.0} for m, v in found.items() if v}
+            stats = {
+                m: {"mean": statistics.fmean(v), "sd": statistics.stdev(v) if len(v) > 1 else 0.0}
+                for m, v in found.items()
+                if v
+            }
             if not stats:
                 continue
             share = (stats["dice"]["mean"] - source) / (oracle - source)

@@ -69,7 +69,9 @@ class Assembly(Components):
         if idle:
             used = sorted(f"{name}" for _, name in self._used)
             raise ConfigError(f"options {', '.join(idle)}: this run does not use them.", f"It uses: {', '.join(used)}.")
-        fields = {f for k, n in self._used if k == "method" for f in self.registry.get(k, n).component.config.model_fields}
+        fields = {
+            f for k, n in self._used if k == "method" for f in self.registry.get(k, n).component.config.model_fields
+        }
         for key in _SHARED:
             if getattr(self.run, key) is not None and key not in fields:
                 raise ConfigError(f"method {self.run.method!r} has no setting {key!r}: --{key} would do nothing.")

@@ -24,13 +24,18 @@ class BudgetConfig(BaseModel):
 
     points: Fraction = Field(0.15, ge=0, le=1, description="Share of mitochondria given a centre point (paper: 0.15).")
     patches: Fraction | None = Field(
-        None, ge=0, le=1, description="Share of patches asked about; default: what the preference optimizer is defined with."
+        None,
+        ge=0,
+        le=1,
+        description="Share of patches asked about; default: what the preference optimizer is defined with.",
     )
     rater: Literal["truth", "self", "recorded"] = Field(
         "truth", description="Who answers: simulated from labels, nobody (self), or a person's file (recorded)."
     )
     rater_error: Fraction = Field(0.0, ge=0, le=1, description="Error rate of the simulated rater (paper: 0).")
-    seed: int = Field(0, ge=0, description="Seed of the point and patch draw; the same for every method and training seed.")
+    seed: int = Field(
+        0, ge=0, description="Seed of the point and patch draw; the same for every method and training seed."
+    )
     points_file: Path | None = Field(None, description="A recorded points file (rater: recorded).")
     preferences_file: Path | None = Field(None, description="A recorded preferences file (rater: recorded).")
 
@@ -42,7 +47,9 @@ class RunConfig(BaseModel):
 
     method: str = Field(description="Name of the method (see `dabench ls methods`).")
     task: str = Field(description="SOURCE2TARGET, any ordered pair of domains (human2stem).")
-    po: str | None = Field(None, description="Preference optimizer, for methods with a preference stage (gpo lpo slpo upo none).")
+    po: str | None = Field(
+        None, description="Preference optimizer, for methods with a preference stage (gpo lpo slpo upo none)."
+    )
     data: Literal["real", "phantom"] = Field("real", description="Real domains, or their procedural twins.")
     preset: str = Field("small", description="tiny, small or paper: network, crop and iterations of every component.")
     seed: int = Field(0, ge=0, description="Training seed; three or more make a result.")
@@ -56,7 +63,8 @@ class RunConfig(BaseModel):
         (0.0,), description="Shares of target test centres given as prompts; the first is the headline (Prefer-DAS+)."
     )
     intensity: Literal["volume", "range", "slice"] = Field(
-        "volume", description="Grey values to [0, 1]: standardised per volume, by the type's range, or min-max per slice."
+        "volume",
+        description="Grey values to [0, 1]: standardised per volume, by the type's range, or min-max per slice.",
     )
     source_labels: Literal["raw", "contour"] = Field(
         "raw", description="raw source labels, or adjusted by a geodesic contour (a hidden edit of published code)."
@@ -91,9 +99,7 @@ class RunConfig(BaseModel):
         return f"{self.method}{po}-{self.task}{data}-{self.preset}-s{self.seed}-{digest_of(self.identity())[:8]}"
 
 
-def load_config(
-    flags: Mapping[str, Any], file: Path | None = None, sets: Sequence[str] = ()
-) -> RunConfig:
+def load_config(flags: Mapping[str, Any], file: Path | None = None, sets: Sequence[str] = ()) -> RunConfig:
     """Merge a YAML file, ``--set`` assignments and flags (the later wins) into one validated config.
 
     Flags with the value None were not given. Raises ConfigError with the nearest key for an unknown one.
@@ -140,7 +146,9 @@ def _parse_set(assignment: str) -> dict[str, Any]:
     """``a.b=c`` as a nested mapping. A first part that is no RunConfig field names a component."""
     match = re.fullmatch(r"([^=\s]+)=(.*)", assignment.strip())
     if not match:
-        raise ConfigError(f"--set {assignment!r}: write it as name.key=value.", "Example: --set mean-teacher.decay=0.99")
+        raise ConfigError(
+            f"--set {assignment!r}: write it as name.key=value.", "Example: --set mean-teacher.decay=0.99"
+        )
     path, value = match.group(1).split("."), parse_value(match.group(2), f"--set {match.group(1)}")
     if path[0] not in RunConfig.model_fields:
         if len(path) < 2:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         PreferenceAnswer,
         PreferenceQuestion,
         TargetCrops,
-        Window,
     )
 
 
@@ -305,8 +304,9 @@ class Turn:
 class CropSpec:
     """Which crops an update needs: side in pixels and how many of each domain.
 
-    ``foreground`` is how often a labelled crop must hold foreground, ``target_points`` how often a target crop must hold
-    a given point (where its slice has one). ``labelled`` names the domain whose dense labels feed ``Batch.source``: "target" is for the oracle alone.
+    ``foreground`` is how often a labelled crop must hold foreground, ``target_points`` how often a target crop must
+    hold a given point (where its slice has one). ``labelled`` names the domain whose dense labels feed
+    ``Batch.source``: "target" is for the oracle alone.
     """
 
     size: int
@@ -344,7 +344,7 @@ class Stage(ABC):
 
     @abstractmethod
     def modules(self) -> Mapping[str, nn.Module]:
-        """Every module whose state makes the stage resumable, by a stable name; ``network`` is the one that is trained."""
+        """Every module whose state makes the stage resumable, by a stable name; ``network`` is the trained one."""
 
     def network(self) -> nn.Module:
         """The network from which a following stage starts."""
@@ -409,7 +409,7 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class Budget:
-    """What of the target's training split may be annotated: fraction of components with a point, fraction of patches."""
+    """What of the target's training split may be annotated: share of components with a point, share of patches."""
 
     points: float = 0.0
     patches: float = 0.0

@@ -62,7 +62,9 @@ def all_domains(assembly: Assembly, workspace: Workspace) -> dict[str, Callable[
     }
     for name, domain in user_domains(workspace):
         if name in found:
-            raise ConfigError(f"your card {name!r} has the name of a domain that a plugin registers.", "Rename the card.")
+            raise ConfigError(
+                f"your card {name!r} has the name of a domain that a plugin registers.", "Rename the card."
+            )
         found[name] = partial(_same, domain)
     return found
 

@@ -1,6 +1,6 @@
 """Finds plugins, loads them one by one, and keeps their components by kind and name.
 
-A plugin that fails (import, API version, misspelt hook, duplicate name, an exception while registering) is recorded with
+A plugin that fails (import, API version, misspelt hook, duplicate name, an exception in a hook) is recorded with
 its distribution and cause, and everything else keeps working. ``DABENCH_STRICT_PLUGINS=1`` re-raises instead.
 """
 
@@ -65,7 +65,7 @@ class Registry:
     # ------------------------------------------------------------------------------------------------------ loading
     @classmethod
     def load(cls, files: Iterable[Path] = ()) -> Registry:
-        """Load every entry point of the group ``dabench``, then single files (``--plugin``, ``DABENCH_PLUGIN_FILES``)."""
+        """Load every entry point of the group ``dabench``, then single files (``--plugin``)."""
         registry = cls()
         for entry in _ordered(entry_points(group=GROUP)):
             registry._load_entry(entry)
@@ -218,8 +218,10 @@ def explain(error: ValidationError, prefix: str, known: Iterable[str]) -> str:
 
 
 def _ordered(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
-    """dabench's own plugins first, so that a stranger who takes one of their names is the one refused."""
-    return sorted(entries, key=lambda e: (e.dist is None or e.dist.name != "dabench", e.dist.name if e.dist else "", e.name))
+    """Dabench's own plugins first, so that a stranger who takes one of their names is the one refused."""
+    return sorted(
+        entries, key=lambda e: (e.dist is None or e.dist.name != "dabench", e.dist.name if e.dist else "", e.name)
+    )
 
 
 def _digest_of(module: ModuleType | Any) -> str:

@@ -1,4 +1,4 @@
-"""Runs one cell: stages trained or reused, predictions, scores, journal, receipt. The only place where all floors meet."""
+"""Runs one cell: stages trained or reused, predictions, scores, journal, receipt. Here all floors meet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ from dabench.training.view import StageView
 from dabench.types import PointAnswer
 from dabench.workspace import Workspace
 
-#: Called with what happens: ("stage", name, state), ("update", Update), ("predict", stage, done, total), ("score", ...).
+#: Called with what happens: "stage", "update", "predict" or "score", and its values (see cli/progress.py).
 Notify = Callable[..., None]
 
 
@@ -275,13 +276,13 @@ class Runner:
                 _copy(outcome.prediction, self.path / "predictions" / "target_test.tif")
 
     def _panels(self, test: TestSet) -> None:
-        """Overlays of all stages side by side for a few slices: the one nearest the median Dice, the best and the worst."""
+        """Overlays of all stages side by side: the slice nearest the median Dice, the best and the worst."""
         shown = [o for o in self.outcomes if o.prediction is not None]
         write_comparison(
             self.path / "panels",
             images=test.images,
             labels=test.split.labels,
-            predictions={o.title: o.prediction for o in shown},
+            predictions={o.title: o.prediction for o in shown if o.prediction is not None},
             scores={o.title: o.scores[0].rows for o in shown},
         )
 
@@ -339,7 +340,9 @@ class Runner:
             found.append((task.source_train, "source training"))
         found += [(task.target_train, "target training"), (task.target_test, "target test")]
         return tuple(
-            InputData(f"{split.domain}/{split.name}", digest_of([split.digest, split.label_digest]), context, self.config.data)
+            InputData(
+                f"{split.domain}/{split.name}", digest_of([split.digest, split.label_digest]), context, self.config.data
+            )
             for split, context in found
         )
 
@@ -366,7 +369,9 @@ class Runner:
 
     def _write_receipt(self) -> None:
         """Digests of everything that went in and came out."""
-        files = [p for p in sorted(self.path.rglob("*")) if p.is_file() and p.name not in ("receipt.json", "journal.jsonl")]
+        files = [
+            p for p in sorted(self.path.rglob("*")) if p.is_file() and p.name not in ("receipt.json", "journal.jsonl")
+        ]
         receipt = {
             "cell_id": self.config.cell_id,
             "inputs": [vars(i) for i in self._inputs()],
@@ -387,7 +392,11 @@ class Runner:
 def _copy(source: Path, target: Path) -> None:
     """Copy a file that may not be there, atomically."""
     if source.is_file():
-        write_with(target, lambda part: shutil.copyfile(source, part))
+        write_with(target, partial(_fill, source))
+
+
+def _fill(source: Path, part: Path) -> None:
+    shutil.copyfile(source, part)
 
 
 def _peak_memory(device: torch.device) -> int:
@@ -402,7 +411,9 @@ def _memory_errors() -> Iterator[None]:
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise OutOfMemoryError(f"out of memory: {error}", "A smaller crop or batch (--set METHOD.batch=...) needs less.") from error
+        raise OutOfMemoryError(
+            f"out of memory: {error}", "A smaller crop or batch (--set METHOD.batch=...) needs less."
+        ) from error
     except RuntimeError as error:
         if "not enough memory" in str(error) or "can't allocate memory" in str(error):
             raise OutOfMemoryError(f"out of memory: {error}", "A smaller crop or batch needs less.") from error

@@ -94,7 +94,7 @@ class TaskData:
     def data_digest(self, spec: StageSpec) -> dict[str, str]:
         """Digests of all that a stage reads, for its key."""
         crops = spec.crops
-        digests = {"intensity": self.config.intensity}
+        digests: dict[str, str] = {"intensity": self.config.intensity}
         if crops.source:
             split = self.labelled_split(crops)
             digests |= {"labelled": split.digest, "labels": split.label_digest}

@@ -116,7 +116,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prediction:
-    """probability ``(B, H, W)`` float32 in [0, 1]; density ``(B, H, W)`` float32, or None where it was not asked for."""
+    """probability ``(B, H, W)`` float32 in [0, 1]; density ``(B, H, W)`` float32, or None where not asked for."""
 
     probability: torch.Tensor
     density: torch.Tensor | None = None

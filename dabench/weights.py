@@ -49,7 +49,9 @@ class WeightsStore:
         origin = digest_file(file)
         earlier = self._record(name)
         if earlier is not None and earlier.origin_sha256 != origin:
-            raise ConfigError(f"weights {name!r} exist already with other content ({earlier.origin}).", "Choose another name.")
+            raise ConfigError(
+                f"weights {name!r} exist already with other content ({earlier.origin}).", "Choose another name."
+            )
         write_with(self.path_of(name), lambda part: save_file(tensors, part))
         record = WeightsRecord(
             name,

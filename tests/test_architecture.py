@@ -1,4 +1,4 @@
-"""The shape of the code as tests: floors, single importers, sizes, and what importing costs. Rules: DESIGN, section 3."""
+"""The shape of the code as tests: floors, single importers, sizes, and what importing costs (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ SINGLE_IMPORTERS = {
 }
 #: The first command's example in ``dabench --help`` names a method.
 MAY_NAME_METHODS = ("cli",)
+#: A group of metrics, "never ranked" (docs/tracking.md), that has the name of a method.
+METRIC_GROUPS = {("tracking", "oracle")}
 LONGEST_FILE = 500
 
 
@@ -126,9 +128,12 @@ def test_core_names_no_component():
     methods = {n for n in names if "method" in registry.kinds_of(n)}
     found = []
     for path in core_files():
-        if path.relative_to(CORE).parts[0] in MAY_NAME_METHODS:
+        room = path.relative_to(CORE).parts[0]
+        if room in MAY_NAME_METHODS:
             continue
         for line, text in texts(path):
+            if (room, text) in METRIC_GROUPS:
+                continue
             if text in names or any(method in text and "-" in method for method in methods):
                 found.append(f"{rel(path)}:{line}: {text!r}")
     assert not found, "\n".join(found)
@@ -210,6 +215,6 @@ def test_functions_are_short():
 @pytest.mark.parametrize("module", ["dabench", "dabench.cli.main", "dabench.config", "dabench.errors"])
 def test_light_imports(module):
     heavy = ("torch", "mlflow", "matplotlib", "pandas", "timm", "skimage", "scipy")
-    code = f"import {module}, sys; sys.exit(' '.join(m for m in {heavy!r} if m in sys.modules))"
+    code = f"import {module}, sys; sys.exit(' '.join(m for m in {heavy!r} if m in sys.modules) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, f"import {module} loads {done.stderr.strip()}"

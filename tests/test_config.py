@@ -15,7 +15,9 @@ GOOD = {"method": "source-only", "task": "human2stem"}
 def test_later_wins_file_then_set_then_flags(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("method: oracle\ntask: human2rat\nseed: 1\nbudget: {points: 0.5, seed: 3}\n")
-    config = load_config({"seed": 3, "budget.points": None}, file, ["seed=2", "budget.points=0.25", "mean-teacher.decay=0.9"])
+    config = load_config(
+        {"seed": 3, "budget.points": None}, file, ["seed=2", "budget.points=0.25", "mean-teacher.decay=0.9"]
+    )
     assert (config.method, config.seed) == ("oracle", 3)
     assert (config.budget.points, config.budget.seed) == (0.25, 3)
     assert config.options == {"mean-teacher": {"decay": 0.9}}
@@ -63,7 +65,9 @@ def test_split_task_with_digits_in_names() -> None:
     assert split_task("human2stem2", names) == ("human", "stem2")
 
 
-@pytest.mark.parametrize(("task", "match"), [("humn2stem", "human"), ("human2stm", "stem"), ("humanstem", "SOURCE2TARGET")])
+@pytest.mark.parametrize(
+    ("task", "match"), [("humn2stem", "human"), ("human2stm", "stem"), ("humanstem", "SOURCE2TARGET")]
+)
 def test_wrong_task_names_the_wrong_side(task: str, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         split_task(task, ["human", "stem", "rat"])

@@ -234,7 +234,7 @@ def test_what_fails_is_journalled_with_its_status(
     workspace: Workspace, raised: BaseException, expected: type[Exception], status: str
 ) -> None:
     registry = failing(raised)
-    config = few("source-only", method="broken") if False else few("source-only").model_copy(update={"method": "broken"})
+    config = few("source-only").model_copy(update={"method": "broken"})
     with pytest.raises(expected) as error:
         run_cell(config, registry, workspace)
     record = read_run(workspace.runs / config.cell_id)

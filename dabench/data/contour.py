@@ -43,8 +43,10 @@ class ContourAdjusted:
     def read(self, z: int) -> Array:
         """Slice ``z`` of adjusted labels, ``(H, W)`` uint8 {0, 1, 255}."""
         labels = self.labels.read(z)
-        edges = inverse_gaussian_gradient(self.images.read(z).astype(np.float64), alpha=200, sigma=1.5)
-        moved = morphological_geodesic_active_contour(
+        edges = inverse_gaussian_gradient(  # type: ignore[no-untyped-call]
+            self.images.read(z).astype(np.float64), alpha=200, sigma=1.5
+        )
+        moved = morphological_geodesic_active_contour(  # type: ignore[no-untyped-call]
             edges, self.iterations, init_level_set=(labels == 1), smoothing=1, balloon=self.balloon
         )
         adjusted: Array = np.where(labels == IGNORE, IGNORE, moved).astype(np.uint8)

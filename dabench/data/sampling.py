@@ -1,4 +1,4 @@
-"""Crops for training. Stateless: the crops of an update follow from (seed, stage, step) alone, so resume needs no state."""
+"""Crops for training. Stateless: an update's crops follow from (seed, stage, step) alone, so resume needs no state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candidate masks by thresholds, and the grid of patches they are shown on (Prefer-DAS, IV.E)."""
+"""Candidate masks of a patch by thresholds of one probability map (Prefer-DAS, IV.E.3)."""
 
 from __future__ import annotations
 
@@ -46,26 +46,6 @@ def threshold_candidates(probability: Tensor, thresholds: tuple[float, ...] = TH
     sizes = masks.sum(dim=(1, 2)).tolist()
     kept = [i for i, size in enumerate(sizes) if size not in sizes[:i]]
     return Candidates(masks[kept], tuple(ordered[i] for i in kept))
-
-
-def patch_grid(size: tuple[int, int], side: int) -> list[tuple[int, int, int, int]]:
-    """Cuts an image into side × side patches of equal size, row by row (L = 3 in the paper: nine patches).
-
-    Args:
-        size: (H, W).
-        side: L; 1 is the whole image (GPO).
-
-    Returns:
-        (y, x, height, width) of each patch; sizes that L does not divide give patches one pixel larger here and there.
-    """
-    height, width = size
-    rows = [round(i * height / side) for i in range(side + 1)]
-    columns = [round(i * width / side) for i in range(side + 1)]
-    return [
-        (rows[i], columns[j], rows[i + 1] - rows[i], columns[j + 1] - columns[j])
-        for i in range(side)
-        for j in range(side)
-    ]
 
 
 def pad_candidates(patches: list[Tensor]) -> tuple[Tensor, Tensor]:

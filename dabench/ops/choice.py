@@ -38,8 +38,9 @@ def dice_scores(candidates: Array, reference: Array, valid: Array | None = None)
 def best_candidate(candidates: Array, reference: Array, valid: Array | None = None) -> int | None:
     """The preferred candidate: highest Dice (Prefer-DAS Eq. 11 with a mask in place of the rater).
 
-    Candidates are listed with the default one (threshold nearest 0.5) first; among equals the first wins. Where none overlaps the reference, the one with the fewest pixels is best: Dice is 0 for all of them,
-    yet each pixel is a false positive.
+    Candidates are listed with the default one (threshold nearest 0.5) first; among equals the first wins. Where none
+    overlaps the reference, the one with the fewest pixels is best: Dice is 0 for all of them, yet each pixel is a
+    false positive.
 
     Args:
         candidates: ``(J, H, W)`` bool.

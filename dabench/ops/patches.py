@@ -20,7 +20,7 @@ def _origins(length: int, size: int) -> list[int]:
 
 
 def patch_windows(tile: Window, side: int) -> list[Window]:
-    """``side`` x ``side`` patches of a tile, row by row, in the slice's coordinates; sizes differ by a pixel at most."""
+    """``side`` x ``side`` patches of a tile, row by row, in the slice's coordinates; sizes differ by a pixel."""
     rows = [round(i * tile.height / side) for i in range(side + 1)]
     columns = [round(i * tile.width / side) for i in range(side + 1)]
     return [

@@ -63,6 +63,7 @@ def _trained(bench: Bench, item: Registered, points: float = 0.5) -> list[Traine
 def trains(bench: Bench, item: Registered) -> None:
     """Two updates of every stage: named finite losses with ``loss`` among them, and something learnt."""
     rehearsal = Rehearsal(bench, item.name, 0.5)
+    expect(not rehearsal.skip, f"skip refuses a plain task with points and preferences: {rehearsal.skip!r}")
     parent: Stage | None = None
     for done in rehearsal.chain():
         _check_losses(done)

@@ -83,12 +83,15 @@ class Rehearsal:
         """Nothing is trained before it is asked for."""
         self.bench, self.points = bench, points
         self.budget = budget_of(bench.assembly, method, points)
-        self.specs = bench.assembly.method(method).stages(TASK, self.budget)
+        made = bench.assembly.method(method)
+        self.specs = made.stages(TASK, self.budget)
+        #: Why the method cannot run at this budget; then nothing is trained.
+        self.skip = made.skip(TASK, self.budget)
 
     def chain(self) -> list[Trained]:
-        """Every stage on its parent, each trained without interruption."""
+        """Every stage on its parent, trained without interruption; none where the method says that it cannot run."""
         done: list[Trained] = []
-        for index, spec in enumerate(self.specs):
+        for index, spec in enumerate([] if self.skip else self.specs):
             key = f"{self._key(index)} {self.points}"
             if key not in self.bench.memory:
                 self.bench.memory[key] = self.straight(spec, done[-1].stage if done else None)

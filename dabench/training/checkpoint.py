@@ -92,7 +92,9 @@ def save_weights(path: Path, stage: Stage) -> None:
     tensors = {f"{name}/{k}": v for name, m in stage.modules().items() for k, v in m.state_dict().items()}
     tensors |= {f"{_STATE}/{k}": v for k, v in stage.state().items()}
     # A tensor that two modules share would be refused by the format; each entry gets memory of its own.
-    write_with(path, lambda part: save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, part))
+    write_with(
+        path, lambda part: save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, part)
+    )
 
 
 def load_weights(path: Path, stage: Stage) -> None:

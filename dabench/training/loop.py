@@ -1,4 +1,4 @@
-"""The training loop: a generator that yields one report an update. It knows no method, no file format and no tracker."""
+"""The training loop: a generator that yields one report an update. It knows no method, file format or tracker."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ class LoopOptions:
     every: int
 
 
-def train(
-    stage: Stage, total: int, sampler: CropSampler, view: TrainingView, options: LoopOptions
-) -> Iterator[Update]:
+def train(stage: Stage, total: int, sampler: CropSampler, view: TrainingView, options: LoopOptions) -> Iterator[Update]:
     """Train a stage to its last update, continuing from its checkpoint when there is one.
 
     Args:

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules from their description. The rate is a function of the step: nothing to resume."""
+"""Optimizers and learning-rate schedules. The rate is a function of the step: there is nothing to resume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def learning_rate(spec: OptimizerSpec, step: int, total: int) -> float:
     if step < spec.warmup:
         return spec.lr * (step + 1) / spec.warmup
     progress = (step - spec.warmup) / max(1, total - spec.warmup)
-    return spec.lr * max((1 - progress) ** spec.power, spec.floor)
+    return float(spec.lr * max((1 - progress) ** spec.power, spec.floor))
 
 
 def make_optimizer(turn: Turn) -> torch.optim.Optimizer:

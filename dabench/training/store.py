@@ -1,7 +1,7 @@
 """Stages on disk, by key: a finished one is reused, a half-finished one continues.
 
-``<workspace>/stages/<key>/`` holds ``checkpoint.pt`` while training, then ``model.safetensors`` and ``stage.json`` (written
-last: its presence is what "finished" means), ``curve.jsonl`` and the scores of the stage on the test split.
+``<workspace>/stages/<key>/`` holds ``checkpoint.pt`` while training, then ``model.safetensors`` and ``stage.json``
+(written last: its presence is what "finished" means), ``curve.jsonl``, the desk's answers, and predictions with scores.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from dabench_backbones.conv import ConvEncoder
-from dabench_backbones.vit import PatchTokenViT, hub_weights
 from pydantic import Field
 
 from dabench import Component, Register, Settings, hookimpl
+from dabench_backbones.conv import ConvEncoder
+from dabench_backbones.vit import PatchTokenViT, hub_weights
 
 
 class ConvSettings(Settings):
@@ -31,7 +31,8 @@ class ViTSettings(Settings):
     """ViT-S/8; patch tokens only."""
 
     pretrained: str = Field(
-        "dino-vits8", description="Name of added weights (paper: DINO); asked of the timm hub when not added; none: from scratch."
+        "dino-vits8",
+        description="Name of added weights (paper: DINO); asked of the timm hub when not added; none: from scratch.",
     )
 
 

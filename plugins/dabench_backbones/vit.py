@@ -99,19 +99,22 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError) as error:
-        raise WeightsError(f"{path}: damaged, or a pickle that would run code ({str(error).splitlines()[0]}).") from None
+        raise WeightsError(
+            f"{path}: damaged, or a pickle that would run code ({str(error).splitlines()[0]})."
+        ) from None
     return {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
 
 
 def hub_weights(name: str) -> Mapping[str, Tensor]:
-    """Tensors of `ARCHITECTURE` from the timm hub. Raises WeightsError naming the expected file when it is out of reach."""
+    """Tensors of `ARCHITECTURE` from the timm hub; WeightsError names the expected file when it is out of reach."""
     try:
         vit = timm.create_model(ARCHITECTURE, pretrained=True, num_classes=0)
     except Exception as error:  # whatever a hub client raises offline
         raise WeightsError(
             f"weights {name!r} were not added, and the timm hub is out of reach ({type(error).__name__}).",
             f"On a machine with internet get timm/{ARCHITECTURE} (model.safetensors), then:"
-            f"\n  dabench weights add {name} model.safetensors\n  or train from scratch: --set vit-s8-dino.pretrained=none",
+            f"\n  dabench weights add {name} model.safetensors"
+            "\n  or train from scratch: --set vit-s8-dino.pretrained=none",
         ) from None
     state: dict[str, Tensor] = vit.state_dict()
     return state

@@ -32,7 +32,7 @@ from dabench import (
     TargetCrops,
     hookimpl,
 )
-from dabench.ops.augmentation import ViewOptions
+from dabench.ops.augmentation import PLAIN, ViewOptions
 from dabench.ops.components import label_components
 from dabench.ops.discs import stamp_discs
 from dabench.ops.ema import ema_decay, ema_update
@@ -48,19 +48,25 @@ class MeanTeacherSettings(Settings):
     """How the teacher follows, and what it trusts."""
 
     decay: float = Field(0.99, ge=0, le=1, description="Decay of the moving average (ReCo: 0.99; papers: not stated).")
-    ramp: bool = Field(False, description="Start with decay min(1 - 1/(t+1), decay) (release); off keeps the source model longer.")
+    ramp: bool = Field(
+        False, description="Start with decay min(1 - 1/(t+1), decay) (release); off keeps the source model longer."
+    )
     weak: float = Field(0.8, ge=0.5, le=1, description="Confidence below which a pixel is ignored (ReCo: 0.7).")
     strong: float = Field(0.97, ge=0.5, le=1, description="Confidence that counts for the image's weight (ReCo: 0.97).")
     strong_weight: bool = Field(False, description="Weigh an image by its share of strongly confident pixels (ReCo).")
     views: int = Field(2, ge=1, le=8, description="Copies that the teacher averages over (papers: 1).")
     teacher_prompts: bool = Field(True, description="Show the teacher the given points.")
-    peak: float = Field(0.5, gt=0, le=1, description="A peak is at least so high, relative to the crop's highest (release: 0.5).")
+    peak: float = Field(
+        0.5, gt=0, le=1, description="A peak is at least so high, relative to the crop's highest (release: 0.5)."
+    )
     peak_floor: float = Field(0.15, ge=0, le=1, description="... and at least so high absolutely.")
     peak_kernel: int = Field(15, ge=3, description="Neighbourhood of a peak in pixels, odd (release: 3).")
     merge: float = Field(10.0, ge=0, description="A peak within so many pixels of a given point is that point.")
     guard: bool = Field(True, description="Let detected centres decide which components are trusted.")
     disc: float = Field(5.0, ge=0, description="Radius of the foreground disc at a given point, pixels (0: none).")
-    doubt: float = Field(12.0, ge=0, description="Radius around a detected but unsegmented centre that is ignored, pixels.")
+    doubt: float = Field(
+        12.0, ge=0, description="Radius around a detected but unsegmented centre that is ignored, pixels."
+    )
 
 
 class MeanTeacher(SelfTraining):
@@ -91,7 +97,7 @@ class MeanTeacher(SelfTraining):
         self._teacher.eval()
 
     def after_update(self, student: nn.Module, step: int) -> None:
-        """teacher ← decay · teacher + (1 - decay) · student."""
+        """Teacher ← decay · teacher + (1 - decay) · student."""
         s = self.settings
         ema_update(self.teacher, student, ema_decay(step, s.decay) if s.ramp else s.decay)
 
@@ -114,24 +120,19 @@ class MeanTeacher(SelfTraining):
 
     def _predict(self, crops: TargetCrops, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Probability and density ``(B, H, W)``, averaged over the plain crop and turned copies."""
-        probability, density = 0.0, 0.0
+        probabilities, densities = [], []
         for number in range(self.settings.views):
-            options = _TURNS if number else ViewOptions(flip=0, turn=0, perspective=0, jitter=0, noise=0)
-            views = draw_views(crops.images, options, generator)
+            views = draw_views(crops.images, _TURNS if number else PLAIN, generator)
             prompts = pad_points(view_points(views, crops.points)) if self.settings.teacher_prompts else None
             output = self.teacher(view_images(views, crops.images), prompts, with_density=True)
-            probability = probability + unview_maps(views, output.probability.float()) / self.settings.views
-            density = density + unview_maps(views, output.density.float()) / self.settings.views
-        assert isinstance(probability, Tensor)
-        assert isinstance(density, Tensor)
-        return probability, density
+            probabilities.append(unview_maps(views, output.probability.float()))
+            densities.append(unview_maps(views, output.density.float()))
+        return torch.stack(probabilities).mean(dim=0), torch.stack(densities).mean(dim=0)
 
     def _peaks(self, density: Tensor) -> list[Tensor]:
         s = self.settings
         limits = (s.peak * density.flatten(1).amax(dim=1)).clamp(min=s.peak_floor).tolist()
-        return [
-            find_peaks(density[i : i + 1], limit, s.peak_kernel).unpad()[0] for i, limit in enumerate(limits)
-        ]
+        return [find_peaks(density[i : i + 1], limit, s.peak_kernel).unpad()[0] for i, limit in enumerate(limits)]
 
 
 def confident_labels(probability: Tensor, weak: float) -> Tensor:
@@ -141,7 +142,7 @@ def confident_labels(probability: Tensor, weak: float) -> Tensor:
 
 
 def strong_fraction(probability: Tensor, labels: Tensor, strong: float) -> Tensor:
-    """Share of an image's labelled pixels with confidence of at least ``strong``, ``(B, 1, 1)``; 0 without labels (ReCo)."""
+    """Share of labelled pixels that are at least ``strong`` confident, ``(B, 1, 1)``; 0 without labels (ReCo)."""
     known = labels != IGNORE
     sure = (torch.maximum(probability, 1 - probability) >= strong) & known
     return (sure.sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(min=1))[:, None, None]

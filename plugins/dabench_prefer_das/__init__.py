@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
 import torch
-from dabench_prefer_das.dataset import PreferenceData, collect
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -50,13 +49,16 @@ from dabench.ops.losses import segmentation_loss
 from dabench.ops.objectives import LabelledWeights, labelled_terms, total
 from dabench.ops.prompts import pad_points, random_subset
 from dabench.ops.views import draw_views, unview_maps, view_images, view_points, view_source
+from dabench_prefer_das.dataset import PreferenceData, collect
 
 
 class PreferDASSettings(Settings):
     """Stage 2."""
 
     po: str = Field("slpo", description="Preference optimizer: gpo, lpo, slpo, upo, or none (paper: lpo and slpo).")
-    thresholds: tuple[float, ...] = Field((0.3, 0.4, 0.5, 0.6, 0.7), description="Candidates' thresholds (paper: these).")
+    thresholds: tuple[float, ...] = Field(
+        (0.3, 0.4, 0.5, 0.6, 0.7), description="Candidates' thresholds (paper: these)."
+    )
     batch: int = Field(4, ge=1, description="Target tiles an update (paper: 4).")
     source_batch: int = Field(2, ge=0, description="Source crops an update for the anchor (paper: not stated).")
     iterations: int = Field(250, ge=1, description="Updates (paper: 16,000).")
@@ -75,7 +77,10 @@ class PreferDASSettings(Settings):
     prompts: bool = Field(False, description="Give a random number of the given points as prompts on the target.")
     turns: bool = Field(False, description="Flip and turn the target's tiles (release: the weak view).")
     candidate_views: int = Field(
-        4, ge=1, le=4, description="Quarter turns of the reference that candidates and anchor are averaged over (paper: 1)."
+        4,
+        ge=1,
+        le=4,
+        description="Quarter turns of the reference that candidates and anchor are averaged over (paper: 1).",
     )
 
 

@@ -20,14 +20,14 @@ _TILES_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Answered:
-    """One answered patch: its window inside the tile, and the chosen candidate (as `threshold_candidates` orders them)."""
+    """One answered patch: its window inside the tile, and the chosen candidate, in `threshold_candidates`' order."""
 
     local: Window
     choice: int
 
 
 class PreferenceData:
-    """Everything that stage 2 learns from; fixed before its first update (direct preference optimisation is off-line)."""
+    """Everything that stage 2 learns from, fixed before its first update: preference optimisation is off-line."""
 
     def __init__(
         self,
@@ -37,9 +37,10 @@ class PreferenceData:
         answers: list[list[Answered]],
         thresholds: tuple[float, ...],
     ) -> None:
-        """``reference`` (p_0) and ``proposal`` (whose thresholds are the candidates) are ``(N, S, S)`` float16 on the CPU.
+        """Keep what `collect` found.
 
-        They are one and the same tensor unless the proposal is averaged over turns. ``answers`` has a list for each tile.
+        ``reference`` (p_0) and ``proposal`` (whose thresholds are the candidates) are ``(N, S, S)`` float16 on the CPU,
+        one and the same tensor unless the proposal is averaged over turns; ``answers`` has a list for each tile.
         """
         self.tiles, self._reference, self._proposal = tiles, reference, proposal
         self._answers, self._thresholds = answers, thresholds
@@ -146,7 +147,12 @@ def _hints(
 
 
 def _question(
-    view: TrainingView, tile: CropId, patch: Window, probability: Tensor, thresholds: tuple[float, ...], hint: Tensor | None
+    view: TrainingView,
+    tile: CropId,
+    patch: Window,
+    probability: Tensor,
+    thresholds: tuple[float, ...],
+    hint: Tensor | None,
 ) -> PreferenceQuestion:
     local = _local(tile, patch)
     candidates = threshold_candidates(probability[local.slices].float(), thresholds).masks.numpy()

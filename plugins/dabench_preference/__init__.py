@@ -4,7 +4,7 @@ They differ in which patches are asked about and who answers; the loss is softma
 the authors' code: the printed one pushes dispreferred masks up), or DPO with a single negative (Eq. 3).
 
 Deviations: (1) the sign; (2) the log-probability of a patch is the mean over its pixels as in the release, or over the
-pixels where its candidates differ (`reduction`); (3) patches whose candidates are all equal carry no information and are
+pixels where its candidates differ (`reduction`); (3) patches whose candidates are all equal tell nothing and are
 never asked, so SLPO's share is drawn among the others.
 """
 
@@ -14,6 +14,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field
+
+from dabench import Array, Component, PreferenceOptimizer, Register, Settings, hookimpl
+from dabench.ops.levelset import LevelSetSettings, refine_masks
 from dabench_preference.losses import (
     differing_pixels,
     log_probability,
@@ -21,17 +25,15 @@ from dabench_preference.losses import (
     reward_margins,
     single_negative_loss,
 )
-from pydantic import Field
-
-from dabench import Array, Component, PreferenceOptimizer, Register, Settings, hookimpl
-from dabench.ops.levelset import LevelSetSettings, refine_masks
 
 
 class PreferenceSettings(Settings):
     """What the optimizers share."""
 
     beta: float = Field(1.0, gt=0, description="Temperature β (paper: 1).")
-    negatives: Literal["multiple", "single"] = Field("multiple", description="All other candidates, or one (Table III).")
+    negatives: Literal["multiple", "single"] = Field(
+        "multiple", description="All other candidates, or one (Table III)."
+    )
     reduction: Literal["mean", "differing", "sum"] = Field(
         "mean", description="Log-probability of a patch: mean over its pixels (release), over differing ones, or sum."
     )

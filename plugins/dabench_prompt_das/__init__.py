@@ -15,8 +15,6 @@ from copy import deepcopy
 from typing import Literal
 
 import torch
-from dabench_prompt_das.contrast import ContrastPoints, contrast_loss, draw_contrast
-from dabench_prompt_das.pseudo_points import PointRule, estimate_points, with_points
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -53,6 +51,8 @@ from dabench.ops.losses import DETECTION_WEIGHT, detection_loss, segmentation_lo
 from dabench.ops.objectives import LabelledWeights, labelled_terms, total
 from dabench.ops.prompts import pad_points, random_subset
 from dabench.ops.views import draw_views, view_images, view_labels, view_maps, view_points, view_source
+from dabench_prompt_das.contrast import ContrastPoints, contrast_loss, draw_contrast
+from dabench_prompt_das.pseudo_points import PointRule, estimate_points, with_points
 
 
 class PromptDASSettings(Settings):
@@ -68,7 +68,9 @@ class PromptDASSettings(Settings):
     floor: float = Field(0.0, ge=0, le=1, description="Lowest share of the learning rate (release: 0.1).")
     clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
     foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops with foreground (release: 0.7).")
-    target_points: float = Field(0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is.")
+    target_points: float = Field(
+        0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is."
+    )
     detection: float = Field(30.0, ge=0, description="λ1 on 0-1 maps (paper: 1e-3 on 0-255, that is 65).")
     contrast: float = Field(1e-3, ge=0, description="λ2, weight of the contrast (paper: 1e-3).")
     overlap: float = Field(0.0, ge=0, description="Weight of the soft-Dice term on the source (paper: 0).")
@@ -82,12 +84,16 @@ class PromptDASSettings(Settings):
     segmentation_pseudo: bool = Field(True, description="Learn segmentation on the target (Table II, Segment.).")
     prompts: bool = Field(True, description="Give points as prompts while training (Table II, Training Prompts).")
     fg_confidence: float = Field(0.9, ge=0.5, le=1, description="Queries of the contrast lie above, δ_f (paper: 0.9).")
-    bg_confidence: float = Field(0.1, ge=0, le=0.5, description="Negatives of the contrast lie below, δ_b (paper: 0.1).")
+    bg_confidence: float = Field(
+        0.1, ge=0, le=0.5, description="Negatives of the contrast lie below, δ_b (paper: 0.1)."
+    )
     queries: int = Field(64, ge=1, description="Most queries a crop (release: 256).")
     negatives: int = Field(64, ge=1, description="Negatives a crop, N^n (paper: 256).")
     temperature: float = Field(0.5, gt=0, description="τ of the contrast (paper: 0.5).")
     recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
-    outcome: Literal["student", "teacher"] = Field("student", description="Network that is scored and handed on (paper: student).")
+    outcome: Literal["student", "teacher"] = Field(
+        "student", description="Network that is scored and handed on (paper: student)."
+    )
     motion_blur: float = Field(0.0, ge=0, le=1, description="Probability of motion blur (release: for Lucchi).")
     elastic: float = Field(0.0, ge=0, le=1, description="Probability of elastic deformation (Prompt-DAS: 0.3).")
 
@@ -135,9 +141,7 @@ class PromptDASStage(Stage):
         quality = {"pseudo_foreground": (pseudo.labels == 1).float().mean(), "pseudo_known": _known(pseudo)}
         return {"loss": total(terms), **terms, **quality}
 
-    def _target_terms(
-        self, crops: TargetCrops, pseudo: PseudoTargets, generator: torch.Generator
-    ) -> dict[str, Tensor]:
+    def _target_terms(self, crops: TargetCrops, pseudo: PseudoTargets, generator: torch.Generator) -> dict[str, Tensor]:
         """Eqs. 5-7 on the target, in the student's view."""
         s = self.settings
         views = draw_views(crops.images, self.view, generator)

@@ -58,7 +58,9 @@ def estimate_points(view: TrainingView, network: nn.Module, size: int, rule: Poi
 def _tile_peaks(view: TrainingView, network: nn.Module, crop: CropId, rule: PointRule) -> Tensor:
     image = torch.from_numpy(view.target_crop(crop).copy())[None, None].to(view.device)
     outputs = [network(torch.rot90(image, k, (-2, -1)), with_density=True) for k in range(4)]
-    turned = [(torch.rot90(o.probability, -k, (-2, -1)), torch.rot90(o.density, -k, (-2, -1))) for k, o in enumerate(outputs)]
+    turned = [
+        (torch.rot90(o.probability, -k, (-2, -1)), torch.rot90(o.density, -k, (-2, -1))) for k, o in enumerate(outputs)
+    ]
     probability = torch.stack([p.float() for p, _ in turned]).mean(dim=0)
     density = torch.stack([d.float() for _, d in turned]).mean(dim=0)
     limit = max(rule.peak * float(density.max()), rule.floor)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dabench_promptable.network import PromptableNetwork, Widths
 from pydantic import Field
 from torch import nn
 
 from dabench import Component, Register, Settings, hookimpl
+from dabench_promptable.network import PromptableNetwork, Widths
 
 
 class PromptableSettings(Settings):

@@ -1,4 +1,4 @@
-"""Source-only: a network trained on the labelled source and applied to the target as it is; every table's lower bracket.
+"""Source-only: a network trained on the labelled source and applied to the target as it is: the lower bracket.
 
 It is Model I of Prefer-DAS, Table II ("our source model"): segmentation and centre detection on the source, with a
 random number of true centres as prompts, so that the same network works with any number of points at test.

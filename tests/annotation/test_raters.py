@@ -27,11 +27,10 @@ def test_the_best_candidate_has_the_highest_dice():
     assert dice_scores(candidates, truth)[3] == pytest.approx(2 * 9 / (9 + 25))
 
 
-def test_among_equals_the_one_nearest_the_middle_then_the_first():
+def test_among_equals_the_one_listed_first_wins():
     truth = nested(4)[0]
-    assert best_candidate(nested(6, 4, 4, 4, 2), truth) == 2
-    assert best_candidate(nested(4, 4, 6, 4, 4), truth) == 1
-    assert best_candidate(nested(4, 4, 4, 6), truth) == 1
+    assert best_candidate(nested(6, 4, 4, 4, 2), truth) == 1
+    assert best_candidate(nested(4, 4, 6, 4, 4), truth) == 0
 
 
 def test_nothing_to_say_where_all_are_equal():

@@ -13,12 +13,19 @@ from pathlib import Path
 
 from dabench.files import digest_file
 
-ARGUMENTS = (
-    "run --method prefer-das --po slpo --task human2stem --data phantom --preset tiny --tracker none "
-    "--set source-only.iterations=14 --set source-only.crop=64 --set source-only.batch=2 "
-    "--set prompt-das.iterations=10 --set prompt-das.crop=64 --set prompt-das.recalibrate=2 "
-    "--set prefer-das.iterations=8 --set prefer-das.batch=2 --set checkpoint_every=3"
-).split()
+ARGUMENTS = "run --method prefer-das --po slpo --task human2stem --data phantom --preset tiny --tracker none".split()
+SETTINGS = {
+    "source-only.iterations": 14,
+    "source-only.crop": 64,
+    "source-only.batch": 2,
+    "prompt-das.iterations": 10,
+    "prompt-das.crop": 64,
+    "prompt-das.recalibrate": 2,
+    "prefer-das.iterations": 8,
+    "prefer-das.batch": 2,
+    "checkpoint_every": 3,
+}
+ARGUMENTS += [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
 
 
 def start(workspace: Path) -> subprocess.Popen[bytes]:
@@ -34,9 +41,14 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 
 def outcome(workspace: Path) -> dict[str, object]:
     """Digests of all final weights, and the metrics but for times."""
-    stages = {json.loads(p.read_text())["name"]: digest_file(p.parent / "model.safetensors") for p in workspace.glob("stages/*/stage.json")}
+    stages = {
+        json.loads(p.read_text())["name"]: digest_file(p.parent / "model.safetensors")
+        for p in workspace.glob("stages/*/stage.json")
+    }
     receipt = json.loads(next(workspace.glob("runs/*/receipt.json")).read_text())
-    scores = {name: digest for name, digest in receipt["outputs"].items() if name.startswith(("per_slice", "predictions"))}
+    scores = {
+        name: digest for name, digest in receipt["outputs"].items() if name.startswith(("per_slice", "predictions"))
+    }
     return {"weights": stages, "scores": scores}
 
 

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from dabench_preference.candidates import pad_candidates, patch_grid, threshold_candidates
 from dabench_preference.losses import (
     differing_pixels,
     log_probability,
@@ -14,6 +13,8 @@ from dabench_preference.losses import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dabench.ops.candidates import pad_candidates, threshold_candidates
 
 REWARDS = st.floats(-5, 5)
 
@@ -117,15 +118,3 @@ def test_padded_candidates() -> None:
     assert masks.shape == (2, 3, 2, 2)
     assert valid.tolist() == [[True, True, True], [True, False, False]]
     assert not masks[1].any()
-
-
-@given(st.integers(6, 50), st.integers(6, 50), st.integers(1, 5))
-def test_patches_cover_the_image_once(height: int, width: int, side: int) -> None:
-    cover = torch.zeros(height, width)
-    for y, x, h, w in patch_grid((height, width), side):
-        cover[y : y + h, x : x + w] += 1
-    assert bool((cover == 1).all())
-
-
-def test_paper_grid_is_nine_patches_of_128() -> None:
-    assert {(h, w) for _, _, h, w in patch_grid((384, 384), 3)} == {(128, 128)}

@@ -4,16 +4,10 @@ import math
 
 import pytest
 import torch
-from dabench_prompt_das.losses import (
-    DETECTION_WEIGHT,
-    confident_labels,
-    detection_loss,
-    overlap_loss,
-    prompt_contrast_loss,
-    segmentation_loss,
-    strong_fraction,
-)
+from dabench_mean_teacher import confident_labels, strong_fraction
+from dabench_prompt_das.contrast import prompt_contrast_loss
 
+from dabench.ops.losses import DETECTION_WEIGHT, detection_loss, overlap_loss, segmentation_loss
 from dabench.types import IGNORE
 
 LABELS = torch.tensor([[[1, 0, IGNORE]]])
@@ -46,7 +40,7 @@ def test_confident_labels_and_strong_fraction() -> None:
     labels = confident_labels(probability, weak=0.7)
     assert labels.tolist() == [[[1, 1, IGNORE, IGNORE, 0, 0]]]
     assert strong_fraction(probability, labels, strong=0.97).item() == pytest.approx(2 / 4)
-    assert strong_fraction(probability, torch.full_like(labels, IGNORE)).item() == 0
+    assert strong_fraction(probability, torch.full_like(labels, IGNORE), strong=0.97).item() == 0
 
 
 def test_detection_loss_has_the_papers_scale() -> None:

@@ -1,0 +1,160 @@
+"""Stage 2: which patches are asked, what is learnt from the answers, and the anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from dabench_prefer_das import PreferDASSettings, PreferenceStage, confident
+from dabench_prefer_das.dataset import collect
+from dabench_preference import (
+    DirectPreference,
+    PreferenceSettings,
+    SparsePreference,
+    SparseSettings,
+    UnsupervisedPreference,
+    UnsupervisedSettings,
+)
+from torch import Tensor, nn
+
+from dabench.interfaces import PreferenceOptimizer
+from dabench.ops.choice import best_candidate
+from dabench.ops.prompts import NetworkOutput, Prompts
+from dabench.types import IGNORE, Batch, CropId, Prediction, PreferenceAnswer, PreferenceQuestion
+
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+
+
+class Blur(nn.Module):
+    """A probability that is the image itself, and a bias to learn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, images: Tensor, prompts: Prompts | None = None, with_density: bool = False) -> NetworkOutput:
+        return NetworkOutput((torch.logit(images[:, 0].clamp(0.02, 0.98)) + self.bias).sigmoid())
+
+    def predict(self, images: Tensor, points: object = None, density: bool = False) -> Prediction:
+        return Prediction(self(images).probability.detach())
+
+
+class View:
+    """Two slices of 48 x 72 with a disc whose rim is graded; every question is answered from `truth`."""
+
+    def __init__(self, budget: float = 1.0, radius: float = 6.0) -> None:
+        y, x = np.mgrid[:48, :72]
+        centres = [(12, 12), (34, 20), (24, 52)]
+        distance = np.min([np.hypot(y - cy, x - cx) for cy, cx in centres], axis=0)
+        plane = 1 / (1 + np.exp((distance - 8) / 1.5))
+        self.images = np.stack([plane, plane[::-1]]).astype(np.float32)
+        truth = distance <= radius
+        self.truth = np.stack([truth, truth[::-1]])
+        self.budget, self.asked, self.desk = budget, [], self
+        self.device = torch.device("cpu")
+
+    def target_shape(self) -> tuple[int, int, int]:
+        return (2, 48, 72)
+
+    def target_crop(self, crop: CropId) -> np.ndarray:
+        return self.images[crop.z][crop.window.slices]
+
+    def points(self) -> dict[int, object]:
+        return {}
+
+    def patch_budget(self) -> float:
+        return self.budget
+
+    def rng(self, what: str) -> np.random.Generator:
+        return np.random.default_rng(0)
+
+    def preferences(self, questions: Sequence[PreferenceQuestion], rater: str | None = None) -> list[PreferenceAnswer]:
+        self.asked = [(q, rater) for q in questions]
+        truth = [q.hint if rater == "self" else self.truth[q.z][q.window.slices] for q in questions]
+        found = [best_candidate(q.candidates, t) for q, t in zip(questions, truth, strict=True)]
+        return [PreferenceAnswer(q.z, q.window, c, 5.0, "test") for q, c in zip(questions, found, strict=True)]
+
+
+def gather(view: View, optimizer: PreferenceOptimizer, views: int = 1) -> object:
+    return collect(view, Blur(), optimizer, THRESHOLDS, 24, views)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.15, 16), (0.05, 5), (0.0, 0)])
+def test_slpo_asks_exactly_its_share_of_all_patches(share: float, count: int) -> None:
+    view = View(share)
+    # 2 slices x 6 tiles x 9 patches = 108 patches in all.
+    gather(view, SparsePreference(SparseSettings(share=share)))
+    assert len(view.asked) == count
+    assert len({(q.z, q.window) for q, _ in view.asked}) == count
+    assert all(len(q.candidates) > 1 for q, _ in view.asked)
+
+
+def test_lpo_asks_every_informative_patch_once_and_gpo_every_tile() -> None:
+    view = View()
+    gather(view, DirectPreference(PreferenceSettings()))
+    local = len(view.asked)
+    assert 20 < local < 108
+    gather(view, DirectPreference(PreferenceSettings(side=1)))
+    assert len(view.asked) <= 12
+
+
+def test_upo_asks_nobody_and_brings_a_hint() -> None:
+    view = View(0.0)
+    gather(view, UnsupervisedPreference(UnsupervisedSettings()))
+    assert {rater for _, rater in view.asked} == {"self"}
+    assert all(q.hint is not None and q.hint.shape == q.candidates.shape[1:] for q, _ in view.asked)
+
+
+def test_averaging_over_turns_leaves_an_equivariant_reference_alone() -> None:
+    one, four = (gather(View(), DirectPreference(PreferenceSettings()), views) for views in (1, 4))
+    torch.testing.assert_close(one.proposal([0, 3]), four.proposal([0, 3]))  # type: ignore[attr-defined]
+
+
+def stage(optimizer: PreferenceOptimizer, **settings: float) -> PreferenceStage:
+    values = {"source_batch": 0, "batch": 2, "turns": False, **settings}
+    return PreferenceStage(PreferDASSettings(**values), optimizer, Blur(), 24)  # type: ignore[arg-type]
+
+
+def batch(step: int) -> Batch:
+    return Batch(step, torch.Generator().manual_seed(step))
+
+
+@pytest.mark.parametrize(("radius", "direction"), [(6.0, -1), (10.0, 1)])
+@pytest.mark.parametrize("negatives", ["multiple", "single"])
+def test_a_step_moves_towards_what_the_rater_prefers(radius: float, direction: int, negatives: str) -> None:
+    """The reference's contour is at radius 8: a smaller truth must lower the bias, a larger one raise it."""
+    made = stage(DirectPreference(PreferenceSettings(negatives=negatives)), anchor=0.0)  # type: ignore[arg-type]
+    made.prepare(View(radius=radius))  # type: ignore[arg-type]
+    made.step(batch(0), "network")["loss"].backward()  # type: ignore[no-untyped-call]
+    assert torch.sign(-made.student.bias.grad).item() == direction  # type: ignore[union-attr, operator]
+
+
+def test_the_first_loss_is_that_of_equal_ratios() -> None:
+    """Policy = reference: every margin is 0, the loss softplus(log n) with n negatives."""
+    made = stage(DirectPreference(PreferenceSettings(negatives="single")), anchor=0.0)
+    made.prepare(View())  # type: ignore[arg-type]
+    terms = made.step(batch(0), "network")
+    assert terms["preference"].item() == pytest.approx(np.log(2), abs=2e-3)  # the reference is kept in half precision
+
+
+def test_without_any_answer_the_anchor_alone_is_learnt() -> None:
+    made = stage(SparsePreference(SparseSettings(share=0.0)))
+    made.prepare(View(0.0))  # type: ignore[arg-type]
+    terms = made.step(batch(0), "network")
+    assert terms["preference"] == 0
+    assert terms["anchor"] > 0
+    assert torch.isfinite(terms["loss"])
+
+
+def test_the_reference_is_frozen_and_not_part_of_the_outcome() -> None:
+    made = stage(DirectPreference(PreferenceSettings()))
+    assert set(made.modules()) == {"network"}
+    assert not any(p.requires_grad for p in made.reference.parameters())
+    assert made.student is not made.reference
+
+
+def test_confident_labels_ignore_what_lies_between() -> None:
+    labels = confident(torch.tensor([0.1, 0.31, 0.5, 0.69, 0.9]), 0.7)
+    assert labels.tolist() == [0, IGNORE, IGNORE, IGNORE, 1]
