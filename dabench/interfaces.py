@@ -486,30 +486,3 @@ class EvaluationProtocol(ABC):
     @abstractmethod
     def result(self) -> dict[str, float]:
         """The metrics over all slices so far, plus ``n`` counted and ``left_out`` slices. NaN only when n is 0."""
-
-
-__all__ = [
-    "Budget",
-    "Components",
-    "CropSpec",
-    "Desk",
-    "Domain",
-    "EvaluationProtocol",
-    "Method",
-    "OptimizerSpec",
-    "Predictor",
-    "PreferenceOptimizer",
-    "PseudoTargets",
-    "Reader",
-    "SelfTraining",
-    "SliceScore",
-    "Split",
-    "Stage",
-    "StageSpec",
-    "TaskInfo",
-    "TrainingView",
-    "Truth",
-    "Turn",
-    "Volume",
-    "WeakLabel",
-]

@@ -15,7 +15,7 @@ from dabench.annotation.desk import AnnotationDesk
 from dabench.assembly import Assembly
 from dabench.config import RunConfig
 from dabench.data.card_domain import user_domains
-from dabench.errors import ConfigError
+from dabench.errors import ConfigError, MissingDataError
 from dabench.files import digest_of
 from dabench.interfaces import Budget, Domain, Method, StageSpec
 from dabench.registry import Registry
@@ -109,6 +109,7 @@ def _budget(config: RunConfig, assembly: Assembly) -> Budget:
 def make_desk(config: RunConfig, task: TaskData, assembly: Assembly, budget: Budget) -> AnnotationDesk:
     """The annotation desk over the target's training split."""
     split = task.target_train
+    _check_files(config)
     files = {"points": config.budget.points_file, "preferences": config.budget.preferences_file}
     return AnnotationDesk(
         truth=SplitTruth(split) if split.labels is not None else None,
@@ -121,6 +122,14 @@ def make_desk(config: RunConfig, task: TaskData, assembly: Assembly, budget: Bud
         recorded={kind: path for kind, path in files.items() if path is not None},
         label_digest=split.label_digest,
     )
+
+
+def _check_files(config: RunConfig) -> None:
+    """A recorded file that is not there is said before anything trains."""
+    for name in ("points_file", "preferences_file"):
+        path = getattr(config.budget, name)
+        if path is not None and not path.is_file():
+            raise MissingDataError(f"budget.{name} = {path}: no such file.", "docs/annotation.md has the formats.")
 
 
 def _stages(

@@ -104,9 +104,8 @@ class Registry:
     def add(self, plugin: Any, status: PluginStatus) -> None:
         """Register one loaded plugin: all of its components or, when anything is wrong, none."""
         if status.name in self.plugins:
-            other = self.plugins[status.name]
-            status.error = f"a plugin named {status.name!r} is already loaded from {other.distribution}"
-            self.plugins[f"{status.name} ({status.distribution})"] = status
+            other = self.plugins[status.name].distribution
+            self._fail(status, f"a plugin named {status.name!r} is already loaded from {other}")
             return
         status.location = status.location or str(getattr(plugin, "__file__", "") or "")
         try:
@@ -155,7 +154,7 @@ class Registry:
                 f"{status.distribution} asks for the same name"
             )
 
-    def _fail(self, status: PluginStatus, cause: str, error: BaseException) -> None:
+    def _fail(self, status: PluginStatus, cause: str, error: BaseException | None = None) -> None:
         if os.environ.get("DABENCH_STRICT_PLUGINS") == "1":
             raise PluginError(f"plugin {status.name!r} of {status.distribution}: {cause}") from error
         status.error = cause

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from dabench.cli import components, data, doctor, evaluate, plugins, results, run, ui, weights
 from dabench.errors import DabenchError
@@ -70,12 +70,12 @@ def main() -> None:
     try:
         code = app(args=arguments, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.Abort:
+    except typer.Abort:
         sys.exit(130)
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        getattr(error, "show", lambda: typer.echo(error, err=True))()
         sys.exit(2)
     except DabenchError as error:
         if debug:

@@ -49,6 +49,22 @@ def within_budget(bench: Bench, item: Registered) -> None:
         expect(count <= limit, f"select: {count} of {len(informative)} patches chosen at a budget of {budget:.1%}")
 
 
+def legal_hint(bench: Bench, item: Registered) -> None:
+    """With the rater "self": masks of the tiles' shape, for empty and full ones too, the same each time."""
+    optimizer = _optimizer(bench, item)
+    if optimizer.rater != "self":
+        return
+    images = noise((3, 48, 48), 1)
+    masks = torch.zeros(3, 48, 48, dtype=torch.bool)
+    masks[1, 10:30, 12:34], masks[2] = True, True
+    given = masks.clone()
+    first, second = (optimizer.hint(images, masks) for _ in range(2))
+    legal = isinstance(first, Tensor) and first.dtype == torch.bool and first.shape == masks.shape
+    expect(legal, f"hint gave {type(first).__name__} {getattr(first, 'dtype', '')}, expected a bool tensor (B, H, W)")
+    expect(torch.equal(first, second), "hint: other masks when called again")
+    expect(torch.equal(masks, given), "hint changed the masks that it was given")
+
+
 # ---------------------------------------------------------------------------------------------------------------- loss
 def _shown() -> tuple[Tensor, Tensor, Tensor]:
     """Candidates (P, J, h, w) that all differ, validity (the last patch shows two), and the choice."""
@@ -138,6 +154,7 @@ def saturated(bench: Bench, item: Registered) -> None:
 CHECKS = (
     Check("legal selection", legal_selection),
     Check("within the budget", within_budget),
+    Check("legal hint", legal_hint),
     Check("legal loss", legal_loss),
     Check("learns the right way", learns_the_right_way),
     Check("nothing to compare", nothing_to_compare),

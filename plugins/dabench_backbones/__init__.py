@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
+from torch import nn
 
 from dabench import Component, Register, Settings, hookimpl
 from dabench_backbones.conv import ConvEncoder
-from dabench_backbones.vit import PatchTokenViT, hub_weights
 
 
 class ConvSettings(Settings):
@@ -41,8 +41,11 @@ def make_conv(config: ConvSettings) -> ConvEncoder:
     return ConvEncoder(config.channels, config.blocks, config.norm)
 
 
-def make_vit(config: ViTSettings, weights: Path | None = None) -> PatchTokenViT:
+def make_vit(config: ViTSettings, weights: Path | None = None) -> nn.Module:
     """A ViT-S/8 with the weights of a file, of the timm hub, or none."""
+    # timm takes a second to import; listings should not wait for it.
+    from dabench_backbones.vit import PatchTokenViT, hub_weights
+
     if config.pretrained == "none":
         return PatchTokenViT()
     return PatchTokenViT(weights if weights is not None else hub_weights(config.pretrained))

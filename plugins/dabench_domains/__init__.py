@@ -67,7 +67,15 @@ def register_domains(register: Register) -> None:
             Component(name, make, CardSettings, summary=card.description, paper=card.citation, licence=card.licence)
         )
     for name, summary in phantom_summaries().items():
-        register(Component(name, partial(_phantom, name), PhantomSettings, summary=summary))
+        register(
+            Component(
+                name,
+                partial(_phantom, name),
+                PhantomSettings,
+                summary=summary,
+                licence="Apache-2.0, own implementation",
+            )
+        )
 
 
 def _card_domain(name: str, config: CardSettings) -> CardDomain:

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from dabench import DataError, Reader
 
 if TYPE_CHECKING:
-    from dabench.interfaces import Volume
+    from dabench import Volume
     from dabench.types import Array
 
 _PNG, _TIFF = {".png"}, {".tif", ".tiff"}

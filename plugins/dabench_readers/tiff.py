@@ -14,7 +14,7 @@ import tifffile
 from dabench import DataError, Reader
 
 if TYPE_CHECKING:
-    from dabench.interfaces import Volume
+    from dabench import Volume
     from dabench.types import Array
 
 _SUFFIXES = {".tif", ".tiff"}

@@ -22,6 +22,7 @@ def register_weak_labels(register: Register) -> None:
             config=PointSettings,
             summary="centre points on a share of the components of each slice",
             paper=PAPER,
+            licence="Apache-2.0, own implementation",
         )
     )
     register(
@@ -31,5 +32,6 @@ def register_weak_labels(register: Register) -> None:
             config=PreferenceSettings,
             summary="which of several candidate masks is best, patch by patch",
             paper=PAPER,
+            licence="Apache-2.0, own implementation",
         )
     )

@@ -153,6 +153,20 @@ def test_preference_optimizer():
     assert {"nothing to compare", "saturated probabilities", "padding is invisible"} <= set(found)
 
 
+class NoHint(PrintedSign):
+    rater = "self"
+
+
+class FuzzyHint(NoHint):
+    def hint(self, images, masks):
+        return masks.float()
+
+
+def test_hint():
+    assert "gives no hint" in problems("preference_optimizer", NoHint)["legal hint"]
+    assert "torch.float32, expected a bool tensor" in problems("preference_optimizer", FuzzyHint)["legal hint"]
+
+
 # ---------------------------------------------------------------- methods
 class CountingSettings(Settings):
     fault: str = Field("", description="What goes wrong.")
