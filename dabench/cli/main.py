@@ -75,7 +75,8 @@ def main() -> None:
     except typer.Abort:
         sys.exit(130)
     except TyperException as error:
-        getattr(error, "show", lambda: typer.echo(error, err=True))()
+        show = getattr(error, "show", None)  # only usage errors have it
+        show() if show else typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except DabenchError as error:
         if debug:
