@@ -2,7 +2,6 @@
 
 Both do the same arithmetic on the same weights, side by side in one run; each variant's memory is measured in a process
 of its own. `--device cuda` times a GPU.
-its own. `--device cuda` adds eager against compiled and bfloat16.
 
     python benchmarks/network.py --output benchmarks/results/network.json
 """

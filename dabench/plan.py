@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from dabench.workspace import Workspace
 
 #: Core source that decides what training gives; part of every stage's key.
 _CORE = ("training", "ops", "data/sampling.py", "data/intensity.py", "data/contour.py", "types.py")
+#: Core source that decides what a trained stage scores.
+_SCORING = ("inference", "evaluation/scoring.py", "ops/metrics.py", "ops/components.py", "data/intensity.py")
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,11 @@ class Plan:
     stages: list[PlannedStage]
     skip: str = ""
     missing: list[str] = field(default_factory=list)
-    missing_weights: list[str] = field(default_factory=list)
+    #: Pretrained weights by name: the digest of the file, "" where the timm hub has to be asked.
+    weights: dict[str, str] = field(default_factory=dict)
     desk: AnnotationDesk | None = None
+    #: Train every stage anew, in the run's own folder.
+    fresh: bool = False
 
 
 def all_domains(assembly: Assembly, workspace: Workspace) -> dict[str, Callable[[], Domain]]:
@@ -88,13 +93,15 @@ def make_plan(config: RunConfig, registry: Registry, workspace: Workspace, *, ca
     assembly.check_used()
     skip = method.skip(info, budget) or ""
     missing = task.missing()
-    plan = Plan(config, assembly, task, budget, method, [], skip, missing, _missing_weights(assembly, uses))
+    plan = Plan(config, assembly, task, budget, method, [], skip, missing, _pretrained(assembly, uses))
     if skip or missing:
         return plan
     desk = make_desk(config, task, assembly, budget)
     root = workspace.stages if cache else workspace.runs / config.cell_id / "stages"
     stages = _stages(assembly, task, desk, specs, root)
-    return Plan(config, assembly, task, budget, method, stages, desk=desk, missing_weights=plan.missing_weights)
+    if not cache:
+        stages = [replace(stage, state="new", seconds=0.0) for stage in stages]
+    return replace(plan, stages=stages, desk=desk, fresh=not cache)
 
 
 def _budget(config: RunConfig, assembly: Assembly) -> Budget:
@@ -152,6 +159,7 @@ def _stages(
             "desk": desk.digest(spec.asks),
             "seed": config.seed,
             "bfloat16": uses_bfloat16(config),
+            "weights": _pretrained(assembly, set(spec.components)),
             "parent": parent,
         }
         key = digest_of(content)[:24]
@@ -167,10 +175,10 @@ def _planned(spec: StageSpec, key: str, folder: StageFolder) -> PlannedStage:
     return PlannedStage(spec, key, folder, "resumes" if folder.checkpoint.is_file() else "new")
 
 
-def _missing_weights(assembly: Assembly, uses: set[tuple[str, str]]) -> list[str]:
-    """Pretrained weights that the run asks for and the store does not have."""
+def _pretrained(assembly: Assembly, uses: set[tuple[str, str]]) -> dict[str, str]:
+    """Digest of each pretrained weights file that the run asks for; "" for one that the store does not have."""
     wanted = {getattr(assembly.config(k, n), "pretrained", "none") for k, n in uses if k == "backbone"}
-    return sorted(name for name in wanted - {"none"} if assembly.weights.find(name) is None)
+    return {name: assembly.weights.digest(name) for name in sorted(wanted - {"none"})}
 
 
 def pick_device(config: RunConfig) -> torch.device:
@@ -191,12 +199,21 @@ def uses_bfloat16(config: RunConfig) -> bool:
     return config.precision == "bfloat16" or (config.precision == "auto" and pick_device(config).type == "cuda")
 
 
-@cache
 def core_digest() -> str:
     """SHA-256 over the core's source that decides what training gives."""
+    return _source_digest(_CORE)
+
+
+def scoring_digest(registry: Registry, protocol: str) -> str:
+    """SHA-256 over the source that predicts and scores: inference, metrics and the protocol's plugin."""
+    return digest_of([_source_digest(_SCORING), registry.source_digest("protocol", protocol)])
+
+
+@cache
+def _source_digest(parts: tuple[str, ...]) -> str:
     root = Path(__file__).parent
     digest = hashlib.sha256()
-    for part in _CORE:
+    for part in parts:
         path = root / part
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(file.name.encode() + file.read_bytes())
@@ -212,7 +229,7 @@ def describe(plan: Plan) -> Mapping[str, Any]:
         "skip": plan.skip,
         "budget": {"points": plan.budget.points, "patches": plan.budget.patches, "rater": plan.config.budget.rater},
         "missing_data": plan.missing,
-        "missing_weights": plan.missing_weights,
+        "missing_weights": [name for name, digest in plan.weights.items() if not digest],
         "stages": [
             {"name": s.spec.name, "iterations": s.spec.iterations, "state": s.state, "key": s.key, "asks": s.spec.asks}
             for s in plan.stages

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from dabench import __version__
+from dabench import account
 from dabench.annotation.raters import simulate_points
 from dabench.config import RunConfig
 from dabench.data.sampling import CropSampler, step_seed
@@ -27,15 +27,18 @@ from dabench.errors import (
     PluginError,
 )
 from dabench.evaluation.panels import write_comparison
-from dabench.files import digest_file, digest_of, write_json, write_with
+from dabench.evaluation.scoring import write_rows
+from dabench.files import write_json, write_with
+from dabench.inference.tiles import profile_named
+from dabench.inference.volume import Tiling
 from dabench.interfaces import Stage
-from dabench.plan import Plan, PlannedStage, make_plan, pick_device, uses_bfloat16
+from dabench.plan import Plan, PlannedStage, make_plan, pick_device, scoring_digest, uses_bfloat16
 from dabench.registry import Registry
-from dabench.scoring import Score, StageScorer, TestSet, write_rows
+from dabench.scoring import Score, StageScorer, TestSet
 from dabench.task import SplitTruth
 from dabench.tracking import environment as env
 from dabench.tracking.curves import plot_curves
-from dabench.tracking.events import CellFinished, CellStarted, Cost, InputData, Phase, Scored, StageFinished
+from dabench.tracking.events import CellFinished, Phase, Scored, StageFinished
 from dabench.tracking.journal import CurveLog, Journal
 from dabench.tracking.lock import exclusive
 from dabench.tracking.record import RunRecord, read_run
@@ -88,10 +91,12 @@ class Runner:
                 "dabench data ls says where to get them; or try --data phantom, which needs none.",
             )
         journal = Journal(self.path)
+        if self.plan.fresh:
+            shutil.rmtree(self.path / "stages", ignore_errors=True)
         write_json(self.path / "config.json", self.config.model_dump(mode="json"))
         environment = env.capture()
         write_json(self.path / "environment.json", environment)
-        journal.append(self._started(environment))
+        journal.append(account.started(self.plan, self.registry, environment, str(self.device)))
         if self.plan.skip:
             journal.append(CellFinished("skipped", self.plan.skip))
             return read_run(self.path)
@@ -103,7 +108,7 @@ class Runner:
             if not isinstance(error, KeyboardInterrupt):
                 journal.append(CellFinished(status, f"{type(error).__name__}: {error}", *self._totals()))
             raise
-        self._write_receipt()
+        account.write_receipt(self.path, self.plan)
         journal.append(CellFinished("ok", "", *self._totals()))
         return read_run(self.path)
 
@@ -122,7 +127,7 @@ class Runner:
                 )
             )
             self._keep(planned)
-        journal.append(self._cost())
+        journal.append(account.cost(self.plan))
         plot_curves(self.path)
         self._score_all(journal)
         for name, seconds in self._times.items():
@@ -247,7 +252,10 @@ class Runner:
             self._panels(test)
 
     def _score(self, index: int, planned: PlannedStage, test: TestSet, share: float) -> tuple[Score, Path]:
-        scorer = StageScorer(planned.folder.path, planned.spec.crops.size, self.config.inference, self.device)
+        tiling = Tiling(planned.spec.crops.size, profile_named(self.config.inference))
+        scorer = StageScorer(
+            planned.folder.path, tiling, self.device, scoring_digest(self.registry, self.config.protocol)
+        )
         name = planned.spec.name
 
         def progress(done: int, total: int) -> None:
@@ -286,99 +294,10 @@ class Runner:
             scores={o.title: o.scores[0].rows for o in shown},
         )
 
-    # --------------------------------------------------------------------------------------------------- tracking
-    def _started(self, environment: dict[str, Any]) -> CellStarted:
-        config, plan = self.config, self.plan
-        tags = {
-            "cell_id": config.cell_id,
-            "suite": "adhoc",
-            "task": config.task,
-            "source": plan.task.source,
-            "target": plan.task.target,
-            "data": config.data,
-            "method": config.method,
-            "po": config.po or getattr(plan.assembly.config("method", config.method), "po", None) or "none",
-            "backbone": self._backbone(),
-            "preset": config.preset,
-            "weak_labels": ",".join(sorted({a for s in plan.stages for a in s.spec.asks})) or "none",
-            "points": plan.budget.points,
-            "patches": plan.budget.patches,
-            "rater": self._rater(),
-            "seed": config.seed,
-            "protocol": config.protocol,
-            "inference": config.inference,
-            "intensity": config.intensity,
-            "source_labels": config.source_labels,
-            "status": "running",
-            "config_hash": config.cell_id.rsplit("-", 1)[-1],
-            "data_digest": self._data_digest(),
-            "weights_digest": "none",
-            "git_commit": environment.get("git", {}).get("commit", "unknown"),
-            "plugin_versions": self._plugin_versions(),
-            "env_digest": env.digest(environment),
-            "device": str(self.device),
-            "dabench_version": __version__,
-        }
-        names = tuple(s.spec.name for s in plan.stages)
-        return CellStarted(config.cell_id, tags, config.model_dump(mode="json"), self._inputs(), names)
-
-    def _backbone(self) -> str:
-        names = [n for s in self.plan.stages for k, n in s.spec.components if k == "backbone"]
-        return names[0] if names else "none"
-
-    def _rater(self) -> str:
-        """Who answered: simulated raters are called simulated."""
-        rater = self.config.budget.rater
-        return f"simulated:{self.config.budget.rater_error:g}" if rater == "truth" else rater
-
-    def _inputs(self) -> tuple[InputData, ...]:
-        if self.plan.missing or not self.plan.stages:
-            return ()
-        task = self.plan.task
-        found = []
-        if any(s.spec.crops.source and s.spec.crops.labelled == "source" for s in self.plan.stages):
-            found.append((task.source_train, "source training"))
-        found += [(task.target_train, "target training"), (task.target_test, "target test")]
-        return tuple(
-            InputData(
-                f"{split.domain}/{split.name}", digest_of([split.digest, split.label_digest]), context, self.config.data
-            )
-            for split, context in found
-        )
-
-    def _data_digest(self) -> str:
-        return "+".join(i.digest[:8] for i in self._inputs()) or "none"
-
-    def _plugin_versions(self) -> str:
-        shown = {p.distribution: p.version for p in self.registry.plugins.values() if not p.error}
-        return " ".join(f"{name}=={version}" for name, version in sorted(shown.items()))
-
-    def _cost(self) -> Cost:
-        """What the desk handed out over all stages, reused ones too; the same answers asked twice cost once."""
-        records = [s.folder.record() for s in self.plan.stages]
-        entries = {e["digest"]: e for r in records if r is not None for e in r.ledger}.values()
-        return Cost(
-            sum(e["seconds"] for e in entries),
-            sum(e["count"] for e in entries if e["kind"] == "points"),
-            sum(e["count"] for e in entries if e["kind"] == "preferences"),
-        )
-
+    # ----------------------------------------------------------------------------------------------------- helpers
     def _totals(self) -> tuple[float, int]:
         records = [r for s in self.plan.stages if (r := s.folder.record()) is not None]
         return sum(r.seconds for r in records), max((r.peak_memory_bytes for r in records), default=0)
-
-    def _write_receipt(self) -> None:
-        """Digests of everything that went in and came out."""
-        files = [
-            p for p in sorted(self.path.rglob("*")) if p.is_file() and p.name not in ("receipt.json", "journal.jsonl")
-        ]
-        receipt = {
-            "cell_id": self.config.cell_id,
-            "inputs": [vars(i) for i in self._inputs()],
-            "stages": {s.spec.name: {"key": s.key, "weights": digest_file(s.folder.weights)} for s in self.plan.stages},
-            "outputs": {str(p.relative_to(self.path)): digest_file(p) for p in files if "stages" not in p.parts},
-        }
-        write_json(self.path / "receipt.json", receipt)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

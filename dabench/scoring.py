@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -14,9 +14,9 @@ import numpy as np
 import tifffile
 import torch
 
-from dabench.errors import DataError
+from dabench.evaluation.scoring import evaluate_slices, truth_volume
 from dabench.files import atomic, digest_of, write_json
-from dabench.inference.volume import predict_slices
+from dabench.inference.volume import Tiling, predict_slices
 from dabench.interfaces import EvaluationProtocol, Predictor, Split, Volume
 from dabench.types import Array, PointAnswer
 
@@ -59,14 +59,15 @@ class TestSet:
 class StageScorer:
     """Predicts and scores one stage, or finds that this was done before."""
 
-    def __init__(self, folder: Path, tile: int, profile: str, device: torch.device, batch: int = 8) -> None:
-        """``folder`` is the stage's own; ``tile`` the crop side it was trained with."""
-        self.folder, self.tile, self.profile, self.device, self.batch = folder, tile, profile, device, batch
+    def __init__(self, folder: Path, tiling: Tiling, device: torch.device, code: str) -> None:
+        """``folder`` is the stage's own; ``code`` names the source that predicts and scores: another starts anew."""
+        self.folder, self.tiling, self.device, self.code = folder, tiling, device, code
 
     def prediction_path(self, test: TestSet, share: float) -> Path:
         """Where the binary prediction of the split lies: named after all that decides it."""
         points = {} if share == 0 else {z: p.tolist() for z, p in (test.prompts(share) or {}).items()}
-        content = {"split": test.split.digest, "tile": self.tile, "profile": self.profile, "points": points}
+        tiling = [self.tiling.tile, self.tiling.profile.name]
+        content = {"split": test.split.digest, "tiling": tiling, "points": points, "code": self.code}
         return self.folder / "predictions" / f"{digest_of(content)[:16]}.tif"
 
     def predict(self, predictor: Callable[[], Predictor], test: TestSet, share: float, progress: Progress) -> Path:
@@ -78,10 +79,10 @@ class StageScorer:
         slices = predict_slices(
             predictor(),
             test.images,
-            tile=self.tile,
-            profile=self.profile,
+            tile=self.tiling.tile,
+            profile=self.tiling.profile.name,
             points=test.prompts(share),
-            batch_size=self.batch,
+            batch_size=self.tiling.batch_size,
             device=self.device,
         )
         with atomic(path) as part, tifffile.TiffWriter(part) as writer:
@@ -93,26 +94,19 @@ class StageScorer:
 
     def score(self, path: Path, test: TestSet, share: float, name: str, protocol: EvaluationProtocol) -> Score:
         """Score a prediction of `predict`; cached by protocol and labels."""
-        kept = path.with_name(f"{path.stem}.{digest_of([name, test.split.label_digest])[:12]}.json")
+        kept = path.with_name(f"{path.stem}.{digest_of([name, test.split.label_digest, self.code])[:12]}.json")
         if kept.is_file():
             return Score(**json.loads(kept.read_text()))
         started = time.perf_counter()
-        rows = list(_score_slices(path, test.split, protocol))
-        result = protocol.result()
-        n, left_out = int(result.pop("n")), int(result.pop("left_out"))
-        score = Score(name, self.profile, share, result, n, left_out, time.perf_counter() - started, rows)
+        truth = truth_volume(test.split, protocol)
+        slices = ((z, mask, truth.read(z)) for z, mask in enumerate(read_predictions(path)))
+        report = evaluate_slices(slices, protocol, name)
+        # A split without a single countable slice has no metrics, rather than NaN that no store takes.
+        metrics = {metric: value for metric, value in report.metrics.items() if not math.isnan(value)}
+        seconds = time.perf_counter() - started
+        score = Score(name, self.tiling.profile.name, share, metrics, report.n, report.left_out, seconds, report.rows())
         write_json(kept, asdict(score))
         return score
-
-
-def _score_slices(path: Path, split: Split, protocol: EvaluationProtocol) -> Iterator[dict[str, Any]]:
-    truth = split.instances if protocol.wants_instances else split.labels
-    if truth is None:
-        what = "instance ids" if protocol.wants_instances else "labels"
-        raise DataError(f"domain {split.domain!r} has no {what} for its {split.name} split.")
-    for z, mask in enumerate(read_predictions(path)):
-        slice_score = protocol.update(z, mask, truth.read(z))
-        yield {"slice": z, **slice_score.values, "left_out": slice_score.left_out}
 
 
 def read_predictions(path: Path) -> Iterator[Array]:
@@ -120,12 +114,3 @@ def read_predictions(path: Path) -> Iterator[Array]:
     with tifffile.TiffFile(path) as stack:
         for page in stack.pages:
             yield page.asarray() > 0
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Per-slice rows as CSV, atomically."""
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    with atomic(path) as part, part.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, names)
-        writer.writeheader()
-        writer.writerows(rows)

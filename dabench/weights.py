@@ -81,6 +81,11 @@ class WeightsStore:
             )
         return self.path_of(name)
 
+    def digest(self, name: str) -> str:
+        """SHA-256 of the file of a name; "" when it was not added."""
+        record = self._record(name)
+        return record.sha256 if record is not None and self.find(name) is not None else ""
+
     def records(self) -> list[WeightsRecord]:
         """All entries by name."""
         names = sorted(p.stem for p in self.root.glob("*.json")) if self.root.is_dir() else []

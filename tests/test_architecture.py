@@ -28,6 +28,7 @@ FLOORS = (
     ("registry", "weights", "task", "scoring"),
     ("assembly",),
     ("plan",),
+    ("account",),
     ("runner", "testing"),
     ("cli",),
 )

@@ -63,9 +63,8 @@ class PlainDisplay(Display):
 
     def on_score(self, name: str, score: Score) -> None:
         """A stage is scored."""
-        numbers = "  ".join(
-            f"{key} {value:.3f}" for key, value in score.metrics.items() if key in ("dice", "aji", "pq")
-        )
+        shown: list[str] = [key for key in ("dice", "aji", "pq") if key in score.metrics] or list(score.metrics)
+        numbers = "  ".join(f"{key} {score.metrics[key]:.3f}" for key in shown)
         self._say(f"{name}: {numbers}  (test points {score.test_points:.0%})")
 
     def _say(self, line: str) -> None:

@@ -162,7 +162,7 @@ def _show_plan(plan: Plan) -> None:
         typer.echo(f"  skipped: {plan.skip}")
     for path in plan.missing:
         typer.echo(f"  missing: {path}")
-    for name in plan.missing_weights:
+    for name in (name for name, digest in plan.weights.items() if not digest):
         typer.echo(f"  weights {name!r} are not in the store; the timm hub will be asked")
     for number, stage in enumerate(plan.stages, 1):
         state = {"cached": "reused", "resumes": "continues", "new": "to train"}[stage.state]

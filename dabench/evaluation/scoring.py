@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,12 +58,16 @@ class Report:
 
     def write_csv(self, path: Path) -> None:
         """Write the rows as CSV, atomically."""
-        rows = self.rows()
-        columns = [*dict.fromkeys(key for row in rows for key in row if key != "left_out"), "left_out"]
-        with atomic(path) as part, part.open("w", newline="", encoding="utf-8") as handle:
-            writer = csv.DictWriter(handle, columns)
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(path, self.rows())
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write per-slice rows as CSV, atomically; the reason for leaving a slice out comes last."""
+    columns = [*dict.fromkeys(key for row in rows for key in row if key != "left_out"), "left_out"]
+    with atomic(path) as part, part.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, columns)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def evaluate_slices(slices: Iterable[tuple[int, Array, Array]], protocol: EvaluationProtocol, name: str = "") -> Report:

@@ -1,0 +1,107 @@
+"""What a run says about itself: identifying tags, inputs, annotation cost and the receipt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dabench import __version__
+from dabench.files import digest_file, digest_of, write_json
+from dabench.plan import Plan
+from dabench.registry import Registry
+from dabench.tracking import environment as env
+from dabench.tracking.events import CellStarted, Cost, InputData
+
+#: Files of a run directory that change after the receipt is written.
+_OPEN = ("receipt.json", "journal.jsonl")
+
+
+def started(plan: Plan, registry: Registry, environment: dict[str, Any], device: str) -> CellStarted:
+    """The journal's first event: every identifying tag, all settings, and what the run reads."""
+    config = plan.config
+    inputs = _inputs(plan)
+    tags = {
+        "cell_id": config.cell_id,
+        "suite": "adhoc",
+        "task": config.task,
+        "source": plan.task.source,
+        "target": plan.task.target,
+        "data": config.data,
+        "method": config.method,
+        "po": config.po or getattr(plan.assembly.config("method", config.method), "po", None) or "none",
+        "backbone": _backbone(plan),
+        "preset": config.preset,
+        "weak_labels": ",".join(sorted({a for s in plan.stages for a in s.spec.asks})) or "none",
+        "points": plan.budget.points,
+        "patches": plan.budget.patches,
+        "rater": _rater(plan),
+        "seed": config.seed,
+        "protocol": config.protocol,
+        "inference": config.inference,
+        "intensity": config.intensity,
+        "source_labels": config.source_labels,
+        "status": "running",
+        "config_hash": config.cell_id.rsplit("-", 1)[-1],
+        "data_digest": "+".join(i.digest[:8] for i in inputs) or "none",
+        "weights_digest": "+".join(sorted(plan.weights.values())) or "none",
+        "git_commit": environment.get("git", {}).get("commit", "unknown"),
+        "plugin_versions": _plugin_versions(registry),
+        "env_digest": env.digest(environment),
+        "device": device,
+        "dabench_version": __version__,
+    }
+    names = tuple(s.spec.name for s in plan.stages)
+    return CellStarted(config.cell_id, tags, config.model_dump(mode="json"), inputs, names)
+
+
+def _backbone(plan: Plan) -> str:
+    names = [n for s in plan.stages for k, n in s.spec.components if k == "backbone"]
+    return names[0] if names else "none"
+
+
+def _rater(plan: Plan) -> str:
+    """Who answered: simulated raters are called simulated."""
+    budget = plan.config.budget
+    return f"simulated:{budget.rater_error:g}" if budget.rater == "truth" else budget.rater
+
+
+def _plugin_versions(registry: Registry) -> str:
+    shown = {p.distribution: p.version for p in registry.plugins.values() if not p.error}
+    return " ".join(f"{name}=={version}" for name, version in sorted(shown.items()))
+
+
+def _inputs(plan: Plan) -> tuple[InputData, ...]:
+    if plan.missing or not plan.stages:
+        return ()
+    task, found = plan.task, []
+    if any(s.spec.crops.source and s.spec.crops.labelled == "source" for s in plan.stages):
+        found.append((task.source_train, "source training"))
+    found += [(task.target_train, "target training"), (task.target_test, "target test")]
+    return tuple(
+        InputData(f"{s.domain}/{s.name}", digest_of([s.digest, s.label_digest]), context, plan.config.data)
+        for s, context in found
+    )
+
+
+def cost(plan: Plan) -> Cost:
+    """What the desk handed out over all stages, reused ones too; the same answers asked twice cost once."""
+    records = [s.folder.record() for s in plan.stages]
+    entries = {e["digest"]: e for r in records if r is not None for e in r.ledger}.values()
+    return Cost(
+        sum(e["seconds"] for e in entries),
+        sum(e["count"] for e in entries if e["kind"] == "points"),
+        sum(e["count"] for e in entries if e["kind"] == "preferences"),
+    )
+
+
+def write_receipt(run_dir: Path, plan: Plan) -> None:
+    """Digests of everything that went in and came out."""
+    files = [p for p in sorted(run_dir.rglob("*")) if p.is_file() and p.name not in _OPEN]
+    receipt = {
+        "cell_id": plan.config.cell_id,
+        "inputs": [vars(i) for i in _inputs(plan)],
+        "pretrained": plan.weights,
+        "stages": {s.spec.name: {"key": s.key, "weights": digest_file(s.folder.weights)} for s in plan.stages},
+        "outputs": {str(p.relative_to(run_dir)): digest_file(p) for p in files if "stages" not in p.parts},
+    }
+    write_json(run_dir / "receipt.json", receipt)
