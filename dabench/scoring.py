@@ -15,7 +15,7 @@ import tifffile
 import torch
 
 from dabench.evaluation.scoring import evaluate_slices, truth_volume
-from dabench.files import atomic, digest_of, write_json
+from dabench.files import atomic, digest_of, write_text
 from dabench.inference.volume import Tiling, predict_slices
 from dabench.interfaces import EvaluationProtocol, Predictor, Split, Volume
 from dabench.types import Array, PointAnswer
@@ -105,7 +105,7 @@ class StageScorer:
         metrics = {metric: value for metric, value in report.metrics.items() if not math.isnan(value)}
         seconds = time.perf_counter() - started
         score = Score(name, self.tiling.profile.name, share, metrics, report.n, report.left_out, seconds, report.rows())
-        write_json(kept, asdict(score))
+        write_text(kept, json.dumps(asdict(score)))  # keys in order: the headline metric first
         return score
 
 
