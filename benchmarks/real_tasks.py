@@ -132,7 +132,13 @@ def main() -> None:
     with ThreadPoolExecutor(args.jobs) as pool:
         cells = [cell for found in pool.map(lane, args.tasks) for cell in found]
     rows = summarise(cells, args.tasks)
-    content = {"command": " ".join(["python", *sys.argv]), "preset": args.preset, "cells": cells, "summary": rows}
+    content = {
+        "command": " ".join(["python", *sys.argv]),
+        "preset": args.preset,
+        "tasks": args.tasks,
+        "cells": cells,
+        "summary": rows,
+    }
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(content, indent=1) + "\n")
     args.output.with_suffix(".md").write_text(markdown(rows, args.tasks))

@@ -19,7 +19,7 @@ _OPEN = ("receipt.json", "journal.jsonl")
 def started(plan: Plan, registry: Registry, environment: dict[str, Any], device: str) -> CellStarted:
     """The journal's first event: every identifying tag, all settings, and what the run reads."""
     config = plan.config
-    inputs = _inputs(plan)
+    inputs, asks = _inputs(plan), _asked(plan)
     tags = {
         "cell_id": config.cell_id,
         "suite": "adhoc",
@@ -31,9 +31,9 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "po": config.po or getattr(plan.assembly.config("method", config.method), "po", None) or "none",
         "backbone": _backbone(plan),
         "preset": config.preset,
-        "weak_labels": ",".join(sorted({a for s in plan.stages for a in s.spec.asks})) or "none",
-        "points": plan.budget.points,
-        "patches": plan.budget.patches,
+        "weak_labels": ",".join(sorted(asks)) or "none",
+        "points": plan.budget.points if "points" in asks else 0.0,
+        "patches": plan.budget.patches if "preferences" in asks else 0.0,
         "rater": _rater(plan),
         "seed": config.seed,
         "protocol": config.protocol,
@@ -43,7 +43,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "status": "running",
         "config_hash": config.cell_id.rsplit("-", 1)[-1],
         "data_digest": "+".join(i.digest[:8] for i in inputs) or "none",
-        "weights_digest": "+".join(sorted(plan.weights.values())) or "none",
+        "weights_digest": "+".join(digest or f"hub:{name}" for name, digest in sorted(plan.weights.items())) or "none",
         "git_commit": environment.get("git", {}).get("commit", "unknown"),
         "plugin_versions": _plugin_versions(registry),
         "env_digest": env.digest(environment),
@@ -59,9 +59,17 @@ def _backbone(plan: Plan) -> str:
     return names[0] if names else "none"
 
 
+def _asked(plan: Plan) -> set[str]:
+    """Weak labels that a person is asked for: those of the stages, where the budget is not 0."""
+    shares = {"points": plan.budget.points, "preferences": plan.budget.patches}
+    return {kind for s in plan.stages for kind in s.spec.asks if shares.get(kind, 1.0) > 0}
+
+
 def _rater(plan: Plan) -> str:
-    """Who answered: simulated raters are called simulated."""
+    """Who answered: simulated raters are called simulated; nobody, where nothing was asked."""
     budget = plan.config.budget
+    if not _asked(plan):
+        return "none"
     return f"simulated:{budget.rater_error:g}" if budget.rater == "truth" else budget.rater
 
 
@@ -76,7 +84,9 @@ def _inputs(plan: Plan) -> tuple[InputData, ...]:
     task, found = plan.task, []
     if any(s.spec.crops.source and s.spec.crops.labelled == "source" for s in plan.stages):
         found.append((task.source_train, "source training"))
-    found += [(task.target_train, "target training"), (task.target_test, "target test")]
+    found.append((task.target_train, "target training"))
+    if task.has_test_labels():
+        found.append((task.target_test, "target test"))
     return tuple(
         InputData(f"{s.domain}/{s.name}", digest_of([s.digest, s.label_digest]), context, plan.config.data)
         for s, context in found
@@ -96,12 +106,13 @@ def cost(plan: Plan) -> Cost:
 
 def write_receipt(run_dir: Path, plan: Plan) -> None:
     """Digests of everything that went in and came out."""
-    files = [p for p in sorted(run_dir.rglob("*")) if p.is_file() and p.name not in _OPEN]
+    inside = [p.relative_to(run_dir) for p in sorted(run_dir.rglob("*")) if p.is_file()]
+    files = [p for p in inside if p.name not in _OPEN and not p.name.startswith(".") and p.parts[0] != "stages"]
     receipt = {
         "cell_id": plan.config.cell_id,
         "inputs": [vars(i) for i in _inputs(plan)],
         "pretrained": plan.weights,
         "stages": {s.spec.name: {"key": s.key, "weights": digest_file(s.folder.weights)} for s in plan.stages},
-        "outputs": {str(p.relative_to(run_dir)): digest_file(p) for p in files if "stages" not in p.parts},
+        "outputs": {str(p): digest_file(run_dir / p) for p in files},
     }
     write_json(run_dir / "receipt.json", receipt)

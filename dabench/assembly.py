@@ -35,6 +35,9 @@ class Assembly(Components):
         self.registry, self.run, self.weights = registry, config, weights
         self._options = {self._resolve(key): (key, values) for key, values in config.options.items()}
         self._used: set[tuple[str, str]] = set()
+        presets = {preset for item in registry for preset in item.component.presets}
+        if config.preset not in presets:
+            raise UnknownNameError("preset", config.preset, presets)
 
     def _resolve(self, key: str) -> tuple[str, str]:
         """(kind, name) of an options key: a component's name, or ``kind:name`` where the name is in several kinds."""
@@ -103,8 +106,6 @@ class Assembly(Components):
     def network(self, name: str, backbone: str) -> nn.Module:
         """A new network on a new backbone."""
         module: nn.Module = self._make("network", name, {"backbone": self.backbone(backbone)}, nn.Module)
-        if self.run.compile:
-            module.compile()
         return module
 
     def self_training(self, name: str) -> SelfTraining:

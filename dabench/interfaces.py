@@ -394,7 +394,9 @@ class StageSpec:
         crops: what its batches hold.
         iterations: number of updates.
         build: makes the stage; called with the parent's stage (trained, or None).
-        asks: weak labels it asks the desk for; () makes its key independent of any annotation.
+        asks: weak labels it asks the desk for; () makes its key independent of any annotation. A stage that asks for
+            nothing and has no target crops sees no target image.
+        title: what tables call the model after this stage; the stage's name when empty.
     """
 
     name: str
@@ -405,6 +407,7 @@ class StageSpec:
     iterations: int
     build: Callable[[Stage | None], Stage] = field(repr=False)
     asks: tuple[str, ...] = ()
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from dabench.config import RunConfig
 from dabench.data.card_domain import user_domains
 from dabench.errors import ConfigError, MissingDataError
 from dabench.files import digest_of
-from dabench.interfaces import Budget, Domain, Method, StageSpec
+from dabench.interfaces import Budget, Domain, Method, StageSpec, WeakLabel
 from dabench.registry import Registry
 from dabench.task import SplitTruth, TaskData
 from dabench.training.store import StageFolder
@@ -25,9 +25,28 @@ from dabench.weights import WeightsStore
 from dabench.workspace import Workspace
 
 #: Core source that decides what training gives; part of every stage's key.
-_CORE = ("training", "ops", "data/sampling.py", "data/intensity.py", "data/contour.py", "types.py")
+_CORE = (
+    "training",
+    "ops",
+    "annotation",
+    "data/sampling.py",
+    "data/intensity.py",
+    "data/contour.py",
+    "data/volumes.py",
+    "inference/predictor.py",
+    "interfaces.py",
+    "task.py",
+    "types.py",
+)
 #: Core source that decides what a trained stage scores.
-_SCORING = ("inference", "evaluation/scoring.py", "ops/metrics.py", "ops/components.py", "data/intensity.py")
+_SCORING = (
+    "inference",
+    "scoring.py",
+    "evaluation/scoring.py",
+    "ops/metrics.py",
+    "ops/components.py",
+    "data/intensity.py",
+)
 
 
 @dataclass(frozen=True)
@@ -86,17 +105,19 @@ def make_plan(config: RunConfig, registry: Registry, workspace: Workspace, *, ca
     task = TaskData(config, all_domains(assembly, workspace), assembly.readers())
     budget = _budget(config, assembly)
     info = task.info()
-    specs = method.stages(info, budget)
+    skip = method.skip(info, budget) or ""
+    specs = [] if skip else method.stages(info, budget)
     uses = {pair for spec in specs for pair in spec.components}
     for kind, name in sorted(uses):
         assembly.config(kind, name)
-    assembly.check_used()
-    skip = method.skip(info, budget) or ""
+    weak_labels = assembly.weak_labels()
+    if not skip:
+        assembly.check_used()
     missing = task.missing()
     plan = Plan(config, assembly, task, budget, method, [], skip, missing, _pretrained(assembly, uses))
     if skip or missing:
         return plan
-    desk = make_desk(config, task, assembly, budget)
+    desk = make_desk(config, task, weak_labels, budget)
     root = workspace.stages if cache else workspace.runs / config.cell_id / "stages"
     stages = _stages(assembly, task, desk, specs, root)
     if not cache:
@@ -113,7 +134,9 @@ def _budget(config: RunConfig, assembly: Assembly) -> Budget:
     return Budget(points=config.budget.points, patches=patches)
 
 
-def make_desk(config: RunConfig, task: TaskData, assembly: Assembly, budget: Budget) -> AnnotationDesk:
+def make_desk(
+    config: RunConfig, task: TaskData, weak_labels: Mapping[str, WeakLabel], budget: Budget
+) -> AnnotationDesk:
     """The annotation desk over the target's training split."""
     split = task.target_train
     _check_files(config)
@@ -122,7 +145,7 @@ def make_desk(config: RunConfig, task: TaskData, assembly: Assembly, budget: Bud
         truth=SplitTruth(split) if split.labels is not None else None,
         shape=split.images.shape,
         budget=budget,
-        weak_labels=assembly.weak_labels(),
+        weak_labels=weak_labels,
         rater=config.budget.rater,
         rater_error=config.budget.rater_error,
         seed=config.budget.seed,
@@ -146,13 +169,14 @@ def _stages(
     planned: list[PlannedStage] = []
     parent, config, registry = "", assembly.run, assembly.registry
     for spec in specs:
-        pairs = [("method", spec.method), *spec.components]
+        pairs = [("method", spec.method), *spec.components, *(("weak_label", kind) for kind in spec.asks)]
         content: dict[str, Any] = {
             "name": spec.name,
             "config": spec.config.model_dump(mode="json"),
-            "components": {f"{k}:{n}": assembly.config(k, n).model_dump(mode="json") for k, n in spec.components},
+            "components": {f"{k}:{n}": assembly.config(k, n).model_dump(mode="json") for k, n in pairs[1:]},
             "source": {f"{k}:{n}": registry.source_digest(k, n) for k, n in pairs},
             "core": core_digest(),
+            "torch": torch.__version__,
             "crops": {k: v for k, v in vars(spec.crops).items() if k != "labelled"},
             "iterations": spec.iterations,
             "data": task.data_digest(spec),

@@ -223,8 +223,11 @@ def _ordered(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
     )
 
 
-def _digest_of(module: ModuleType | Any) -> str:
-    path = Path(str(getattr(module, "__file__", "") or ""))
+def _digest_of(plugin: ModuleType | Any) -> str:
+    """Digest of the source of a plugin: its whole top-level package, or its one file; an object's module counts."""
+    name = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__module__
+    top = sys.modules.get(name.partition(".")[0], plugin)
+    path = Path(str(getattr(top, "__file__", "") or ""))
     files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path] if path.is_file() else []
     digest = hashlib.sha256()
     for file in files:

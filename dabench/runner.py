@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,14 +18,7 @@ from dabench import account
 from dabench.annotation.raters import simulate_points
 from dabench.config import RunConfig
 from dabench.data.sampling import CropSampler, step_seed
-from dabench.errors import (
-    ConfigError,
-    DabenchError,
-    DataError,
-    MissingDataError,
-    OutOfMemoryError,
-    PluginError,
-)
+from dabench.errors import DabenchError, MissingDataError, OutOfMemoryError, PluginError
 from dabench.evaluation.panels import write_comparison
 from dabench.evaluation.scoring import write_rows
 from dabench.files import write_json, write_with
@@ -42,6 +35,7 @@ from dabench.tracking.events import CellFinished, Phase, Scored, StageFinished
 from dabench.tracking.journal import CurveLog, Journal
 from dabench.tracking.lock import exclusive
 from dabench.tracking.record import RunRecord, read_run
+from dabench.training.checkpoint import Progress
 from dabench.training.loop import LoopOptions, Update, train
 from dabench.training.store import StageRecord
 from dabench.training.view import StageView
@@ -62,9 +56,8 @@ class StageOutcome:
 
     @property
     def title(self) -> str:
-        """What a table calls it: the method, with the stage where the method has several of its own."""
-        spec = self.planned.spec
-        return spec.method if spec.name in (spec.method, "supervised") else f"{spec.method} ({spec.name})"
+        """What a table calls the model after this stage."""
+        return self.planned.spec.title or self.planned.spec.name
 
 
 class Runner:
@@ -90,6 +83,10 @@ class Runner:
                 f"task {self.config.task}: files are missing:\n  {listing}",
                 "dabench data ls says where to get them; or try --data phantom, which needs none.",
             )
+        with exclusive(self.path.with_name(f"{self.path.name}.lock")):
+            return self._execute()
+
+    def _execute(self) -> RunRecord:
         journal = Journal(self.path)
         if self.plan.fresh:
             shutil.rmtree(self.path / "stages", ignore_errors=True)
@@ -153,7 +150,9 @@ class Runner:
         sampler = CropSampler(
             spec.crops, self.config.seed, spec.name, self.plan.task.labelled(spec.crops), target, points
         )
-        view = StageView(self.plan.task.target_images, desk, self.device, self.config.seed, spec.name)
+        # Only a stage whose key names the target may look at it.
+        seen = self.plan.task.target_images if spec.crops.target or spec.asks else None
+        view = StageView(seen, desk, self.device, self.config.seed, spec.name)
         options = LoopOptions(
             self.device,
             uses_bfloat16(self.config),
@@ -172,34 +171,47 @@ class Runner:
             desk.ledger(),
             settings=spec.config.model_dump(mode="json"),
         )
-        desk.write(planned.folder.annotation, {"domain": self.plan.task.target, "split": "train"})
+        budget = self.config.budget
+        about = {
+            "domain": self.plan.task.target,
+            "split": "train",
+            "seed": str(budget.seed),
+            "fraction": str(budget.points),
+        }
+        desk.write(planned.folder.annotation, about)
         planned.folder.finish(stage, record)
         self._built[index] = stage
         return record
 
-    def _loop(self, planned: PlannedStage, updates: Iterator[Update]) -> float:
+    def _loop(self, planned: PlannedStage, updates: Generator[Update, None, Progress]) -> float:
         """Drain the loop into the curve and the progress display; training seconds in all."""
-        seconds, log = 0.0, None
+        log = None
         try:
-            for update in updates:
+            while True:
+                try:
+                    update = next(updates)
+                except StopIteration as stop:
+                    return float(stop.value.seconds)
                 if log is None:
                     log = CurveLog(planned.folder.curve, start=update.step)
                 log.append(update.step, {**update.losses, "lr": update.learning_rate})
                 if (update.step + 1) % self.config.checkpoint_every == 0:
                     log.flush()
-                seconds = update.seconds
                 self.notify("update", planned.spec.name, update)
         finally:
             if log is not None:
                 log.__exit__(None, None, None)
-        return seconds
 
     def _build(self, index: int) -> Stage:
         """A freshly built stage on its (finished) parent, initial weights drawn from the run's seed."""
         parent = self._stage(index - 1) if index else None
         planned = self.plan.stages[index]
         torch.manual_seed(step_seed(self.config.seed, f"{planned.spec.name}/init", 0))
-        return planned.spec.build(parent)
+        stage = planned.spec.build(parent)
+        if self.config.compile:
+            for module in stage.modules().values():
+                module.compile()
+        return stage
 
     def _stage(self, index: int) -> Stage:
         """A finished stage with its weights."""
@@ -219,8 +231,8 @@ class Runner:
 
     # ----------------------------------------------------------------------------------------------------- scores
     def _score_all(self, journal: Journal) -> None:
-        """Score every stage in automatic mode, and the last one at every asked share of test points."""
-        if self.plan.task.target_test.labels is None:
+        """Score every stage at the first asked share of test points, and the last one at every share."""
+        if not self.plan.task.has_test_labels():
             return
         test = self._test_set()
         last = len(self.plan.stages) - 1
@@ -359,13 +371,18 @@ def _plugin_errors(registry: Registry, config: RunConfig) -> Iterator[None]:
 def _guilty_plugin(registry: Registry, error: BaseException) -> Any:
     """The component whose plugin's file is deepest in the traceback, or None."""
     trace, found = error.__traceback__, None
-    folders = {str(Path(p.location).parent): p.name for p in registry.plugins.values() if p.location}
+    homes = {_home(Path(p.location)): p.name for p in registry.plugins.values() if p.location}
     while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        name = next((n for folder, n in folders.items() if file.startswith(folder + "/") or file == folder), None)
+        file = Path(trace.tb_frame.f_code.co_filename)
+        name = next((n for home, n in homes.items() if file == home or home in file.parents), None)
         found = next((item for item in registry if item.plugin == name), found) if name else found
         trace = trace.tb_next
     return found
+
+
+def _home(location: Path) -> Path:
+    """A package's folder, or a single file itself."""
+    return location.parent if location.name == "__init__.py" else location
 
 
 def run_cell(
@@ -378,6 +395,3 @@ def run_cell(
 ) -> RunRecord:
     """Plan and run one cell."""
     return Runner(make_plan(config, registry, workspace, cache=cache), registry, workspace, notify).execute()
-
-
-__all__ = ["ConfigError", "DataError", "Runner", "StageOutcome", "run_cell"]

@@ -58,6 +58,10 @@ class TaskData:
         """The target's training split; its labels are for the annotation desk and the oracle alone."""
         return self._open(self._target, "train")
 
+    def has_test_labels(self) -> bool:
+        """Whether there is anything to score: a volume of one's own may come without test labels."""
+        return "test" in self._target.splits() and self.target_test.labels is not None
+
     @cached_property
     def target_test(self) -> Split:
         """The target's test split."""

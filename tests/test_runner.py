@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from dabench import Component, Domain, MissingDataError, PluginError, Settings, Split, Volume, hookimpl
 from dabench.data.volumes import ArrayVolume
@@ -19,6 +20,7 @@ from dabench.plan import make_plan
 from dabench.registry import PluginStatus, Registry
 from dabench.runner import Runner, run_cell
 from dabench.tracking.record import read_run
+from dabench.training.view import StageView
 from dabench.workspace import Workspace
 from tests.conftest import few
 
@@ -172,6 +174,11 @@ def test_the_desk_refuses_past_the_budget(registry: Registry, workspace: Workspa
         ({"method": "prefer-das", "po": "spo"}, "slpo"),
         ({"method": "source-only", "protocol": "das-3d@1"}, "das-2d@1"),
         ({"method": "source-only", "task": "human2stm"}, "stem"),
+        ({"method": "source-only", "preset": "tny"}, "tiny"),
+        ({"method": "prefer-das", "po": "lpo", "budget": {"patches": 0.0}}, "asks about every patch"),
+        ({"method": "prompt-das", "budget": {"rater": "self"}}, "nobody to ask"),
+        ({"method": "source-only", "budget": {"rater": "truth", "points_file": __file__}}, "recorded"),
+        ({"method": "prompt-das", "options": {"mean-teacher": {"peak_kernel": 4}}}, "odd number"),
     ],
 )
 def test_settings_that_would_do_nothing_or_do_not_exist(
@@ -241,3 +248,46 @@ def test_what_fails_is_journalled_with_its_status(
     assert record.status == status
     if expected is PluginError:
         assert "'broken-plugin' of broken-dist raised ValueError: boom" in str(error.value)
+
+
+def test_a_row_claims_no_annotation_that_nobody_gave(registry: Registry, workspace: Workspace) -> None:
+    tags = run_cell(few("source-only"), registry, workspace).tags
+    assert (tags["points"], tags["patches"], tags["rater"], tags["weak_labels"]) == ("0.0", "0.0", "none", "none")
+    tags = run_cell(few("prompt-das", budget={"points": 0.5}), registry, workspace).tags
+    assert (tags["points"], tags["rater"], tags["weak_labels"]) == ("0.5", "simulated:0", "points")
+
+
+def test_the_oracle_is_called_oracle(registry: Registry, workspace: Workspace) -> None:
+    runner = Runner(make_plan(few("oracle"), registry, workspace), registry, workspace)
+    runner.execute()
+    assert [outcome.title for outcome in runner.outcomes] == ["oracle"]
+
+
+def test_prices_are_settings_and_part_of_the_cost(registry: Registry, tmp_path: Path) -> None:
+    seconds = []
+    for number, price in enumerate((1.0, 3.0)):
+        config = few("prompt-das", options={"points": {"seconds_per_point": price}})
+        record = run_cell(config, registry, Workspace(tmp_path / str(number)))
+        seconds.append(record.metrics["cost/annotation_seconds"])
+    assert seconds[1] == pytest.approx(3 * seconds[0])
+    assert seconds[0] > 0
+
+
+def test_a_stage_that_declares_no_target_cannot_look_at_it() -> None:
+    view = StageView(None, None, torch.device("cpu"), 0, "sneaky")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="'sneaky' looks at the target"):
+        view.target_shape()
+
+
+def test_training_seconds_survive_a_kill_before_the_stage_was_closed(registry: Registry, workspace: Workspace) -> None:
+    """Killed after the last checkpoint, before the weights were written: nothing is trained again, no time is lost."""
+    plan = make_plan(few("source-only"), registry, workspace)
+    runner = Runner(plan, registry, workspace)
+    finish = type(plan.stages[0].folder).finish
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(plan.stages[0].folder), "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            runner.execute()
+    assert finish is type(plan.stages[0].folder).finish
+    record = run_cell(few("source-only"), registry, workspace)
+    assert record.metrics["cost/train_seconds"] > 0

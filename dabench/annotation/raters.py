@@ -49,16 +49,20 @@ class TruthRater(Rater):
         self._truth, self._seed, self._error, self._digest = truth, seed, error_rate, label_digest
 
     def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
+        self._need_truth(kind)
+        assert self._truth is not None
+        return weak.simulate(request, self._truth, draw_rng(kind, self._seed), self._error)
+
+    def identity(self, kind: str) -> dict[str, Any]:
+        self._need_truth(kind)
+        return {"rater": "truth", "error": self._error, "seed": self._seed, "labels": self._digest}
+
+    def _need_truth(self, kind: str) -> None:
         if self._truth is None:
             raise DataError(
                 f"the target's training split has no labels: nobody can simulate its {kind}.",
                 f"Record {kind} and use rater 'recorded', or set the budget of {kind} to 0.",
             )
-        return weak.simulate(request, self._truth, draw_rng(kind, self._seed), self._error)
-
-    def identity(self, kind: str) -> dict[str, Any]:
-        del kind
-        return {"rater": "truth", "error": self._error, "seed": self._seed, "labels": self._digest}
 
 
 class SelfRater(Rater):
@@ -84,7 +88,10 @@ class SelfRater(Rater):
         return PreferenceAnswer(question.z, question.window, choice, 0.0, self.label, candidate_digests=digests)
 
     def identity(self, kind: str) -> dict[str, Any]:
-        del kind
+        if kind != "preferences":
+            raise ConfigError(
+                f"rater 'self' cannot give {kind}: there is nobody to ask.", f"Set the budget of {kind} to 0."
+            )
         return {"rater": "self"}
 
 

@@ -171,14 +171,14 @@ class MappedLabels(_Wrapper):
 
 
 class InstanceIds(_Wrapper):
-    """Instance ids as int32; values that the card maps to 0 or to ignore become 0."""
+    """Instance ids as int32; values that the card maps to 0 become 0, those that it maps to ignore become -1."""
 
     def __init__(self, volume: Volume, mapping: Mapping[int, int], name: str) -> None:
         """Refuse floating-point ids. Raises DataError."""
         super().__init__(volume)
         if volume.dtype.kind not in "bui":
             raise DataError(f"{name}: instance ids must be whole numbers, the file holds {volume.dtype}.")
-        self._dropped = [value for value, label in mapping.items() if label != 1]
+        self._dropped = {value: -1 if label == IGNORE else 0 for value, label in mapping.items() if label != 1}
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -186,10 +186,11 @@ class InstanceIds(_Wrapper):
         return np.dtype(np.int32)
 
     def read(self, z: int) -> Array:
-        """Slice ``z`` as ``(H, W)`` int32, 0 = background or ignored."""
-        ids = self.volume.read(z).astype(np.int32)
-        for value in self._dropped:
-            ids[ids == value] = 0
+        """Slice ``z`` as ``(H, W)`` int32, 0 = background, -1 = ignored."""
+        raw = self.volume.read(z)
+        ids = raw.astype(np.int32)
+        for value, label in self._dropped.items():
+            ids[raw == value] = label
         return ids
 
 

@@ -17,6 +17,7 @@ import torchvision.transforms.v2.functional as tvf
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
+from dabench.ops.precision import full_precision
 from dabench.types import IGNORE
 
 
@@ -97,7 +98,8 @@ class View:
         if self.blur is not None:
             pad = self.blur.shape[-1] // 2
             padded = F.pad(seen[None], (pad, pad, pad, pad), mode="reflect")
-            seen = F.conv2d(padded, self.blur.to(seen)[None, None])[0]
+            with full_precision(padded):
+                seen = F.conv2d(padded, self.blur.to(seen)[None, None])[0]
         if self.noise is not None:
             seen = seen + self.noise.to(seen)
         return seen.clamp(0, 1)
@@ -148,6 +150,10 @@ class View:
         return (width, height) if self.turns % 2 else (height, width)
 
     def _warp(self, maps: Tensor, how: InterpolationMode, fill: float) -> Tensor:
+        with full_precision(maps):
+            return self._warp_exactly(maps, how, fill)
+
+    def _warp_exactly(self, maps: Tensor, how: InterpolationMode, fill: float) -> Tensor:
         axes = [axis for axis, flip in ((-1, self.flips[0]), (-2, self.flips[1])) if flip]
         warped = torch.rot90(torch.flip(maps, axes), self.turns, (-2, -1))
         if self.corners is not None:

@@ -41,7 +41,7 @@ def threshold_candidates(probability: Tensor, thresholds: tuple[float, ...] = TH
         Candidates, nearest to 0.5 first: a rater who takes the first of equally good ones prefers 0.5, and ties are
         decided the same way everywhere.
     """
-    ordered = sorted(thresholds, key=lambda t: (abs(t - 0.5), t))
+    ordered = sorted(thresholds, key=lambda t: (round(abs(t - 0.5), 6), t))  # 0.3 and 0.7 are equally far
     masks = torch.stack([probability > t for t in ordered])
     sizes = masks.sum(dim=(1, 2)).tolist()
     kept = [i for i, size in enumerate(sizes) if size not in sizes[:i]]

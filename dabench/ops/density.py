@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dabench.ops.precision import full_precision
 from dabench.ops.prompts import Prompts
 
 KERNEL = 61
@@ -40,7 +41,8 @@ def density_maps(prompts: Prompts, size: tuple[int, int], kernel: int = KERNEL) 
     batch = len(prompts.points)
     dots = torch.zeros(batch, height * width, device=flat.device)
     dots = dots.scatter_reduce(1, flat, inside.float(), reduce="amax")
-    blurred = _blur(dots.view(batch, height, width), kernel)
+    with full_precision(dots):
+        blurred = _blur(dots.view(batch, height, width), kernel)
     at_dots = torch.where(dots > 0, blurred.flatten(1), torch.inf).amin(dim=1)
     lowest = torch.where(torch.isfinite(at_dots), at_dots, 1.0)
     return (blurred / lowest[:, None, None]).clamp(max=1)

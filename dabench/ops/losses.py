@@ -82,3 +82,9 @@ def detection_loss(density: Tensor, target: Tensor, weights: Tensor | None = Non
     """
     errors = F.mse_loss(density.float(), target, reduction="none")
     return (errors if weights is None else errors * weights).mean()
+
+
+def confident_labels(probability: Tensor, weak: float) -> Tensor:
+    """Hard labels ``(B, H, W)`` uint8; pixels whose confidence max(p, 1 - p) is below ``weak`` are ignored (ReCo)."""
+    labels = (probability > 0.5).to(torch.uint8)
+    return labels.masked_fill(torch.maximum(probability, 1 - probability) < weak, IGNORE)

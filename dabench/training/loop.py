@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from dabench.interfaces import Stage, TrainingView, Turn
 from dabench.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from dabench.training.optimizers import clip_gradients, learning_rate, make_optimizer
 from dabench.types import Batch
+
+#: Batches cut ahead of the update that uses them.
+_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,9 @@ class LoopOptions:
     every: int
 
 
-def train(stage: Stage, total: int, sampler: CropSampler, view: TrainingView, options: LoopOptions) -> Iterator[Update]:
+def train(
+    stage: Stage, total: int, sampler: CropSampler, view: TrainingView, options: LoopOptions
+) -> Generator[Update, None, Progress]:
     """Train a stage to its last update, continuing from its checkpoint when there is one.
 
     Args:
@@ -53,29 +60,48 @@ def train(stage: Stage, total: int, sampler: CropSampler, view: TrainingView, op
     Yields:
         One report an update.
 
+    Returns:
+        Updates done and the seconds they took, over all starts.
+
     Raises:
         DivergedError: a loss is NaN or infinite; the last checkpoint is kept.
     """
     for module in stage.modules().values():
         module.to(options.device).train()
-    torch.manual_seed(step_seed(sampler.seed, sampler.stage, -1 & 0x7FFFFFFF))
-    stage.prepare(view)
+    torch.manual_seed(step_seed(sampler.seed, sampler.stage, total))
+    with _autocast(options):
+        stage.prepare(view)
     turns = list(stage.turns())
     optimizers = [make_optimizer(turn) for turn in turns]
     begun = load_checkpoint(options.checkpoint, stage, optimizers) if options.checkpoint.is_file() else Progress()
-    started = time.perf_counter()
-    for step in range(begun.done, total):
-        batch = _to_device(sampler.draw(step), options.device)
+    progress, started = begun, time.perf_counter()
+    for step, drawn in _batches(sampler, begun.done, total):
+        batch = _to_device(drawn, options.device)
         torch.manual_seed(step_seed(sampler.seed, sampler.stage, step))
         if stage.refresh_every and step % stage.refresh_every == 0:
-            stage.refresh(view)
-        losses = _update(stage, batch, turns, optimizers, total, bfloat16=options.bfloat16)
+            with _autocast(options):
+                stage.refresh(view)
+        losses = _update(stage, batch, turns, optimizers, total, options)
         stage.after_update(step)
-        seconds = begun.seconds + time.perf_counter() - started
-        if (step + 1) % options.every == 0 or step + 1 == total:
-            save_checkpoint(options.checkpoint, stage, optimizers, Progress(step + 1, seconds))
-        rate = learning_rate(turns[0].optimizer, step, total)
-        yield Update(step, total, losses, rate, seconds)
+        progress = Progress(step + 1, begun.seconds + time.perf_counter() - started)
+        if progress.done % options.every == 0 or progress.done == total:
+            save_checkpoint(options.checkpoint, stage, optimizers, progress)
+        yield Update(step, total, losses, learning_rate(turns[0].optimizer, step, total), progress.seconds)
+    return progress
+
+
+def _batches(sampler: CropSampler, first: int, total: int) -> Iterator[tuple[int, Batch]]:
+    """Steps with their batches, cut a few steps ahead: the device does not wait for slices to be read."""
+    with ThreadPoolExecutor(1, "crops") as pool:
+        ahead: deque[Future[Batch]] = deque()
+        try:
+            for step in range(first, total):
+                while len(ahead) < _AHEAD and step + len(ahead) < total:
+                    ahead.append(pool.submit(sampler.draw, step + len(ahead)))
+                yield step, ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
 
 
 def _update(
@@ -84,8 +110,7 @@ def _update(
     turns: Sequence[Turn],
     optimizers: Sequence[torch.optim.Optimizer],
     total: int,
-    *,
-    bfloat16: bool,
+    options: LoopOptions,
 ) -> dict[str, float]:
     """All turns of one update; named losses, prefixed by the turn's name when there are several."""
     report: dict[str, float] = {}
@@ -93,7 +118,7 @@ def _update(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(turn.optimizer, batch.step, total)
         optimizer.zero_grad(set_to_none=True)
-        with _autocast(batch, bfloat16=bfloat16):
+        with _autocast(options):
             terms = stage.step(batch, turn.name)
         values = {name: float(value.detach()) for name, value in terms.items()}
         prefix = f"{turn.name}/" if len(turns) > 1 else ""
@@ -105,11 +130,11 @@ def _update(
     return report
 
 
-def _autocast(batch: Batch, *, bfloat16: bool) -> contextlib.AbstractContextManager[object]:
-    crops = batch.source or batch.target
-    if not bfloat16 or crops is None:
+def _autocast(options: LoopOptions) -> contextlib.AbstractContextManager[object]:
+    """bfloat16 for whatever a stage computes, its reference and its pseudo-labels as much as its student."""
+    if not options.bfloat16:
         return contextlib.nullcontext()
-    return torch.autocast(crops.images.device.type, dtype=torch.bfloat16)
+    return torch.autocast(options.device.type, dtype=torch.bfloat16)
 
 
 def _check_finite(values: dict[str, float], step: int, turn: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from dabench.data.sampling import cut, step_seed
+from dabench.errors import ConfigError
 from dabench.interfaces import Desk, TrainingView, Volume
 from dabench.types import Array, CropId
 
@@ -13,9 +14,9 @@ from dabench.types import Array, CropId
 class StageView(TrainingView):
     """The target's training images, the annotation desk and a generator that is the same at every start."""
 
-    def __init__(self, images: Volume, desk: Desk, device: torch.device, seed: int, stage: str) -> None:
-        """``images`` are float32 in [0, 1]."""
-        self._images, self._desk, self._device = images, desk, device
+    def __init__(self, images: Volume | None, desk: Desk, device: torch.device, seed: int, stage: str) -> None:
+        """``images`` are float32 in [0, 1]; None for a stage that declares no use of the target."""
+        self._stage, self._images, self._desk, self._device = stage, images, desk, device
         self._rng = np.random.default_rng(step_seed(seed, f"{stage}/view", 0))
 
     @property
@@ -31,7 +32,15 @@ class StageView(TrainingView):
         return self._rng
 
     def target_shape(self) -> tuple[int, int, int]:
-        return self._images.shape
+        return self._target().shape
 
     def target_crop(self, crop: CropId) -> Array:
-        return cut(self._images.read(crop.z), crop.window)
+        return cut(self._target().read(crop.z), crop.window)
+
+    def _target(self) -> Volume:
+        if self._images is None:
+            raise ConfigError(
+                f"stage {self._stage!r} looks at the target, which its StageSpec does not say.",
+                "Give it target crops (CropSpec.target) or name what it asks for (asks): they are part of its key.",
+            )
+        return self._images

@@ -107,6 +107,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def hub_weights(name: str) -> Mapping[str, Tensor]:
     """Tensors of `ARCHITECTURE` from the timm hub; WeightsError names the expected file when it is out of reach."""
+    if name != "dino-vits8":
+        raise WeightsError(
+            f"weights {name!r} were not added.", f"dabench weights add {name} FILE; dabench weights ls lists them."
+        )
     try:
         vit = timm.create_model(ARCHITECTURE, pretrained=True, num_classes=0)
     except Exception as error:  # whatever a hub client raises offline

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from dabench import (
@@ -36,6 +36,7 @@ from dabench.ops.augmentation import PLAIN, ViewOptions
 from dabench.ops.components import label_components
 from dabench.ops.discs import stamp_discs
 from dabench.ops.ema import ema_decay, ema_update
+from dabench.ops.losses import confident_labels
 from dabench.ops.peaks import find_peaks
 from dabench.ops.prompts import merge_points, pad_points
 from dabench.ops.views import draw_views, unview_maps, view_images, view_points
@@ -67,6 +68,13 @@ class MeanTeacherSettings(Settings):
     doubt: float = Field(
         12.0, ge=0, description="Radius around a detected but unsegmented centre that is ignored, pixels."
     )
+
+    @field_validator("peak_kernel")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("the neighbourhood has a centre pixel: an odd number")
+        return value
 
 
 class MeanTeacher(SelfTraining):
@@ -133,12 +141,6 @@ class MeanTeacher(SelfTraining):
         s = self.settings
         limits = (s.peak * density.flatten(1).amax(dim=1)).clamp(min=s.peak_floor).tolist()
         return [find_peaks(density[i : i + 1], limit, s.peak_kernel).unpad()[0] for i, limit in enumerate(limits)]
-
-
-def confident_labels(probability: Tensor, weak: float) -> Tensor:
-    """Hard labels ``(B, H, W)`` uint8; pixels whose confidence max(p, 1 - p) is below ``weak`` are ignored (ReCo)."""
-    labels = (probability > 0.5).to(torch.uint8)
-    return labels.masked_fill(torch.maximum(probability, 1 - probability) < weak, IGNORE)
 
 
 def strong_fraction(probability: Tensor, labels: Tensor, strong: float) -> Tensor:

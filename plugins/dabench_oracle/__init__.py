@@ -24,7 +24,7 @@ class Oracle(Method):
 
     def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
         specs = self.components.method("source-only").stages(task, budget)
-        return [replace(spec, crops=replace(spec.crops, labelled="target")) for spec in specs]
+        return [replace(spec, crops=replace(spec.crops, labelled="target"), title="oracle") for spec in specs]
 
 
 @hookimpl

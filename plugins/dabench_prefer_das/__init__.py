@@ -21,7 +21,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dabench import (
-    IGNORE,
     Batch,
     Budget,
     Component,
@@ -45,7 +44,7 @@ from dabench import (
 )
 from dabench.ops.augmentation import ViewOptions
 from dabench.ops.batchnorm import hold_statistics
-from dabench.ops.losses import segmentation_loss
+from dabench.ops.losses import confident_labels, segmentation_loss
 from dabench.ops.objectives import LabelledWeights, labelled_terms, total
 from dabench.ops.prompts import pad_points, random_subset
 from dabench.ops.views import draw_views, unview_maps, view_images, view_points, view_source
@@ -128,7 +127,7 @@ class PreferenceStage(Stage):
         tiles = self.data.draw(s.batch, batch.generator)
         probability = self._predict(tiles, batch.generator)
         if s.anchor:
-            labels = confident(self.data.proposal(tiles).to(probability), s.confident)
+            labels = confident_labels(self.data.proposal(tiles).to(probability), s.confident)
             terms["anchor"] = s.anchor * segmentation_loss(probability, labels)
         preference, margin = self._preference(tiles, probability)
         terms["preference"] = s.weight * preference
@@ -164,18 +163,12 @@ class PreferenceStage(Stage):
             return zero, zero.detach()
         losses = self.optimizer.loss(*patches)
         policy, frozen, candidates, _, preferred = patches
-        chosen = candidates[torch.arange(len(candidates)), preferred]
+        chosen = candidates[torch.arange(len(candidates), device=candidates.device), preferred]
         gain = torch.where(chosen, policy - frozen, frozen - policy).mean().detach()
         return (losses.sum() / len(tiles) if self.settings.sum_patches else losses.mean()), gain
 
     def predictor(self) -> Predictor:
         return NetworkPredictor(self.student)
-
-
-def confident(reference: Tensor, threshold: float) -> Tensor:
-    """The reference's own labels where its confidence max(p, 1 - p) reaches the threshold; elsewhere ignored."""
-    labels = (reference > 0.5).to(torch.uint8)
-    return labels.masked_fill(torch.maximum(reference, 1 - reference) < threshold, IGNORE)
 
 
 class PreferDAS(Method):
@@ -191,7 +184,7 @@ class PreferDAS(Method):
         if s.po == "none":
             return before
         optimizer = self.components.preference_optimizer(s.po)
-        if optimizer.share >= 1 and 0 < budget.patches < 1:
+        if optimizer.share >= 1 and budget.patches < 1:
             raise ConfigError(
                 f"--po {s.po} asks about every patch, the budget is {budget.patches:.0%} of them.",
                 "Use --po slpo for a share of the patches, or --patches 1.",
@@ -211,6 +204,7 @@ class PreferDAS(Method):
             iterations=s.iterations,
             build=build,
             asks=("points", "preferences"),
+            title=f"prefer-das ({s.po})",
         )
         return [*before, spec]
 

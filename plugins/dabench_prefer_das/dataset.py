@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from dabench.ops.patches import owned_patches, tile_windows
 #: policy, reference, candidates, valid, preferred: what `PreferenceOptimizer.loss` takes.
 Patches = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 _TILES_AT_ONCE = 16
+#: Large training sets are asked in parts: a question carries its candidates.
+_QUESTIONS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class PreferenceData:
     ) -> None:
         """Keep what `collect` found.
 
-        ``reference`` (p_0) and ``proposal`` (whose thresholds are the candidates) are ``(N, S, S)`` float16 on the CPU,
-        one and the same tensor unless the proposal is averaged over turns; ``answers`` has a list for each tile.
+        ``reference`` (p_0) and ``proposal`` (whose thresholds are the candidates) are *logits* ``(N, S, S)`` in half
+        precision on the CPU (a probability near 1 would lose its distance from 1), one and the same tensor unless the
+        proposal is averaged over turns; ``answers`` has a list for each tile.
         """
         self.tiles, self._reference, self._proposal = tiles, reference, proposal
         self._answers, self._thresholds = answers, thresholds
@@ -60,12 +63,13 @@ class PreferenceData:
 
     def proposal(self, tiles: Sequence[int]) -> Tensor:
         """The probability behind the candidates of tiles, ``(B, S, S)`` float32."""
-        return self._proposal[list(tiles)].float()
+        return self._proposal[list(tiles)].float().sigmoid()
 
     def patches(self, tiles: Sequence[int], policy: Tensor) -> Patches | None:
         """Answered patches of these tiles, the policy's cut from ``(B, S, S)``; None when there are none."""
         cut_policy, cut_reference, masks, chosen = [], [], [], []
-        reference, proposal = self._reference[list(tiles)].to(policy), self.proposal(tiles).to(policy.device)
+        reference = self._reference[list(tiles)].float().sigmoid().to(policy)
+        proposal = self.proposal(tiles).to(policy.device)
         for row, tile in enumerate(tiles):
             for answer in self._answers[tile]:
                 rows, columns = answer.local.slices
@@ -101,31 +105,37 @@ def collect(
     windows = tile_windows(height, width, size)
     owned = owned_patches(height, width, size, optimizer.patches_per_side)
     tiles = [CropId(z, window) for z in range(depth) for window in windows]
-    reference = torch.cat(list(_predict(view, predictor, tiles, turns=1)))
-    proposal = reference if candidate_views == 1 else torch.cat(list(_predict(view, predictor, tiles, candidate_views)))
+    reference = _predict(view, predictor, tiles, turns=1)
+    proposal = reference if candidate_views == 1 else _predict(view, predictor, tiles, candidate_views)
     places = [(i, patch) for i in range(len(tiles)) for patch in owned[i % len(windows)]]
     informative = np.array([_differs(proposal[i], _local(tiles[i], patch), thresholds) for i, patch in places])
     chosen = [places[k] for k in optimizer.select(informative, view.desk.patch_budget(), view.desk.rng("patches"))]
     hints = _hints(view, optimizer, tiles, proposal, {i for i, _ in chosen}) if optimizer.rater == "self" else {}
-    questions = [_question(view, tiles[i], patch, proposal[i], thresholds, hints.get(i)) for i, patch in chosen]
-    given = view.desk.preferences(questions, optimizer.rater)
+    given: list[PreferenceAnswer] = []
+    for first in range(0, len(chosen), _QUESTIONS_AT_ONCE):
+        some = chosen[first : first + _QUESTIONS_AT_ONCE]
+        questions = [_question(view, tiles[i], patch, proposal[i], thresholds, hints.get(i)) for i, patch in some]
+        given += view.desk.preferences(questions, optimizer.rater)
     return PreferenceData(tiles, reference, proposal, _by_tile(tiles, chosen, given), thresholds)
 
 
-def _predict(view: TrainingView, predictor: Predictor, tiles: list[CropId], turns: int) -> Iterator[Tensor]:
-    """Probabilities of all tiles, averaged over so many quarter turns, ``(b, S, S)`` float16."""
+def _predict(view: TrainingView, predictor: Predictor, tiles: list[CropId], turns: int) -> Tensor:
+    """Logits of all tiles' probabilities, averaged over so many quarter turns first; ``(N, S, S)`` float16."""
+    side = tiles[0].window.height
+    logits = torch.empty(len(tiles), side, side, dtype=torch.float16)
     for first in range(0, len(tiles), _TILES_AT_ONCE):
         crops = [view.target_crop(tile) for tile in tiles[first : first + _TILES_AT_ONCE]]
         images = torch.from_numpy(np.stack(crops))[:, None].to(view.device)
         with torch.no_grad():
             seen = [predictor.predict(torch.rot90(images, k, (-2, -1))).probability for k in range(turns)]
         mean = torch.stack([torch.rot90(p, -k, (-2, -1)) for k, p in enumerate(seen)]).mean(dim=0)
-        yield mean.half().cpu()
+        logits[first : first + len(crops)] = mean.logit(eps=1e-7).half().cpu()
+    return logits
 
 
-def _differs(probability: Tensor, local: Window, thresholds: tuple[float, ...]) -> bool:
+def _differs(logits: Tensor, local: Window, thresholds: tuple[float, ...]) -> bool:
     """Whether any two candidates of a patch differ: some pixel lies between the lowest and the highest threshold."""
-    patch = probability[local.slices].float()
+    patch = logits[local.slices].float().sigmoid()
     return bool(((patch > min(thresholds)) & (patch <= max(thresholds))).any())
 
 
@@ -141,8 +151,9 @@ def _hints(
     wanted = sorted(which)
     for first in range(0, len(wanted), _TILES_AT_ONCE):
         some = wanted[first : first + _TILES_AT_ONCE]
-        images = torch.from_numpy(np.stack([view.target_crop(tiles[i]) for i in some]))
-        hints |= dict(zip(some, optimizer.hint(images, proposal[some].float() > 0.5), strict=True))
+        images = torch.from_numpy(np.stack([view.target_crop(tiles[i]) for i in some])).to(view.device)
+        masks = (proposal[some] > 0).to(view.device)
+        hints |= dict(zip(some, optimizer.hint(images, masks).cpu(), strict=True))
     return hints
 
 
@@ -150,13 +161,13 @@ def _question(
     view: TrainingView,
     tile: CropId,
     patch: Window,
-    probability: Tensor,
+    logits: Tensor,
     thresholds: tuple[float, ...],
     hint: Tensor | None,
 ) -> PreferenceQuestion:
     local = _local(tile, patch)
-    candidates = threshold_candidates(probability[local.slices].float(), thresholds).masks.numpy()
-    image = view.target_crop(CropId(tile.z, patch))
+    candidates = threshold_candidates(logits[local.slices].float().sigmoid(), thresholds).masks.numpy()
+    image = view.target_crop(CropId(tile.z, patch)).copy()  # a view would keep its whole slice alive
     return PreferenceQuestion(tile.z, patch, image, candidates, None if hint is None else hint[local.slices].numpy())
 
 

@@ -244,6 +244,7 @@ class PromptDAS(Method):
             iterations=s.iterations,
             build=build,
             asks=("points",),
+            title="prompt-das",
         )
         return [*before, spec]
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dabench.ops.components import label_components
+from dabench.ops.precision import full_precision
 from dabench.ops.prompts import Prompts, pad_points, sample_per_component, sample_pixels
 
 #: Queries drawn from each confident instance (paper: 3).
@@ -74,6 +75,11 @@ def prompt_contrast_loss(positive: Tensor, queries: Tensor, negatives: Tensor, t
     """
     if 0 in (len(positive), len(queries), len(negatives)):
         return queries.sum() * 0
+    with full_precision(queries):
+        return _contrast(positive.float(), queries.float(), negatives.float(), temperature)
+
+
+def _contrast(positive: Tensor, queries: Tensor, negatives: Tensor, temperature: float) -> Tensor:
     key = F.normalize(positive.detach().mean(dim=0), dim=0)
     others = F.normalize(negatives.detach(), dim=1)
     unit = F.normalize(queries, dim=1)

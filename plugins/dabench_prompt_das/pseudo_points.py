@@ -13,6 +13,8 @@ from dabench.ops.patches import tile_windows
 from dabench.ops.peaks import find_peaks
 from dabench.ops.prompts import merge_points
 
+_TILES_AT_ONCE = 16
+
 
 @dataclass(frozen=True)
 class PointRule:
@@ -47,28 +49,38 @@ def estimate_points(view: TrainingView, network: nn.Module, size: int, rule: Poi
     found: dict[int, Tensor] = {}
     for z in range(depth):
         points = torch.zeros(0, 2)
-        for window in tile_windows(height, width, size):
-            peaks = _tile_peaks(view, network, CropId(z, window), rule)
-            points = merge_points(points, peaks + torch.tensor([window.x, window.y]), rule.apart)
+        windows = tile_windows(height, width, size)
+        for first in range(0, len(windows), _TILES_AT_ONCE):
+            some = windows[first : first + _TILES_AT_ONCE]
+            for window, peaks in zip(some, _peaks(view, network, z, some, rule), strict=True):
+                points = merge_points(points, peaks + torch.tensor([window.x, window.y]), rule.apart)
         found[z] = points
     network.train(training)
     return found
 
 
-def _tile_peaks(view: TrainingView, network: nn.Module, crop: CropId, rule: PointRule) -> Tensor:
-    image = torch.from_numpy(view.target_crop(crop).copy())[None, None].to(view.device)
-    outputs = [network(torch.rot90(image, k, (-2, -1)), with_density=True) for k in range(4)]
-    turned = [
-        (torch.rot90(o.probability, -k, (-2, -1)), torch.rot90(o.density, -k, (-2, -1))) for k, o in enumerate(outputs)
-    ]
-    probability = torch.stack([p.float() for p, _ in turned]).mean(dim=0)
-    density = torch.stack([d.float() for _, d in turned]).mean(dim=0)
+def _peaks(view: TrainingView, network: nn.Module, z: int, windows: list[Window], rule: PointRule) -> list[Tensor]:
+    """Trusted peaks of some tiles of a slice, each ``(N, 2)`` in its tile's own (x, y), on the CPU."""
+    crops = [torch.from_numpy(view.target_crop(CropId(z, window)).copy()) for window in windows]
+    images = torch.stack(crops)[:, None].to(view.device)
+    outputs = [network(torch.rot90(images, k, (-2, -1)), with_density=True) for k in range(4)]
+    probability = _mean_turned_back([o.probability for o in outputs]).cpu()
+    density = _mean_turned_back([o.density for o in outputs]).cpu()
+    return [_trusted(p, d, rule) for p, d in zip(probability, density, strict=True)]
+
+
+def _mean_turned_back(maps: list[Tensor]) -> Tensor:
+    """Mean of ``(B, S, S)`` maps, the k-th of which was seen after k quarter turns."""
+    return torch.stack([torch.rot90(m.float(), -k, (-2, -1)) for k, m in enumerate(maps)]).mean(dim=0)
+
+
+def _trusted(probability: Tensor, density: Tensor, rule: PointRule) -> Tensor:
+    """Peaks of one tile that the rule trusts, ``(N, 2)`` (x, y)."""
     limit = max(rule.peak * float(density.max()), rule.floor)
-    peaks = find_peaks(density, limit, rule.kernel).unpad()[0].cpu()
+    peaks = find_peaks(density[None], limit, rule.kernel).unpad()[0]
     columns, rows = peaks.round().long().unbind(dim=1)
-    sure = probability[0].cpu()[rows, columns] > rule.confidence
-    size = image.shape[-1]
-    inside = ((peaks >= rule.margin) & (peaks < size - rule.margin)).all(dim=1)
+    sure = probability[rows, columns] > rule.confidence
+    inside = ((peaks >= rule.margin) & (peaks < density.shape[-1] - rule.margin)).all(dim=1)
     return peaks[sure & inside]
 
 

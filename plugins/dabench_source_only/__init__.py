@@ -115,6 +115,7 @@ class SourceOnly(Method):
                 crops=CropSpec(s.crop, source=s.batch, foreground=s.foreground),
                 iterations=s.iterations,
                 build=build,
+                title="source-only",
             )
         ]
 

@@ -91,7 +91,7 @@ def test_instances_and_ignored_ids(folder):
     split = domain(folder, label_kind="instance", label_values={300: 255}).open("train", opener)
     assert set(np.unique(split.labels.read(0))) == {0, 1, 255}
     assert split.instances.read(0)[2, 3] == 7
-    assert split.instances.read(0)[0, 0] == 0
+    assert split.instances.read(0)[0, 0] == -1
 
 
 def test_declared_intensity(folder):

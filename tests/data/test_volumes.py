@@ -65,7 +65,7 @@ def test_instances_are_foreground_except_what_the_card_says():
     labels = MappedLabels(raw, {9: 255}, "l", instances=True)
     assert [int(labels.read(z)[0, 0]) for z in range(4)] == [0, 1, 1, 255]
     ids = InstanceIds(raw, {9: 255}, "l")
-    assert [int(ids.read(z)[0, 0]) for z in range(4)] == [0, 1, 70000, 0]
+    assert [int(ids.read(z)[0, 0]) for z in range(4)] == [0, 1, 70000, -1]
     with pytest.raises(DataError, match="whole numbers"):
         InstanceIds(ArrayVolume(stack(0.5, dtype=np.float32)), {}, "l")
 

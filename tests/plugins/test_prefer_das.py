@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from dabench_prefer_das import PreferDASSettings, PreferenceStage, confident
+from dabench_prefer_das import PreferDASSettings, PreferenceStage
 from dabench_prefer_das.dataset import collect
 from dabench_preference import (
     DirectPreference,
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from dabench.interfaces import PreferenceOptimizer
 from dabench.ops.choice import best_candidate
+from dabench.ops.losses import confident_labels
 from dabench.ops.prompts import NetworkOutput, Prompts
 from dabench.types import IGNORE, Batch, CropId, Prediction, PreferenceAnswer, PreferenceQuestion
 
@@ -156,5 +157,5 @@ def test_the_reference_is_frozen_and_not_part_of_the_outcome() -> None:
 
 
 def test_confident_labels_ignore_what_lies_between() -> None:
-    labels = confident(torch.tensor([0.1, 0.31, 0.5, 0.69, 0.9]), 0.7)
+    labels = confident_labels(torch.tensor([0.1, 0.31, 0.5, 0.69, 0.9]), 0.7)
     assert labels.tolist() == [0, IGNORE, IGNORE, IGNORE, 1]

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from dabench_mean_teacher import confident_labels, strong_fraction
+from dabench_mean_teacher import strong_fraction
 from dabench_prompt_das.contrast import prompt_contrast_loss
 
-from dabench.ops.losses import DETECTION_WEIGHT, detection_loss, overlap_loss, segmentation_loss
+from dabench.ops.losses import DETECTION_WEIGHT, confident_labels, detection_loss, overlap_loss, segmentation_loss
 from dabench.types import IGNORE
 
 LABELS = torch.tensor([[[1, 0, IGNORE]]])
