@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Volume,
         WeakLabel,
     )
+    from dabench.training.checkpoint import read_weights
     from dabench.types import (
         API_VERSION,
         IGNORE,
@@ -85,6 +86,7 @@ _HOMES = {
         "PseudoTargets Reader SelfTraining SliceScore Split Stage StageSpec TaskInfo TrainingView Truth Turn Volume "
         "WeakLabel"
     ),
+    "dabench.training.checkpoint": "read_weights",
     "dabench.types": (
         "API_VERSION IGNORE Array Batch CropId PointAnswer PointRequest Prediction PreferenceAnswer PreferenceQuestion "
         "PreferenceRequest SourceCrops TargetCrops Window"

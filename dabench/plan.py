@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from dabench.annotation.desk import AnnotationDesk
+from dabench.annotation.truth import VolumeTruth
 from dabench.assembly import Assembly
 from dabench.config import RunConfig
 from dabench.data.card_domain import user_domains
@@ -19,7 +20,7 @@ from dabench.errors import ConfigError, MissingDataError
 from dabench.files import digest_of
 from dabench.interfaces import Budget, Domain, Method, StageSpec, WeakLabel
 from dabench.registry import Registry
-from dabench.task import SplitTruth, TaskData
+from dabench.task import TaskData
 from dabench.training.store import StageFolder
 from dabench.weights import WeightsStore
 from dabench.workspace import Workspace
@@ -142,7 +143,7 @@ def make_desk(
     _check_files(config)
     files = {"points": config.budget.points_file, "preferences": config.budget.preferences_file}
     return AnnotationDesk(
-        truth=SplitTruth(split) if split.labels is not None else None,
+        truth=VolumeTruth(split.labels) if split.labels is not None else None,
         shape=split.images.shape,
         budget=budget,
         weak_labels=weak_labels,

@@ -16,6 +16,7 @@ import torch
 
 from dabench import account
 from dabench.annotation.raters import simulate_points
+from dabench.annotation.truth import VolumeTruth
 from dabench.config import RunConfig
 from dabench.data.sampling import CropSampler, step_seed
 from dabench.errors import DabenchError, MissingDataError, OutOfMemoryError, PluginError
@@ -28,7 +29,6 @@ from dabench.interfaces import Stage
 from dabench.plan import Plan, PlannedStage, make_plan, pick_device, scoring_digest, uses_bfloat16
 from dabench.registry import Registry
 from dabench.scoring import Score, StageScorer, TestSet
-from dabench.task import SplitTruth
 from dabench.tracking import environment as env
 from dabench.tracking.curves import plot_curves
 from dabench.tracking.events import CellFinished, Phase, Scored, StageFinished
@@ -39,7 +39,6 @@ from dabench.training.checkpoint import Progress
 from dabench.training.loop import LoopOptions, Update, train
 from dabench.training.store import StageRecord
 from dabench.training.view import StageView
-from dabench.types import PointAnswer
 from dabench.workspace import Workspace
 
 #: Called with what happens: "stage", "update", "predict" or "score", and its values (see cli/progress.py).
@@ -284,10 +283,9 @@ class Runner:
     def _test_set(self) -> TestSet:
         split = self.plan.task.target_test
         weak = self.plan.assembly.weak_labels()["points"]
-        points: dict[float, dict[int, PointAnswer]] = {}
-        for share in self.config.test_points:
-            if share:
-                points[share] = simulate_points(weak, SplitTruth(split), share, self.config.budget.seed)
+        assert split.labels is not None
+        truth, seed = VolumeTruth(split.labels), self.config.budget.seed
+        points = {share: simulate_points(weak, truth, share, seed) for share in self.config.test_points if share}
         return TestSet(split, self.plan.task.unit(split), points)
 
     def _keep_predictions(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dabench.config import RunConfig, split_task
 from dabench.data.contour import ContourAdjusted
@@ -14,9 +13,6 @@ from dabench.data.sampling import LabelledSlices
 from dabench.data.volumes import CachedVolume, open_volume
 from dabench.errors import DataError
 from dabench.interfaces import CropSpec, Domain, Reader, Split, StageSpec, TaskInfo, Volume
-
-if TYPE_CHECKING:
-    from dabench.types import Array
 
 
 class TaskData:
@@ -36,7 +32,8 @@ class TaskData:
 
     def info(self) -> TaskInfo:
         """What methods may know of the task."""
-        return TaskInfo(self.config.task, self.source, self.target)
+        neighbours = True if self.missing() else self.target_train.neighbours
+        return TaskInfo(self.config.task, self.source, self.target, neighbours)
 
     # ------------------------------------------------------------------------------------------------------ splits
     def _open(self, domain: Domain, split: str) -> Split:
@@ -107,20 +104,3 @@ class TaskData:
         if crops.target or spec.asks:
             digests["target"] = self.target_train.digest
         return digests
-
-
-class SplitTruth:
-    """Dense labels of a split, for raters and for interactive test points."""
-
-    def __init__(self, split: Split) -> None:
-        """The split must have labels."""
-        self._split = split
-
-    def labels(self, z: int) -> Array:
-        """``(H, W)`` uint8 {0, 1, 255} of slice ``z``."""
-        assert self._split.labels is not None
-        return self._split.labels.read(z)
-
-    def __len__(self) -> int:
-        """Number of slices."""
-        return self._split.images.shape[0]

@@ -24,9 +24,9 @@ class VolumeTruth:
     def labels(self, z: int) -> Array:
         """``(H, W)`` uint8 {0, 1, 255} of slice ``z``. Raises DataError naming the slice and another value."""
         label = self._labels.read(z)
-        strange = np.setdiff1d(label, [0, 1, IGNORE])
-        if strange.size:
-            raise DataError(f"slice {z}: label value {strange[0]}; labels are 0, 1 or {IGNORE} (ignore)")
+        strange = (label != 0) & (label != 1) & (label != IGNORE)
+        if strange.any():
+            raise DataError(f"slice {z}: label value {label[strange][0]}; labels are 0, 1 or {IGNORE} (ignore)")
         result: Array = label.astype(np.uint8)
         return result
 

@@ -26,7 +26,6 @@ class StageRecord:
     seconds: float
     peak_memory_bytes: int
     ledger: list[dict[str, Any]] = field(default_factory=list)
-    environment: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
 
 

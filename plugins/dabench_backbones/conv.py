@@ -100,13 +100,3 @@ class ConvEncoder(nn.Module):
             maps = stage(maps)
             features.append(maps)
         return features
-
-
-def small_encoder(norm: NormName = "batch") -> ConvEncoder:
-    """The `small` preset's encoder."""
-    return ConvEncoder((24, 48, 96), (1, 1, 2), norm)
-
-
-def tiny_encoder(norm: NormName = "batch") -> ConvEncoder:
-    """The `tiny` preset's encoder."""
-    return ConvEncoder((16, 32, 64), (1, 1, 1), norm)

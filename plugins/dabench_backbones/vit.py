@@ -6,7 +6,6 @@ it); the first entry of the position table goes with it. timm is asked for the a
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,9 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dabench import WeightsError
+from dabench import WeightsError, read_weights
 
 ARCHITECTURE = "vit_small_patch8_224.dino"
 _MEAN = (0.485, 0.456, 0.406)
@@ -47,6 +44,7 @@ class PatchTokenViT(nn.Module):
         vit: Any = timm.create_model(architecture, pretrained=False, num_classes=0, dynamic_img_size=True)
         if pretrained is not None:
             state = read_weights(pretrained) if isinstance(pretrained, Path) else pretrained
+            state = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
             _load(vit, state, str(pretrained) if isinstance(pretrained, Path) else "the timm hub")
         self.patch_embed: nn.Module = vit.patch_embed
         # (1, g * g, D): the class token's entry is cut off.
@@ -82,27 +80,6 @@ class PatchTokenViT(nn.Module):
         maps = table.permute(0, 3, 1, 2).float()
         resized = F.interpolate(maps, size=(height, width), mode="bicubic", align_corners=False)
         return resized.permute(0, 2, 3, 1).to(table.dtype)
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file, or of a PyTorch file without unpickling code.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Name → tensor; classification heads (`head.*`) are left out.
-
-    Raises:
-        WeightsError: a file that would run code or is damaged.
-    """
-    try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError) as error:
-        raise WeightsError(
-            f"{path}: damaged, or a pickle that would run code ({str(error).splitlines()[0]})."
-        ) from None
-    return {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
 
 
 def hub_weights(name: str) -> Mapping[str, Tensor]:

@@ -42,7 +42,7 @@ from dabench import (
     Turn,
     hookimpl,
 )
-from dabench.ops.augmentation import ViewOptions
+from dabench.ops.augmentation import PLAIN, STRONG, WEAK
 from dabench.ops.batchnorm import hold_statistics
 from dabench.ops.losses import confident_labels, segmentation_loss
 from dabench.ops.objectives import LabelledWeights, labelled_terms, total
@@ -120,7 +120,7 @@ class PreferenceStage(Stage):
         s = self.settings
         terms: dict[str, Tensor] = {}
         if batch.source is not None and s.source_anchor:
-            source = view_source(batch.source, ViewOptions(), batch.generator)
+            source = view_source(batch.source, STRONG, batch.generator)
             weights = LabelledWeights(0.0, s.overlap, prompts=True)
             anchored = labelled_terms(self.student, source, weights, batch.generator)
             terms |= {f"source_{name}": s.source_anchor * term for name, term in anchored.items()}
@@ -139,9 +139,7 @@ class PreferenceStage(Stage):
         assert self.view is not None
         s, places = self.settings, [self.data.tiles[i] for i in tiles]
         images = torch.stack([torch.from_numpy(self.view.target_crop(p).copy()) for p in places])[:, None]
-        options = ViewOptions(perspective=0.0, jitter=0.0, noise=0.0)
-        options = options if s.turns else ViewOptions(flip=0, turn=0, perspective=0, jitter=0, noise=0)
-        views = draw_views(images, options, generator)
+        views = draw_views(images, WEAK if s.turns else PLAIN, generator)
         prompts = None
         if s.prompts:
             points = view_points(views, [self._points(p) for p in places])

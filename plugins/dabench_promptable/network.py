@@ -47,8 +47,6 @@ class Widths:
 
 
 PAPER = Widths()
-SMALL = Widths(dim=128, heads=4, mlp=256, depth=2, downsample=2, detection=32, full_resolution_detection=False)
-TINY = Widths(dim=64, heads=4, mlp=128, depth=2, downsample=2, detection=16, full_resolution_detection=False)
 
 
 class PromptableNetwork(nn.Module):

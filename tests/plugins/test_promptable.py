@@ -2,18 +2,21 @@
 
 import pytest
 import torch
-from dabench_backbones.conv import ConvEncoder, small_encoder, tiny_encoder
+from dabench_backbones.conv import ConvEncoder
 from dabench_backbones.vit import PatchTokenViT
-from dabench_promptable.network import PAPER, SMALL, TINY, PromptableNetwork, Widths
+from dabench_promptable.network import PAPER, PromptableNetwork, Widths
 from torch import Tensor, nn
 
 from dabench.ops.prompts import Prompts, pad_points
+
+SMALL = Widths(dim=128, heads=4, mlp=256, detection=32, full_resolution_detection=False)
+TINY = Widths(dim=64, heads=4, mlp=128, detection=16, full_resolution_detection=False)
 
 
 @pytest.fixture(scope="module")
 def network() -> PromptableNetwork:
     torch.manual_seed(0)
-    return PromptableNetwork(tiny_encoder(), TINY).eval()
+    return PromptableNetwork(ConvEncoder((16, 32, 64), (1, 1, 1)), TINY).eval()
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def test_parameter_counts_of_the_paper() -> None:
 
 
 def test_small_preset_is_below_five_million_parameters() -> None:
-    assert parameters(PromptableNetwork(small_encoder(), SMALL)) < 5_000_000
+    assert parameters(PromptableNetwork(ConvEncoder((24, 48, 96), (1, 1, 2)), SMALL)) < 5_000_000
 
 
 def test_vit_drops_the_class_token_and_takes_any_grid() -> None:
@@ -122,7 +125,7 @@ def test_the_detection_head_is_skipped_unless_asked(network: PromptableNetwork, 
 
 
 def test_gradients_are_finite_without_any_prompt(images: Tensor) -> None:
-    network = PromptableNetwork(tiny_encoder(), TINY)
+    network = PromptableNetwork(ConvEncoder((16, 32, 64), (1, 1, 1)), TINY)
     contrast = torch.rand(3, 4, 2) * 48
     out = network(images, pad_points(POINTS[1:2] * 3), contrast, torch.zeros(3, 4, dtype=torch.bool), with_density=True)
     assert out.density is not None
@@ -141,9 +144,9 @@ def test_bf16_autocast_returns_float32(network: PromptableNetwork, images: Tenso
 
 def test_heatmap_scale_multiplies_the_raw_output(images: Tensor) -> None:
     torch.manual_seed(0)
-    one = PromptableNetwork(tiny_encoder(), TINY, heatmap_scale=1.0)
+    one = PromptableNetwork(ConvEncoder((16, 32, 64), (1, 1, 1)), TINY, heatmap_scale=1.0)
     torch.manual_seed(0)
-    other = PromptableNetwork(tiny_encoder(), TINY, heatmap_scale=1 / 255)
+    other = PromptableNetwork(ConvEncoder((16, 32, 64), (1, 1, 1)), TINY, heatmap_scale=1 / 255)
     with torch.no_grad():
         first, second = one(images, with_density=True).density, other(images, with_density=True).density
     torch.testing.assert_close(first / 255, second)
