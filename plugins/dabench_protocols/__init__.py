@@ -7,6 +7,7 @@ numbers a slice. Formulae and edge cases: docs/protocol.md.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,9 +41,9 @@ class SliceMeanProtocol(EvaluationProtocol):
         self._scores: list[dict[str, float]] = []
         self._left_out = 0
 
+    @abstractmethod
     def overlap(self, prediction: Array, label: Array) -> Overlap:
         """The slice's objects: which overlap by how much."""
-        raise NotImplementedError
 
     def update(self, z: int, prediction: Array, label: Array) -> SliceScore:
         """Score one slice; its row also has dq, sq and the numbers of objects."""
