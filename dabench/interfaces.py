@@ -338,6 +338,12 @@ class TrainingView(Protocol):
     def target_crop(self, crop: CropId) -> Array:
         """Image pixels of one crop, ``(h, w)`` float32 in [0, 1]."""
 
+    def remember(self, name: str, shape: tuple[int, ...], fill: Callable[[Array], None]) -> Array:
+        """A float16 array that follows from the parent's weights and ``name`` alone, read-only and possibly on disk.
+
+        ``fill`` writes it once; sibling stages with the same parent (other optimizers, a resumed start) find it again.
+        """
+
 
 class Stage(ABC):
     """One training procedure. The core loops, moves devices, seeds, logs and checkpoints; a stage computes losses."""

@@ -151,7 +151,7 @@ class Runner:
         )
         # Only a stage whose key names the target may look at it.
         seen = self.plan.task.target_images if spec.crops.target or spec.asks else None
-        view = StageView(seen, desk, self.device, self.config.seed, spec.name)
+        view = StageView(seen, desk, self.device, self.config.seed, spec.name, self._memory(index))
         options = LoopOptions(
             self.device,
             uses_bfloat16(self.config),
@@ -181,6 +181,13 @@ class Runner:
         planned.folder.finish(stage, record)
         self._built[index] = stage
         return record
+
+    def _memory(self, index: int) -> Path | None:
+        """Where sibling stages share what follows from their parent alone: in its folder, apart for each source."""
+        if index == 0:
+            return None
+        spec, parent = self.plan.stages[index].spec, self.plan.stages[index - 1].folder
+        return parent.path / "memory" / self.registry.source_digest("method", spec.method)[:16]
 
     def _loop(self, planned: PlannedStage, updates: Generator[Update, None, Progress]) -> float:
         """Drain the loop into the curve and the progress display; training seconds in all."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import torch
 
 from dabench.data.sampling import cut, step_seed
 from dabench.errors import ConfigError
+from dabench.files import write_with
 from dabench.interfaces import Desk, TrainingView, Volume
 from dabench.types import Array, CropId
 
@@ -14,8 +19,20 @@ from dabench.types import Array, CropId
 class StageView(TrainingView):
     """The target's training images, the annotation desk and a generator that is the same at every start."""
 
-    def __init__(self, images: Volume | None, desk: Desk, device: torch.device, seed: int, stage: str) -> None:
-        """``images`` are float32 in [0, 1]; None for a stage that declares no use of the target."""
+    def __init__(
+        self,
+        images: Volume | None,
+        desk: Desk,
+        device: torch.device,
+        seed: int,
+        stage: str,
+        memory: Path | None = None,
+    ) -> None:
+        """``images`` are float32 in [0, 1]; None for a stage that declares no use of the target.
+
+        ``memory`` is the folder of `remember`; it belongs to the parent and to the stage's source. None keeps nothing.
+        """
+        self._memory = memory
         self._stage, self._images, self._desk, self._device = stage, images, desk, device
         self._rng = np.random.default_rng(step_seed(seed, f"{stage}/view", 0))
 
@@ -37,6 +54,17 @@ class StageView(TrainingView):
     def target_crop(self, crop: CropId) -> Array:
         return cut(self._target().read(crop.z), crop.window)
 
+    def remember(self, name: str, shape: tuple[int, ...], fill: Callable[[Array], None]) -> Array:
+        if self._memory is None:
+            values: Array = np.empty(shape, np.float16)
+            fill(values)
+            return values
+        path = self._memory / f"{name}.npy"
+        if not path.is_file():
+            write_with(path, partial(_write_array, shape, fill))
+        kept: Array = np.load(path, mmap_mode="r")
+        return kept
+
     def _target(self) -> Volume:
         if self._images is None:
             raise ConfigError(
@@ -44,3 +72,10 @@ class StageView(TrainingView):
                 "Give it target crops (CropSpec.target) or name what it asks for (asks): they are part of its key.",
             )
         return self._images
+
+
+def _write_array(shape: tuple[int, ...], fill: Callable[[Array], None], part: Path) -> None:
+    """An ``.npy`` file filled through memory mapping, so that it may be larger than memory."""
+    values = np.lib.format.open_memmap(part, "w+", np.dtype(np.float16), shape)
+    fill(values)
+    values.flush()

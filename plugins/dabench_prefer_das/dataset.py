@@ -9,7 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dabench import CropId, Predictor, PreferenceAnswer, PreferenceOptimizer, PreferenceQuestion, TrainingView, Window
+from dabench import (
+    Array,
+    CropId,
+    Predictor,
+    PreferenceAnswer,
+    PreferenceOptimizer,
+    PreferenceQuestion,
+    TrainingView,
+    Window,
+)
 from dabench.ops.candidates import pad_candidates, threshold_candidates
 from dabench.ops.patches import owned_patches, tile_windows
 
@@ -34,16 +43,16 @@ class PreferenceData:
     def __init__(
         self,
         tiles: list[CropId],
-        reference: Tensor,
-        proposal: Tensor,
+        reference: Array,
+        proposal: Array,
         answers: list[list[Answered]],
         thresholds: tuple[float, ...],
     ) -> None:
         """Keep what `collect` found.
 
         ``reference`` (p_0) and ``proposal`` (whose thresholds are the candidates) are *logits* ``(N, S, S)`` in half
-        precision on the CPU (a probability near 1 would lose its distance from 1), one and the same tensor unless the
-        proposal is averaged over turns; ``answers`` has a list for each tile.
+        precision (a probability near 1 would lose its distance from 1), one and the same array unless the proposal is
+        averaged over turns; ``answers`` has a list for each tile.
         """
         self.tiles, self._reference, self._proposal = tiles, reference, proposal
         self._answers, self._thresholds = answers, thresholds
@@ -63,12 +72,12 @@ class PreferenceData:
 
     def proposal(self, tiles: Sequence[int]) -> Tensor:
         """The probability behind the candidates of tiles, ``(B, S, S)`` float32."""
-        return self._proposal[list(tiles)].float().sigmoid()
+        return _probability(self._proposal[list(tiles)])
 
     def patches(self, tiles: Sequence[int], policy: Tensor) -> Patches | None:
         """Answered patches of these tiles, the policy's cut from ``(B, S, S)``; None when there are none."""
         cut_policy, cut_reference, masks, chosen = [], [], [], []
-        reference = self._reference[list(tiles)].float().sigmoid().to(policy)
+        reference = _probability(self._reference[list(tiles)]).to(policy)
         proposal = self.proposal(tiles).to(policy.device)
         for row, tile in enumerate(tiles):
             for answer in self._answers[tile]:
@@ -105,7 +114,7 @@ def collect(
     windows = tile_windows(height, width, size)
     owned = owned_patches(height, width, size, optimizer.patches_per_side)
     tiles = [CropId(z, window) for z in range(depth) for window in windows]
-    reference = _predict(view, predictor, tiles, turns=1)
+    reference = _predict(view, predictor, tiles, 1)
     proposal = reference if candidate_views == 1 else _predict(view, predictor, tiles, candidate_views)
     places = [(i, patch) for i in range(len(tiles)) for patch in owned[i % len(windows)]]
     informative = np.array([_differs(proposal[i], _local(tiles[i], patch), thresholds) for i, patch in places])
@@ -119,23 +128,30 @@ def collect(
     return PreferenceData(tiles, reference, proposal, _by_tile(tiles, chosen, given), thresholds)
 
 
-def _predict(view: TrainingView, predictor: Predictor, tiles: list[CropId], turns: int) -> Tensor:
+def _predict(view: TrainingView, predictor: Predictor, tiles: list[CropId], turns: int) -> Array:
     """Logits of all tiles' probabilities, averaged over so many quarter turns first; ``(N, S, S)`` float16."""
     side = tiles[0].window.height
-    logits = torch.empty(len(tiles), side, side, dtype=torch.float16)
-    for first in range(0, len(tiles), _TILES_AT_ONCE):
-        crops = [view.target_crop(tile) for tile in tiles[first : first + _TILES_AT_ONCE]]
-        images = torch.from_numpy(np.stack(crops))[:, None].to(view.device)
-        with torch.no_grad():
-            seen = [predictor.predict(torch.rot90(images, k, (-2, -1))).probability for k in range(turns)]
-        mean = torch.stack([torch.rot90(p, -k, (-2, -1)) for k, p in enumerate(seen)]).mean(dim=0)
-        logits[first : first + len(crops)] = mean.logit(eps=1e-7).half().cpu()
-    return logits
+
+    def fill(logits: Array) -> None:
+        for first in range(0, len(tiles), _TILES_AT_ONCE):
+            crops = [view.target_crop(tile) for tile in tiles[first : first + _TILES_AT_ONCE]]
+            images = torch.from_numpy(np.stack(crops))[:, None].to(view.device)
+            with torch.no_grad():
+                seen = [predictor.predict(torch.rot90(images, k, (-2, -1))).probability for k in range(turns)]
+            mean = torch.stack([torch.rot90(p, -k, (-2, -1)) for k, p in enumerate(seen)]).mean(dim=0)
+            logits[first : first + len(crops)] = mean.logit(eps=1e-7).half().cpu().numpy()
+
+    return view.remember(f"tiles-{side}-turns-{turns}", (len(tiles), side, side), fill)
 
 
-def _differs(logits: Tensor, local: Window, thresholds: tuple[float, ...]) -> bool:
+def _probability(logits: Array) -> Tensor:
+    """Probabilities, float32 on the CPU, of logits in half precision."""
+    return torch.from_numpy(np.asarray(logits, np.float32)).sigmoid()
+
+
+def _differs(logits: Array, local: Window, thresholds: tuple[float, ...]) -> bool:
     """Whether any two candidates of a patch differ: some pixel lies between the lowest and the highest threshold."""
-    patch = logits[local.slices].float().sigmoid()
+    patch = _probability(logits[local.slices])
     return bool(((patch > min(thresholds)) & (patch <= max(thresholds))).any())
 
 
@@ -144,7 +160,7 @@ def _local(tile: CropId, patch: Window) -> Window:
 
 
 def _hints(
-    view: TrainingView, optimizer: PreferenceOptimizer, tiles: list[CropId], proposal: Tensor, which: set[int]
+    view: TrainingView, optimizer: PreferenceOptimizer, tiles: list[CropId], proposal: Array, which: set[int]
 ) -> dict[int, Tensor]:
     """The optimizer's own refinement of the reference's masks of these tiles, ``(S, S)`` bool."""
     hints: dict[int, Tensor] = {}
@@ -152,7 +168,7 @@ def _hints(
     for first in range(0, len(wanted), _TILES_AT_ONCE):
         some = wanted[first : first + _TILES_AT_ONCE]
         images = torch.from_numpy(np.stack([view.target_crop(tiles[i]) for i in some])).to(view.device)
-        masks = (proposal[some] > 0).to(view.device)
+        masks = torch.from_numpy(proposal[some] > 0).to(view.device)
         hints |= dict(zip(some, optimizer.hint(images, masks).cpu(), strict=True))
     return hints
 
@@ -161,12 +177,12 @@ def _question(
     view: TrainingView,
     tile: CropId,
     patch: Window,
-    logits: Tensor,
+    logits: Array,
     thresholds: tuple[float, ...],
     hint: Tensor | None,
 ) -> PreferenceQuestion:
     local = _local(tile, patch)
-    candidates = threshold_candidates(logits[local.slices].float().sigmoid(), thresholds).masks.numpy()
+    candidates = threshold_candidates(_probability(logits[local.slices]), thresholds).masks.numpy()
     image = view.target_crop(CropId(tile.z, patch)).copy()  # a view would keep its whole slice alive
     return PreferenceQuestion(tile.z, patch, image, candidates, None if hint is None else hint[local.slices].numpy())
 

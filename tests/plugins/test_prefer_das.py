@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -61,6 +61,11 @@ class View:
 
     def target_crop(self, crop: CropId) -> np.ndarray:
         return self.images[crop.z][crop.window.slices]
+
+    def remember(self, name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> np.ndarray:
+        values = np.empty(shape, np.float16)
+        fill(values)
+        return values
 
     def points(self) -> dict[int, object]:
         return {}
