@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dabench.errors import PluginError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -251,7 +253,7 @@ class PreferenceOptimizer(ABC):
             ``(B, H, W)`` bool.
         """
         del images, masks
-        raise NotImplementedError(f"{type(self).__name__} names the rater 'self' but gives no hint")
+        raise PluginError(f"{type(self).__name__} names the rater 'self' but gives no hint to rank against")
 
     @abstractmethod
     def loss(
