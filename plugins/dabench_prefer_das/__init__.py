@@ -60,7 +60,7 @@ class PreferDASSettings(Settings):
     )
     batch: int = Field(4, ge=1, description="Target tiles an update (paper: 4).")
     source_batch: int = Field(2, ge=0, description="Source crops an update for the anchor (paper: not stated).")
-    iterations: int = Field(250, ge=1, description="Updates (paper: 16,000).")
+    iterations: int = Field(600, ge=1, description="Updates (paper: 16,000).")
     lr: float = Field(1e-4, gt=0, description="Learning rate of AdamW (paper: 5e-6).")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: not stated; AdamW's default).")
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")

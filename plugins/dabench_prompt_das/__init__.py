@@ -53,6 +53,7 @@ from dabench.ops.prompts import pad_points, random_subset
 from dabench.ops.views import draw_views, view_images, view_labels, view_maps, view_points, view_source
 from dabench_prompt_das.contrast import ContrastPoints, contrast_loss, draw_contrast
 from dabench_prompt_das.pseudo_points import PointRule, estimate_points, with_points
+from dabench_prompt_das.ranking import Limits, component_scores, expected_count, limits_of, ranked, sampled_slices
 
 
 class PromptDASSettings(Settings):
@@ -74,11 +75,21 @@ class PromptDASSettings(Settings):
     detection: float = Field(30.0, ge=0, description="λ1 on 0-1 maps (paper: 1e-3 on 0-255, that is 65).")
     contrast: float = Field(1e-3, ge=0, description="λ2, weight of the contrast (paper: 1e-3).")
     overlap: float = Field(0.0, ge=0, description="Weight of the soft-Dice term on the source (paper: 0).")
-    point_weight: float = Field(0.4, ge=0, description="Weight of the loss on discs at given points (paper: 0).")
+    point_weight: float = Field(0.2, ge=0, description="Weight of the loss on discs at given points (paper: 0).")
     point_radius: float = Field(5.0, ge=0, description="Radius of those discs in pixels.")
     pseudo_points: bool = Field(
         True, description="Without given points, take confident points of the source model for them (paper: yes)."
     )
+    trusted: float = Field(
+        0.5,
+        ge=0,
+        description="Likeliest components that are foreground, as a share of the implied count; 0: off (paper).",
+    )
+    possible: float = Field(
+        1.0, ge=0, description="Components past this share of the implied count are background (with trusted > 0)."
+    )
+    rank_every: int = Field(100, ge=1, description="Updates between two rankings of the target's components.")
+    rank_slices: int = Field(12, ge=1, description="Most slices that a ranking looks at.")
     target_weight: float = Field(1.0, ge=0, description="Weight of the target's segmentation loss (release: 1).")
     detection_pseudo: bool = Field(True, description="Learn detection on the target (Table II, Detect.).")
     segmentation_pseudo: bool = Field(True, description="Learn segmentation on the target (Table II, Segment.).")
@@ -101,10 +112,14 @@ class PromptDASSettings(Settings):
 class PromptDASStage(Stage):
     """Student on source labels and the scheme's pseudo-targets."""
 
-    def __init__(self, settings: PromptDASSettings, network: nn.Module, scheme: SelfTraining) -> None:
-        """Start from a copy of the source model."""
-        self.settings, self.student, self.scheme = settings, deepcopy(network), scheme
+    def __init__(
+        self, settings: PromptDASSettings, network: nn.Module, scheme: SelfTraining, share: float = 0.0
+    ) -> None:
+        """Start from a copy of the source model; ``share`` of the target's centres are given."""
+        self.settings, self.student, self.scheme, self.share = settings, deepcopy(network), scheme, share
         self.scheme.start(self.student)
+        self.limits = Limits()
+        self.refresh_every = settings.rank_every if settings.trusted and share else 0
         self.view = ViewOptions(elastic=settings.elastic, motion_blur=settings.motion_blur)
         self.pseudo_points: Mapping[int, Tensor] = {}
 
@@ -126,13 +141,28 @@ class PromptDASStage(Stage):
         if self.settings.pseudo_points and not given:
             self.pseudo_points = estimate_points(view, self.student, self.settings.crop, PointRule())
 
+    def refresh(self, view: TrainingView) -> None:
+        s = self.settings
+        slices = sampled_slices(view.target_shape()[0], s.rank_slices)
+        given = view.desk.points()
+        expected = expected_count((len(given[z].points) for z in slices if z in given), self.share)
+        if expected:
+            scores = component_scores(view, self.scheme, slices, s.crop)
+            self.limits = limits_of(scores, expected, s.trusted, s.possible)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"limits": torch.tensor([self.limits.accept, self.limits.reject], dtype=torch.float64)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.limits = Limits(*state["limits"].tolist())
+
     def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
         del turn
         assert batch.source is not None
         assert batch.target is not None
         s = self.settings
         target = with_points(batch.target, self.pseudo_points) if self.pseudo_points else batch.target
-        pseudo = self.scheme.targets(target, batch.generator)
+        pseudo = ranked(self.scheme.targets(target, batch.generator), target.points, self.limits)
         source = view_source(batch.source, self.view, batch.generator)
         with frozen_statistics(self.student):
             weights = LabelledWeights(s.detection, s.overlap, s.prompts)
@@ -233,7 +263,7 @@ class PromptDAS(Method):
 
         def build(parent: Stage | None) -> Stage:
             assert parent is not None
-            return PromptDASStage(s, parent.network(), self.components.self_training(s.self_training))
+            return PromptDASStage(s, parent.network(), self.components.self_training(s.self_training), budget.points)
 
         spec = StageSpec(
             name="prompt-das",
@@ -272,6 +302,7 @@ def register_methods(register: Register) -> None:
                     "clip": 0.0,
                     "detection": DETECTION_WEIGHT,
                     "point_weight": 0.0,
+                    "trusted": 0.0,
                     "target_points": 0.7,
                     "queries": 256,
                     "negatives": 256,

@@ -1,0 +1,77 @@
+"""The count that given points imply, and what it does to pseudo-labels."""
+
+import numpy as np
+import pytest
+import torch
+from dabench_prompt_das.ranking import Limits, expected_count, limits_of, ranked, sampled_slices
+
+from dabench.interfaces import PseudoTargets
+from dabench.types import IGNORE, Array
+
+NOBODY = torch.zeros(0, 2)
+
+
+def blobs(*values: float) -> torch.Tensor:
+    """Squares of 10 x 10 pixels with these probabilities on a row, the rest at 0.1; ``(1, 20, 20 * n)``."""
+    seen = torch.full((1, 20, 20 * len(values)), 0.1)
+    for number, value in enumerate(values):
+        seen[0, 5:15, 20 * number + 5 : 20 * number + 15] = value
+    return seen
+
+
+def centre(number: int) -> torch.Tensor:
+    return torch.tensor([[20.0 * number + 10, 10.0]])
+
+
+def pseudo(seen: torch.Tensor, points: torch.Tensor = NOBODY) -> PseudoTargets:
+    labels = (seen > 0.5).to(torch.uint8)
+    return PseudoTargets(labels, torch.ones_like(seen), [points], None, seen)
+
+
+def test_the_count_takes_off_the_mean_rounding_of_each_slice() -> None:
+    assert expected_count([3, 1, 0], 0.5) == pytest.approx((2.5 + 0.5) / 0.5)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.15, 0.5])
+def test_the_count_is_right_on_average(share: float) -> None:
+    truth = np.random.default_rng(0).integers(1, 60, 2000)
+    given = np.ceil(share * truth - 1e-9).astype(int)
+    assert expected_count(given.tolist(), share) == pytest.approx(truth.sum(), rel=0.03)
+
+
+def test_limits_are_scores_at_ranks_and_0_where_components_run_out() -> None:
+    scores: Array = np.array([0.6, 0.9, 0.7, 0.8])
+    assert limits_of(scores, 2.0, 0.5, 1.0) == Limits(0.8, 0.7)
+    assert limits_of(scores, 8.0, 0.25, 1.0) == Limits(0.7, 0.0)
+    assert limits_of(np.zeros(0), 8.0, 0.5, 1.0) == Limits()
+
+
+def test_components_are_trusted_doubted_or_background_by_rank() -> None:
+    seen = blobs(0.95, 0.8, 0.6)
+    out = ranked(pseudo(seen, torch.cat([centre(i) for i in range(3)])), [NOBODY], Limits(0.9, 0.7))
+    assert [out.labels[0, 10, 20 * i + 10].item() for i in range(3)] == [1, IGNORE, 0]
+    assert out.labels[0, 0, 0] == 0
+    assert out.points[0].tolist() == torch.cat([centre(0), centre(1)]).tolist()
+
+
+def test_a_given_point_is_never_contradicted() -> None:
+    seen = blobs(0.95, 0.6)
+    out = ranked(pseudo(seen, centre(1)), [centre(1)], Limits(0.9, 0.7))
+    assert out.labels[0, 10, 30] == 1
+    assert out.points[0].tolist() == centre(1).tolist()
+
+
+def test_without_limits_and_without_components_nothing_changes() -> None:
+    given = pseudo(blobs(0.6))
+    assert ranked(given, [NOBODY], Limits()) is given
+    empty = pseudo(blobs(0.2), centre(0))
+    out = ranked(empty, [NOBODY], Limits(0.9, 0.7))
+    assert torch.equal(out.labels, empty.labels)
+    assert torch.equal(out.points[0], empty.points[0])
+
+
+def test_slices_are_spread_and_bounded() -> None:
+    assert sampled_slices(3, 12) == [0, 1, 2]
+    assert sampled_slices(33, 12)[0] == 0
+    assert sampled_slices(33, 12)[-1] == 32
+    assert len(sampled_slices(1000, 12)) == 12
