@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     )
     from dabench.files import write_json, write_text
     from dabench.hookspecs import Component, Register, Settings, hookimpl
-    from dabench.inference.predictor import NetworkPredictor
+    from dabench.inference.predictor import FlippedPredictor, NetworkPredictor
+    from dabench.inference.training_split import plain_batches, predict_training
     from dabench.interfaces import (
         Budget,
         Components,
@@ -78,7 +79,8 @@ _HOMES = {
     "dabench.errors": (
         "BudgetError ConfigError DabenchError DataError MissingDataError PluginError UnknownNameError WeightsError"
     ),
-    "dabench.inference.predictor": "NetworkPredictor",
+    "dabench.inference.predictor": "FlippedPredictor NetworkPredictor",
+    "dabench.inference.training_split": "plain_batches predict_training",
     "dabench.files": "write_json write_text",
     "dabench.hookspecs": "Component Register Settings hookimpl",
     "dabench.interfaces": (

@@ -104,8 +104,9 @@ class Assembly(Components):
         return module
 
     def network(self, name: str, backbone: str) -> nn.Module:
-        """A new network on a new backbone."""
-        module: nn.Module = self._make("network", name, {"backbone": self.backbone(backbone)}, nn.Module)
+        """A new network on a new backbone; ``none`` for a published network that is its own encoder."""
+        encoder = None if backbone == "none" else self.backbone(backbone)
+        module: nn.Module = self._make("network", name, {"backbone": encoder}, nn.Module)
         return module
 
     def self_training(self, name: str) -> SelfTraining:

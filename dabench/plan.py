@@ -34,8 +34,8 @@ _CORE = (
     "data/intensity.py",
     "data/contour.py",
     "data/volumes.py",
-    "inference/predictor.py",
-    "interfaces.py",
+    "inference",
+    "interfaces",
     "task.py",
     "types.py",
 )

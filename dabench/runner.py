@@ -147,11 +147,17 @@ class Runner:
         points = desk.points() if "points" in spec.asks else {}
         target = self.plan.task.target_images if spec.crops.target else None
         sampler = CropSampler(
-            spec.crops, self.config.seed, spec.name, self.plan.task.labelled(spec.crops), target, points
+            spec.crops,
+            self.config.seed,
+            spec.name,
+            self.plan.task.labelled(spec.crops),
+            target,
+            points,
+            self.plan.task.gaps(spec.crops),
         )
         # Only a stage whose key names the target may look at it.
         seen = self.plan.task.target_images if spec.crops.target or spec.asks else None
-        view = StageView(seen, desk, self.device, self.config.seed, spec.name, self._memory(index))
+        view = StageView(seen, desk, self.device, self.config.seed, spec.name, self._memory(index), planned.folder.kept)
         options = LoopOptions(
             self.device,
             uses_bfloat16(self.config),

@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 import torch
 
+from dabench.data.sampling import gap_slices
 from dabench.evaluation.scoring import evaluate_slices, truth_volume
 from dabench.files import atomic, digest_of, write_text
 from dabench.inference.volume import Tiling, predict_slices
@@ -76,14 +77,16 @@ class StageScorer:
         if path.is_file():
             return path
         depth = test.images.shape[0]
+        model = predictor()
         slices = predict_slices(
-            predictor(),
+            model,
             test.images,
             tile=self.tiling.tile,
             profile=self.tiling.profile.name,
             points=test.prompts(share),
             batch_size=self.tiling.batch_size,
             device=self.device,
+            gap=gap_slices(model.neighbour, test.split.voxel[0]),
         )
         with atomic(path) as part, tifffile.TiffWriter(part) as writer:
             for z, prediction in slices:

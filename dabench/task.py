@@ -9,7 +9,7 @@ from pathlib import Path
 from dabench.config import RunConfig, split_task
 from dabench.data.contour import ContourAdjusted
 from dabench.data.intensity import UnitVolume
-from dabench.data.sampling import LabelledSlices
+from dabench.data.sampling import LabelledSlices, gap_slices
 from dabench.data.volumes import CachedVolume, open_volume
 from dabench.errors import DataError
 from dabench.interfaces import CropSpec, Domain, Reader, Split, StageSpec, TaskInfo, Volume
@@ -32,7 +32,7 @@ class TaskData:
 
     def info(self) -> TaskInfo:
         """What methods may know of the task."""
-        neighbours = True if self.missing() else self.target_train.neighbours
+        neighbours = bool(self.missing()) or (self.source_train.neighbours and self.target_train.neighbours)
         return TaskInfo(self.config.task, self.source, self.target, neighbours)
 
     # ------------------------------------------------------------------------------------------------------ splits
@@ -84,6 +84,11 @@ class TaskData:
         if self.config.source_labels == "contour" and crops.labelled == "source":
             labels = CachedVolume(ContourAdjusted(self.unit(split), labels))
         return LabelledSlices(self.unit(split), labels)
+
+    def gaps(self, crops: CropSpec) -> tuple[int, int]:
+        """Slices between the sections of a pair, in the labelled and in the target split; 0 without pairs."""
+        source = gap_slices(crops.neighbour, self.labelled_split(crops).voxel[0]) if crops.source else 0
+        return source, gap_slices(crops.neighbour, self.target_train.voxel[0]) if crops.target else 0
 
     def labelled_split(self, crops: CropSpec) -> Split:
         """The split behind `labelled`."""

@@ -71,16 +71,19 @@ class SourceCrops:
     """Labelled crops.
 
     images ``(B, 1, S, S)`` float32 in [0, 1]; labels ``(B, S, S)`` uint8 {0, 1, 255};
-    points: for each crop ``(N, 2)`` float32, the centres of all components that lie in it.
+    points: for each crop ``(N, 2)`` float32, the centres of all components that lie in it;
+    second: the same windows on a section nearby, where `CropSpec.neighbour` asks for pairs.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     points: list[torch.Tensor]
+    second: SourceCrops | None = None
 
     def to(self, device: torch.device) -> SourceCrops:
         """The same crops on another device."""
-        return SourceCrops(self.images.to(device), self.labels.to(device), [p.to(device) for p in self.points])
+        second = self.second.to(device) if self.second else None
+        return SourceCrops(self.images.to(device), self.labels.to(device), [p.to(device) for p in self.points], second)
 
 
 @dataclass(frozen=True)
@@ -88,16 +91,19 @@ class TargetCrops:
     """Unlabelled crops of the target's training split.
 
     images ``(B, 1, S, S)`` float32 in [0, 1]; points: for each crop the *given* points ``(N, 2)`` (none in UDA);
-    origins: where each crop was cut, so that a stage can look up its own pseudo-labels.
+    origins: where each crop was cut, so that a stage can look up its own pseudo-labels;
+    second: the same windows on a section nearby, where `CropSpec.neighbour` asks for pairs.
     """
 
     images: torch.Tensor
     points: list[torch.Tensor]
     origins: list[CropId]
+    second: TargetCrops | None = None
 
     def to(self, device: torch.device) -> TargetCrops:
         """The same crops on another device."""
-        return TargetCrops(self.images.to(device), [p.to(device) for p in self.points], self.origins)
+        second = self.second.to(device) if self.second else None
+        return TargetCrops(self.images.to(device), [p.to(device) for p in self.points], self.origins, second)
 
 
 @dataclass(frozen=True)

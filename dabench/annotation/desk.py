@@ -78,6 +78,10 @@ class AnnotationDesk(Desk):
             self._points = self._draw_points() if self._budget.points > 0 else {}
         return self._points
 
+    def point_budget(self) -> float:
+        """Share of all centres of the split that are given."""
+        return self._budget.points
+
     def _draw_points(self) -> dict[int, PointAnswer]:
         request = PointRequest(self._budget.points, tuple(range(self._shape[0])))
         answers: list[PointAnswer] = self._rater.answer("points", request, self._weak["points"])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from dabench.errors import DataError
 from dabench.interfaces import CropSpec, Volume
 from dabench.ops.centres import component_centres
 from dabench.types import IGNORE, Array, Batch, CropId, SourceCrops, TargetCrops, Window
@@ -38,6 +40,11 @@ def cut(plane: Array, window: Window, *, fill: int | None = None) -> Array:
     return np.pad(inside, short, mode="symmetric")
 
 
+def gap_slices(nanometres: float, thickness: float) -> int:
+    """Slices to the section nearest so many nm further, at least 1; 0 for 0 nm. ``thickness`` is nm a slice."""
+    return max(1, round(nanometres / thickness)) if nanometres else 0
+
+
 class LabelledSlices:
     """Slices with dense labels: images (float32 [0, 1]) and labels (0, 1, 255) read lazily, centres kept."""
 
@@ -55,14 +62,26 @@ class LabelledSlices:
     def _centres(self, z: int) -> Array:
         return component_centres(self.labels.read(z) == 1)
 
-    def crop(self, spec: CropSpec, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """One crop: image, labels, centres (x, y). With probability ``foreground`` it holds foreground."""
+    def place(self, spec: CropSpec, rng: np.random.Generator, gap: int = 0) -> CropId:
+        """Where a crop is cut; with probability ``foreground`` it holds foreground. Section z + gap exists."""
         depth, height, width = self.images.shape
-        z = int(rng.integers(depth))
+        z = int(rng.integers(depth - gap))
         pixels = self.foreground(z) if rng.random() < spec.foreground else _NONE
-        window = draw_window(spec.size, height, width, rng, around=pixels)
-        image, label = cut(self.images.read(z), window), cut(self.labels.read(z), window, fill=IGNORE)
-        return image, label, window.to_local(self.centres(z))
+        return CropId(z, draw_window(spec.size, height, width, rng, around=pixels))
+
+    def crops(self, places: Sequence[CropId], gap: int = 0) -> SourceCrops:
+        """Crops at these places, ``gap`` sections further."""
+        images, labels, points = [], [], []
+        for place in places:
+            z, window = place.z + gap, place.window
+            images.append(cut(self.images.read(z), window))
+            labels.append(cut(self.labels.read(z), window, fill=IGNORE))
+            points.append(torch.from_numpy(window.to_local(self.centres(z))))
+        return SourceCrops(_as_images(images), torch.from_numpy(np.stack(labels)), points)
+
+
+def _as_images(crops: list[Array]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(crops).astype(np.float32))[:, None]
 
 
 _NONE = np.empty((0, 2), np.int32)
@@ -90,10 +109,17 @@ class CropSampler:
         labelled: LabelledSlices | None = None,
         target: Volume | None = None,
         points: Mapping[int, PointAnswer] | None = None,
+        gaps: tuple[int, int] = (0, 0),
     ) -> None:
-        """``target`` images are float32 [0, 1]; ``points`` are the desk's, by slice."""
+        """``target`` images are float32 [0, 1]; ``points`` are the desk's, by slice.
+
+        ``gaps`` are slices between the sections of a pair, in the labelled and in the target split.
+        """
         self.spec, self.seed, self.stage = spec, seed, stage
-        self.labelled, self.target, self.points = labelled, target, points or {}
+        self.labelled, self.target, self.points, self.gaps = labelled, target, points or {}, gaps
+        for volume, gap in ((labelled.images if labelled else None, gaps[0]), (target, gaps[1])):
+            if volume is not None and volume.shape[0] <= gap:
+                raise DataError(f"stage {stage!r} wants pairs {gap} slices apart, of a volume with {volume.shape[0]}.")
 
     def draw(self, step: int) -> Batch:
         """The batch of update ``step``; the same at every call."""
@@ -105,24 +131,33 @@ class CropSampler:
     def _source(self, rng: np.random.Generator) -> SourceCrops | None:
         if not self.spec.source or self.labelled is None:
             return None
-        crops = [self.labelled.crop(self.spec, rng) for _ in range(self.spec.source)]
-        images = torch.from_numpy(np.stack([c[0] for c in crops]).astype(np.float32))[:, None]
-        labels = torch.from_numpy(np.stack([c[1] for c in crops]))
-        return SourceCrops(images, labels, [torch.from_numpy(c[2]) for c in crops])
+        gap = self.gaps[0]
+        places = [self.labelled.place(self.spec, rng, gap) for _ in range(self.spec.source)]
+        crops = self.labelled.crops(places)
+        return replace(crops, second=self.labelled.crops(places, gap)) if gap else crops
 
     def _target(self, rng: np.random.Generator) -> TargetCrops | None:
         if not self.spec.target or self.target is None:
             return None
-        crops = [self._target_crop(rng) for _ in range(self.spec.target)]
-        images = torch.from_numpy(np.stack([c[0] for c in crops]).astype(np.float32))[:, None]
-        return TargetCrops(images, [torch.from_numpy(c[1]) for c in crops], [c[2] for c in crops])
+        gap = self.gaps[1]
+        places = [self._target_place(self.target, rng, gap) for _ in range(self.spec.target)]
+        crops = self._target_crops(self.target, places)
+        if not gap:
+            return crops
+        return replace(crops, second=self._target_crops(self.target, [replace(p, z=p.z + gap) for p in places]))
 
-    def _target_crop(self, rng: np.random.Generator) -> tuple[Array, Array, CropId]:
-        assert self.target is not None
-        depth, height, width = self.target.shape
-        z = int(rng.integers(depth))
-        given = self.points[z].points if z in self.points else np.empty((0, 2), np.float32)
+    def _target_place(self, target: Volume, rng: np.random.Generator, gap: int) -> CropId:
+        depth, height, width = target.shape
+        z = int(rng.integers(depth - gap))
         wanted = rng.random() < self.spec.target_points
-        around = np.round(given[:, ::-1]).astype(np.int32) if wanted else _NONE
-        window = draw_window(self.spec.size, height, width, rng, around=around)
-        return cut(self.target.read(z), window), window.to_local(given), CropId(z, window)
+        around = np.round(self._given(z)[:, ::-1]).astype(np.int32) if wanted else _NONE
+        return CropId(z, draw_window(self.spec.size, height, width, rng, around=around))
+
+    def _target_crops(self, target: Volume, places: list[CropId]) -> TargetCrops:
+        images = [cut(target.read(place.z), place.window) for place in places]
+        points = [torch.from_numpy(place.window.to_local(self._given(place.z))) for place in places]
+        return TargetCrops(_as_images(images), points, places)
+
+    def _given(self, z: int) -> Array:
+        """Points of a slice, ``(N, 2)`` (x, y)."""
+        return self.points[z].points if z in self.points else np.empty((0, 2), np.float32)

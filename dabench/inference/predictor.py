@@ -1,4 +1,4 @@
-"""The predictor of any network with the promptable signature."""
+"""The predictor of any network, and one that looks at every tile in four flips."""
 
 from __future__ import annotations
 
@@ -31,3 +31,36 @@ class NetworkPredictor(Predictor):
         finally:
             self.network.train(training)
         return Prediction(output.probability.float(), None if output.density is None else output.density.float())
+
+
+class FlippedPredictor(Predictor):
+    """Mean of a predictor over the plain tile and its horizontal, vertical and double flip (WDA-Net, IPL, DAMT-Net)."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        """Wrap any predictor."""
+        self.predictor = predictor
+
+    def predict(
+        self, images: torch.Tensor, points: Sequence[torch.Tensor] | None = None, *, density: bool = False
+    ) -> Prediction:
+        """Segment tiles ``(B, 1, H, W)`` four times; see `Predictor.predict`."""
+        found = [self._flipped(images, points, axes, density) for axes in ((), (-1,), (-2,), (-2, -1))]
+        maps = [p.density for p in found if p.density is not None]
+        probability = torch.stack([p.probability for p in found]).mean(dim=0)
+        return Prediction(probability, torch.stack(maps).mean(dim=0) if maps else None)
+
+    def _flipped(
+        self, images: torch.Tensor, points: Sequence[torch.Tensor] | None, axes: tuple[int, ...], density: bool
+    ) -> Prediction:
+        """One flip, turned back."""
+        height, width = images.shape[-2:]
+        moved = None if points is None else [_flip_points(p, axes, height, width) for p in points]
+        seen = self.predictor.predict(torch.flip(images, axes), moved, density=density)
+        back = None if seen.density is None else torch.flip(seen.density, axes)
+        return Prediction(torch.flip(seen.probability, axes), back)
+
+
+def _flip_points(points: torch.Tensor, axes: tuple[int, ...], height: int, width: int) -> torch.Tensor:
+    x = width - 1 - points[:, 0] if -1 in axes else points[:, 0]
+    y = height - 1 - points[:, 1] if -2 in axes else points[:, 1]
+    return torch.stack([x, y], dim=1)

@@ -55,6 +55,7 @@ def predict_slices(
     device: torch.device | str = "cpu",
     density: bool = False,
     slices: Iterable[int] | None = None,
+    gap: int = 0,
 ) -> Iterator[tuple[int, SlicePrediction]]:
     """Predict slices one by one, in order.
 
@@ -69,16 +70,19 @@ def predict_slices(
         device: where the predictor is.
         density: whether to ask for the density map.
         slices: which slices of a volume (all).
+        gap: for a predictor of pairs, slices to the partner of each; the last ones look back. Needs a volume.
 
     Yields:
         (z, SlicePrediction): ``z`` as in the volume, or counted from 0.
 
     Raises:
-        ConfigError: unknown profile, or sizes below 1.
+        ConfigError: unknown profile, sizes below 1, or pairs of what is not a volume.
         DataError: a slice is not a floating-point image in two dimensions, or has NaN or infinite pixels.
     """
     tiling = Tiling(tile, profile_named(profile), batch_size)
-    return _predict_each(predictor, _numbered(images, slices), tiling, points, torch.device(device), density)
+    return _predict_each(
+        predictor, _numbered(images, slices, gap), tiling, points, torch.device(device), density, gap > 0
+    )
 
 
 def _predict_each(
@@ -88,10 +92,11 @@ def _predict_each(
     points: Mapping[int, Array] | None,
     device: torch.device,
     density: bool,
+    pairs: bool,
 ) -> Iterator[tuple[int, SlicePrediction]]:
     nothing = np.zeros((0, 2), np.float32)
     for z, image in numbered:
-        _check(z, image)
+        _check(z, image, pairs)
         given = None if points is None else np.asarray(points.get(z, nothing), np.float32).reshape(-1, 2)
         yield z, predict_slice(predictor, image, tiling, given, device, density=density)
 
@@ -106,13 +111,14 @@ def predict_slice(
     *,
     density: bool = False,
 ) -> SlicePrediction:
-    """Predict one ``(H, W)`` slice: cut, turn, predict, turn back, take the plain mean."""
+    """Predict one ``(H, W)`` slice, or a pair ``(2, H, W)``: cut, turn, predict, turn back, take the plain mean."""
     device = torch.device(device)
-    height, width = image.shape
-    padded = torch.from_numpy(pad_to_tile(image, tiling.tile).astype(np.float32, copy=True)).to(device)
-    blends = [Blend((padded.shape[0], padded.shape[1]), device) for _ in range(1 + density)]
+    height, width = image.shape[-2:]
+    sections = [pad_to_tile(section, tiling.tile) for section in image.reshape(-1, height, width)]
+    padded = torch.from_numpy(np.stack(sections).astype(np.float32)).to(device)
+    blends = [Blend((padded.shape[1], padded.shape[2]), device) for _ in range(1 + density)]
     for places in _batches(padded, tiling):
-        tiles = torch.stack([padded[window.slices] for window in places])[:, None]
+        tiles = torch.stack([padded[:, *window.slices] for window in places])
         local = None if points is None else [torch.from_numpy(w.to_local(points)).to(device) for w in places]
         for turns in tiling.profile.turns:
             blends = _add(blends, places, _predict_turned(predictor, tiles, local, turns, density), turns)
@@ -121,7 +127,7 @@ def predict_slice(
 
 
 def _batches(padded: torch.Tensor, tiling: Tiling) -> Iterator[list[Window]]:
-    places = windows((padded.shape[0], padded.shape[1]), tiling.tile, tiling.profile.step(tiling.tile))
+    places = windows((padded.shape[1], padded.shape[2]), tiling.tile, tiling.profile.step(tiling.tile))
     for first in range(0, len(places), tiling.batch_size):
         yield places[first : first + tiling.batch_size]
 
@@ -129,7 +135,7 @@ def _batches(padded: torch.Tensor, tiling: Tiling) -> Iterator[list[Window]]:
 def _predict_turned(
     predictor: Predictor, tiles: torch.Tensor, points: Sequence[torch.Tensor] | None, turns: int, density: bool
 ) -> Prediction:
-    """Predict tiles ``(B, 1, S, S)`` after quarter turns; the points turn with them."""
+    """Predict tiles ``(B, C, S, S)`` after quarter turns; the points turn with them."""
     size = tiles.shape[-1]
     turned = None if points is None else [turn_points(p, turns, size) for p in points]
     return predictor.predict(torch.rot90(tiles, turns, (-2, -1)), turned, density=density)
@@ -143,19 +149,27 @@ def _add(blends: list[Blend], places: list[Window], prediction: Prediction, turn
     return blends[: len(maps)]
 
 
-def _numbered(images: Volume | Iterable[Array], slices: Iterable[int] | None) -> Iterator[tuple[int, Array]]:
+def _numbered(images: Volume | Iterable[Array], slices: Iterable[int] | None, gap: int) -> Iterator[tuple[int, Array]]:
+    """Slices ``(H, W)`` with their numbers; pairs ``(2, H, W)`` when there is a gap."""
     if isinstance(images, Iterable):
+        if gap:
+            raise ConfigError("a predictor of pairs needs a volume to find the partner of a slice.")
         wanted = None if slices is None else set(slices)
         return ((z, image) for z, image in enumerate(images) if wanted is None or z in wanted)
-    volume = images
-    return ((z, volume.read(z)) for z in (range(volume.shape[0]) if slices is None else slices))
+    volume, depth = images, images.shape[0]
+    if gap >= depth:
+        raise DataError(f"a predictor of pairs {gap} slices apart cannot see a volume of {depth}.")
+    which = range(depth) if slices is None else slices
+    if not gap:
+        return ((z, volume.read(z)) for z in which)
+    return ((z, np.stack([volume.read(z), volume.read(z + gap if z + gap < depth else z - gap)])) for z in which)
 
 
-def _check(z: int, image: Array) -> None:
-    if image.ndim != 2 or image.dtype.kind != "f":
+def _check(z: int, image: Array, pairs: bool) -> None:
+    if image.ndim not in (2, 2 + pairs) or image.dtype.kind != "f":
         raise DataError(
             f"slice {z}: inference takes (H, W) float images in [0, 1], got {image.dtype} of shape {image.shape}."
         )
     if not np.isfinite(image).all():
-        y, x = np.argwhere(~np.isfinite(image))[0]
+        *_, y, x = np.argwhere(~np.isfinite(image))[0]
         raise DataError(f"slice {z}: pixel {image[y, x]} at row {y}, column {x}.", "Repair the image; NaN is not grey.")

@@ -35,8 +35,24 @@ class Prompts:
 
 
 @dataclass(frozen=True)
+class Features:
+    """What a network sees on its way, for methods that align, contrast or reconstruct it.
+
+    Attributes:
+        decoder: (B, C, h, w) float, the finest map before the segmentation head.
+        encoder: (B, C_i, H / s_i, W / s_i) float maps, deepest last.
+    """
+
+    decoder: Tensor
+    encoder: list[Tensor]
+
+
+@dataclass(frozen=True)
 class NetworkOutput:
-    """What a promptable network answers to a batch of images.
+    """What a segmentation network answers to a batch of images.
+
+    A network is called with ``(images, prompts=None, ..., with_density=False, with_features=False)``; one that takes no
+    prompts ignores them, one without a detection head leaves the density out.
 
     Attributes:
         probability: (B, H, W) float in [0, 1], foreground probability.
@@ -44,12 +60,14 @@ class NetworkOutput:
         prompt_embeddings: (B, M, D) float, contrast-MLP embeddings of the prompts; None without prompts or when
             no contrast tokens were given.
         contrast_embeddings: (B, K, D) float, embeddings of the contrast tokens; None without them.
+        features: maps on the way, None when they were not asked for.
     """
 
     probability: Tensor
     density: Tensor | None = None
     prompt_embeddings: Tensor | None = None
     contrast_embeddings: Tensor | None = None
+    features: Features | None = None
 
 
 def pad_points(points: Sequence[Tensor]) -> Prompts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -16,8 +18,13 @@ def draw_views(images: Tensor, options: ViewOptions, generator: torch.Generator)
 
 
 def view_source(crops: SourceCrops, options: ViewOptions, generator: torch.Generator) -> SourceCrops:
-    """Labelled crops with one view each; points that leave a crop are dropped."""
+    """Labelled crops with one view each, the sections of a pair with the same; points that leave a crop are dropped."""
     views = draw_views(crops.images, options, generator)
+    seen = _seen(views, crops)
+    return seen if crops.second is None else replace(seen, second=_seen(views, crops.second))
+
+
+def _seen(views: list[View], crops: SourceCrops) -> SourceCrops:
     return SourceCrops(
         view_images(views, crops.images), view_labels(views, crops.labels), view_points(views, crops.points)
     )

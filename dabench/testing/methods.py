@@ -126,7 +126,9 @@ def _train_again(bench: Bench, item: Registered, how: str, problem: str) -> None
 # ----------------------------------------------------------------------------------------------------------- predictor
 def _predict(predictor: Predictor, points: list[Tensor] | None, *, density: bool = False) -> Tensor:
     with torch.inference_mode():
-        prediction = predictor.predict(noise((2, 1, _SIZE, _SIZE)), points, density=density)
+        prediction = predictor.predict(
+            noise((2, 2 if predictor.neighbour else 1, _SIZE, _SIZE)), points, density=density
+        )
     if prediction.density is not None:
         expect_tensor("density", prediction.density, (2, _SIZE, _SIZE))
     return prediction.probability

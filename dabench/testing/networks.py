@@ -74,6 +74,11 @@ def _network(bench: Bench, item: Registered) -> nn.Module:
     return network
 
 
+def _images(network: nn.Module, *shape: int) -> Tensor:
+    """Noise ``(B, C, H, W)``: two channels for a network of pairs of sections (its attribute ``sections``)."""
+    return noise((shape[0], getattr(network, "sections", 1), *shape[1:]))
+
+
 def _points() -> list[Tensor]:
     return [torch.tensor([[3.0, 4.0], [50.0, 20.0]]), torch.zeros(0, 2), torch.tensor([[30.5, 60.0]])]
 
@@ -81,7 +86,7 @@ def _points() -> list[Tensor]:
 def any_number_of_points(bench: Bench, item: Registered) -> None:
     """No prompts, a batch of empty ones, and a different number an image: a probability each time."""
     network = _network(bench, item)
-    images = noise((3, 1, 64, 96))
+    images = _images(network, 3, 64, 96)
     asked: dict[str, Prompts | None] = {
         "no prompts": None,
         "zero points": pad_points([torch.zeros(0, 2)] * 3),
@@ -96,7 +101,7 @@ def any_number_of_points(bench: Bench, item: Registered) -> None:
 def density_when_asked(bench: Bench, item: Registered) -> None:
     """``with_density`` gives a map (or None by a network without one); without it there is none."""
     network = _network(bench, item)
-    images = noise((2, 1, 64, 64))
+    images = _images(network, 2, 64, 64)
     with torch.no_grad():
         without, asked = network(images, None), network(images, None, with_density=True)
     expect(without.density is None, "density was computed though with_density is False; it costs time")
@@ -105,9 +110,23 @@ def density_when_asked(bench: Bench, item: Registered) -> None:
     expect(torch.equal(without.probability, asked.probability), "asking for density changes the probability")
 
 
+def features_when_asked(bench: Bench, item: Registered) -> None:
+    """``with_features`` gives the finest decoder map and the encoder's, batch first; without it there are none."""
+    network = _network(bench, item)
+    images = _images(network, 2, 64, 64)
+    with torch.no_grad():
+        without, asked = network(images, None), network(images, None, with_features=True)
+    expect(without.features is None, "features were handed out though with_features is False")
+    expect(asked.features is not None, "with_features gave no features")
+    for maps in (asked.features.decoder, *asked.features.encoder):
+        expect(maps.ndim == 4 and len(maps) == 2, f"a feature map has shape {tuple(maps.shape)}, expected (B, C, h, w)")
+    expect(torch.equal(without.probability, asked.probability), "asking for features changes the probability")
+
+
 def padding_is_invisible(bench: Bench, item: Registered) -> None:
     """A padded batch gives what its images give one by one (1e-5)."""
-    network, images, points = _network(bench, item), noise((3, 1, 64, 64)), _points()
+    network, points = _network(bench, item), _points()
+    images = _images(network, 3, 64, 64)
     with torch.no_grad():
         together = network(images, pad_points(points)).probability
         alone = [network(images[i : i + 1], pad_points([p])).probability for i, p in enumerate(points)]
@@ -120,7 +139,7 @@ def padding_is_invisible(bench: Bench, item: Registered) -> None:
 def network_gradient(bench: Bench, item: Registered) -> None:
     """The probability has a finite gradient, for a constant image too."""
     network = _network(bench, item)
-    for images in (noise((2, 1, 64, 64)), torch.zeros(2, 1, 64, 64)):
+    for images in (_images(network, 2, 64, 64), torch.zeros_like(_images(network, 2, 64, 64))):
         network.zero_grad()
         network(images, pad_points(_points()[:2])).probability.sum().backward()
         broken = [n for n, p in network.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
@@ -135,6 +154,7 @@ BACKBONE = (
 NETWORK = (
     Check("any number of points", any_number_of_points),
     Check("density when asked", density_when_asked),
+    Check("features when asked", features_when_asked),
     Check("padding is invisible", padding_is_invisible),
     Check("finite gradient", network_gradient),
 )

@@ -130,8 +130,10 @@ class Rehearsal:
         images, labels = (target, target_labels) if spec.crops.labelled == "target" else discs(2)
         labelled = LabelledSlices(images, labels) if spec.crops.source else None
         points = desk.points() if "points" in spec.asks else {}
-        sampler = CropSampler(spec.crops, 0, spec.name, labelled, target if spec.crops.target else None, points)
-        return train(stage, UPDATES, sampler, StageView(target, desk, CPU, 0, spec.name), options)
+        gaps = (1, 1) if spec.crops.neighbour else (0, 0)
+        sampler = CropSampler(spec.crops, 0, spec.name, labelled, target if spec.crops.target else None, points, gaps)
+        view = StageView(target, desk, CPU, 0, spec.name, None, options.checkpoint.with_name("kept"))
+        return train(stage, UPDATES, sampler, view, options)
 
     def _desk(self, labels: ArrayVolume) -> AnnotationDesk:
         return AnnotationDesk(Truth(labels), labels.shape, self.budget, self.bench.assembly.weak_labels())

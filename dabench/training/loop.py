@@ -79,7 +79,7 @@ def train(
         batch = _to_device(drawn, options.device)
         torch.manual_seed(step_seed(sampler.seed, sampler.stage, step))
         if stage.refresh_every and step % stage.refresh_every == 0:
-            with _autocast(options):
+            with _autocast(options), torch.no_grad():
                 stage.refresh(view)
         losses = _update(stage, batch, turns, optimizers, total, options)
         stage.after_update(step)

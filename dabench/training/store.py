@@ -1,12 +1,14 @@
 """Stages on disk, by key: a finished one is reused, a half-finished one continues.
 
-``<workspace>/stages/<key>/`` holds ``checkpoint.pt`` while training, then ``model.safetensors`` and ``stage.json``
-(written last: its presence is what "finished" means), ``curve.jsonl``, the desk's answers, and predictions with scores.
+``<workspace>/stages/<key>/`` holds ``checkpoint.pt`` and ``kept/`` while training, then ``model.safetensors`` and
+``stage.json`` (written last: its presence is what "finished" means), ``curve.jsonl``, the desk's answers, and
+predictions with scores.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,11 @@ class StageFolder:
         """Files with the answers that the desk gave while the stage trained."""
         return self.path / "annotation"
 
+    @property
+    def kept(self) -> Path:
+        """Arrays of the stage's own while it trains (`TrainingView.keep`)."""
+        return self.path / "kept"
+
     def record(self) -> StageRecord | None:
         """The finished stage's record, or None."""
         path = self.path / "stage.json"
@@ -68,6 +75,7 @@ class StageFolder:
         save_weights(self.weights, stage)
         write_json(self.path / "stage.json", asdict(record))
         self.checkpoint.unlink(missing_ok=True)
+        shutil.rmtree(self.kept, ignore_errors=True)
 
     def load(self, stage: Stage) -> None:
         """Give a freshly built stage its final weights."""

@@ -27,12 +27,15 @@ class StageView(TrainingView):
         seed: int,
         stage: str,
         memory: Path | None = None,
+        own: Path | None = None,
     ) -> None:
         """``images`` are float32 in [0, 1]; None for a stage that declares no use of the target.
 
-        ``memory`` is the folder of `remember`; it belongs to the parent and to the stage's source. None keeps nothing.
+        ``memory`` is the folder of `remember`; it belongs to the parent and to the stage's source. ``own`` is that of
+        `keep`, the stage's. None keeps arrays in memory.
         """
-        self._memory = memory
+        self._memory, self._own = memory, own
+        self._arrays: dict[str, Array] = {}
         self._stage, self._images, self._desk, self._device = stage, images, desk, device
         self._rng = np.random.default_rng(step_seed(seed, f"{stage}/view", 0))
 
@@ -61,9 +64,27 @@ class StageView(TrainingView):
             return values
         path = self._memory / f"{name}.npy"
         if not path.is_file():
-            write_with(path, partial(_write_array, shape, fill))
+            write_with(path, partial(_write_array, shape, "float16", fill))
         kept: Array = np.load(path, mmap_mode="r")
         return kept
+
+    def keep(self, name: str, shape: tuple[int, ...], dtype: str, fill: Callable[[Array], None]) -> Array:
+        if self._own is None:
+            values: Array = np.empty(shape, dtype)
+            fill(values)
+            values.setflags(write=False)
+            self._arrays[name] = values
+        else:
+            write_with(self._own / f"{name}.npy", partial(_write_array, shape, dtype, fill))
+            self._arrays.pop(name, None)
+        return self.kept(name)
+
+    def kept(self, name: str) -> Array:
+        if name not in self._arrays:
+            if self._own is None or not (self._own / f"{name}.npy").is_file():
+                raise KeyError(f"stage {self._stage!r} kept nothing under {name!r}")
+            self._arrays[name] = np.load(self._own / f"{name}.npy", mmap_mode="r")
+        return self._arrays[name]
 
     def _target(self) -> Volume:
         if self._images is None:
@@ -74,8 +95,8 @@ class StageView(TrainingView):
         return self._images
 
 
-def _write_array(shape: tuple[int, ...], fill: Callable[[Array], None], part: Path) -> None:
+def _write_array(shape: tuple[int, ...], dtype: str, fill: Callable[[Array], None], part: Path) -> None:
     """An ``.npy`` file filled through memory mapping, so that it may be larger than memory."""
-    values = np.lib.format.open_memmap(part, "w+", np.dtype(np.float16), shape)
+    values = np.lib.format.open_memmap(part, "w+", np.dtype(dtype), shape)
     fill(values)
     values.flush()

@@ -10,7 +10,7 @@ Deviations: see docs/methods/prompt-das.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Literal
 
@@ -24,7 +24,6 @@ from dabench import (
     Budget,
     Component,
     Components,
-    CropId,
     CropSpec,
     Method,
     NetworkPredictor,
@@ -40,8 +39,8 @@ from dabench import (
     TaskInfo,
     TrainingView,
     Turn,
-    Window,
     hookimpl,
+    plain_batches,
 )
 from dabench.ops.augmentation import View, ViewOptions
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
@@ -88,7 +87,9 @@ class PromptDASSettings(Settings):
     possible: float = Field(
         1.0, ge=0, description="Components past this share of the implied count are background (with trusted > 0)."
     )
-    rank_every: int = Field(100, ge=1, description="Updates between two rankings of the target's components.")
+    refresh_every: int = Field(
+        100, ge=1, description="Updates between two looks at the target's training set: rankings, rounds of a scheme."
+    )
     rank_slices: int = Field(12, ge=1, description="Most slices that a ranking looks at.")
     target_weight: float = Field(1.0, ge=0, description="Weight of the target's segmentation loss (release: 1).")
     detection_pseudo: bool = Field(True, description="Learn detection on the target (Table II, Detect.).")
@@ -119,7 +120,8 @@ class PromptDASStage(Stage):
         self.settings, self.student, self.scheme, self.share = settings, deepcopy(network), scheme, share
         self.scheme.start(self.student)
         self.limits = Limits()
-        self.refresh_every = settings.rank_every if settings.trusted and share else 0
+        self.ranks = bool(settings.trusted and share)
+        self.refresh_every = settings.refresh_every if self.ranks or scheme.rounds else 0
         self.view = ViewOptions(elastic=settings.elastic, motion_blur=settings.motion_blur)
         self.pseudo_points: Mapping[int, Tensor] = {}
 
@@ -135,13 +137,19 @@ class PromptDASStage(Stage):
         return [Turn("network", self.student.parameters, spec)]
 
     def prepare(self, view: TrainingView) -> None:
-        recalibrate(self.student, _plain_batches(view, self.settings.recalibrate, self.settings.crop))
+        recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
         self.scheme.start(self.student)
+        self.scheme.attach(view)
         given = sum(len(answer.points) for answer in view.desk.points().values())
         if self.settings.pseudo_points and not given:
             self.pseudo_points = estimate_points(view, self.student, self.settings.crop, PointRule())
 
     def refresh(self, view: TrainingView) -> None:
+        self.scheme.refresh(self.student, view)
+        if self.ranks:
+            self._rank(view)
+
+    def _rank(self, view: TrainingView) -> None:
         s = self.settings
         slices = sampled_slices(view.target_shape()[0], s.rank_slices)
         given = view.desk.points()
@@ -151,10 +159,13 @@ class PromptDASStage(Stage):
             self.limits = limits_of(scores, expected, s.trusted, s.possible)
 
     def state(self) -> dict[str, Tensor]:
-        return {"limits": torch.tensor([self.limits.accept, self.limits.reject], dtype=torch.float64)}
+        scheme = {f"scheme/{name}": value for name, value in self.scheme.state().items()}
+        return {"limits": torch.tensor([self.limits.accept, self.limits.reject], dtype=torch.float64), **scheme}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         self.limits = Limits(*state["limits"].tolist())
+        prefix = "scheme/"
+        self.scheme.load_state({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
     def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
         del turn
@@ -236,18 +247,6 @@ def _discs(like: Tensor, points: Tensor, radius: float) -> Tensor:
 
 def _known(pseudo: PseudoTargets) -> Tensor:
     return (pseudo.labels != IGNORE).float().mean()
-
-
-def _plain_batches(view: TrainingView, count: int, size: int) -> Iterator[Tensor]:
-    """``count`` batches of four plain target crops, ``(4, 1, S, S)``."""
-    depth, height, width = view.target_shape()
-    for _ in range(count):
-        crops = []
-        for _ in range(4):
-            z = int(view.rng.integers(depth))
-            y, x = (int(view.rng.integers(max(1, n - size + 1))) for n in (height, width))
-            crops.append(torch.from_numpy(view.target_crop(CropId(z, Window(y, x, size, size))).copy()))
-        yield torch.stack(crops)[:, None].to(view.device)
 
 
 class PromptDAS(Method):

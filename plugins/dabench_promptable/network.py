@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dabench.ops.prompts import NetworkOutput, Prompts
+from dabench.ops.prompts import Features, NetworkOutput, Prompts
 from dabench_promptable.decoder import TwoWayTransformer, attention_masks
 from dabench_promptable.heads import DetectionHead, three_layer_mlp, upscaler
 from dabench_promptable.prompt_encoder import FourierPositions
@@ -82,6 +82,7 @@ class PromptableNetwork(nn.Module):
         contrast: Tensor | None = None,
         contrast_valid: Tensor | None = None,
         with_density: bool = False,
+        with_features: bool = False,
     ) -> NetworkOutput:
         """Segments a batch.
 
@@ -91,20 +92,23 @@ class PromptableNetwork(nn.Module):
             contrast: (B, K, 2) float ``(x, y)``, points whose embeddings the contrastive loss wants.
             contrast_valid: (B, K) bool, False where padded; None = all valid.
             with_density: also run the detection head.
+            with_features: also hand out the up-scaled maps and the backbone's.
 
         Returns:
             Probability (B, H, W) and what else was asked for.
         """
         size = (images.shape[-2], images.shape[-1])
-        cells = self.neck(self.backbone(images)[-1])
+        encoder = self.backbone(images)
+        cells = self.neck(encoder[-1])
         tokens, masks, prompted = self._tokens(len(images), size, prompts, contrast, contrast_valid)
         maps, tokens = self._decode(cells, tokens, masks)
         probability = self._probability(self.hyper(tokens[:, 0]), maps, size)
         density = self.detection(maps, size) if with_density else None
+        features = Features(maps, encoder) if with_features else None
         if contrast is None:
-            return NetworkOutput(probability, density)
+            return NetworkOutput(probability, density, features=features)
         embeddings = self.contrast(tokens[:, 1:]).float()
-        return NetworkOutput(probability, density, embeddings[:, :prompted], embeddings[:, prompted:])
+        return NetworkOutput(probability, density, embeddings[:, :prompted], embeddings[:, prompted:], features)
 
     @staticmethod
     def _probability(weights: Tensor, maps: Tensor, size: tuple[int, int]) -> Tensor:

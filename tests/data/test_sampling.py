@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dabench.data.sampling import CropSampler, LabelledSlices, cut, draw_window, step_seed
+from dabench.data.sampling import CropSampler, LabelledSlices, cut, draw_window, gap_slices, step_seed
 from dabench.data.volumes import ArrayVolume
+from dabench.errors import DataError
 from dabench.interfaces import CropSpec
+from dabench.ops.augmentation import STRONG
+from dabench.ops.views import view_source
 from dabench.types import IGNORE, PointAnswer, Window
 
 
@@ -80,3 +86,42 @@ def test_a_slice_smaller_than_the_crop_is_reflected_and_its_labels_ignored() -> 
     labels = cut(np.ones((3, 4), np.uint8), window, fill=IGNORE)
     assert (labels[3:] == IGNORE).all()
     assert (labels[:3, :4] == 1).all()
+
+
+# ---------------------------------------------------------------- pairs of sections
+@pytest.mark.parametrize(("nanometres", "thickness", "slices"), [(0, 30, 0), (40, 30, 1), (40, 25, 2), (40, 5, 8)])
+def test_a_gap_is_the_nearest_section_and_at_least_one(nanometres: float, thickness: float, slices: int) -> None:
+    assert gap_slices(nanometres, thickness) == slices
+
+
+def test_pairs_are_the_same_window_some_sections_further() -> None:
+    images, labels = volumes()
+    spec = CropSpec(32, source=2, target=2, neighbour=40.0)
+    points = {2: PointAnswer(2, np.array([[70.0, 20.0]], np.float32), 0.0, "test")}
+    drawn = CropSampler(spec, 0, "stage", LabelledSlices(images, labels), images, points, (1, 2))
+    for step in range(10):
+        batch = drawn.draw(step)
+        assert batch.source.second.images.shape == batch.source.images.shape
+        for origin, image, other in zip(
+            batch.target.origins, batch.target.images, batch.target.second.images, strict=True
+        ):
+            assert origin.z == 0
+            assert np.array_equal(image[0], images.read(0)[origin.window.slices])
+            assert np.array_equal(other[0], images.read(2)[origin.window.slices])
+        assert all(len(p) == 0 for p in batch.target.points)
+    assert any(len(p) for step in range(20) for p in drawn.draw(step).target.second.points)
+
+
+def test_both_sections_of_a_pair_are_seen_through_one_view() -> None:
+    images, labels = volumes()
+    drawn = CropSampler(CropSpec(32, source=3), 0, "stage", LabelledSlices(images, labels), gaps=(1, 0)).draw(0)
+    twin = replace(drawn.source, second=drawn.source)
+    seen = view_source(twin, STRONG, drawn.generator)
+    assert torch.equal(seen.images, seen.second.images)
+    assert torch.equal(seen.labels, seen.second.labels)
+
+
+def test_a_volume_without_a_partner_is_refused() -> None:
+    images, labels = volumes()
+    with pytest.raises(DataError, match="pairs 3 slices apart"):
+        CropSampler(CropSpec(32, source=1), 0, "stage", LabelledSlices(images, labels), gaps=(3, 0))

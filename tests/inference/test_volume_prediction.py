@@ -9,7 +9,10 @@ import torch
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import ConfigError, DataError
 from dabench.inference import predict_slices
+from dabench.inference.predictor import FlippedPredictor
+from dabench.inference.training_split import plain_batches, predict_training
 from dabench.interfaces import Predictor
+from dabench.training.view import StageView
 from dabench.types import Prediction
 
 
@@ -118,3 +121,58 @@ def test_images_that_are_none(image, message):
 def test_sizes_that_cannot_be_are_refused_before_anything_is_read():
     with pytest.raises(ConfigError, match="tile 0"):
         predict_slices(Pixelwise(), stack(1, 8, 8), 0)
+
+
+# ---------------------------------------------------------------- pairs, flips, the training split
+class Difference(Predictor):
+    """Probability = the partner's pixel."""
+
+    neighbour = 40.0
+
+    def predict(self, images, points=None, *, density=False):
+        return Prediction(images[:, 1])
+
+
+def test_pairs_look_ahead_and_the_last_ones_back():
+    images = stack(4, 20, 40)
+    seen = {z: p.probability for z, p in predict_slices(Difference(), ArrayVolume(images), 16, gap=1)}
+    for z, partner in {0: 1, 1: 2, 2: 3, 3: 2}.items():
+        np.testing.assert_array_equal(seen[z], images[partner])
+
+
+def test_pairs_of_what_has_no_partner_are_refused():
+    with pytest.raises(ConfigError, match="volume"):
+        predict_slices(Difference(), stack(2, 16, 16), 16, gap=1)
+    with pytest.raises(DataError, match="1 slices apart"):
+        predict_slices(Difference(), ArrayVolume(stack(1, 16, 16)), 16, gap=1)
+
+
+def test_flips_turn_back_with_points_and_density():
+    images = torch.rand(2, 1, 12, 20)
+    plain = FlippedPredictor(Pixelwise())
+    with torch.inference_mode():
+        seen = plain.predict(images, density=True)
+        points = [torch.tensor([[3.0, 5.0]]), torch.tensor([[19.0, 0.0]])]
+        painted = FlippedPredictor(PointPainter()).predict(images, points)
+    assert torch.equal(seen.probability, images[:, 0])
+    assert torch.equal(seen.density, images[:, 0] / 2)
+    assert painted.probability[0, 5, 3] == 1
+    assert painted.probability[1, 0, 19] == 1
+    assert painted.probability.sum() == 2
+
+
+def test_the_training_split_is_predicted_slice_by_slice():
+    images = stack(3, 20, 40)
+    view = StageView(ArrayVolume(images), None, torch.device("cpu"), 0, "stage")
+    for z, prediction in predict_training(view, Pixelwise(), 16):
+        np.testing.assert_array_equal(prediction.probability, images[z])
+
+
+def test_plain_batches_are_crops_and_the_same_at_every_start():
+    images = ArrayVolume(stack(3, 20, 40))
+
+    def draw():
+        return list(plain_batches(StageView(images, None, torch.device("cpu"), 0, "stage"), 2, 16))
+
+    assert [b.shape for b in draw()] == [(4, 1, 16, 16)] * 2
+    assert all(torch.equal(a, b) for a, b in zip(draw(), draw(), strict=True))

@@ -42,3 +42,24 @@ def test_killed_while_filling_nothing_is_remembered(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         view(tmp_path).remember("a", (5,), kill)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_what_is_kept_is_a_stages_own_and_written_anew(tmp_path: Path, on_disk: bool) -> None:
+    own = StageView(None, None, torch.device("cpu"), 0, "stage", None, tmp_path if on_disk else None)  # type: ignore[arg-type]
+    with pytest.raises(KeyError, match="round-0"):
+        own.kept("round-0")
+    own.keep("round-0", (3,), "uint8", lambda values: values.fill(1))
+    found = own.keep("round-0", (3,), "uint8", lambda values: values.fill(2))
+    assert found.dtype == np.uint8
+    assert own.kept("round-0").tolist() == [2, 2, 2]
+    with pytest.raises(ValueError, match="read-only"):
+        found[0] = 1
+
+
+def test_what_is_kept_outlives_a_restart(tmp_path: Path) -> None:
+    def again() -> StageView:
+        return StageView(None, None, torch.device("cpu"), 0, "stage", None, tmp_path)  # type: ignore[arg-type]
+
+    again().keep("round-1", (2, 2), "uint8", lambda values: values.fill(255))
+    assert (again().kept("round-1") == 255).all()

@@ -1,0 +1,51 @@
+"""The target's training split as stages want to see it: predicted slice by slice, or in plain crops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+from dabench.inference.volume import predict_slices
+from dabench.types import CropId, Window
+
+if TYPE_CHECKING:
+    from dabench.inference.volume import SlicePrediction
+    from dabench.interfaces import Predictor, TrainingView
+
+
+def predict_training(
+    view: TrainingView, predictor: Predictor, tile: int, profile: str = "fast", *, density: bool = False
+) -> Iterator[tuple[int, SlicePrediction]]:
+    """Predict every slice of the target's training split, in order, one in memory at a time.
+
+    Args:
+        view: the stage's view.
+        predictor: the model that labels.
+        tile: side of a tile in pixels.
+        profile: ``fast`` or ``paper``, as in `predict_slices`.
+        density: whether the density map is wanted.
+
+    Yields:
+        (z, SlicePrediction).
+    """
+    depth, height, width = view.target_shape()
+    whole = Window(0, 0, height, width)
+    slices = (view.target_crop(CropId(z, whole)) for z in range(depth))
+    return predict_slices(predictor, slices, tile, profile, device=view.device, density=density)
+
+
+def plain_batches(view: TrainingView, count: int, size: int, batch: int = 4) -> Iterator[torch.Tensor]:
+    """``count`` batches of random plain crops of the target's training split, ``(batch, 1, size, size)``.
+
+    For statistics that belong to the target (BatchNorm). Drawn from ``view.rng``: the same at every start.
+    """
+    depth, height, width = view.target_shape()
+    for _ in range(count):
+        crops = []
+        for _ in range(batch):
+            z = int(view.rng.integers(depth))
+            y, x = (int(view.rng.integers(max(1, n - size + 1))) for n in (height, width))
+            crops.append(torch.from_numpy(view.target_crop(CropId(z, Window(y, x, size, size))).copy()))
+        yield torch.stack(crops)[:, None].to(view.device)

@@ -1,0 +1,42 @@
+"""The contracts between dabench's core and its plugins.
+
+Each class says who calls it, with what, and what it must not do. Shapes and ranges are those of `dabench.types`.
+Randomness arrives as a generator; devices, seeds, files, loops and logging belong to the core.
+"""
+
+from __future__ import annotations
+
+from dabench.interfaces.annotation import Desk, Truth, WeakLabel
+from dabench.interfaces.data import Domain, Reader, Split, Volume
+from dabench.interfaces.evaluation import EvaluationProtocol, SliceScore
+from dabench.interfaces.methods import Budget, Components, Method, TaskInfo
+from dabench.interfaces.predictor import Predictor
+from dabench.interfaces.preferences import PreferenceOptimizer
+from dabench.interfaces.self_training import PseudoTargets, SelfTraining
+from dabench.interfaces.stages import CropSpec, OptimizerSpec, Stage, StageSpec, TrainingView, Turn
+
+__all__ = [
+    "Budget",
+    "Components",
+    "CropSpec",
+    "Desk",
+    "Domain",
+    "EvaluationProtocol",
+    "Method",
+    "OptimizerSpec",
+    "Predictor",
+    "PreferenceOptimizer",
+    "PseudoTargets",
+    "Reader",
+    "SelfTraining",
+    "SliceScore",
+    "Split",
+    "Stage",
+    "StageSpec",
+    "TaskInfo",
+    "TrainingView",
+    "Truth",
+    "Turn",
+    "Volume",
+    "WeakLabel",
+]

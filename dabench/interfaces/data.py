@@ -1,0 +1,84 @@
+"""Data: volumes, readers, domains."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    from dabench.types import Array
+
+
+class Volume(Protocol):
+    """A stack of equally sized 2-D slices that is read one slice at a time."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(slices, rows, columns)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Pixel type as stored."""
+
+    def read(self, z: int) -> Array:
+        """Slice ``z`` as ``(H, W)``, in the stored type. Raises DataError naming file and slice."""
+
+
+class Reader(ABC):
+    """Opens one file format. Readers are tried in order of their names; the first that ``accepts`` a path opens it."""
+
+    @abstractmethod
+    def accepts(self, path: Path) -> bool:
+        """Whether this reader knows the format of ``path`` (by suffix or folder content); never raises."""
+
+    @abstractmethod
+    def open(self, path: Path) -> Volume:
+        """Open without reading pixels. Raises DataError for a damaged or empty file, with its name."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a domain, opened: ``images`` and, where there are any, ``labels`` (0, 1, 255) of the same shape.
+
+    ``instances`` holds true instance ids where the card has them. ``voxel`` is nm (z, y, x). ``digest`` names the
+    content of the images, ``label_digest`` that of the labels ("" without labels). ``neighbours`` is true when slice
+    z+1 lies physically next to slice z.
+    """
+
+    domain: str
+    name: str
+    images: Volume
+    labels: Volume | None
+    voxel: tuple[float, float, float]
+    digest: str
+    label_digest: str = ""
+    instances: Volume | None = None
+    neighbours: bool = True
+
+
+class Domain(ABC):
+    """One EM data set. The runner opens its splits; methods never see this object."""
+
+    #: What it is, in words for a listing (modality, tissue, voxel size, terms).
+    description: str = ""
+
+    @abstractmethod
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits that exist, among ``train``, ``test``, ``unlabelled``."""
+
+    @abstractmethod
+    def missing(self) -> list[str]:
+        """Files that are not on this machine (empty: ready), so that a plan can say so before anything runs."""
+
+    @abstractmethod
+    def open(self, split: str, open_volume: Callable[[Path], Volume]) -> Split:
+        """Open one split lazily. Raises MissingDataError or DataError.
+
+        ``open_volume`` opens any file or folder with the readers that are registered.
+        """

@@ -1,0 +1,37 @@
+"""Evaluation protocols."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dabench.types import Array
+
+
+@dataclass(frozen=True)
+class SliceScore:
+    """Scores of one slice, or why it takes no part (``empty on both sides``)."""
+
+    z: int
+    values: Mapping[str, float]
+    left_out: str = ""
+
+
+class EvaluationProtocol(ABC):
+    """A versioned rule that turns predictions and labels into numbers, slice by slice; never holds a volume."""
+
+    #: Names of the metrics that `result` gives, the headline first.
+    metrics: tuple[str, ...] = ("dice", "aji", "pq")
+    #: Whether `update` wants true instance ids rather than binary labels.
+    wants_instances: bool = False
+
+    @abstractmethod
+    def update(self, z: int, prediction: Array, label: Array) -> SliceScore:
+        """Take one slice: prediction ``(H, W)`` bool, label ``(H, W)`` 0/1/255, or instance ids."""
+
+    @abstractmethod
+    def result(self) -> dict[str, float]:
+        """The metrics over all slices so far, plus ``n`` counted and ``left_out`` slices. NaN only when n is 0."""

@@ -1,0 +1,31 @@
+"""A trained model seen from outside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from dabench.types import Prediction
+
+
+class Predictor(ABC):
+    """A trained model seen from outside. Called by inference with tiles; knows nothing of volumes."""
+
+    #: nm to the second section that this model wants to see with each (see `CropSpec.neighbour`); 0: it sees one.
+    neighbour: float = 0.0
+
+    @abstractmethod
+    def predict(
+        self, images: torch.Tensor, points: Sequence[torch.Tensor] | None = None, *, density: bool = False
+    ) -> Prediction:
+        """Segment tiles.
+
+        Args:
+            images: ``(B, 1, H, W)`` float32 in [0, 1]; ``(B, 2, H, W)``, the section and its partner, for pairs.
+            points: one ``(N, 2)`` (x, y) tensor a tile, N >= 0; None is automatic mode.
+            density: whether the density map is wanted (a predictor without one returns None).
+        """

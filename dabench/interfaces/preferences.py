@@ -1,0 +1,76 @@
+"""Preference optimizers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from dabench.errors import PluginError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from dabench.types import Array
+
+
+class PreferenceOptimizer(ABC):
+    """Which patches are asked about, at what price, and the loss that learns from the answers.
+
+    Must not know where answers came from: it names a rater only when its definition does (``upo`` is "self").
+    """
+
+    #: Patches per side of a tile: L of Prefer-DAS, 1 for whole-image preferences.
+    patches_per_side: int = 3
+    #: Rater this optimizer is defined with; None leaves it to the run.
+    rater: str | None = None
+    #: Share of all patches that it asks a person about unless the run's budget says otherwise.
+    share: float = 1.0
+
+    @abstractmethod
+    def select(self, informative: Array, budget: float, rng: np.random.Generator) -> Array:
+        """Which patches are asked about.
+
+        Args:
+            informative: ``(N,)`` bool over all patches of the training set; False where all candidates are equal.
+            budget: share of all N patches that may be asked about.
+            rng: source of the draw.
+
+        Returns:
+            Sorted indices ``(K,)`` of informative patches.
+        """
+
+    def hint(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """Label-free masks that the rater "self" ranks candidates against; only where ``rater`` is "self".
+
+        Args:
+            images: ``(B, H, W)`` float32 in [0, 1], whole tiles.
+            masks: ``(B, H, W)`` bool, the reference's own segmentation of them.
+
+        Returns:
+            ``(B, H, W)`` bool.
+        """
+        del images, masks
+        raise PluginError(f"{type(self).__name__} names the rater 'self' but gives no hint to rank against")
+
+    @abstractmethod
+    def loss(
+        self,
+        probability: torch.Tensor,
+        reference: torch.Tensor,
+        candidates: torch.Tensor,
+        valid: torch.Tensor,
+        preferred: torch.Tensor,
+    ) -> torch.Tensor:
+        """Preference loss of P answered patches, each of h x w pixels.
+
+        Args:
+            probability: policy, ``(P, h, w)`` in [0, 1], with gradient.
+            reference: frozen reference, same shape, without gradient.
+            candidates: ``(P, J, h, w)`` bool.
+            valid: ``(P, J)`` bool; False where an entry only pads.
+            preferred: ``(P,)`` int64, index of the chosen candidate.
+
+        Returns:
+            ``(P,)`` loss a patch; 0 where no other candidate is valid. Never NaN.
+        """
