@@ -47,12 +47,14 @@ if TYPE_CHECKING:
         Split,
         Stage,
         StageSpec,
+        StartingPoint,
         TaskInfo,
         TrainingView,
         Truth,
         Turn,
         Volume,
         WeakLabel,
+        starting_point,
     )
     from dabench.training.checkpoint import read_weights
     from dabench.types import (
@@ -85,8 +87,8 @@ _HOMES = {
     "dabench.hookspecs": "Component Register Settings hookimpl",
     "dabench.interfaces": (
         "Budget Components CropSpec Desk Domain EvaluationProtocol Method OptimizerSpec Predictor PreferenceOptimizer "
-        "PseudoTargets Reader SelfTraining SliceScore Split Stage StageSpec TaskInfo TrainingView Truth Turn Volume "
-        "WeakLabel"
+        "PseudoTargets Reader SelfTraining SliceScore Split Stage StageSpec StartingPoint TaskInfo TrainingView Truth "
+        "Turn Volume WeakLabel starting_point"
     ),
     "dabench.training.checkpoint": "read_weights",
     "dabench.types": (

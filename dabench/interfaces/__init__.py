@@ -9,7 +9,7 @@ from __future__ import annotations
 from dabench.interfaces.annotation import Desk, Truth, WeakLabel
 from dabench.interfaces.data import Domain, Reader, Split, Volume
 from dabench.interfaces.evaluation import EvaluationProtocol, SliceScore
-from dabench.interfaces.methods import Budget, Components, Method, TaskInfo
+from dabench.interfaces.methods import Budget, Components, Method, StartingPoint, TaskInfo, starting_point
 from dabench.interfaces.predictor import Predictor
 from dabench.interfaces.preferences import PreferenceOptimizer
 from dabench.interfaces.self_training import PseudoTargets, SelfTraining
@@ -33,10 +33,12 @@ __all__ = [
     "Split",
     "Stage",
     "StageSpec",
+    "StartingPoint",
     "TaskInfo",
     "TrainingView",
     "Truth",
     "Turn",
     "Volume",
     "WeakLabel",
+    "starting_point",
 ]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from dabench.interfaces.preferences import PreferenceOptimizer
     from dabench.interfaces.self_training import SelfTraining
-    from dabench.interfaces.stages import StageSpec
+    from dabench.interfaces.stages import Stage, StageSpec
 
 
 @dataclass(frozen=True)
@@ -69,3 +72,37 @@ class Method(ABC):
         """Why this method cannot run here, or None. The reason becomes the cell's status."""
         del task, budget
         return None
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """What an adaptation starts from: stages before it, the components that decide it, and how its network is made."""
+
+    before: list[StageSpec]
+    components: tuple[tuple[str, str], ...]
+    network: Callable[[Stage | None], nn.Module] = field(repr=False)
+
+
+def starting_point(
+    components: Components, task: TaskInfo, budget: Budget, start: str, network: str, backbone: str
+) -> StartingPoint:
+    """The trained network of another method, or a fresh one.
+
+    Args:
+        components: of the run.
+        task: of the run.
+        budget: of the run.
+        start: a method, whose last stage's network is copied; ``scratch``: nothing is trained before.
+        network: made when starting from scratch.
+        backbone: its encoder; ``none``: the network has its own.
+    """
+    if start == "scratch":
+        encoder = (("backbone", backbone),) if backbone != "none" else ()
+        return StartingPoint([], (("network", network), *encoder), lambda _: components.network(network, backbone))
+    before = components.method(start).stages(task, budget)
+
+    def copied(parent: Stage | None) -> nn.Module:
+        assert parent is not None
+        return deepcopy(parent.network())
+
+    return StartingPoint(before, before[-1].components, copied)

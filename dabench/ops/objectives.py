@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dabench.ops.density import density_maps
 from dabench.ops.losses import detection_loss, overlap_loss, segmentation_loss
-from dabench.ops.prompts import pad_points, random_subset
+from dabench.ops.prompts import NetworkOutput, pad_points, random_subset
 from dabench.types import SourceCrops
 
 
@@ -46,6 +46,23 @@ def labelled_terms(
     if weights.detection:
         truth = density_maps(pad_points(crops.points), size)
         terms["detection"] = weights.detection * detection_loss(output.density, truth)
+    return terms
+
+
+def supervised_terms(output: NetworkOutput, labels: Tensor, overlap: float) -> dict[str, Tensor]:
+    """Segmentation loss, and soft Dice where its weight is not 0, of an output that is there already.
+
+    Args:
+        output: of any segmentation network.
+        labels: (B, H, W) integer in {0, 1, 255}.
+        overlap: weight of the soft-Dice term.
+
+    Returns:
+        ``segmentation`` and, weighted, ``overlap``.
+    """
+    terms = {"segmentation": segmentation_loss(output.probability, labels)}
+    if overlap:
+        terms["overlap"] = overlap * overlap_loss(output.probability, labels)
     return terms
 
 

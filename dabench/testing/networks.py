@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dabench.ops.prompts import Prompts, pad_points
+from dabench.ops.prompts import Features, Prompts, pad_points
 from dabench.registry import Registered
 from dabench.testing.bench import Bench, PlainBackbone, noise
 from dabench.testing.outcomes import Check, expect, expect_tensor
@@ -117,9 +117,13 @@ def features_when_asked(bench: Bench, item: Registered) -> None:
     with torch.no_grad():
         without, asked = network(images, None), network(images, None, with_features=True)
     expect(without.features is None, "features were handed out though with_features is False")
-    expect(asked.features is not None, "with_features gave no features")
-    for maps in (asked.features.decoder, *asked.features.encoder):
-        expect(maps.ndim == 4 and len(maps) == 2, f"a feature map has shape {tuple(maps.shape)}, expected (B, C, h, w)")
+    expect(isinstance(asked.features, Features), f"features are a {type(asked.features).__name__}, expected Features")
+    declared: Any = network
+    found = [("decoder", asked.features.decoder, declared.decoder_channels)]
+    pairs = zip(asked.features.encoder, declared.encoder_channels, strict=True)
+    found += [(f"encoder {i}", maps, channels) for i, (maps, channels) in enumerate(pairs)]
+    for name, maps, channels in found:
+        expect_tensor(f"{name} features", maps, (2, channels, *maps.shape[2:]))
     expect(torch.equal(without.probability, asked.probability), "asking for features changes the probability")
 
 

@@ -62,7 +62,10 @@ class PromptableNetwork(nn.Module):
         """
         super().__init__()
         self.backbone = backbone
-        deepest = cast(FeatureBackbone, backbone).channels[-1]
+        #: Channels of `Features`.
+        self.encoder_channels = cast(FeatureBackbone, backbone).channels
+        self.decoder_channels = widths.dim // 8
+        deepest = self.encoder_channels[-1]
         # The paper's encoder and decoder have one width: nothing lies between them there.
         self.neck = nn.Identity() if deepest == widths.dim else nn.Conv2d(deepest, widths.dim, 1)
         self.positions = FourierPositions(widths.dim)
