@@ -35,10 +35,14 @@ class DeepLabV2(nn.Module):
     def __init__(self) -> None:
         """42,573,892 parameters, of which 73,732 in the classifier."""
         super().__init__()
-        trunk = resnet101(weights=None, replace_stride_with_dilation=[False, True, True])
+        # Residual branches start at zero: a hundred layers from random weights stay bounded.
+        trunk = resnet101(weights=None, replace_stride_with_dilation=[False, True, True], zero_init_residual=True)
         self.stem = nn.Sequential(trunk.conv1, trunk.bn1, trunk.relu, trunk.maxpool)
         self.groups = nn.ModuleList([trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4])
-        self.classifier = nn.ModuleList(nn.Conv2d(2048, 1, 3, padding=r, dilation=r) for r in _RATES)
+        branches = [nn.Conv2d(2048, 1, 3, padding=r, dilation=r) for r in _RATES]
+        for branch in branches:
+            nn.init.normal_(branch.weight, std=0.01)  # as in AdaptSegNet's release
+        self.classifier = nn.ModuleList(branches)
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None], persistent=False)
