@@ -9,6 +9,7 @@ from dabench import __version__
 from dabench.files import digest_file, digest_of, write_json
 from dabench.plan import Plan
 from dabench.registry import Registry
+from dabench.source_model import uses_source
 from dabench.tracking import environment as env
 from dabench.tracking.events import CellStarted, Cost, InputData
 
@@ -40,6 +41,8 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "inference": config.inference,
         "intensity": config.intensity,
         "source_labels": config.source_labels,
+        "source_checkpoint": config.source_checkpoint or "none",
+        "source_free": str(bool(config.source_checkpoint and plan.stages) and not reads_source(plan)).lower(),
         "status": "running",
         "config_hash": config.cell_id.rsplit("-", 1)[-1],
         "data_digest": "+".join(i.digest[:8] for i in inputs) or "none",
@@ -78,11 +81,16 @@ def _plugin_versions(registry: Registry) -> str:
     return " ".join(f"{name}=={version}" for name, version in sorted(shown.items()))
 
 
+def reads_source(plan: Plan) -> bool:
+    """Whether any stage sees the source's images; without, the row is marked source-free."""
+    return any(uses_source(s.spec) for s in plan.stages)
+
+
 def _inputs(plan: Plan) -> tuple[InputData, ...]:
     if plan.missing or not plan.stages:
         return ()
     task, found = plan.task, []
-    if any(s.spec.crops.source and s.spec.crops.labelled == "source" for s in plan.stages):
+    if reads_source(plan):
         found.append((task.source_train, "source training"))
     found.append((task.target_train, "target training"))
     if task.has_test_labels():

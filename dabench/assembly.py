@@ -97,16 +97,19 @@ class Assembly(Components):
 
     def backbone(self, name: str) -> nn.Module:
         """A new backbone; where its settings have ``pretrained``, with the file of that name."""
-        pretrained = getattr(self.config("backbone", name), "pretrained", "none")
-        weights = None if pretrained == "none" else self.weights.find(pretrained)
-        injected = {} if pretrained == "none" else {"weights": weights}
-        module: nn.Module = self._make("backbone", name, injected, nn.Module)
+        module: nn.Module = self._make("backbone", name, self._pretrained("backbone", name), nn.Module)
         return module
+
+    def _pretrained(self, kind: str, name: str) -> dict[str, Any]:
+        """The added weights that a component's settings name, None when they were not added; {} when they name none."""
+        wanted = getattr(self.config(kind, name), "pretrained", "none")
+        return {} if wanted == "none" else {"weights": self.weights.find(wanted)}
 
     def network(self, name: str, backbone: str) -> nn.Module:
         """A new network on a new backbone; ``none`` for a published network that is its own encoder."""
         encoder = None if backbone == "none" else self.backbone(backbone)
-        module: nn.Module = self._make("network", name, {"backbone": encoder}, nn.Module)
+        injected = {"backbone": encoder, **self._pretrained("network", name)}
+        module: nn.Module = self._make("network", name, injected, nn.Module)
         return module
 
     def self_training(self, name: str) -> SelfTraining:

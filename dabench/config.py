@@ -66,6 +66,10 @@ class RunConfig(BaseModel):
         "volume",
         description="Grey values to [0, 1]: standardised per volume, by the type's range, or min-max per slice.",
     )
+    source_checkpoint: str | None = Field(
+        None,
+        description="Added weights (`dabench weights ls`) of a source model: the first stage takes them untrained.",
+    )
     source_labels: Literal["raw", "contour"] = Field(
         "raw", description="raw source labels, or adjusted by a geodesic contour (a hidden edit of published code)."
     )
@@ -89,6 +93,8 @@ class RunConfig(BaseModel):
     def identity(self) -> dict[str, Any]:
         """All settings that decide the result; what names the cell."""
         drop = {"device", "compile", "checkpoint_every"}
+        if self.source_checkpoint is None:
+            drop.add("source_checkpoint")
         return self.model_dump(mode="json", exclude=drop)
 
     @property

@@ -20,6 +20,7 @@ from dabench.errors import ConfigError, MissingDataError
 from dabench.files import digest_of
 from dabench.interfaces import Budget, Domain, Method, StageSpec, WeakLabel
 from dabench.registry import Registry
+from dabench.source_model import begin_with, needs_images, uses_source
 from dabench.task import TaskData
 from dabench.training.store import StageFolder
 from dabench.weights import WeightsStore
@@ -73,7 +74,7 @@ class Plan:
     stages: list[PlannedStage]
     skip: str = ""
     missing: list[str] = field(default_factory=list)
-    #: Pretrained weights by name: the digest of the file, "" where the timm hub has to be asked.
+    #: Pretrained weights by name: the digest of the file, "" where the store does not have them.
     weights: dict[str, str] = field(default_factory=dict)
     desk: AnnotationDesk | None = None
     #: Train every stage anew, in the run's own folder.
@@ -108,13 +109,17 @@ def make_plan(config: RunConfig, registry: Registry, workspace: Workspace, *, ca
     info = task.info()
     skip = method.skip(info, budget) or ""
     specs = [] if skip else method.stages(info, budget)
+    if specs and config.source_checkpoint:
+        specs = begin_with(specs, config.source_checkpoint, assembly.weights)
+        if not info.has_source and (skip := needs_images(specs)):
+            specs = []
     uses = {pair for spec in specs for pair in spec.components}
     for kind, name in sorted(uses):
         assembly.config(kind, name)
     weak_labels = assembly.weak_labels()
     if not skip:
         assembly.check_used()
-    missing = task.missing()
+    missing = task.missing(any(uses_source(spec) for spec in specs))
     plan = Plan(config, assembly, task, budget, method, [], skip, missing, _pretrained(assembly, uses))
     if skip or missing:
         return plan
@@ -187,6 +192,8 @@ def _stages(
             "weights": _pretrained(assembly, set(spec.components)),
             "parent": parent,
         }
+        if config.source_checkpoint and not planned:
+            content["source_checkpoint"] = assembly.weights.digest(config.source_checkpoint)
         key = digest_of(content)[:24]
         planned.append(_planned(spec, key, StageFolder(root, key)))
         parent = key
@@ -202,7 +209,7 @@ def _planned(spec: StageSpec, key: str, folder: StageFolder) -> PlannedStage:
 
 def _pretrained(assembly: Assembly, uses: set[tuple[str, str]]) -> dict[str, str]:
     """Digest of each pretrained weights file that the run asks for; "" for one that the store does not have."""
-    wanted = {getattr(assembly.config(k, n), "pretrained", "none") for k, n in uses if k == "backbone"}
+    wanted = {getattr(assembly.config(*pair), "pretrained", "none") for pair in uses}
     return {name: assembly.weights.digest(name) for name in sorted(wanted - {"none"})}
 
 

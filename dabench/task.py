@@ -26,14 +26,16 @@ class TaskData:
         self.source, self.target = split_task(config.task, plain)
         self._source, self._target = domains[prefix + self.source](), domains[prefix + self.target]()
 
-    def missing(self) -> list[str]:
-        """Files that are not on this machine, of both domains."""
-        return [*self._source.missing(), *self._target.missing()]
+    def missing(self, source: bool = True) -> list[str]:
+        """Files that are not on this machine, of the target and, where a run reads it, of the source."""
+        return [*(self._source.missing() if source else ()), *self._target.missing()]
 
     def info(self) -> TaskInfo:
         """What methods may know of the task."""
-        neighbours = bool(self.missing()) or (self.source_train.neighbours and self.target_train.neighbours)
-        return TaskInfo(self.config.task, self.source, self.target, neighbours)
+        here = [not domain.missing() for domain in (self._source, self._target)]
+        opened = (self.source_train if here[0] else None, self.target_train if here[1] else None)
+        neighbours = all(split.neighbours for split in opened if split is not None)
+        return TaskInfo(self.config.task, self.source, self.target, neighbours, has_source=here[0])
 
     # ------------------------------------------------------------------------------------------------------ splits
     def _open(self, domain: Domain, split: str) -> Split:

@@ -26,7 +26,7 @@ FLOORS = (
     ("data", "annotation", "evaluation", "tracking", "inference"),
     ("training", "hookspecs"),
     ("registry", "weights", "task", "scoring"),
-    ("assembly",),
+    ("assembly", "source_model"),
     ("plan",),
     ("account",),
     ("runner", "testing"),

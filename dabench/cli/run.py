@@ -45,6 +45,9 @@ def run(
     ] = None,
     protocol: Annotated[str | None, typer.Option(help="Rule of scoring.")] = None,
     inference: Annotated[str | None, typer.Option(help="fast or paper.")] = None,
+    source_checkpoint: Annotated[
+        str | None, typer.Option(help="Start from these added weights instead of training on the source.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = None,
     config: Config = None,
     sets: Set = None,
@@ -67,6 +70,7 @@ def run(
         "backbone": backbone,
         "protocol": protocol,
         "inference": inference,
+        "source_checkpoint": source_checkpoint,
         "device": device,
         "budget.patches": patches,
         "budget.rater": rater,
@@ -163,7 +167,7 @@ def _show_plan(plan: Plan) -> None:
     for path in plan.missing:
         typer.echo(f"  missing: {path}")
     for name in (name for name, digest in plan.weights.items() if not digest):
-        typer.echo(f"  weights {name!r} are not in the store; the timm hub will be asked")
+        typer.echo(f"  weights {name!r} are not in the store (dabench weights add); a backbone may ask the timm hub")
     for number, stage in enumerate(plan.stages, 1):
         state = {"cached": "reused", "resumes": "continues", "new": "to train"}[stage.state]
         typer.echo(

@@ -14,7 +14,7 @@ app = typer.Typer(help="List and add pretrained weights.", no_args_is_help=True,
 
 @app.command("ls")
 def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
-    """List added weights with size and digest, and the names that backbones ask for.
+    """List added weights with size and digest, and the names that backbones and networks ask for.
 
     Example:  dabench weights ls
     """
@@ -32,17 +32,17 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
         typer.echo(f"{record.name:<20} {size:<22} sha256 {record.sha256[:12]}  from {record.origin}")
     wanted: dict[str, str] = {}
     registry = Registry.load()
-    for item in registry.of_kind("backbone"):
-        name = getattr(registry.settings("backbone", item.name, "paper", {}), "pretrained", "none")
+    for item in (*registry.of_kind("backbone"), *registry.of_kind("network")):
+        name = getattr(registry.settings(item.kind, item.name, "paper", {}), "pretrained", "none")
         if name != "none" and name not in {record.name for record in records}:
-            wanted[name] = item.name
-    for name, backbone in wanted.items():
-        typer.echo(f"{name:<20} not added; backbone {backbone} asks for it: dabench weights add {name} FILE")
+            wanted[name] = f"{item.kind} {item.name}"
+    for name, component in wanted.items():
+        typer.echo(f"{name:<20} not added; {component} asks for it: dabench weights add {name} FILE")
 
 
 @app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="Name under which backbones ask for it, for example dino-vits8.")],
+    name: Annotated[str, typer.Argument(help="Name under which settings ask for it, for example dino-vits8.")],
     file: Annotated[Path, typer.Argument(help="A .safetensors file, or a .pth that holds tensors only.")],
 ) -> None:
     """Copy weights into the workspace as safetensors and record their digest. Pickles that run code are refused.

@@ -15,9 +15,12 @@ from dabench.types import Prediction
 class NetworkPredictor(Predictor):
     """Runs a network in evaluation mode, with the points it is given or none."""
 
-    def __init__(self, network: nn.Module) -> None:
-        """``network(images, prompts, with_density=...)`` gives a `dabench.ops.prompts.NetworkOutput`."""
-        self.network = network
+    def __init__(self, network: nn.Module, neighbour: float = 0.0) -> None:
+        """``network(images, prompts, with_density=...)`` gives a `dabench.ops.prompts.NetworkOutput`.
+
+        ``neighbour`` is for a network of pairs; see `Predictor.neighbour`.
+        """
+        self.network, self.neighbour = network, neighbour
 
     def predict(
         self, images: torch.Tensor, points: Sequence[torch.Tensor] | None = None, *, density: bool = False
@@ -37,8 +40,8 @@ class FlippedPredictor(Predictor):
     """Mean of a predictor over the plain tile and its horizontal, vertical and double flip (WDA-Net, IPL, DAMT-Net)."""
 
     def __init__(self, predictor: Predictor) -> None:
-        """Wrap any predictor."""
-        self.predictor = predictor
+        """Wrap any predictor, one of pairs too."""
+        self.predictor, self.neighbour = predictor, predictor.neighbour
 
     def predict(
         self, images: torch.Tensor, points: Sequence[torch.Tensor] | None = None, *, density: bool = False
