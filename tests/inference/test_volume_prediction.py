@@ -9,7 +9,7 @@ import torch
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import ConfigError, DataError
 from dabench.inference import predict_slices
-from dabench.inference.predictor import FlippedPredictor
+from dabench.inference.predictor import FlippedPredictor, NetworkPredictor
 from dabench.inference.training_split import plain_batches, predict_training
 from dabench.interfaces import Predictor
 from dabench.training.view import StageView
@@ -176,3 +176,15 @@ def test_plain_batches_are_crops_and_the_same_at_every_start():
 
     assert [b.shape for b in draw()] == [(4, 1, 16, 16)] * 2
     assert all(torch.equal(a, b) for a, b in zip(draw(), draw(), strict=True))
+
+
+def test_a_flipped_predictor_of_pairs_still_wants_pairs():
+    images = torch.rand(1, 2, 12, 20)
+    flipped = FlippedPredictor(Difference())
+    assert flipped.neighbour == 40
+    assert torch.equal(flipped.predict(images).probability, images[:, 1])
+
+
+def test_a_network_predictor_says_how_far_its_partner_lies():
+    assert NetworkPredictor(torch.nn.Identity()).neighbour == 0
+    assert NetworkPredictor(torch.nn.Identity(), 30.0).neighbour == 30

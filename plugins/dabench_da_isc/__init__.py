@@ -1,0 +1,254 @@
+"""DA-ISC (Huang et al., MICCAI 2022): what changes from one section to the next is the same in both domains.
+
+A network segments two sections of a pair and their difference. On the target, where nothing is labelled, the difference
+of the segmentations and the segmentation of the difference label each other; discriminators on the maps make target
+predictions look like source predictions.
+
+Deviations: see docs/methods/da-isc.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from dabench import (
+    Batch,
+    Budget,
+    Component,
+    Components,
+    CropSpec,
+    Method,
+    NetworkPredictor,
+    OptimizerSpec,
+    Predictor,
+    Register,
+    Settings,
+    Stage,
+    StageSpec,
+    TaskInfo,
+    TrainingView,
+    Turn,
+    hookimpl,
+    plain_batches,
+    starting_point,
+)
+from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
+from dabench.ops.augmentation import STRONG, WEAK
+from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.objectives import total
+from dabench.ops.sections import (
+    PairOutput,
+    adopt_backbone,
+    pair_terms,
+    section_consistency,
+    sigmoid_ramp,
+    stack_sections,
+    view_pairs,
+)
+from dabench.ops.views import view_source
+
+
+class DAISCSettings(Settings):
+    """Pairs, consistency and discriminators. Where the two published configurations differ, both values are said."""
+
+    start: Literal["source-only", "scratch"] = Field(
+        "source-only", description="Begin with the encoder of the shared source model, or with nothing (paper)."
+    )
+    network: str = Field("two-section", description="A network of two sections (paper: two-section).")
+    backbone: str = Field("conv-small", description="Its encoder; none: the published network, its own (paper).")
+    neighbour: float = Field(
+        40.0, gt=0, description="nm from a section to its partner (paper: 1 section of 30 nm, or 10 of 5 nm)."
+    )
+    crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 512).")
+    batch: int = Field(2, ge=1, description="Pairs of each domain an update (paper: 1).")
+    iterations: int = Field(400, ge=1, description="Updates (paper: 200,000).")
+    optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Of the segmenter (paper: adam).")
+    lr: float = Field(1e-3, gt=0, description="Learning rate of the segmenter (paper: 1e-4).")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of the segmenter (paper: 0).")
+    warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
+    clip: float = Field(1.0, ge=0, description="Largest gradient norm of the segmenter, 0 = off (paper: 1).")
+    judge_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
+    judge_widths: tuple[int, ...] = Field(
+        (64, 128, 256, 512), description="Channels of their convolutions before the last (paper: 64 to 512)."
+    )
+    adversarial: float = Field(
+        1e-3, ge=0, description="Weight of fooling the discriminators (paper: 1e-3 human to rat, 1e-2 rat to human)."
+    )
+    consistency: float = Field(
+        0.1, ge=0, description="Weight of the cross pseudo-labels of a target pair (paper: 0.1)."
+    )
+    ramp: int = Field(
+        200,
+        ge=0,
+        description="Updates until they count in full (paper: 50,000 human to rat, 0 = at once rat to human).",
+    )
+    overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice terms (paper: 0).")
+    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
+    recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
+
+
+class DAISCStage(Stage):
+    """The segmenter's turn, then the discriminators' on what it has just predicted."""
+
+    def __init__(self, settings: DAISCSettings, network: nn.Module) -> None:
+        """Take a network of two sections; the stage owns it."""
+        self.settings, self.student = settings, network
+        #: Of segmentations (within a section) and of differences (from one section to the next).
+        self.judge_section = PatchDiscriminator(2, settings.judge_widths)
+        self.judge_difference = PatchDiscriminator(2, settings.judge_widths)
+        self.seen: dict[float, PairOutput] | None = None
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {
+            "network": self.student,
+            "judge_section": self.judge_section,
+            "judge_difference": self.judge_difference,
+        }
+
+    def turns(self) -> Sequence[Turn]:
+        s = self.settings
+        betas = (0.9, 0.99)
+        segmenter = OptimizerSpec(
+            s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip, betas=betas
+        )
+        judges = OptimizerSpec(s.judge_lr, name="adam", weight_decay=0.0, betas=betas)
+        both = nn.ModuleList([self.judge_section, self.judge_difference])
+        return [Turn("segmenter", self.student.parameters, segmenter), Turn("judges", both.parameters, judges)]
+
+    def prepare(self, view: TrainingView) -> None:
+        # Only a backbone has BatchNorm, and it sees single sections.
+        encoder = getattr(self.student, "backbone", self.student)
+        recalibrate(encoder, plain_batches(view, self.settings.recalibrate, self.settings.crop))
+
+    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
+        return self._judging() if turn == "judges" else self._segmenting(batch)
+
+    def _segmenting(self, batch: Batch) -> dict[str, Tensor]:
+        """Supervision on source pairs; consistency and fooling on target pairs."""
+        assert batch.source is not None
+        assert batch.target is not None
+        s = self.settings
+        crops = view_source(batch.source, STRONG, batch.generator)
+        with frozen_statistics(self.student):
+            source: PairOutput = self.student(stack_sections(crops), with_pair=True)
+        target: PairOutput = self.student(view_pairs(batch.target, WEAK, batch.generator), with_pair=True)
+        terms = pair_terms(source, crops, s.overlap)
+        terms["consistency"] = s.consistency * sigmoid_ramp(batch.step, s.ramp) * section_consistency(target)
+        with frozen(self.judge_section, self.judge_difference):
+            section, difference = self._judged(target, SOURCE)
+        terms |= {"fooling_section": s.adversarial * section, "fooling_difference": s.adversarial * difference}
+        self.seen = {SOURCE: detached(source), TARGET: detached(target)}
+        return {"loss": total(terms), **terms}
+
+    def _judged(self, output: PairOutput, label: float) -> tuple[Tensor, Tensor]:
+        """What the discriminators of segmentations (mean of both sections) and of differences lose on one domain."""
+        current, auxiliary, difference = output.maps()
+        sections = two_classes(torch.cat([current, auxiliary]))
+        return (
+            domain_loss(self.judge_section(sections), label),
+            domain_loss(self.judge_difference(two_classes(difference)), label),
+        )
+
+    def _judging(self) -> dict[str, Tensor]:
+        """Each discriminator tells the two domains apart; half a loss a domain."""
+        assert self.seen is not None
+        terms: dict[str, Tensor] = {}
+        for name, label in (("source", SOURCE), ("target", TARGET)):
+            section, difference = self._judged(self.seen[label], label)
+            terms |= {f"section_{name}": section / 2, f"difference_{name}": difference / 2}
+        self.seen = None
+        return {"loss": total(terms), **terms}
+
+    def predictor(self) -> Predictor:
+        return NetworkPredictor(self.student, self.settings.neighbour)
+
+
+def detached(output: PairOutput) -> PairOutput:
+    """The three maps without gradient, for the discriminators."""
+    current, auxiliary, difference = (plane.detach() for plane in output.maps())
+    return PairOutput(current, auxiliary=auxiliary, difference=difference)
+
+
+class DAISC(Method):
+    """The shared source model (or none), then ``da-isc``."""
+
+    def __init__(self, settings: DAISCSettings, components: Components) -> None:
+        """Keep the settings; nothing is built before a stage is."""
+        self.settings, self.components = settings, components
+
+    def skip(self, task: TaskInfo, budget: Budget) -> str | None:
+        del budget
+        if task.neighbours:
+            return None
+        return "da-isc trains on pairs of neighbouring sections, and slices of a domain of this task are no neighbours"
+
+    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
+        s = self.settings
+        start = starting_point(self.components, task, budget, s.start, s.network, s.backbone)
+        backbone = dict(start.components).get("backbone", "none")
+
+        def build(parent: Stage | None) -> Stage:
+            network = self.components.network(s.network, backbone)
+            if parent is not None:
+                adopt_backbone(network, parent.network())
+            return DAISCStage(s, network)
+
+        spec = StageSpec(
+            name="da-isc",
+            method="da-isc",
+            config=s,
+            components=tuple(dict.fromkeys([("network", s.network), *start.components])),
+            crops=CropSpec(s.crop, s.batch, s.batch, s.foreground, neighbour=s.neighbour),
+            iterations=s.iterations,
+            build=build,
+        )
+        return [*start.before, spec]
+
+
+_PAPER = {
+    "start": "scratch",
+    "backbone": "none",
+    "crop": 512,
+    "batch": 1,
+    "iterations": 200_000,
+    "optimizer": "adam",
+    "lr": 1e-4,
+    "weight_decay": 0.0,
+    "warmup": 0,
+    "ramp": 50_000,
+    "overlap": 0.0,
+    "recalibrate": 0,
+}
+
+
+@hookimpl
+def register_methods(register: Register) -> None:
+    """Register ``da-isc``."""
+    register(
+        Component(
+            name="da-isc",
+            factory=DAISC,
+            config=DAISCSettings,
+            summary="Two sections and their difference: consistent on the target, adversaries on the maps.",
+            paper="Huang et al., Domain Adaptive Mitochondria Segmentation via Enforcing Inter-Section Consistency, "
+            "MICCAI 2022",
+            licence="Apache-2.0, own implementation",
+            presets={
+                "tiny": {
+                    "backbone": "conv-tiny",
+                    "crop": 96,
+                    "iterations": 120,
+                    "ramp": 60,
+                    "recalibrate": 20,
+                    "judge_widths": (16, 32, 64),
+                },
+                "small": {},
+                "paper": _PAPER,
+            },
+        )
+    )

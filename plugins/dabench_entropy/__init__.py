@@ -1,0 +1,175 @@
+"""Self-training scheme ``entropy``: pixels whose prediction is certain enough for their class (WDA-Net, stage 2).
+
+A round predicts the whole target training set as the mean over four flips. The normalised entropy of that mean says how
+unsure a pixel is. For each predicted class the 80th percentile of its pixels' entropies over the whole set, at least
+0.5, is the cut; pixels above it are ignored, the others keep their class. So a class that is uncertain everywhere
+(the foreground, across a gap) still keeps four fifths of its pixels.
+Source: Qiu et al., WDA-Net, BIBM 2022; numbers of the release (FACTS 3).
+
+Deviations: see docs/methods/entropy.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from dabench import (
+    IGNORE,
+    Array,
+    Component,
+    CropId,
+    FlippedPredictor,
+    NetworkPredictor,
+    PseudoTargets,
+    Register,
+    SelfTraining,
+    Settings,
+    TargetCrops,
+    TrainingView,
+    hookimpl,
+    predict_training,
+)
+
+#: Bins of the histogram that percentiles are read from: a percentile is exact to 1/4096.
+_BINS = 4096
+
+
+class EntropySettings(Settings):
+    """What is certain enough."""
+
+    percentile: float = Field(80.0, ge=0, le=100, description="Of a class's entropies, the cut (release: 80).")
+    least: float = Field(0.5, ge=0, le=1, description="The cut is at least so high (release: 0.5).")
+    tile: int = Field(192, ge=16, description="Side of the tiles that a round predicts, pixels (release: 512).")
+
+
+class EntropyLabels(SelfTraining):
+    """Labels of one round for the whole target training set; see the module's docstring."""
+
+    rounds = True
+
+    def __init__(self, settings: EntropySettings) -> None:
+        """Without labels until `refresh`."""
+        self.settings = settings
+        self.round = -1
+        self.cuts = torch.full((2,), settings.least, dtype=torch.float64)
+        self._view: TrainingView | None = None
+
+    def start(self, student: nn.Module) -> None:
+        """Nothing: a round begins with `refresh`."""
+
+    def attach(self, view: TrainingView) -> None:
+        """Remember where the rounds' probabilities lie."""
+        self._view = view
+
+    def refresh(self, student: nn.Module, view: TrainingView) -> None:
+        """Predict every slice, keep the probabilities, and renew the cuts."""
+        self._view, self.round = view, self.round + 1
+        counts = np.zeros((2, _BINS), np.int64)
+        predictor = FlippedPredictor(NetworkPredictor(student))
+
+        def fill(values: Array) -> None:
+            for z, seen in predict_training(view, predictor, self.settings.tile):
+                values[z] = seen.probability
+                counts[:] += entropy_histogram(values[z])
+
+        view.keep(self._name(), view.target_shape(), "float16", fill)
+        self.cuts = torch.from_numpy(entropy_cuts(counts, self.settings.percentile, self.settings.least))
+
+    def _name(self) -> str:
+        return f"entropy-{self.round}"
+
+    def state(self) -> dict[str, Tensor]:
+        """The round, and each class's cut."""
+        return {"round": torch.tensor(self.round), "cuts": self.cuts}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+        self.round, self.cuts = int(state["round"]), state["cuts"].cpu()
+
+    def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
+        """Cut the round's labels like the crops; the given points are the only points."""
+        del generator
+        if self._view is None or self.round < 0:
+            raise RuntimeError("entropy: attach(view) and refresh(student, view) come first")
+        kept = self._view.kept(self._name())
+        probability = torch.stack([_cut(kept, origin) for origin in crops.origins]).to(crops.images.device)
+        labels = certain_labels(probability, self.cuts.to(probability))
+        return PseudoTargets(labels, torch.ones_like(probability), list(crops.points), None, probability)
+
+
+def _cut(kept: Array, origin: CropId) -> Tensor:
+    """A crop of the kept probabilities, ``(h, w)`` float32, reflected beyond the slice as the image is."""
+    window = origin.window
+    inside = np.asarray(kept[origin.z][window.slices], np.float32)
+    short = [(0, window.height - inside.shape[0]), (0, window.width - inside.shape[1])]
+    return torch.from_numpy(np.pad(inside, short, mode="symmetric"))
+
+
+def normalised_entropy(probability: Tensor) -> Tensor:
+    """Entropy of (p, 1 - p) over log 2, so 1 at one half and 0 at certainty; any shape, float32 in [0, 1]."""
+    p = probability.float()
+    bits: Tensor = -(torch.special.xlogy(p, p) + torch.special.xlogy(1 - p, 1 - p)) / math.log(2)
+    return bits.clamp(0, 1)
+
+
+def entropy_histogram(probability: Array) -> Array:
+    """Entropies of one slice ``(H, W)``, counted by predicted class: ``(2, bins)`` int64."""
+    seen = torch.from_numpy(np.array(probability, np.float32))
+    bins = (normalised_entropy(seen) * _BINS).long().clamp(max=_BINS - 1)
+    counts = torch.bincount((bins + _BINS * (seen > 0.5)).flatten(), minlength=2 * _BINS)
+    result: Array = counts.view(2, _BINS).numpy()
+    return result
+
+
+def entropy_cuts(counts: Array, percentile: float, least: float) -> Array:
+    """Cut of each class: the upper edge of the bin in which its percentile lies, at least ``least``.
+
+    Args:
+        counts: (2, bins) int64, entropies of the pixels of each predicted class.
+        percentile: in [0, 100].
+        least: in [0, 1]; also the cut of a class without pixels.
+
+    Returns:
+        (2,) float64 in [0, 1].
+    """
+    reached = counts.cumsum(axis=1)
+    totals = reached[:, -1:]
+    edges = ((reached < percentile / 100 * totals).sum(axis=1) + 1) / counts.shape[1]
+    cuts: Array = np.where(totals[:, 0] > 0, np.clip(edges, least, 1.0), least)
+    return cuts
+
+
+def certain_labels(probability: Tensor, cuts: Tensor) -> Tensor:
+    """Predicted class where its entropy is not above the class's cut, else ignored.
+
+    Args:
+        probability: (B, H, W) float in [0, 1].
+        cuts: (2,) float, of background and foreground.
+
+    Returns:
+        (B, H, W) uint8 in {0, 1, 255}.
+    """
+    labels = (probability > 0.5).to(torch.uint8)
+    return labels.masked_fill(normalised_entropy(probability) > cuts[labels.long()], IGNORE)
+
+
+@hookimpl
+def register_self_training(register: Register) -> None:
+    """Register ``entropy``."""
+    register(
+        Component(
+            "entropy",
+            EntropyLabels,
+            EntropySettings,
+            "Rounds of labels that are certain enough for their class, by entropy.",
+            paper="Qiu et al., WDA-Net, BIBM 2022",
+            licence="Apache-2.0, own implementation",
+            presets={"tiny": {"tile": 96}, "small": {}, "paper": {"tile": 512}},
+        )
+    )

@@ -1,0 +1,319 @@
+"""IPL (Xiong, Chen, Wang, Peng): instance-aware pseudo-labels and class-focused contrast, with sparse points or none.
+
+Rounds of detection first: given points and the likeliest detected centres teach the density head (Eq. 1). Then rounds
+of segmentation: components under trusted centres are pseudo-label instances (Eqs. 2-3), and pixels of the target are
+contrasted with prototypes, of both domains for the foreground and of the target alone for the background (Eq. 4).
+0 % points is unsupervised (UDA), 15 % weakly supervised (WDA).
+
+Deviations, and which of paper and release is followed where they differ: see docs/methods/ipl.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from dabench import (
+    Batch,
+    Budget,
+    Component,
+    Components,
+    CropSpec,
+    Method,
+    NetworkPredictor,
+    OptimizerSpec,
+    Predictor,
+    PseudoTargets,
+    Register,
+    SelfTraining,
+    SourceCrops,
+    Stage,
+    StageSpec,
+    StartingPoint,
+    TargetCrops,
+    TaskInfo,
+    TrainingView,
+    Turn,
+    hookimpl,
+    plain_batches,
+    starting_point,
+)
+from dabench.ops.augmentation import STRONG
+from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.density import density_maps
+from dabench.ops.discs import stamp_discs
+from dabench.ops.losses import detection_loss, segmentation_loss
+from dabench.ops.objectives import supervised_terms, total
+from dabench.ops.prompts import NetworkOutput, pad_points
+from dabench.ops.views import draw_views, view_images, view_labels, view_points, view_source
+from dabench_ipl.contrast import ContrastBranch, ProjectionHead, QueryRule, Seen
+from dabench_ipl.detection import detection_targets, weighted_detection_loss
+from dabench_ipl.prototypes import ALIGNMENTS, PrototypeMemory
+from dabench_ipl.settings import IPLSettings, Phase, deciding, detection_phase, segmentation_phase, source_phase
+
+#: 1e-2 on the paper's 0-255 density maps is 1e-2 · 255² on ours.
+_PAPER_DETECTION = 650.25
+#: Radius in pixels around a given point whose features make the prototype of the given points.
+_AT_POINT = 3.0
+
+
+@dataclass(frozen=True)
+class Pseudo:
+    """Target crops in the student's view: images, pseudo-labels, all trusted centres, the given ones among them."""
+
+    images: Tensor
+    labels: Tensor
+    points: list[Tensor]
+    given: list[Tensor]
+
+
+class IPLStage(Stage):
+    """One phase: rounds of a self-training scheme around updates on both domains; or the source alone."""
+
+    def __init__(
+        self, settings: IPLSettings, phase: Phase, network: nn.Module, scheme: SelfTraining | None = None
+    ) -> None:
+        """Take a network with density and feature maps; the stage owns it."""
+        self.settings, self.phase, self.student, self.scheme = settings, phase, network, scheme
+        self.alignments = ALIGNMENTS[settings.alignment] if phase.contrast else ()
+        self.branch = contrast_branch(settings, network) if self.alignments else None
+        self.refresh_every = phase.period
+        if scheme is not None:
+            scheme.start(network)
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        branch = {} if self.branch is None else {"contrast": self.branch}
+        scheme = {} if self.scheme is None else self.scheme.modules()
+        return {"network": self.student, **branch, **scheme}
+
+    def turns(self) -> Sequence[Turn]:
+        s = self.settings
+        spec = OptimizerSpec(s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip)
+        return [Turn("network", self._parameters, spec)]
+
+    def _parameters(self) -> Iterator[nn.Parameter]:
+        yield from self.student.parameters()
+        if self.branch is not None:
+            yield from self.branch.parameters()
+
+    # --------------------------------------------------------------------------------------------------------- rounds
+    def prepare(self, view: TrainingView) -> None:
+        if self.scheme is not None:
+            recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
+            self.scheme.start(self.student)
+            self.scheme.attach(view)
+
+    def refresh(self, view: TrainingView) -> None:
+        if self.scheme is not None:
+            self.scheme.refresh(self.student, view)
+
+    def state(self) -> dict[str, Tensor]:
+        return {} if self.scheme is None else self.scheme.state()
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        if self.scheme is not None:
+            self.scheme.load_state(state)
+
+    def after_update(self, step: int) -> None:
+        if self.scheme is not None:
+            self.scheme.after_update(self.student, step)
+
+    # -------------------------------------------------------------------------------------------------------- updates
+    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
+        del turn
+        assert batch.source is not None
+        source = view_source(batch.source, STRONG, batch.generator)
+        with frozen_statistics(self.student):
+            on_source = self._forward(source.images)
+        terms = self._source_terms(on_source, source)
+        if self.scheme is None:
+            return {"loss": total(terms), **terms}
+        assert batch.target is not None
+        pseudo = self.scheme.targets(batch.target, batch.generator)
+        target = self._view(batch.target, pseudo, batch.generator)
+        on_target = self._forward(target.images)
+        terms |= self._target_terms(on_target, target)
+        if self.branch is not None:
+            seen = {"source": self._seen(on_source, source), "target": self._seen(on_target, target)}
+            terms["contrast"] = self.phase.contrast * self._contrast(self.branch, seen, batch)
+        quality = {
+            "pseudo_foreground": (pseudo.labels == 1).float().mean(),
+            "pseudo_background": (pseudo.labels == 0).float().mean(),
+        }
+        return {"loss": total(terms), **terms, **quality}
+
+    def _forward(self, images: Tensor) -> NetworkOutput:
+        output: NetworkOutput = self.student(images, with_density=True, with_features=self.branch is not None)
+        return output
+
+    def _source_terms(self, output: NetworkOutput, crops: SourceCrops) -> dict[str, Tensor]:
+        """First terms of Eqs. 1 and 2; none where their weight is 0."""
+        p = self.phase
+        terms: dict[str, Tensor] = {}
+        if p.source:
+            supervised = supervised_terms(output, crops.labels, self.settings.overlap)
+            terms |= {name: p.source * term for name, term in supervised.items()}
+        if p.source_detection:
+            truth = density_maps(pad_points(crops.points), (crops.labels.shape[-2], crops.labels.shape[-1]))
+            terms["detection"] = p.source_detection * detection_loss(_density(output), truth)
+        return terms
+
+    def _view(self, crops: TargetCrops, pseudo: PseudoTargets, generator: torch.Generator) -> Pseudo:
+        views = draw_views(crops.images, STRONG, generator)
+        return Pseudo(
+            view_images(views, crops.images),
+            view_labels(views, pseudo.labels),
+            view_points(views, pseudo.points),
+            view_points(views, crops.points),
+        )
+
+    def _target_terms(self, output: NetworkOutput, target: Pseudo) -> dict[str, Tensor]:
+        """Second terms of Eqs. 1 and 2."""
+        p = self.phase
+        terms: dict[str, Tensor] = {}
+        if p.target:
+            terms["target_segmentation"] = p.target * segmentation_loss(output.probability, target.labels)
+        if p.target_detection:
+            truth, weights = detection_targets(target.points, target.labels == 0)
+            loss = weighted_detection_loss(_density(output), truth, weights)
+            terms["target_detection"] = p.target_detection * loss
+        return terms
+
+    def _seen(self, output: NetworkOutput, crops: SourceCrops | Pseudo) -> Seen:
+        """What the contrast looks at: unit features, confidence, labels and pixels at given points."""
+        assert self.branch is not None
+        encoder = cast(Any, output.features).encoder
+        size = (crops.labels.shape[-2], crops.labels.shape[-1])
+        features = self.branch.head(encoder[read_map(encoder)], size)
+        points = None
+        if isinstance(crops, Pseudo):
+            nowhere = torch.zeros_like(crops.labels)
+            discs = [stamp_discs(plane, p, _AT_POINT, 1) for plane, p in zip(nowhere, crops.given, strict=True)]
+            points = torch.stack(discs) == 1
+        return Seen(features, output.probability, crops.labels, points)
+
+    def _contrast(self, branch: ContrastBranch, seen: dict[str, Seen], batch: Batch) -> Tensor:
+        """Eq. 4 against the prototypes of the last renewal; the first batch makes the first ones."""
+        branch.observe(seen["source"], seen["target"], sure=self.phase.sure, generator=batch.generator)
+        if batch.step % self.settings.prototype_every == 0:
+            branch.memory.renew()
+        return branch.loss(self.alignments, seen, self.settings.temperature, batch.generator)
+
+    def predictor(self) -> Predictor:
+        return NetworkPredictor(self.student)
+
+
+def read_map(maps: Sequence[Any]) -> int:
+    """Which of the network's maps the head reads: the last but one (288 channels in the paper's network)."""
+    return len(maps) - 2 if len(maps) > 1 else 0
+
+
+def contrast_branch(settings: IPLSettings, network: nn.Module) -> ContrastBranch:
+    """Projection head on the network's maps, and an empty memory."""
+    s = settings
+    channels = cast(Any, network).encoder_channels
+    head = ProjectionHead(channels[read_map(channels)], s.width)
+    return ContrastBranch(
+        head, PrototypeMemory(s.width, s.memory, s.clusters), QueryRule(s.query_rule, s.queries, s.easy, s.hard)
+    )
+
+
+def _density(output: NetworkOutput) -> Tensor:
+    assert output.density is not None, "IPL needs a network with a detection head"
+    return output.density
+
+
+class IPL(Method):
+    """The shared source model (or one of its own), ``ipl-detection``, then ``ipl``."""
+
+    def __init__(self, settings: IPLSettings, components: Components) -> None:
+        """Keep the settings; nothing is built before a stage is."""
+        self.settings, self.components = settings, components
+
+    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
+        s = self.settings
+        start = starting_point(self.components, task, budget, s.start, s.network, s.backbone)
+        specs = list(start.before) or [self._source(start)]
+        if s.detection_iterations:
+            specs.append(self._rounds(detection_phase(s), s.detection_training, start.components))
+        return [*specs, self._rounds(segmentation_phase(s), s.self_training, start.components)]
+
+    def _source(self, start: StartingPoint) -> StageSpec:
+        phase = source_phase(self.settings)
+        s = deciding(self.settings, phase)
+        return StageSpec(
+            name=phase.name,
+            method="ipl",
+            config=s,
+            components=start.components,
+            crops=CropSpec(s.crop, source=s.batch, foreground=s.foreground),
+            iterations=phase.iterations,
+            build=lambda parent: IPLStage(s, phase, start.network(parent)),
+        )
+
+    def _rounds(self, phase: Phase, scheme: str, components: tuple[tuple[str, str], ...]) -> StageSpec:
+        s = deciding(self.settings, phase)
+
+        def build(parent: Stage | None) -> Stage:
+            assert parent is not None
+            return IPLStage(s, phase, deepcopy(parent.network()), self.components.self_training(scheme))
+
+        return StageSpec(
+            name=phase.name,
+            method="ipl",
+            config=s,
+            components=(*components, ("self_training", scheme)),
+            crops=CropSpec(s.crop, s.batch, s.batch, s.foreground, s.target_points),
+            iterations=phase.iterations,
+            build=build,
+            asks=("points",),
+        )
+
+
+@hookimpl
+def register_methods(register: Register) -> None:
+    """Register ``ipl``."""
+    register(
+        Component(
+            name="ipl",
+            factory=IPL,
+            config=IPLSettings,
+            summary="Rounds of detection, then of instance-aware pseudo-labels with class-focused contrast.",
+            paper="Xiong et al., Instance-Aware Pseudo-Labeling and Class-Focused Contrastive Learning",
+            licence="Apache-2.0, own implementation (the release has no licence)",
+            presets={
+                "tiny": {"crop": 96, "detection_iterations": 90, "iterations": 120, "recalibrate": 20, "queries": 256},
+                "small": {},
+                "paper": {
+                    "start": "scratch",
+                    "network": "factorised-deep",
+                    "backbone": "none",
+                    "crop": 512,
+                    "batch": 1,
+                    "source_iterations": 50_000,
+                    "detection_iterations": 50_000,
+                    "detection_rounds": 4,
+                    "iterations": 50_000,
+                    "rounds": 3,
+                    "optimizer": "sgd",
+                    "lr": 5e-5,
+                    "weight_decay": 5e-4,
+                    "warmup": 0,
+                    "clip": 0.0,
+                    "target_points": 0.0,
+                    "detection_source": _PAPER_DETECTION,
+                    "detection_target": _PAPER_DETECTION,
+                    "detection": _PAPER_DETECTION,
+                    "detection_contrast": 5e-3,
+                    "query_rule": "confidence",
+                    "prototype_every": 1000,
+                    "recalibrate": 0,
+                },
+            },
+        )
+    )

@@ -1,0 +1,170 @@
+"""Settings of IPL: the paper's value, the release's where it differs, and ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from dabench import Settings
+from dabench_ipl.prototypes import AlignmentName
+
+
+class IPLSettings(Settings):
+    """Detection rounds, segmentation rounds and the contrast."""
+
+    start: Literal["source-only", "scratch"] = Field(
+        "source-only", description="Begin with the shared source model, or train a network of its own on the source."
+    )
+    network: str = Field("promptable", description="Network of a start from scratch (paper: that of WDA-Net, deeper).")
+    backbone: str = Field("conv-small", description="Its encoder; none: the network has its own.")
+    self_training: str = Field(
+        "instance-aware", description="Segmentation pseudo-labels: instance-aware, threshold or entropy (Table III)."
+    )
+    detection_training: str = Field("counted-points", description="Scheme of the rounds that learn detection.")
+    crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 512).")
+    batch: int = Field(2, ge=1, description="Crops of each domain an update (paper: 1).")
+    source_iterations: int = Field(
+        1000, ge=1, description="Updates on the source alone, with a start from scratch (paper: not stated)."
+    )
+    detection_iterations: int = Field(
+        200, ge=0, description="Updates of the detection rounds, 0: none (paper: 100,000 in all; release: 50,000)."
+    )
+    detection_rounds: int = Field(3, ge=1, description="Rounds among them (paper: 4; release: 5).")
+    iterations: int = Field(400, ge=1, description="Updates of the segmentation rounds (release: 50,000).")
+    rounds: int = Field(2, ge=1, description="Rounds among them (paper: 3; release: 2).")
+    optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Optimizer (paper: sgd).")
+    lr: float = Field(3e-4, gt=0, description="Learning rate (paper: 5e-5; release: 1e-4 while segmenting).")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay (release: 5e-4).")
+    warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
+    clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
+    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
+    target_points: float = Field(
+        0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is."
+    )
+    detection_source: float = Field(
+        30.0, ge=0, description="Weight of source detection (paper: λ1 = 1e-2 on 0-255 maps, 650; release: 3251)."
+    )
+    detection_target: float = Field(
+        30.0, ge=0, description="Weight of target detection in the detection rounds (paper and release: 650)."
+    )
+    detection: float = Field(
+        10.0, ge=0, description="Weight of target detection in the segmentation rounds (paper and release: 650)."
+    )
+    source_weight: float = Field(
+        1.0, ge=0, description="Weight of the source's losses in the segmentation rounds (paper: 1; release: 0)."
+    )
+    contrast: float = Field(5e-3, ge=0, description="λ2, weight of the contrast (paper and release: 5e-3).")
+    detection_contrast: float = Field(
+        0.0, ge=0, description="The same in the detection rounds (paper: λ2; release: 0, and 1 without points)."
+    )
+    alignment: AlignmentName = Field(
+        "foreground", description="Which prototypes queries meet: the rows of Table IV (paper: foreground)."
+    )
+    temperature: float = Field(0.5, gt=0, description="τ of the contrast (paper: 0.5; Table VII: 0.05 to 1.5).")
+    queries: int = Field(1024, ge=2, description="Queries of each class, N (paper: 1024).")
+    query_rule: Literal["ranked", "confidence"] = Field(
+        "ranked", description="Half hard, half others by rank (release), or by confidence (paper, Eqs. 5-6)."
+    )
+    easy: float = Field(
+        0.95, ge=0.5, le=1, description="δ_e: confidence of easy queries and of prototypes (paper: .95)."
+    )
+    hard: float = Field(0.8, ge=0.5, le=1, description="δ_h: hard queries lie below (paper: 0.80).")
+    clusters: int = Field(2, ge=1, description="Clusters of a class, by k-means (paper and release: 2).")
+    prototype_every: int = Field(
+        50, ge=1, description="Updates between two renewals of prototypes and clusters (paper: 1000; release: 500)."
+    )
+    memory: int = Field(2048, ge=2, description="Latest features of a group that they are made of (paper: not stated).")
+    width: int = Field(128, ge=2, description="Channels of the projection head (release: 128).")
+    overlap: float = Field(0.0, ge=0, description="Weight of a soft-Dice term on the source (paper: 0).")
+    recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What one of the stages learns: weights of its terms, its rounds and its share of the updates.
+
+    Attributes:
+        name: of the stage.
+        iterations: updates.
+        rounds: looks at the whole target training set, evenly spread; 0: the source alone.
+        source: weight of source segmentation.
+        source_detection: weight of source detection.
+        target: weight of target segmentation.
+        target_detection: weight of target detection.
+        contrast: weight of the contrast.
+        sure: whether the contrast takes only pseudo-labelled pixels that are confident as well.
+    """
+
+    name: str
+    iterations: int
+    rounds: int
+    source: float
+    source_detection: float
+    target: float = 0.0
+    target_detection: float = 0.0
+    contrast: float = 0.0
+    sure: bool = False
+
+    @property
+    def period(self) -> int:
+        """Updates of a round; 0 without rounds."""
+        return -(-self.iterations // self.rounds) if self.rounds else 0
+
+
+_OF_CONTRAST = (
+    *("alignment", "temperature", "queries", "query_rule", "easy", "hard"),
+    *("clusters", "prototype_every", "memory", "width"),
+)
+_OF_SEGMENTATION = ("self_training", "iterations", "rounds", "detection", "source_weight", "contrast")
+_OF_DETECTION = ("detection_training", "detection_iterations", "detection_rounds", "detection_target")
+
+
+def deciding(settings: IPLSettings, phase: Phase) -> IPLSettings:
+    """Settings in which those are reset that have no say in a phase.
+
+    They are the key of its stage: a sweep over the temperature finds the detection rounds again.
+    """
+    silent = set(_OF_CONTRAST) if not phase.contrast else set()
+    if not phase.target:
+        silent |= {*_OF_SEGMENTATION}
+    else:
+        silent |= {*_OF_DETECTION, "detection_contrast"}
+    if not phase.rounds:
+        silent |= {*_OF_DETECTION, "detection_contrast", "target_points", "recalibrate"}
+    kept = settings.model_dump(exclude=silent)
+    return IPLSettings(**kept)
+
+
+def source_phase(s: IPLSettings) -> Phase:
+    """A source model of the published network; only where there is no shared one."""
+    return Phase("ipl-source", s.source_iterations, 0, 1.0, s.detection_source)
+
+
+def detection_phase(s: IPLSettings) -> Phase:
+    """The rounds that learn detection on the target (Eq. 1)."""
+    return Phase(
+        name="ipl-detection",
+        iterations=s.detection_iterations,
+        rounds=s.detection_rounds,
+        source=1.0,
+        source_detection=s.detection_source,
+        target_detection=s.detection_target,
+        contrast=s.detection_contrast,
+        sure=True,
+    )
+
+
+def segmentation_phase(s: IPLSettings) -> Phase:
+    """The rounds that learn segmentation on the target (Eqs. 2, 4 and 8)."""
+    return Phase(
+        name="ipl",
+        iterations=s.iterations,
+        rounds=s.rounds,
+        source=s.source_weight,
+        source_detection=s.source_weight * s.detection,
+        target=1.0,
+        target_detection=s.detection,
+        contrast=s.contrast,
+    )

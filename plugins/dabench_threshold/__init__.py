@@ -1,0 +1,143 @@
+"""Self-training scheme ``threshold``: pixels that the student is sure of are labels (Lee 2013; IPL, Table III).
+
+The strategy that IPL compares with: in each round the student labels the whole target training set once, pixel by
+pixel; what is neither likely foreground nor likely background is ignored. A given point is always a disc of foreground.
+
+Deviations: see docs/methods/threshold.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from dabench import (
+    IGNORE,
+    Array,
+    Component,
+    CropId,
+    FlippedPredictor,
+    NetworkPredictor,
+    PseudoTargets,
+    Register,
+    SelfTraining,
+    Settings,
+    TargetCrops,
+    TrainingView,
+    hookimpl,
+    predict_training,
+)
+from dabench.ops.centres import label_centres
+from dabench.ops.components import label_components
+from dabench.ops.discs import stamp_discs
+
+
+class ThresholdSettings(Settings):
+    """When a pixel is trusted."""
+
+    foreground: float = Field(0.8, ge=0.5, le=1, description="At least so likely: foreground (IPL: 'e.g., 0.95').")
+    background: float = Field(0.2, ge=0, le=0.5, description="Less likely than this: background (IPL: not stated).")
+    tile: int = Field(192, ge=16, description="Side of a tile while labelling, in pixels.")
+    flips: bool = Field(True, description="Average over four flips of a tile (as in the other strategies of IPL).")
+    disc: float = Field(5.0, ge=0, description="Radius of the foreground disc at a given point, pixels (0: none).")
+
+
+class Threshold(SelfTraining):
+    """Labels the whole training set once a round; kept as ``(slices, 2, H, W)`` uint8 labels and probabilities."""
+
+    rounds = True
+
+    def __init__(self, settings: ThresholdSettings) -> None:
+        """No round has begun."""
+        self.settings = settings
+        self._view: TrainingView | None = None
+        self._round = 0
+
+    def start(self, student: nn.Module) -> None:
+        """Forget earlier rounds; the labels come from the student of the day."""
+        del student
+        self._round = 0
+
+    def attach(self, view: TrainingView) -> None:
+        self._view = view
+
+    def state(self) -> dict[str, Tensor]:
+        return {"round": torch.tensor(self._round)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self._round = int(state["round"])
+
+    def refresh(self, student: nn.Module, view: TrainingView) -> None:
+        self._view = view
+        self._round += 1
+        network = NetworkPredictor(student)
+        predictor = FlippedPredictor(network) if self.settings.flips else network
+
+        def fill(planes: Array) -> None:
+            for z, seen in predict_training(view, predictor, self.settings.tile):
+                planes[z] = self._labels(seen.probability), np.rint(seen.probability * 255).astype(np.uint8)
+
+        depth, height, width = view.target_shape()
+        view.keep(self._name(), (depth, 2, height, width), "uint8", fill)
+
+    def _name(self) -> str:
+        return f"threshold-{self._round}"
+
+    def _labels(self, probability: Array) -> Array:
+        """(H, W) uint8 {0, 1, 255}."""
+        labels: Array = np.full(probability.shape, IGNORE, np.uint8)
+        labels[probability < self.settings.background] = 0
+        labels[probability >= self.settings.foreground] = 1
+        return labels
+
+    @torch.no_grad()
+    def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
+        """The round's labels, cut where the crops were; see `SelfTraining.targets`."""
+        del generator
+        if self._view is None or not self._round:
+            raise RuntimeError("threshold: attach(view) and refresh(student, view) come first")
+        kept, device = self._view.kept(self._name()), crops.images.device
+        planes = torch.from_numpy(np.stack([_cut(kept, origin) for origin in crops.origins])).to(device)
+        confidence = planes[:, 1].float() / 255
+        pairs = list(zip(planes[:, 0], crops.points, strict=True))
+        labels = torch.stack([stamp_discs(plane, given, self.settings.disc, 1) for plane, given in pairs])
+        points = [torch.cat([given, _centres(plane, given).to(given)]) for plane, given in pairs]
+        return PseudoTargets(labels, torch.ones_like(confidence), points, None, confidence)
+
+
+def _centres(labels: Tensor, given: Tensor) -> Tensor:
+    """Centres ``(N, 2)`` of the foreground components of a crop that hold no given point."""
+    components = label_components(labels.cpu().numpy() == 1)
+    columns, rows = given.cpu().round().long().clamp(min=0).unbind(dim=1)
+    height, width = components.shape
+    marked = components[rows.clamp(max=height - 1).numpy(), columns.clamp(max=width - 1).numpy()]
+    return torch.from_numpy(label_centres(np.where(np.isin(components, marked), 0, components)))
+
+
+def _cut(kept: Array, origin: CropId) -> Array:
+    """Labels and probability of one crop, ``(2, h, w)``; ignored and 0 where it reaches over the slice's edge."""
+    inside = kept[origin.z][:, *origin.window.slices]
+    out: Array = np.zeros((2, origin.window.height, origin.window.width), np.uint8)
+    out[0] = IGNORE
+    out[:, : inside.shape[1], : inside.shape[2]] = inside
+    return out
+
+
+@hookimpl
+def register_self_training(register: Register) -> None:
+    """Register ``threshold``."""
+    register(
+        Component(
+            "threshold",
+            Threshold,
+            ThresholdSettings,
+            "Rounds: pixels above a confidence are foreground, below another background, the rest is ignored.",
+            paper="Lee, Pseudo-Label, ICML workshop 2013; compared with in IPL, Table III",
+            licence="Apache-2.0, own implementation",
+            presets={"tiny": {"tile": 96}, "small": {}, "paper": {"tile": 512, "foreground": 0.95, "background": 0.05}},
+        )
+    )

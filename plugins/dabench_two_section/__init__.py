@@ -1,0 +1,38 @@
+"""Networks that see a section and one nearby, registered as ``two-section`` (DA-ISC, CAFA).
+
+With backbone ``none`` it is the published network; on a backbone it is the same fusion with light decoders.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from dabench import Component, Register, Settings, hookimpl
+from dabench_two_section.light import LightTwoSection
+from dabench_two_section.network import TwoSectionNetwork
+from dabench_two_section.published import PublishedTwoSection
+
+
+class TwoSectionSettings(Settings):
+    """The network has no options."""
+
+
+def _make(settings: TwoSectionSettings, backbone: nn.Module | None) -> TwoSectionNetwork:
+    del settings
+    return PublishedTwoSection() if backbone is None else LightTwoSection(backbone)
+
+
+@hookimpl
+def register_networks(register: Register) -> None:
+    """Register ``two-section``."""
+    register(
+        Component(
+            name="two-section",
+            factory=_make,
+            config=TwoSectionSettings,
+            summary="Two sections in, both segmentations and their difference out (network of DA-ISC and CAFA).",
+            paper="Huang et al., Domain Adaptive Mitochondria Segmentation via Enforcing Inter-Section Consistency, "
+            "MICCAI 2022",
+            licence="Apache-2.0, own implementation",
+        )
+    )

@@ -1,0 +1,273 @@
+"""UALR (Wu et al., MICCAI 2021): uncertainty-aware label rectification, and a target model trained from scratch on it.
+
+A model of the source labels the target's training split by Monte-Carlo dropout; the most uncertain pixels of each class
+are ignored (scheme ``uncertainty``). A second network, with new weights, learns from these labels alone: no source
+crop, nothing inherited, so the source model's mistakes are not where it starts. Dropout is on while training and, as
+published, at the final prediction too.
+
+Deviations: see docs/methods/ualr.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from dabench import (
+    IGNORE,
+    Batch,
+    Budget,
+    Component,
+    Components,
+    ConfigError,
+    CropSpec,
+    Method,
+    NetworkPredictor,
+    OptimizerSpec,
+    Prediction,
+    Predictor,
+    Register,
+    SelfTraining,
+    Settings,
+    Stage,
+    StageSpec,
+    TaskInfo,
+    TrainingView,
+    Turn,
+    hookimpl,
+    plain_batches,
+)
+from dabench.ops.augmentation import ViewOptions
+from dabench.ops.batchnorm import recalibrate
+from dabench.ops.dropout import dropout_places, dropping, seeded
+from dabench.ops.objectives import supervised_terms, total
+from dabench.ops.views import view_source
+from dabench.types import SourceCrops
+
+
+class RecipeSettings(Settings):
+    """How a network learns from labels, of whichever domain."""
+
+    network: str = Field("residual-unet", description="Network of a source model of its own (paper: residual-unet).")
+    backbone: str = Field("none", description="Its encoder; none: the network has its own.")
+    crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 256).")
+    batch: int = Field(4, ge=1, description="Crops an update (paper: 64).")
+    iterations: int = Field(1000, ge=1, description="Updates of the target model (paper: 10,000).")
+    optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="Optimizer (paper: adam).")
+    lr: float = Field(1e-3, gt=0, description="Learning rate (paper: 1e-3).")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: not stated).")
+    warmup: int = Field(50, ge=0, description="Updates of linear warm-up (paper: 1000).")
+    power: float = Field(0.9, ge=0, description="Power of the learning rate's decay (paper: 2).")
+    floor: float = Field(0.0, ge=0, le=1, description="Lowest share of the learning rate (paper: 0.1).")
+    clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
+    overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term (paper: 0).")
+    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Share of feature maps dropped while training (paper: 0.5).")
+    test_dropout: bool = Field(False, description="Drop at the final prediction too (paper: yes).")
+
+
+class UALRSettings(RecipeSettings):
+    """The recipe of both models, the start, and the scheme that labels the target."""
+
+    start: Literal["source-only", "scratch"] = Field(
+        "source-only", description="Label with the shared source model, or train one by the same recipe (paper)."
+    )
+    source_iterations: int = Field(1000, ge=1, description="Updates of a source model of its own (paper: 20,000).")
+    self_training: str = Field("uncertainty", description="Scheme that labels the target.")
+    recalibrate: int = Field(
+        60, ge=0, description="Target batches that renew the labelling model's BatchNorm statistics (0: none)."
+    )
+
+
+class DropoutPredictor(Predictor):
+    """A network without prompts in evaluation mode, with dropout or without."""
+
+    def __init__(self, network: nn.Module, rate: float) -> None:
+        """``rate`` of feature maps is dropped, the same ones at every call; 0 drops none."""
+        self.network, self.rate = network, rate
+
+    def predict(self, images: Tensor, points: Sequence[Tensor] | None = None, *, density: bool = False) -> Prediction:
+        """Segment tiles ``(B, 1, H, W)``; the network has not learnt what points or centres are."""
+        del points, density
+        with dropping(self.network, self.rate, seeded(0)):
+            return NetworkPredictor(self.network).predict(images)
+
+
+class RecipeStage(Stage):
+    """A network with new weights that learns from labels, with dropout."""
+
+    def __init__(self, settings: RecipeSettings, network: nn.Module) -> None:
+        """Take a network; the stage owns it. Raises ConfigError for one that cannot drop anything."""
+        if not dropout_places(network):
+            raise ConfigError(
+                f"ualr: {type(network).__name__} has neither dropout layers nor a backbone: nothing could be dropped.",
+                "Use residual-unet, or a network on a backbone.",
+            )
+        self.settings, self.student = settings, network
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {"network": self.student}
+
+    def turns(self) -> Sequence[Turn]:
+        s = self.settings
+        spec = OptimizerSpec(s.lr, s.optimizer, s.weight_decay, s.warmup, s.power, s.floor, s.clip)
+        return [Turn("network", self.student.parameters, spec)]
+
+    def _learn(self, crops: SourceCrops, generator: torch.Generator) -> dict[str, Tensor]:
+        """Supervised terms of labelled crops in the student's view."""
+        seen = view_source(crops, ViewOptions(), generator)
+        with dropping(self.student, self.settings.dropout, generator):
+            output = self.student(seen.images)
+        return supervised_terms(output, seen.labels, self.settings.overlap)
+
+    def predictor(self) -> Predictor:
+        return DropoutPredictor(self.student, self.settings.dropout if self.settings.test_dropout else 0.0)
+
+
+class SourceModel(RecipeStage):
+    """Learns from the source's labels."""
+
+    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
+        del turn
+        assert batch.source is not None
+        terms = self._learn(batch.source, batch.generator)
+        return {"loss": total(terms), **terms}
+
+
+class TargetModel(RecipeStage):
+    """Learns from rectified labels of the target, made once, before the first update."""
+
+    def __init__(self, settings: UALRSettings, network: nn.Module, labeller: nn.Module, scheme: SelfTraining) -> None:
+        """``labeller`` is the source model; it is copied, ``network`` is not."""
+        super().__init__(settings, network)
+        self.recalibrated = settings.recalibrate
+        self.labeller, self.scheme = deepcopy(labeller).requires_grad_(False), scheme
+        self.refresh_every = settings.iterations
+        self.scheme.start(self.labeller)
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {**super().modules(), **self.scheme.modules()}
+
+    def prepare(self, view: TrainingView) -> None:
+        self.labeller.to(view.device)
+        recalibrate(self.labeller, plain_batches(view, self.recalibrated, self.settings.crop))
+        self.scheme.start(self.labeller)
+        self.scheme.attach(view)
+
+    def refresh(self, view: TrainingView) -> None:
+        self.scheme.refresh(self.labeller, view)
+
+    def state(self) -> dict[str, Tensor]:
+        return self.scheme.state()
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.scheme.load_state(state)
+
+    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
+        del turn
+        assert batch.target is not None
+        with torch.no_grad():
+            pseudo = self.scheme.targets(batch.target, batch.generator)
+        labelled = SourceCrops(batch.target.images, pseudo.labels, batch.target.points)
+        terms = self._learn(labelled, batch.generator)
+        quality = {"pseudo_foreground": (pseudo.labels == 1).float().mean(), "pseudo_known": _known(pseudo.labels)}
+        return {"loss": total(terms), **terms, **quality}
+
+
+def _known(labels: Tensor) -> Tensor:
+    return (labels != IGNORE).float().mean()
+
+
+class UALR(Method):
+    """A source model (the shared one, or one by the paper's recipe), then ``ualr``."""
+
+    def __init__(self, settings: UALRSettings, components: Components) -> None:
+        """Keep the settings; nothing is built before a stage is."""
+        self.settings, self.components = settings, components
+
+    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
+        s = self.settings
+        before = [self._source()] if s.start == "scratch" else self.components.method(s.start).stages(task, budget)
+        made = dict(before[-1].components)
+        network, backbone = made["network"], made.get("backbone", "none")
+        if getattr(self.components.config("network", network), "pretrained", "none") != "none":
+            raise ConfigError(
+                f"ualr trains its target model from scratch, but {network}.pretrained names weights.",
+                "A ready source model goes into the setting source_checkpoint.",
+            )
+
+        def build(parent: Stage | None) -> Stage:
+            assert parent is not None
+            fresh = self.components.network(network, backbone)
+            return TargetModel(s, fresh, parent.network(), self.components.self_training(s.self_training))
+
+        spec = StageSpec(
+            name="ualr",
+            method="ualr",
+            config=s,
+            components=(*before[-1].components, ("self_training", s.self_training)),
+            crops=CropSpec(s.crop, target=s.batch),
+            iterations=s.iterations,
+            build=build,
+        )
+        return [*before, spec]
+
+    def _source(self) -> StageSpec:
+        """The paper's source model; its key depends on the recipe alone."""
+        s = self.settings
+        shared = s.model_dump(include=set(RecipeSettings.model_fields)) | {"iterations": s.source_iterations}
+        recipe = RecipeSettings(**shared)
+        encoder = (("backbone", s.backbone),) if s.backbone != "none" else ()
+        return StageSpec(
+            name="ualr-source",
+            method="ualr",
+            config=recipe,
+            components=(("network", s.network), *encoder),
+            crops=CropSpec(s.crop, source=s.batch, foreground=s.foreground),
+            iterations=s.source_iterations,
+            build=lambda _: SourceModel(recipe, self.components.network(s.network, s.backbone)),
+        )
+
+
+_PAPER = {
+    "start": "scratch",
+    "crop": 256,
+    "batch": 64,
+    "iterations": 10_000,
+    "source_iterations": 20_000,
+    "optimizer": "adam",
+    "weight_decay": 0.0,
+    "warmup": 1000,
+    "power": 2.0,
+    "floor": 0.1,
+    "clip": 0.0,
+    "overlap": 0.0,
+    "dropout": 0.5,
+    "test_dropout": True,
+    "recalibrate": 0,
+}
+
+
+@hookimpl
+def register_methods(register: Register) -> None:
+    """Register ``ualr``."""
+    register(
+        Component(
+            name="ualr",
+            factory=UALR,
+            config=UALRSettings,
+            summary="Pseudo-labels rectified by Monte-Carlo dropout, and a target model trained from scratch on them.",
+            paper="Wu et al., Uncertainty-aware Label Rectification for Mitochondria Segmentation, MICCAI 2021",
+            licence="Apache-2.0, own implementation (the release has no licence)",
+            presets={
+                "tiny": {"crop": 96, "iterations": 400, "source_iterations": 400, "warmup": 20, "recalibrate": 20},
+                "small": {},
+                "paper": _PAPER,
+            },
+        )
+    )

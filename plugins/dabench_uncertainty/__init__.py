@@ -1,0 +1,197 @@
+"""Self-training scheme ``uncertainty``: pseudo-labels rectified by Monte-Carlo dropout (UALR, MICCAI 2021).
+
+A round predicts the whole target training set ten times with dropout. The mean over the passes is the probability,
+their standard deviation the uncertainty. For each predicted class (p >= 1/2, p < 1/2) the 95th percentile of its
+pixels' uncertainties over the whole set is the cut: pixels above it are ignored, the others keep their class. So a
+class keeps nearly all its pixels however uncertain it is, and the rare foreground is not drowned.
+Source: Wu et al., section 2; numbers of the release (FACTS 5).
+
+Deviations: see docs/methods/uncertainty.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from dabench import (
+    IGNORE,
+    Array,
+    Component,
+    CropId,
+    NetworkPredictor,
+    Prediction,
+    Predictor,
+    PseudoTargets,
+    Register,
+    SelfTraining,
+    Settings,
+    TargetCrops,
+    TrainingView,
+    hookimpl,
+    predict_training,
+)
+from dabench.ops.dropout import dropping, seeded
+
+#: Bit patterns of float16; those of numbers >= 0 are in the order of the numbers.
+_PATTERNS = 2**15
+
+
+class UncertaintySettings(Settings):
+    """How uncertainty is measured, and how much of it is trusted."""
+
+    passes: int = Field(10, ge=2, description="Monte-Carlo passes T (release: 10).")
+    dropout: float = Field(0.2, gt=0, lt=1, description="Share of feature maps dropped in a pass (paper: 0.5).")
+    percentile: float = Field(
+        95.0, ge=0, le=100, description="Of a class's uncertainties over the target set: the cut (release: 95)."
+    )
+    tile: int = Field(192, ge=16, description="Side of the tiles that a round predicts, pixels (release: 576).")
+
+
+class MonteCarloPredictor(Predictor):
+    """Several passes with dropout: their mean, and in the place of a density their standard deviation in [0, 0.5]."""
+
+    def __init__(self, network: nn.Module, settings: UncertaintySettings, generator: torch.Generator) -> None:
+        """The generator draws what is dropped, pass by pass."""
+        self.network, self.settings, self.generator = network, settings, generator
+
+    def predict(self, images: Tensor, points: Sequence[Tensor] | None = None, *, density: bool = False) -> Prediction:
+        """Segment tiles ``(B, 1, H, W)``; see `Predictor.predict`."""
+        plain, s = NetworkPredictor(self.network), self.settings
+        with dropping(self.network, s.dropout, self.generator):
+            passes = torch.stack([plain.predict(images, points).probability for _ in range(s.passes)])
+        return Prediction(passes.mean(dim=0), passes.std(dim=0, correction=0) if density else None)
+
+
+class UncertaintyLabels(SelfTraining):
+    """Labels of one round for the whole target training set; see the module's docstring."""
+
+    rounds = True
+
+    def __init__(self, settings: UncertaintySettings) -> None:
+        """Without labels until `refresh`."""
+        self.settings = settings
+        self.round = -1
+        self.cuts = torch.full((2,), float("inf"), dtype=torch.float64)
+        self._view: TrainingView | None = None
+        self._seed = 0
+
+    def start(self, student: nn.Module) -> None:
+        """Nothing: a round begins with `refresh`."""
+
+    def attach(self, view: TrainingView) -> None:
+        """Remember where the rounds' predictions lie, and where the rounds' draws begin (the same at every start)."""
+        self._view, self._seed = view, int(view.rng.integers(2**62))
+
+    def refresh(self, student: nn.Module, view: TrainingView) -> None:
+        """Predict every slice, keep mean and standard deviation, and renew the cuts."""
+        self._view, self.round = view, self.round + 1
+        predictor = MonteCarloPredictor(student, self.settings, seeded(self._seed + self.round))
+        counts = np.zeros((2, _PATTERNS), np.int64)
+
+        def fill(values: Array) -> None:
+            for z, seen in predict_training(view, predictor, self.settings.tile, density=True):
+                values[0, z], values[1, z] = seen.probability, seen.density
+                counts[:] += count_uncertainties(values[0, z], values[1, z])
+
+        view.keep(self._name(), (2, *view.target_shape()), "float16", fill)
+        self.cuts = torch.from_numpy(uncertainty_cuts(counts, self.settings.percentile))
+
+    def _name(self) -> str:
+        return f"uncertainty-{self.round}"
+
+    def state(self) -> dict[str, Tensor]:
+        """The round, and each class's cut."""
+        return {"round": torch.tensor(self.round), "cuts": self.cuts}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+        self.round, self.cuts = int(state["round"]), state["cuts"].cpu()
+
+    def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
+        """Cut the round's labels like the crops; the given points are the only points."""
+        del generator
+        if self._view is None or self.round < 0:
+            raise RuntimeError("uncertainty: attach(view) and refresh(student, view) come first")
+        kept = self._view.kept(self._name())
+        mean, deviation = (
+            torch.stack([_cut(plane, origin) for origin in crops.origins]).to(crops.images.device) for plane in kept
+        )
+        labels = rectified(mean, deviation, self.cuts.to(deviation))
+        return PseudoTargets(labels, torch.ones_like(mean), list(crops.points), None, mean)
+
+
+def _cut(kept: Array, origin: CropId) -> Tensor:
+    """A crop of a kept volume, ``(h, w)`` float32, reflected beyond the slice as the image is."""
+    window = origin.window
+    inside = np.asarray(kept[origin.z][window.slices], np.float32)
+    short = [(0, window.height - inside.shape[0]), (0, window.width - inside.shape[1])]
+    return torch.from_numpy(np.pad(inside, short, mode="symmetric"))
+
+
+def count_uncertainties(mean: Array, deviation: Array) -> Array:
+    """How often each uncertainty occurs in each predicted class (background first): ``(2, 2**15)`` int64.
+
+    Args:
+        mean: (H, W) float16 in [0, 1].
+        deviation: (H, W) float16 >= 0; counted by its bit pattern, so nothing is rounded.
+    """
+    # Without a sign bit; -0 cannot come from a standard deviation, yet abs costs nothing.
+    patterns = np.abs(deviation).astype(np.float16).view(np.int16).astype(np.int64)
+    both = np.bincount((patterns + _PATTERNS * (mean >= 0.5)).ravel(), minlength=2 * _PATTERNS)
+    counts: Array = both.reshape(2, _PATTERNS)
+    return counts
+
+
+def uncertainty_cuts(counts: Array, percentile: float) -> Array:
+    """The uncertainty of each class that ``percentile`` % of its pixels do not exceed.
+
+    Args:
+        counts: (2, 2**15) int64, as `count_uncertainties` gives them, summed over the set.
+        percentile: in [0, 100].
+
+    Returns:
+        (2,) float64; infinity for a class without pixels.
+    """
+    reached = counts.cumsum(axis=1)
+    totals = reached[:, -1]
+    # At least one pixel, so that percentile 0 is the least uncertainty that occurs.
+    needed = np.maximum(np.ceil(percentile / 100 * totals), 1)
+    patterns = (reached < needed[:, None]).sum(axis=1).clip(max=_PATTERNS - 1).astype(np.int16)
+    cuts: Array = np.where(totals > 0, patterns.view(np.float16).astype(np.float64), np.inf)
+    return cuts
+
+
+def rectified(mean: Tensor, deviation: Tensor, cuts: Tensor) -> Tensor:
+    """Predicted class where its uncertainty is not above the class's cut, else ignored.
+
+    Args:
+        mean: (B, H, W) float in [0, 1].
+        deviation: (B, H, W) float >= 0.
+        cuts: (2,) float, of background and foreground.
+
+    Returns:
+        (B, H, W) uint8 {0, 1, 255}.
+    """
+    labels = (mean >= 0.5).to(torch.uint8)
+    return labels.masked_fill(deviation > cuts[labels.long()], IGNORE)
+
+
+@hookimpl
+def register_self_training(register: Register) -> None:
+    """Register ``uncertainty``."""
+    register(
+        Component(
+            name="uncertainty",
+            factory=UncertaintyLabels,
+            config=UncertaintySettings,
+            summary="Rounds of pseudo-labels from Monte-Carlo dropout, the most uncertain of each class ignored.",
+            paper="Wu et al., Uncertainty-aware Label Rectification for Mitochondria Segmentation, MICCAI 2021",
+            licence="Apache-2.0, own implementation (the release has no licence)",
+            presets={"tiny": {"tile": 96}, "small": {}, "paper": {"dropout": 0.5, "tile": 576}},
+        )
+    )

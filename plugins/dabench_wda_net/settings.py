@@ -1,0 +1,79 @@
+"""Settings of WDA-Net, with the values of the paper and of its release."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dabench import Settings
+
+
+class WDANetSettings(Settings):
+    """Counting network, segmenter with a detection head, adversary, pseudo-labels."""
+
+    start: Literal["source-only", "scratch"] = Field(
+        "source-only", description="Begin with the shared source model, or with random weights (release)."
+    )
+    network: str = Field("promptable", description="Network of a start from scratch (release: factorised).")
+    backbone: str = Field("conv-small", description="Its encoder; none: the network has its own.")
+    self_training: str = Field("entropy", description="Scheme of the second stage's pseudo-labels (release: entropy).")
+    crop: int = Field(192, ge=16, description="Side of a crop in pixels (release: 512 in a quarter of updates).")
+    batch: int = Field(2, ge=1, description="Crops of each domain an update (release: 1).")
+    iterations: int = Field(400, ge=1, description="Updates of each of the two stages (release: 100,000).")
+    optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Of the segmenter (release: sgd).")
+    lr: float = Field(3e-4, gt=0, description="Learning rate of the segmenter (release: 5e-5 with SGD).")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of the segmenter (release: 5e-4).")
+    warmup: int = Field(20, ge=0, description="Updates of linear warm-up (release: none).")
+    clip: float = Field(1.0, ge=0, description="Largest gradient norm of the segmenter, 0 = off (release: none).")
+    recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
+    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
+    target_points: float = Field(
+        0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is (release: 0)."
+    )
+    overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term on the source (release: 0).")
+    detection_source: float = Field(
+        10.0, ge=0, description="Weight of detection on the source in stage 1 (release: 0.01 on 0-255, that is 650)."
+    )
+    detection: float = Field(
+        30.0,
+        ge=0,
+        description="Weight of detection on the target, and on the source in stage 2 (release: 0.1, that is 6,502).",
+    )
+    background: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Foreground probability below which a target pixel holds no centre (release: 0.1).",
+    )
+    counting: float = Field(
+        0.1,
+        ge=0,
+        description="Weight of the count constraint in the first update, falling to 0 in the last (release: 1).",
+    )
+    margin: float = Field(
+        0.5, ge=0, description="Objects by which the detected count may miss, a crop (release: 3, on 512 pixels)."
+    )
+    adversarial: float = Field(1e-3, ge=0, description="Weight of fooling the discriminator (release: 1e-3).")
+    judge_lr: float = Field(2e-4, gt=0, description="Learning rate of the discriminator, Adam (release: 2e-4).")
+    judge_widths: tuple[int, ...] = Field(
+        (64, 128, 256, 512), description="Channels of its convolutions before the last (release: 64 to 512)."
+    )
+    judge_groups: int = Field(32, ge=0, description="Groups of its GroupNorm, 0: no norm (release: 32).")
+    paste: float = Field(
+        0.5, gt=0, le=1, description="Side of a pasted window as a share of the crop's (release: 0.5)."
+    )
+    cut_paste: tuple[float, float] = Field(
+        (0.9, 0.5), description="Chance of cut-and-paste in each stage (IPL's release: 0.9 and 0.5)."
+    )
+    elastic: float = Field(0.25, ge=0, le=1, description="Probability of elastic deformation of the target in stage 2.")
+    pseudo: float = Field(1.0, ge=0, description="Weight of the pseudo-labels in stage 2 (release: 1).")
+    rounds: int = Field(1, ge=1, description="Times that stage 2 renews its pseudo-labels (release: 1).")
+    counter: str = Field("conv", description="Counting network: conv, or a network's name (release: factorised).")
+    counter_widths: tuple[int, ...] = Field((16, 32, 64), description="Channels of conv, each divisible by 4.")
+    counter_batch: int = Field(4, ge=1, description="Source crops an update of the counting network (release: 1).")
+    counter_iterations: int = Field(400, ge=1, description="Updates of the counting network (release: 50,000).")
+    counter_lr: float = Field(1e-3, gt=0, description="Its learning rate, Adam (release: 1e-3).")
+    counter_density: float = Field(
+        10.0, ge=0, description="Weight of its density's error (release: 0.01 on 0-255 maps, that is 650)."
+    )

@@ -1,0 +1,220 @@
+"""The stages of WDA-Net: counting on the source, then segmentation and detection on both domains, twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dabench import (
+    Batch,
+    ConfigError,
+    NetworkPredictor,
+    OptimizerSpec,
+    Predictor,
+    SelfTraining,
+    SourceCrops,
+    Stage,
+    TargetCrops,
+    TrainingView,
+    Turn,
+    plain_batches,
+)
+from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
+from dabench.ops.augmentation import STRONG, ViewOptions
+from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.losses import segmentation_loss
+from dabench.ops.objectives import supervised_terms, total
+from dabench.ops.prompts import NetworkOutput
+from dabench.ops.views import draw_views, view_images, view_labels, view_points, view_source
+from dabench_wda_net.counting import CountingNetwork, count_ranking, implied_count
+from dabench_wda_net.cut_paste import Scene, cut_paste
+from dabench_wda_net.detection import dense_detection, sparse_detection
+from dabench_wda_net.settings import WDANetSettings
+
+#: The release's list: a block of augmentations with chance 0.5, its members with 0.5 (motion blur 0.2).
+_VIEW = {"flip": 0.25, "turn": 0.25, "perspective": 0.0, "jitter": 0.25, "noise": 0.0, "motion_blur": 0.1}
+
+
+class CountingStage(Stage):
+    """Learns to count on the source; the segmenter goes through untouched."""
+
+    def __init__(self, settings: WDANetSettings, counter: CountingNetwork, network: nn.Module) -> None:
+        """Take a fresh counting network, and the network that a following stage starts from."""
+        self.settings, self.counter, self._network = settings, counter, network
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {"network": self._network, "counter": self.counter}
+
+    def turns(self) -> Sequence[Turn]:
+        spec = OptimizerSpec(self.settings.counter_lr, name="adam", weight_decay=0.0)
+        return [Turn("counter", self.counter.parameters, spec)]
+
+    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
+        """Squared error of the count and of the density."""
+        del turn
+        assert batch.source is not None
+        crops = view_source(batch.source, STRONG, batch.generator)
+        counts, density = self.counter(crops.images)
+        truth = torch.tensor([float(len(p)) for p in crops.points], device=counts.device)
+        terms = {"count": F.mse_loss(counts, truth)}
+        terms["density"] = self.settings.counter_density * dense_detection(density, crops.points)
+        return {"loss": total(terms), **terms}
+
+    def predictor(self) -> Predictor:
+        return NetworkPredictor(self._network)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Foreground probabilities ``(B, H, W)`` of both domains, without gradient, for the discriminator."""
+
+    source: Tensor
+    target: Tensor
+
+
+class WDANetStage(Stage):
+    """Segmentation and detection on both domains; with a scheme it is the second stage, with pseudo-labels."""
+
+    def __init__(
+        self,
+        settings: WDANetSettings,
+        network: nn.Module,
+        counter: CountingNetwork,
+        scheme: SelfTraining | None = None,
+    ) -> None:
+        """Own the network and the counting network, which stays as it is."""
+        self.settings, self.student, self.scheme = settings, network, scheme
+        self.counter = counter.requires_grad_(False)
+        self.judge = PatchDiscriminator(2, settings.judge_widths, settings.judge_groups)
+        self.seen: Seen | None = None
+        if scheme is not None:
+            scheme.start(network)
+            self.refresh_every = math.ceil(settings.iterations / settings.rounds) if scheme.rounds else 0
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        scheme = {} if self.scheme is None else self.scheme.modules()
+        return {"network": self.student, "counter": self.counter, "judge": self.judge, **scheme}
+
+    def turns(self) -> Sequence[Turn]:
+        s = self.settings
+        segmenter = OptimizerSpec(s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip)
+        judge = OptimizerSpec(s.judge_lr, name="adam", weight_decay=0.0, betas=(0.9, 0.99))
+        return [Turn("segmenter", self.student.parameters, segmenter), Turn("judge", self.judge.parameters, judge)]
+
+    def prepare(self, view: TrainingView) -> None:
+        self.counter.eval()
+        if self.scheme is None:
+            recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
+        else:
+            self.scheme.attach(view)
+
+    def refresh(self, view: TrainingView) -> None:
+        if self.scheme is not None:
+            self.scheme.refresh(self.student, view)
+
+    def state(self) -> dict[str, Tensor]:
+        return {} if self.scheme is None else self.scheme.state()
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        if self.scheme is not None:
+            self.scheme.load_state(state)
+
+    def after_update(self, step: int) -> None:
+        if self.scheme is not None:
+            self.scheme.after_update(self.student, step)
+
+    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
+        return self._judging() if turn == "judge" else self._segmenting(batch)
+
+    def _segmenting(self, batch: Batch) -> dict[str, Tensor]:
+        """Everything that the segmenter learns from, in one update."""
+        assert batch.source is not None
+        assert batch.target is not None
+        terms, on_source = self._source_terms(view_source(batch.source, ViewOptions(**_VIEW), batch.generator))
+        remaining = max(0.0, 1 - batch.step / self.settings.iterations)
+        on_target = self._target_terms(terms, self._scenes(batch.target, batch.generator), remaining)
+        self.seen = Seen(on_source.detach(), on_target.detach())
+        return {"loss": total(terms), **terms}
+
+    def _source_terms(self, crops: SourceCrops) -> tuple[dict[str, Tensor], Tensor]:
+        """Segmentation and detection from dense labels, and the probability."""
+        s = self.settings
+        with frozen_statistics(self.student):
+            output = self.student(crops.images, with_density=True)
+        terms = supervised_terms(output, crops.labels, s.overlap)
+        weight = s.detection_source if self.scheme is None else s.detection
+        terms["detection"] = weight * dense_detection(_density(output), crops.points)
+        return terms, output.probability
+
+    def _scenes(self, crops: TargetCrops, generator: torch.Generator) -> list[Scene]:
+        """Target crops in the student's view; the second half of the batch was drawn to be pasted from."""
+        second = self.scheme is not None
+        count = len(crops.images) // 2
+        scenes = [self._pasted(one, donor, generator) for one, donor in self._pairs(crops, count, generator)]
+        options = ViewOptions(elastic=self.settings.elastic if second else 0.0, **_VIEW)
+        views = draw_views(torch.stack([scene.image for scene in scenes]), options, generator)
+        images = view_images(views, torch.stack([scene.image for scene in scenes]))
+        points = view_points(views, [scene.points for scene in scenes])
+        labels = [scene.labels for scene in scenes if scene.labels is not None]
+        warped: Sequence[Tensor | None] = list(view_labels(views, torch.stack(labels))) if labels else [None] * count
+        return [Scene(*scene) for scene in zip(images, points, warped, strict=True)]
+
+    def _pairs(self, crops: TargetCrops, count: int, generator: torch.Generator) -> list[tuple[Scene, Scene]]:
+        labels: Sequence[Tensor | None] = [None] * len(crops.images)
+        if self.scheme is not None:
+            with torch.no_grad():
+                labels = list(self.scheme.targets(crops, generator).labels)
+        scenes = [Scene(*scene) for scene in zip(crops.images, crops.points, labels, strict=True)]
+        return list(zip(scenes[:count], scenes[count:], strict=True))
+
+    def _pasted(self, scene: Scene, donor: Scene, generator: torch.Generator) -> Scene:
+        s = self.settings
+        chance = s.cut_paste[0 if self.scheme is None else 1]
+        if float(torch.rand((), generator=generator)) >= chance:
+            return scene
+        return cut_paste(scene, donor, max(1, round(s.paste * scene.image.shape[-1])), generator)
+
+    def _target_terms(self, terms: dict[str, Tensor], scenes: list[Scene], remaining: float) -> Tensor:
+        """Adds pseudo-labels, sparse detection, count constraint and fooling; gives the probability."""
+        s = self.settings
+        images = torch.stack([scene.image for scene in scenes])
+        output = self.student(images, with_density=True)
+        density = _density(output)
+        probability: Tensor = output.probability
+        labels = [scene.labels for scene in scenes if scene.labels is not None]
+        if labels:
+            terms["pseudo"] = s.pseudo * segmentation_loss(probability, torch.stack(labels))
+        points = [scene.points for scene in scenes]
+        terms["target_detection"] = s.detection * sparse_detection(density, points, probability.detach(), s.background)
+        with torch.no_grad():
+            counted, _ = self.counter(images)
+        ranking = count_ranking(implied_count(density), counted, s.margin)
+        terms["counting"] = s.counting * remaining * ranking
+        with frozen(self.judge):
+            fooling = domain_loss(self.judge(two_classes(probability)), SOURCE)
+        terms["fooling"] = s.adversarial * fooling
+        return probability
+
+    def _judging(self) -> dict[str, Tensor]:
+        """The discriminator tells the two domains apart; half a loss a domain."""
+        assert self.seen is not None
+        terms = {
+            "source": domain_loss(self.judge(two_classes(self.seen.source)), SOURCE) / 2,
+            "target": domain_loss(self.judge(two_classes(self.seen.target)), TARGET) / 2,
+        }
+        self.seen = None
+        return {"loss": total(terms), **terms}
+
+    def predictor(self) -> Predictor:
+        return NetworkPredictor(self.student)
+
+
+def _density(output: NetworkOutput) -> Tensor:
+    if output.density is None:
+        raise ConfigError("wda-net needs a network with a detection head.", "promptable and factorised have one.")
+    return output.density

@@ -1,0 +1,159 @@
+"""DA-ISC: which turn teaches whom, the weights of the terms, where it cannot run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from dabench_backbones.conv import ConvEncoder
+from dabench_da_isc import DAISCSettings, DAISCStage
+from dabench_two_section import LightTwoSection
+from torch import nn
+
+from dabench import Batch, Budget, CropId, SourceCrops, TargetCrops, TaskInfo, Window
+from dabench.assembly import Assembly
+from dabench.config import RunConfig
+from dabench.ops.prompts import NetworkOutput
+from dabench.ops.sections import sigmoid_ramp
+from dabench.registry import Registry
+from dabench.weights import WeightsStore
+
+SIDE = 64
+TASK = TaskInfo("one2other", "one", "other")
+
+
+def make(**values: Any) -> DAISCStage:
+    torch.manual_seed(0)
+    settings = DAISCSettings(**{"judge_widths": (8, 8), "ramp": 10, **values})
+    return DAISCStage(settings, LightTwoSection(ConvEncoder((8, 16, 24), (1, 1, 1))))
+
+
+def batch(step: int = 5) -> Batch:
+    drawn = torch.Generator().manual_seed(1)
+    planes = [torch.rand(2, 1, SIDE, SIDE, generator=drawn) for _ in range(4)]
+    labels = [(plane[:, 0] > 0.8).to(torch.uint8) for plane in planes[:2]]
+    points = [torch.zeros(0, 2)] * 2
+    origins = [CropId(0, Window(0, 0, SIDE, SIDE))] * 2
+    source, source_second = (SourceCrops(p, label, points) for p, label in zip(planes[:2], labels, strict=True))
+    target, target_second = (TargetCrops(p, points, origins) for p in planes[2:])
+    source, target = replace(source, second=source_second), replace(target, second=target_second)
+    return Batch(step, torch.Generator().manual_seed(2), source, target)
+
+
+def touched(module: nn.Module) -> bool:
+    return any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
+
+
+def test_the_segmenter_learns_in_its_turn_and_the_judges_in_theirs() -> None:
+    stage = make()
+    stage.step(batch(), "segmenter")["loss"].backward()
+    assert touched(stage.student)
+    assert not touched(stage.judge_section)
+    assert not touched(stage.judge_difference)
+    stage.student.zero_grad()
+    stage.step(batch(), "judges")["loss"].backward()
+    assert not touched(stage.student)
+    assert touched(stage.judge_section)
+    assert touched(stage.judge_difference)
+
+
+def test_every_decoder_learns() -> None:
+    stage = make()
+    stage.step(batch(), "segmenter")["loss"].backward()
+    network: Any = stage.student
+    assert all(touched(network.decoders[name]) and touched(network.heads[name]) for name in network.decoders)
+
+
+def test_the_loss_is_the_sum_of_its_terms_and_weights_count() -> None:
+    settings = {"consistency": 1.0, "adversarial": 1.0}
+    full, half = (
+        make(**{k: v * factor for k, v in settings.items()}).step(batch(), "segmenter") for factor in (1, 0.5)
+    )
+    assert full["loss"].item() == pytest.approx(sum(v.item() for k, v in full.items() if k != "loss"), rel=1e-5)
+    for name in ("consistency", "fooling_section", "fooling_difference"):
+        assert half[name].item() == pytest.approx(full[name].item() / 2, rel=1e-5)
+    assert half["current"].item() == pytest.approx(full["current"].item(), rel=1e-5)
+
+
+def test_pseudo_labels_come_in_slowly() -> None:
+    early, late = (make().step(batch(step), "segmenter")["consistency"].item() for step in (0, 10))
+    assert early / late == pytest.approx(sigmoid_ramp(0, 10), rel=1e-4)
+    at_once = make(ramp=0).step(batch(0), "segmenter")["consistency"].item()
+    assert at_once == pytest.approx(late, rel=1e-4)
+
+
+def test_a_source_pass_leaves_statistics_to_the_target() -> None:
+    """Statistics follow the target pass alone: another source gives the same ones."""
+    one, other = make(), make()
+    drawn = batch()
+    assert drawn.source is not None
+    assert drawn.source.second is not None
+    dark = replace(drawn.source, images=drawn.source.images / 9)
+    one.step(drawn, "segmenter")
+    other.step(replace(batch(), source=dark), "segmenter")
+    pairs = zip(one.student.named_buffers(), other.student.named_buffers(), strict=True)
+    assert all(torch.equal(a, b) for (_, a), (_, b) in pairs)
+
+
+def test_the_predictor_wants_pairs() -> None:
+    predictor = make(neighbour=30.0).predictor()
+    assert predictor.neighbour == 30
+    assert predictor.predict(torch.rand(1, 2, SIDE, SIDE)).probability.shape == (1, SIDE, SIDE)
+
+
+class Parent:
+    """A trained stage: a network on a backbone."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        self.net = nn.Module()
+        self.net.backbone = encoder
+
+    def network(self) -> nn.Module:
+        return self.net
+
+
+@pytest.fixture
+def assembly(registry: Registry, tmp_path: Any) -> Assembly:
+    config = RunConfig(method="da-isc", task="human2stem", preset="tiny", data="phantom")
+    return Assembly(registry, config, WeightsStore(tmp_path))
+
+
+def test_it_starts_from_the_source_models_encoder(assembly: Assembly) -> None:
+    before, spec = assembly.method("da-isc").stages(TASK, Budget())
+    assert before.method == "source-only"
+    assert ("network", "two-section") in spec.components
+    assert ("backbone", "conv-tiny") in spec.components
+    assert spec.crops.neighbour == 40
+    trained = assembly.backbone("conv-tiny")
+    stage = spec.build(Parent(trained))  # type: ignore[arg-type]
+    mine = stage.network().backbone.state_dict()  # type: ignore[union-attr]
+    assert all(torch.equal(mine[name], value) for name, value in trained.state_dict().items())
+    with pytest.raises(ValueError, match="another backbone"):
+        spec.build(Parent(assembly.backbone("conv-small")))  # type: ignore[arg-type]
+
+
+def test_from_scratch_there_is_one_stage_and_the_published_network(registry: Registry, tmp_path: Any) -> None:
+    config = RunConfig(method="da-isc", task="human2rat", preset="paper", data="phantom")
+    (spec,) = Assembly(registry, config, WeightsStore(tmp_path)).method("da-isc").stages(TASK, Budget())
+    assert spec.components == (("network", "two-section"),)
+    assert sum(p.numel() for p in spec.build(None).network().parameters()) == 20_755_814
+
+
+def test_without_neighbours_it_says_why_not(assembly: Assembly) -> None:
+    method = assembly.method("da-isc")
+    assert method.skip(TASK, Budget()) is None
+    reason = method.skip(replace(TASK, neighbours=False), Budget())
+    assert reason is not None
+    assert "neighbour" in reason
+
+
+def test_a_network_of_single_sections_is_no_silent_error() -> None:
+    class Single(nn.Module):
+        def forward(self, images: torch.Tensor, with_pair: bool = False) -> NetworkOutput:
+            return NetworkOutput(images[:, 0])
+
+    stage = DAISCStage(DAISCSettings(judge_widths=(8,)), Single())
+    with pytest.raises(AttributeError, match="maps"):
+        stage.step(batch(), "segmenter")

@@ -1,0 +1,177 @@
+"""DAMT-Net: who learns from what, the published sizes, and when reconstruction joins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from dabench_damt_net import DAMTNetSettings, DAMTNetStage
+from dabench_damt_net.parts import FeatureDiscriminator, ReconstructionDecoder
+from dabench_unet import UNet
+from torch import Tensor, nn
+
+from dabench import FlippedPredictor, NetworkPredictor
+from dabench.assembly import Assembly
+from dabench.config import validate_config
+from dabench.ops.prompts import Features, NetworkOutput
+from dabench.registry import Registry
+from dabench.types import Batch, CropId, SourceCrops, TargetCrops, Window
+from dabench.weights import WeightsStore
+
+
+class Toy(nn.Module):
+    """Two encoder maps, at strides 1 and 2, and a decoder map that ends before the head."""
+
+    encoder_channels = (4, 8)
+    decoder_channels = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 8, 3, stride=2, padding=1)
+        self.decode, self.head = nn.Conv2d(4, 3, 1), nn.Conv2d(3, 1, 1)
+
+    def forward(self, images: Tensor, *_: Any, with_features: bool = False, **__: Any) -> NetworkOutput:
+        first = self.first(images)
+        second = self.second(first)
+        decoder = self.decode(first + second.mean())
+        features = Features(decoder, [first, second]) if with_features else None
+        return NetworkOutput(self.head(decoder)[:, 0].sigmoid(), features=features)
+
+
+def batch(step: int = 0) -> Batch:
+    draw = torch.Generator().manual_seed(1)
+    images = torch.rand(2, 1, 32, 32, generator=draw)
+    labels = torch.randint(0, 2, (2, 32, 32), generator=draw, dtype=torch.uint8)
+    points, window = [torch.zeros(0, 2)] * 2, Window(0, 0, 32, 32)
+    target = TargetCrops(images.flip(0), points, [CropId(0, window)] * 2)
+    return Batch(step, torch.Generator().manual_seed(0), SourceCrops(images, labels, points), target)
+
+
+def made(**settings: Any) -> DAMTNetStage:
+    torch.manual_seed(0)
+    return DAMTNetStage(DAMTNetSettings(judge_widths=(8,), feature_width=4, **settings), Toy())
+
+
+def gradients(stage: DAMTNetStage) -> dict[str, bool]:
+    """Which modules have a gradient that is not zero."""
+    return {
+        name: any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in module.parameters())
+        for name, module in stage.modules().items()
+    }
+
+
+def test_the_segmenters_turn_leaves_the_judges_alone() -> None:
+    stage = made()
+    stage.step(batch(), "segmenter")["loss"].backward()
+    assert gradients(stage) == {"network": True, "decoder": True, "label_judge": False, "feature_judge": False}
+
+
+def test_the_judges_turn_leaves_segmenter_and_decoder_alone() -> None:
+    stage = made()
+    stage.step(batch(), "segmenter")
+    stage.step(batch(), "judges")["loss"].backward()
+    assert gradients(stage) == {"network": False, "decoder": False, "label_judge": True, "feature_judge": True}
+
+
+def reached(stage: DAMTNetStage, term: str) -> set[str]:
+    """Names of the segmenter's parameters that one term moves."""
+    stage.step(batch(), "segmenter")[term].backward()
+    return {name.split(".")[0] for name, p in stage.student.named_parameters() if p.grad is not None and p.grad.any()}
+
+
+def test_each_term_reaches_what_it_is_about() -> None:
+    assert reached(made(), "label_fooling") == {"first", "second", "decode", "head"}
+    assert reached(made(), "feature_fooling") == {"first", "second", "decode"}
+    assert reached(made(), "reconstruction") == {"first", "second"}
+
+
+def test_the_loss_is_the_sum_of_its_weighted_terms() -> None:
+    terms = made(overlap=0.0).step(batch(), "segmenter")
+    names = {"segmentation", "label_fooling", "feature_fooling", "reconstruction"}
+    assert set(terms) == {"loss", *names}
+    assert terms["loss"].item() == pytest.approx(sum(terms[n].item() for n in names), rel=1e-5)
+    # Untrained judges cannot tell: ln 2 each, times λ.
+    assert terms["label_fooling"].item() == pytest.approx(1e-3 * 0.693, rel=0.15)
+    assert terms["feature_fooling"].item() == pytest.approx(1e-3 * 0.693, rel=0.15)
+
+
+def test_reconstruction_is_the_mean_of_both_domains_errors() -> None:
+    stage = made()
+    nn.init.zeros_(stage.decoder.head.weight)
+    nn.init.constant_(cast(Tensor, stage.decoder.head.bias), 0.25)
+    data = batch()
+    assert data.target is not None
+    data = replace(data, target=replace(data.target, images=torch.full((2, 1, 32, 32), 0.5)))
+    terms = stage.step(data, "segmenter")
+    assert data.source is not None
+    source_error = float(((data.source.images - 0.25) ** 2).mean())  # turns and flips keep the mean
+    assert terms["reconstruction"].item() == pytest.approx(5e-4 * (source_error + 0.0625) / 2, rel=1e-4)
+
+
+def test_reconstruction_may_join_later() -> None:
+    stage = made(iterations=10, reconstruction_after=0.5)
+    assert "reconstruction" not in stage.step(batch(4), "segmenter")
+    assert "reconstruction" in stage.step(batch(5), "segmenter")
+
+
+def test_the_decoder_reads_the_bottleneck_alone() -> None:
+    decoder = ReconstructionDecoder((4, 8, 16))
+    deepest = torch.rand(1, 16, 4, 4)
+    skips = [[torch.rand(1, 4, 16, 16), torch.rand(1, 8, 8, 8)] for _ in range(2)]
+    first, second = (decoder([*s, deepest], (32, 32)) for s in skips)
+    assert first.shape == (1, 32, 32)
+    assert torch.equal(first, second)
+
+
+def test_an_encoder_of_one_map_is_decoded_too() -> None:
+    assert ReconstructionDecoder((6,))([torch.rand(1, 6, 4, 4)], (32, 24)).shape == (1, 32, 24)
+
+
+def test_published_sizes() -> None:
+    with torch.device("meta"):
+        network = UNet()
+        decoder = ReconstructionDecoder(network.encoder_channels)
+    sizes = [sum(p.numel() for p in module.parameters()) for module in (network, decoder)]
+    assert sizes == [28_941_698, 9_402_305]
+    assert sum(sizes) == 38_344_003
+
+
+def test_the_judge_of_features_has_the_published_units() -> None:
+    judge = FeatureDiscriminator(64)
+    assert [m.out_features for m in judge.modules() if isinstance(m, nn.Linear)] == [288, 144, 2]
+    assert [m.out_channels for m in judge.modules() if isinstance(m, nn.Conv2d)] == [48, 48, 48]
+    maps = torch.rand(2, 64, 24, 24)
+    units = judge.judge(judge.convolve(maps))
+    assert torch.allclose(judge(maps).sigmoid(), units.softmax(dim=1)[:, 1], atol=1e-6)
+
+
+def test_training_the_judges_makes_them_right() -> None:
+    stage = made()
+    optimizer, data = torch.optim.Adam(stage.turns()[1].parameters(), lr=1e-2), batch()
+    assert data.target is not None
+    data = replace(data, target=replace(data.target, images=1 - data.target.images * 0.1))
+    losses = []
+    for _ in range(30):
+        stage.step(data, "segmenter")
+        optimizer.zero_grad()
+        loss = stage.step(data, "judges")["loss"]
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_four_flips_are_an_option() -> None:
+    assert isinstance(made().predictor(), NetworkPredictor)
+    assert isinstance(made(flips=True).predictor(), FlippedPredictor)
+
+
+def test_paper_trains_the_unet_from_scratch(registry: Registry, tmp_path: Path) -> None:
+    config = validate_config({"method": "damt-net", "task": "human2stem", "data": "phantom", "preset": "paper"})
+    assembly = Assembly(registry, config, WeightsStore(tmp_path))
+    (spec,) = assembly.method("damt-net").stages(cast(Any, None), cast(Any, None))
+    assert spec.components == (("network", "unet"),)
+    assert spec.iterations == 100_000

@@ -1,0 +1,286 @@
+"""IPL: contrast by hand, prototypes, queries, detection weights, who learns from what, rounds across a restart."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+import torch.nn.functional as F
+from dabench_ipl import IPLStage
+from dabench_ipl.contrast import ContrastBranch, ProjectionHead, QueryRule, Seen, prototype_contrast
+from dabench_ipl.detection import detection_targets, weighted_detection_loss
+from dabench_ipl.prototypes import ALIGNMENTS, PrototypeMemory, k_means
+from dabench_ipl.settings import IPLSettings, deciding, detection_phase, segmentation_phase
+from torch import Tensor, nn
+
+from dabench.assembly import Assembly
+from dabench.config import validate_config
+from dabench.interfaces import Budget, PseudoTargets, SelfTraining
+from dabench.ops.prompts import Features, NetworkOutput
+from dabench.registry import Registry
+from dabench.types import Batch, CropId, SourceCrops, TargetCrops, Window
+from dabench.weights import WeightsStore
+
+X, Y = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+
+
+# ---------------------------------------------------------------------------------------------------------- contrast
+def test_the_contrast_is_the_papers_equation() -> None:
+    queries, negatives = torch.stack([X, Y]), torch.stack([Y, -X])
+    seen = prototype_contrast(queries, X[None], negatives, 0.5)
+    e = math.exp
+    by_hand = [-math.log(e(2) / (e(2) + e(0) + e(-2))), -math.log(e(0) / (e(0) + e(2) + e(0)))]
+    assert seen.item() == pytest.approx(sum(by_hand) / 2, rel=1e-5)
+
+
+def test_the_key_is_the_mean_of_the_positive_prototypes() -> None:
+    one = prototype_contrast(X[None], torch.stack([X, Y]), -X[None], 0.5)
+    mean = F.normalize(X + Y, dim=0)
+    assert one.item() == pytest.approx(prototype_contrast(X[None], mean[None], -X[None], 0.5).item(), rel=1e-5)
+
+
+def test_prototypes_get_no_gradient_and_nothing_is_no_error() -> None:
+    queries, keys = X[None].clone().requires_grad_(), Y[None].clone().requires_grad_()
+    prototype_contrast(queries, keys, -keys, 0.1).backward()
+    assert queries.grad is not None
+    assert keys.grad is None
+    assert prototype_contrast(queries, keys[:0], keys, 0.1).item() == 0
+    assert prototype_contrast(queries[:0], keys, keys, 0.1).item() == 0
+
+
+def test_k_means_finds_two_groups() -> None:
+    noise = 0.05 * torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    features = F.normalize(torch.cat([X + noise[:30], Y + noise[30:]]), dim=1)
+    centres = k_means(features, 2)
+    assert (centres @ torch.stack([X, Y]).T).max(dim=0).values.min() > 0.99
+    assert torch.allclose(centres.norm(dim=1), torch.ones(2))
+    assert torch.isfinite(k_means(X.expand(5, 2), 2)).all()
+
+
+def test_the_memory_holds_the_latest_and_renews_when_told() -> None:
+    memory = PrototypeMemory(2, 4, 2)
+    memory.remember("points", X.expand(3, 2))
+    assert len(memory.prototypes(("points",))) == 0
+    memory.renew()
+    assert torch.equal(memory.prototypes(("points", "target_background")), X[None])
+    memory.remember("points", Y.expand(4, 2))
+    assert torch.equal(memory.prototypes(("points",)), X[None])
+    memory.renew()
+    assert torch.equal(memory.prototypes(("points",)), Y[None])
+    assert len(memory.clusters("target_foreground")) == 0
+    assert memory.clusters("points").shape == (2, 2)
+
+
+def test_ranked_queries_are_half_of_the_least_confident() -> None:
+    confidence = torch.linspace(0, 1, 100)
+    drawn = QueryRule("ranked", 20).draw(confidence, torch.Generator().manual_seed(0))
+    assert len(drawn) == len(set(drawn.tolist())) == 20
+    assert int((drawn[:10] < 20).sum()) == 10
+    assert len(QueryRule("ranked", 20).draw(confidence[:7], torch.Generator())) == 6
+    assert len(QueryRule("ranked", 20).draw(confidence[:1], torch.Generator())) == 0
+
+
+def test_queries_by_confidence_are_hard_and_easy() -> None:
+    confidence = torch.tensor([0.5, 0.79, 0.85, 0.9, 0.96, 0.99])
+    drawn = QueryRule("confidence", 20).draw(confidence, torch.Generator())
+    assert sorted(drawn.tolist()) == [0, 1, 4, 5]
+
+
+def test_the_foreground_alone_is_aligned_across_domains() -> None:
+    (ours,) = ALIGNMENTS["foreground"]
+    assert "source_foreground" in ours.of_class(1)
+    assert ours.of_class(0) == ("target_background",)
+    (other,) = ALIGNMENTS["background"]
+    assert "source_background" in other.of_class(0)
+    assert "source_foreground" not in other.of_class(1)
+    assert [a.queries for a in ALIGNMENTS["source-and-target"]] == ["source", "target"]
+    assert ALIGNMENTS["none"] == ()
+
+
+def seen(label: int, features: Tensor, probability: float, points: bool = False) -> Seen:
+    shape = (1, 2, 2)
+    maps = features[None, :, None, None].expand(1, 2, 2, 2).clone().requires_grad_()
+    at = torch.ones(shape, dtype=torch.bool) if points else None
+    return Seen(maps, torch.full(shape, probability), torch.full(shape, label, dtype=torch.uint8), at)
+
+
+def test_groups_are_made_of_right_and_confident_pixels() -> None:
+    branch = ContrastBranch(ProjectionHead(4, 2), PrototypeMemory(2, 8, 2), QueryRule())
+    generator = torch.Generator()
+    # Source foreground that the network doubts makes no prototype; pseudo-labels count as they are.
+    branch.observe(seen(1, X, 0.9), seen(1, Y, 0.6, points=True), sure=False, generator=generator)
+    branch.memory.renew()
+    assert len(branch.memory.prototypes(("source_foreground", "points"))) == 0
+    assert torch.allclose(branch.memory.prototypes(("target_foreground",)), Y[None])
+    branch.observe(seen(1, X, 0.96), seen(0, -X, 0.3), sure=True, generator=generator)
+    branch.memory.renew()
+    assert torch.allclose(branch.memory.prototypes(("source_foreground",)), X[None])
+    assert len(branch.memory.prototypes(("target_background",))) == 0
+
+
+def test_the_loss_of_a_domain_without_queries_leaves_it_alone() -> None:
+    branch = ContrastBranch(ProjectionHead(4, 2), PrototypeMemory(2, 8, 2), QueryRule())
+    domains = {"source": seen(1, X, 0.99), "target": seen(1, Y, 0.99)}
+    branch.memory.remember("source_foreground", X.expand(3, 2))
+    branch.memory.remember("target_background", -Y.expand(3, 2))
+    branch.memory.renew()
+    branch.loss(ALIGNMENTS["foreground"], domains, 0.5, torch.Generator()).backward()
+    assert domains["target"].features.grad.abs().sum() > 0  # type: ignore[union-attr]
+    assert domains["source"].features.grad.abs().sum() == 0  # type: ignore[union-attr]
+
+
+def test_the_head_has_the_published_widths() -> None:
+    head = ProjectionHead(288)
+    assert sum(p.numel() for p in head.parameters()) == 288 * 144 + 144 + 144 * 128 + 128 == 60_176
+    out = head(torch.rand(1, 288, 4, 4), (32, 32))
+    assert out.shape == (1, 128, 32, 32)
+    assert torch.allclose(out.norm(dim=1).max(), torch.tensor(1.0))
+
+
+# --------------------------------------------------------------------------------------------------------- detection
+def test_unknown_ground_has_no_weight_and_centres_have_more() -> None:
+    background = torch.zeros(1, 80, 80, dtype=torch.bool)
+    background[:, :10] = True
+    density, weights = detection_targets([torch.tensor([[40.0, 45.0]])], background)
+    assert weights[0, 45, 40] == pytest.approx(4.0)
+    assert weights[0, 5, 79] == 1
+    assert weights[0, 78, 78] == 0
+    assert weights[0, 20, 40] == 1  # near a centre: the bump's own support
+    assert density[0, 45, 40] == 1
+
+
+def test_the_detection_loss_by_hand() -> None:
+    target, weights = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]]), torch.tensor([[[4.0, 1.0], [0.0, 0.0]]])
+    seen = torch.tensor([[[0.5, 0.5], [9.0, 9.0]]])
+    assert weighted_detection_loss(seen, target, weights).item() == pytest.approx((4 * 0.25 + 0.25) / 3)
+    assert weighted_detection_loss(seen, target, weights * 0).item() == 0
+
+
+# ------------------------------------------------------------------------------------------------------------ stages
+class Toy(nn.Module):
+    """One convolution for each map, a density head of its own."""
+
+    encoder_channels = (3, 4)
+    decoder_channels = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 3, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1)
+        self.head, self.density = nn.Conv2d(4, 1, 1), nn.Conv2d(4, 1, 1)
+
+    def forward(self, images: Tensor, *_: Any, with_features: bool = False, **__: Any) -> NetworkOutput:
+        first = self.first(images)
+        second = self.second(first)
+        features = Features(first, [first, second]) if with_features else None
+        return NetworkOutput(self.head(second)[:, 0].sigmoid(), self.density(second)[:, 0], features=features)
+
+
+class Halves(SelfTraining):
+    """Left half foreground, right half background."""
+
+    rounds = True
+
+    def start(self, student: nn.Module) -> None:
+        del student
+
+    def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
+        labels = torch.zeros(crops.images[:, 0].shape, dtype=torch.uint8)
+        labels[..., :16] = 1
+        return PseudoTargets(labels, torch.ones(labels.shape), crops.points, None, labels.float())
+
+
+def batch(step: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(step)
+    images = torch.rand(2, 1, 32, 32, generator=generator)
+    labels = torch.randint(0, 2, (2, 32, 32), generator=generator, dtype=torch.uint8)
+    points = [torch.tensor([[9.0, 9.0]])] * 2
+    target = TargetCrops(images.flip(0), points, [CropId(0, Window(0, 0, 32, 32))] * 2)
+    return Batch(step, generator, SourceCrops(images, labels, points), target)
+
+
+def make_stage(phase: str = "segmentation", **changes: Any) -> IPLStage:
+    torch.manual_seed(0)
+    settings = IPLSettings(crop=32, queries=16, memory=64, width=8, **changes)
+    chosen = detection_phase(settings) if phase == "detection" else segmentation_phase(settings)
+    return IPLStage(settings, chosen, Toy(), Halves())
+
+
+def test_the_loss_is_the_sum_of_its_terms() -> None:
+    terms = make_stage(easy=0.5).step(batch(), "network")
+    named = {"segmentation", "detection", "target_segmentation", "target_detection", "contrast"}
+    assert set(terms) == {"loss", "pseudo_foreground", "pseudo_background", *named}
+    assert terms["loss"].item() == pytest.approx(sum(terms[n].item() for n in named), rel=1e-5)
+    assert terms["contrast"].item() > 0
+
+
+def test_the_releases_segmentation_has_no_source_loss() -> None:
+    terms = make_stage(source_weight=0.0).step(batch(), "network")
+    assert "segmentation" not in terms
+    assert "detection" not in terms
+
+
+def test_detection_rounds_learn_no_target_segmentation_and_no_contrast() -> None:
+    stage = make_stage("detection")
+    terms = stage.step(batch(), "network")
+    assert "target_segmentation" not in terms
+    assert "contrast" not in terms
+    assert set(stage.modules()) == {"network"}
+    assert "contrast" in make_stage("detection", detection_contrast=1.0).modules()
+
+
+def test_the_contrast_reaches_head_and_encoder_alone() -> None:
+    stage = make_stage(easy=0.5)
+    stage.step(batch(), "network")["contrast"].backward()
+    network = cast(Toy, stage.student)
+    assert network.first.weight.grad is not None
+    assert network.head.weight.grad is None
+    assert network.density.weight.grad is None
+    assert any(bool(p.grad.abs().sum() > 0) for p in stage.modules()["contrast"].parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_every_row_of_table_four_trains(alignment: str) -> None:
+    stage = make_stage(alignment=alignment, easy=0.5)
+    terms = stage.step(batch(), "network")
+    assert torch.isfinite(terms["loss"])
+    assert ("contrast" in terms) == (alignment != "none")
+
+
+def test_rounds_are_spread_over_the_updates() -> None:
+    assert make_stage(iterations=400, rounds=2).refresh_every == 200
+    assert make_stage("detection", detection_iterations=100, detection_rounds=3).refresh_every == 34
+
+
+def test_a_sweep_finds_the_detection_rounds_again() -> None:
+    plain, swept = IPLSettings(), IPLSettings(temperature=0.1, self_training="threshold", alignment="target")
+    phase = detection_phase(plain)
+    assert deciding(plain, phase) == deciding(swept, phase)
+    assert deciding(plain, segmentation_phase(plain)) != deciding(swept, segmentation_phase(swept))
+    assert deciding(IPLSettings(lr=1e-3), phase) != deciding(plain, phase)
+
+
+# ------------------------------------------------------------------------------------------------------- the method
+def assembly(registry: Registry, folder: Path, preset: str, **options: Any) -> Assembly:
+    values = {"method": "ipl", "task": "human2stem", "data": "phantom", "preset": preset, "options": {"ipl": options}}
+    return Assembly(registry, validate_config(values), WeightsStore(folder))
+
+
+def test_paper_has_the_published_network_and_rounds(registry: Registry, tmp_path: Path) -> None:
+    specs = assembly(registry, tmp_path, "paper").method("ipl").stages(cast(Any, None), Budget(points=0.15))
+    assert [spec.name for spec in specs] == ["ipl-source", "ipl-detection", "ipl"]
+    assert ("network", "factorised-deep") in specs[-1].components
+    assert specs[0].crops.target == 0
+    assert sum(spec.iterations for spec in specs[1:]) == 100_000
+
+
+def test_stages_of_the_small_preset(registry: Registry, tmp_path: Path) -> None:
+    made = assembly(registry, tmp_path, "small").method("ipl").stages(cast(Any, None), Budget(points=0.15))
+    assert [spec.name for spec in made] == ["supervised", "ipl-detection", "ipl"]
+    assert made[1].components[-1] == ("self_training", "counted-points")
+    assert made[2].components[-1] == ("self_training", "instance-aware")
+    assert all(spec.asks == ("points",) for spec in made[1:])
+    without = assembly(registry, tmp_path, "small", detection_iterations=0, self_training="threshold")
+    assert [s.name for s in without.method("ipl").stages(cast(Any, None), Budget())] == ["supervised", "ipl"]

@@ -1,0 +1,86 @@
+"""Threshold: labels by hand, given points, rounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from dabench_threshold import Threshold, ThresholdSettings
+from torch import Tensor, nn
+
+from dabench.annotation.desk import AnnotationDesk
+from dabench.data.volumes import ArrayVolume
+from dabench.interfaces import Budget
+from dabench.ops.prompts import NetworkOutput
+from dabench.training.view import StageView
+from dabench.types import IGNORE, CropId, TargetCrops, Window
+
+
+class Painted(nn.Module):
+    """Probability is a gain times the image."""
+
+    def __init__(self, gain: float = 1.0) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def forward(self, images: Tensor, prompts: Any = None, with_density: bool = False) -> NetworkOutput:
+        return NetworkOutput((images[:, 0] * self.gain).clamp(0, 1))
+
+
+def started(tmp_path: Path, **changes: Any) -> tuple[Threshold, StageView]:
+    plane = np.full((1, 32, 32), 0.1, np.float32)
+    plane[0, 2:6, 2:6] = 0.9
+    plane[0, 20:26, 20:26] = 0.85
+    plane[0, 10, :] = 0.5
+    volume = ArrayVolume(plane)
+    desk = AnnotationDesk(None, volume.shape, Budget(), {})
+    view = StageView(volume, desk, torch.device("cpu"), 0, "test", None, tmp_path)
+    scheme = Threshold(ThresholdSettings(tile=32, **changes))
+    scheme.start(Painted())
+    scheme.attach(view)
+    return scheme, view
+
+
+def crops(*points: tuple[float, float]) -> TargetCrops:
+    given = torch.tensor(points).reshape(-1, 2)
+    return TargetCrops(torch.zeros(1, 1, 32, 32), [given], [CropId(0, Window(0, 0, 32, 32))])
+
+
+def test_pixels_are_judged_one_by_one(tmp_path: Path) -> None:
+    scheme, view = started(tmp_path)
+    scheme.refresh(Painted(), view)
+    pseudo = scheme.targets(crops(), torch.Generator())
+    labels = pseudo.labels[0]
+    assert (labels[2:6, 2:6] == 1).all()
+    assert (labels[20:26, 20:26] == 1).all()
+    assert (labels[10] == IGNORE).all()
+    assert int((labels == 0).sum()) == 32 * 32 - 32 - 16 - 36
+    assert pseudo.points[0].tolist() == [[3.5, 3.5], [22.5, 22.5]]
+
+
+def test_a_given_point_is_a_disc_and_the_centre_of_its_component(tmp_path: Path) -> None:
+    scheme, view = started(tmp_path, disc=1.0)
+    scheme.refresh(Painted(), view)
+    pseudo = scheme.targets(crops((4.0, 5.0), (15.0, 15.0)), torch.Generator())
+    assert int((pseudo.labels[0] == 1).sum()) == 16 + 36 + 6  # one pixel of the first disc lies outside its component
+    assert pseudo.points[0].tolist() == [[4, 5], [15, 15], [22.5, 22.5]]
+
+
+def test_rounds_are_kept_apart_and_found_again(tmp_path: Path) -> None:
+    scheme, view = started(tmp_path)
+    scheme.refresh(Painted(), view)
+    state, first = scheme.state(), scheme.targets(crops(), torch.Generator())
+    scheme.refresh(Painted(0.5), view)
+    assert (scheme.targets(crops(), torch.Generator()).labels != 1).all()
+    again, _ = started(tmp_path)
+    again.load_state(state)
+    assert torch.equal(again.targets(crops(), torch.Generator()).labels, first.labels)
+
+
+def test_refresh_comes_first(tmp_path: Path) -> None:
+    scheme, _ = started(tmp_path)
+    with pytest.raises(RuntimeError, match="refresh"):
+        scheme.targets(crops(), torch.Generator())
