@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dabench.errors import ConfigError, WeightsError
-from dabench.plan import make_plan
+from dabench.plan import Plan, make_plan
 from dabench.registry import Registry
 from dabench.runner import Runner
 from dabench.source_model import load_network
+from dabench.tracking.record import read_run
 from dabench.weights import WeightsStore
 from dabench.workspace import Workspace
 from tests.conftest import few
@@ -92,3 +93,19 @@ def test_a_method_that_does_not_begin_on_the_source_is_refused(trained: tuple[Wo
 def test_the_identity_of_other_runs_does_not_know_of_it():
     config = few("source-only")
     assert "source_checkpoint" not in config.identity()
+
+
+def test_a_published_network_can_be_the_source_model(registry: Registry, workspace: Workspace):
+    """A network that is its own encoder and has no detection head trains, and its weights start a later run."""
+    options = {"source-only": {"network": "residual-unet", "backbone": "none", "iterations": 2}}
+    plan = make_plan(few("source-only", options=options), registry, workspace)
+    assert plan.stages[0].spec.components == (("network", "residual-unet"),)
+    Runner(plan, registry, workspace).execute()
+    WeightsStore(workspace.weights).add("unet", plan.stages[0].folder.weights)
+    again = make_plan(few("source-only", options=options, source_checkpoint="unet"), registry, workspace)
+    record = Runner(again, registry, workspace).execute()
+    assert record.metrics["target_test/dice"] == pytest.approx(plan_score(workspace, plan), abs=1e-6)
+
+
+def plan_score(workspace: Workspace, plan: Plan) -> float:
+    return read_run(workspace.runs / plan.config.cell_id).metrics["target_test/dice"]

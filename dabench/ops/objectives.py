@@ -35,7 +35,8 @@ def labelled_terms(
         generator: draws how many centres, 0 to all, each crop gets as prompts.
 
     Returns:
-        Weighted terms ``segmentation``, and where their weight is not 0 ``overlap`` and ``detection``.
+        Weighted terms ``segmentation``, and where their weight is not 0 ``overlap`` and ``detection`` (of a network that
+        has a density).
     """
     size = (int(crops.images.shape[-2]), int(crops.images.shape[-1]))
     prompts = pad_points([random_subset(p, generator) for p in crops.points]) if weights.prompts else None
@@ -43,7 +44,7 @@ def labelled_terms(
     terms = {"segmentation": segmentation_loss(output.probability, crops.labels)}
     if weights.overlap:
         terms["overlap"] = weights.overlap * overlap_loss(output.probability, crops.labels)
-    if weights.detection:
+    if weights.detection and output.density is not None:
         truth = density_maps(pad_points(crops.points), size)
         terms["detection"] = weights.detection * detection_loss(output.density, truth)
     return terms

@@ -34,6 +34,7 @@ from dabench import (
     TaskInfo,
     Turn,
     hookimpl,
+    starting_point,
 )
 from dabench.ops.augmentation import ViewOptions
 from dabench.ops.losses import DETECTION_WEIGHT
@@ -45,7 +46,9 @@ class SourceOnlySettings(Settings):
     """How the labelled domain is learnt."""
 
     network: str = Field("promptable", description="Segmentation network.")
-    backbone: str = Field("conv-small", description="Image encoder (paper: ViT-S/8 DINO).")
+    backbone: str = Field(
+        "conv-small", description="Image encoder (paper: ViT-S/8 DINO); none: the network has its own."
+    )
     crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 384).")
     batch: int = Field(4, ge=1, description="Crops an update (paper: 2).")
     iterations: int = Field(1000, ge=1, description="Updates (paper: 16,000).")
@@ -99,22 +102,17 @@ class SourceOnly(Method):
         self.settings, self.components = settings, components
 
     def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
-        del task, budget
         s = self.settings
-
-        def build(parent: Stage | None) -> Stage:
-            del parent
-            return Supervised(s, self.components.network(s.network, s.backbone))
-
+        start = starting_point(self.components, task, budget, "scratch", s.network, s.backbone)
         return [
             StageSpec(
                 name="supervised",
                 method="source-only",
                 config=s,
-                components=(("network", s.network), ("backbone", s.backbone)),
+                components=start.components,
                 crops=CropSpec(s.crop, source=s.batch, foreground=s.foreground),
                 iterations=s.iterations,
-                build=build,
+                build=lambda parent: Supervised(s, start.network(parent)),
                 title="source-only",
             )
         ]

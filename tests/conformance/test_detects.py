@@ -124,7 +124,7 @@ def test_self_training():
     assert "torch.int64, expected torch.uint8" in found["legal targets"]
     assert "differ between two calls" in found["repeatable"]
     assert "changed" in found["student untouched"]
-    assert "modules() leaves state out" in found["state in modules"]
+    assert "they leave state out" in found["resumable"]
 
 
 # ---------------------------------------------------------------- preferences
