@@ -35,8 +35,8 @@ def labelled_terms(
         generator: draws how many centres, 0 to all, each crop gets as prompts.
 
     Returns:
-        Weighted terms ``segmentation``, and where their weight is not 0 ``overlap`` and ``detection`` (of a network that
-        has a density).
+        Weighted terms ``segmentation``, and where their weight is not 0 ``overlap`` and ``detection`` (the latter of a
+        network that has a density).
     """
     size = (int(crops.images.shape[-2]), int(crops.images.shape[-1]))
     prompts = pad_points([random_subset(p, generator) for p in crops.points]) if weights.prompts else None
