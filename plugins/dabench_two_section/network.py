@@ -7,6 +7,7 @@ gets both (DA-ISC; FACTS 6).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import cast
 
 import torch
@@ -20,7 +21,7 @@ from dabench.ops.sections import PairOutput
 MAPS = ("current", "auxiliary", "difference")
 
 
-class TwoSectionNetwork(nn.Module):
+class TwoSectionNetwork(nn.Module, ABC):
     """Subclasses fill in the encoder, the decoders and the heads.
 
     Attributes:
@@ -37,9 +38,9 @@ class TwoSectionNetwork(nn.Module):
     decoders: nn.ModuleDict
     heads: nn.ModuleDict
 
+    @abstractmethod
     def encode(self, current: Tensor, auxiliary: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Two sections (B, 1, H, W) → fine maps of each, and maps of both from a quarter of the resolution on."""
-        raise NotImplementedError
 
     def forward(
         self,
