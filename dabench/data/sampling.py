@@ -14,6 +14,7 @@ import torch
 from dabench.errors import DataError
 from dabench.interfaces import CropSpec, Volume
 from dabench.ops.centres import component_centres
+from dabench.ops.patches import cut
 from dabench.types import IGNORE, Array, Batch, CropId, SourceCrops, TargetCrops, Window
 
 if TYPE_CHECKING:
@@ -27,17 +28,6 @@ def step_seed(seed: int, stage: str, step: int) -> int:
     """A 63-bit seed for one update; different for every (seed, stage, step)."""
     sequence = np.random.SeedSequence([seed, zlib.crc32(stage.encode()), step])
     return int(sequence.generate_state(1, np.uint64)[0] >> 1)
-
-
-def cut(plane: Array, window: Window, *, fill: int | None = None) -> Array:
-    """Pixels of a window; where it reaches over the slice's lower or right edge, reflected (or ``fill``)."""
-    inside = plane[window.slices]
-    short = [(0, window.height - inside.shape[0]), (0, window.width - inside.shape[1])]
-    if not any(after for _, after in short):
-        return inside
-    if fill is not None:
-        return np.pad(inside, short, constant_values=fill)
-    return np.pad(inside, short, mode="symmetric")
 
 
 def gap_slices(nanometres: float, thickness: float) -> int:

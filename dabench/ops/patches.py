@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dabench.types import Window
+import numpy as np
+
+from dabench.types import Array, Window
 
 
 def tile_windows(height: int, width: int, size: int) -> list[Window]:
@@ -54,3 +56,14 @@ def owned_patches(height: int, width: int, size: int, side: int) -> list[list[Wi
 def _holds_centre(tile: Window, patch: Window) -> bool:
     y, x = patch.y + patch.height / 2, patch.x + patch.width / 2
     return tile.y <= y < tile.y + tile.height and tile.x <= x < tile.x + tile.width
+
+
+def cut(plane: Array, window: Window, *, fill: int | None = None) -> Array:
+    """Pixels of a window; where it reaches over the slice's lower or right edge, reflected (or ``fill``)."""
+    inside = plane[window.slices]
+    short = [(0, window.height - inside.shape[0]), (0, window.width - inside.shape[1])]
+    if not any(after for _, after in short):
+        return inside
+    if fill is not None:
+        return np.pad(inside, short, constant_values=fill)
+    return np.pad(inside, short, mode="symmetric")

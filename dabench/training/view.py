@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dabench.data.sampling import cut, step_seed
+from dabench.data.sampling import step_seed
 from dabench.errors import ConfigError
 from dabench.files import write_with
 from dabench.interfaces import Desk, TrainingView, Volume
+from dabench.ops.patches import cut
 from dabench.types import Array, CropId
 
 

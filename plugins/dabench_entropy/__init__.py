@@ -35,6 +35,7 @@ from dabench import (
     hookimpl,
     predict_training,
 )
+from dabench.ops.patches import cut
 
 #: Bins of the histogram that percentiles are read from: a percentile is exact to 1/4096.
 _BINS = 4096
@@ -105,10 +106,7 @@ class EntropyLabels(SelfTraining):
 
 def _cut(kept: Array, origin: CropId) -> Tensor:
     """A crop of the kept probabilities, ``(h, w)`` float32, reflected beyond the slice as the image is."""
-    window = origin.window
-    inside = np.asarray(kept[origin.z][window.slices], np.float32)
-    short = [(0, window.height - inside.shape[0]), (0, window.width - inside.shape[1])]
-    return torch.from_numpy(np.pad(inside, short, mode="symmetric"))
+    return torch.from_numpy(cut(kept[origin.z], origin.window).astype(np.float32))
 
 
 def normalised_entropy(probability: Tensor) -> Tensor:

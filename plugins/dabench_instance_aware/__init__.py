@@ -36,6 +36,7 @@ from dabench import (
     hookimpl,
     predict_training,
 )
+from dabench.ops.patches import cut
 from dabench.ops.prompts import merge_points
 from dabench_instance_aware.selection import (
     components_above,
@@ -210,11 +211,8 @@ class InstanceAware(SelfTraining):
 
 def _cut(kept: Array, origin: CropId) -> Array:
     """Labels and probability of one crop, ``(2, h, w)``; ignored and 0 where it reaches over the slice's edge."""
-    inside = kept[origin.z][:, *origin.window.slices]
-    out: Array = np.zeros((2, origin.window.height, origin.window.width), np.uint8)
-    out[0] = IGNORE
-    out[:, : inside.shape[1], : inside.shape[2]] = inside
-    return out
+    labels, probability = kept[origin.z]
+    return np.stack([cut(labels, origin.window, fill=IGNORE), cut(probability, origin.window, fill=0)])
 
 
 _PAPER = {"tile": 512, "peak_kernel": 3, "peak_floor": 0.0, "merge": 0.0, "dilations": 3}

@@ -34,6 +34,7 @@ from dabench import (
 from dabench.ops.centres import label_centres
 from dabench.ops.components import label_components
 from dabench.ops.discs import stamp_discs
+from dabench.ops.patches import cut
 
 
 class ThresholdSettings(Settings):
@@ -120,11 +121,8 @@ def _centres(labels: Tensor, given: Tensor) -> Tensor:
 
 def _cut(kept: Array, origin: CropId) -> Array:
     """Labels and probability of one crop, ``(2, h, w)``; ignored and 0 where it reaches over the slice's edge."""
-    inside = kept[origin.z][:, *origin.window.slices]
-    out: Array = np.zeros((2, origin.window.height, origin.window.width), np.uint8)
-    out[0] = IGNORE
-    out[:, : inside.shape[1], : inside.shape[2]] = inside
-    return out
+    labels, probability = kept[origin.z]
+    return np.stack([cut(labels, origin.window, fill=IGNORE), cut(probability, origin.window, fill=0)])
 
 
 @hookimpl

@@ -36,6 +36,7 @@ from dabench import (
     predict_training,
 )
 from dabench.ops.dropout import dropping, seeded
+from dabench.ops.patches import cut
 
 #: Bit patterns of float16; those of numbers >= 0 are in the order of the numbers.
 _PATTERNS = 2**15
@@ -127,10 +128,7 @@ class UncertaintyLabels(SelfTraining):
 
 def _cut(kept: Array, origin: CropId) -> Tensor:
     """A crop of a kept volume, ``(h, w)`` float32, reflected beyond the slice as the image is."""
-    window = origin.window
-    inside = np.asarray(kept[origin.z][window.slices], np.float32)
-    short = [(0, window.height - inside.shape[0]), (0, window.width - inside.shape[1])]
-    return torch.from_numpy(np.pad(inside, short, mode="symmetric"))
+    return torch.from_numpy(cut(kept[origin.z], origin.window).astype(np.float32))
 
 
 def count_uncertainties(mean: Array, deviation: Array) -> Array:

@@ -10,11 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dabench.data.sampling import CropSampler, LabelledSlices, cut, draw_window, gap_slices, step_seed
+from dabench.data.sampling import CropSampler, LabelledSlices, draw_window, gap_slices, step_seed
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import DataError
 from dabench.interfaces import CropSpec
 from dabench.ops.augmentation import STRONG
+from dabench.ops.patches import cut
 from dabench.ops.views import view_source
 from dabench.types import IGNORE, PointAnswer, Window
 
