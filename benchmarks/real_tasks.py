@@ -1,7 +1,9 @@
-"""The recorded table: source-only, oracle, Prompt-DAS and Prefer-DAS on real tasks, several seeds.
+"""The recorded table: every method on real tasks, several seeds.
 
 Runs every cell through the command line (finished stages are reused, so it can be stopped and started again), then
-writes mean, standard deviation and the share of the source-to-oracle gap that each row closes.
+writes mean, standard deviation, the share of the source-to-oracle gap that each row closes, training time and memory.
+A cell that fails is named and left out; the rest goes on. `--keep` takes the cells of rows that are not run now from an
+earlier table; every cell names its commit.
 
     python benchmarks/real_tasks.py --tasks vnc2lucchi lucchi2vnc --seeds 0 1 2
 """
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 METRICS = ("dice", "aji", "pq")
+COSTS = ("train_seconds", "peak_memory_bytes")
 #: row -> arguments of the cell, in the order in which they are run: what others build on comes first.
 ROWS: dict[str, list[str]] = {
     "source-only": ["--method", "source-only"],
@@ -30,18 +33,30 @@ ROWS: dict[str, list[str]] = {
     "prefer-das slpo": ["--method", "prefer-das", "--po", "slpo"],
     "prefer-das lpo": ["--method", "prefer-das", "--po", "lpo", "--test-points", "0,1"],
     "oracle": ["--method", "oracle"],
+    "source-pairs": ["--method", "source-pairs"],
+    "adaptsegnet": ["--method", "adaptsegnet"],
+    "damt-net": ["--method", "damt-net"],
+    "sac": ["--method", "sac"],
+    "ualr": ["--method", "ualr"],
+    "da-isc": ["--method", "da-isc"],
+    "cafa": ["--method", "cafa"],
+    "wda-net 0 %": ["--method", "wda-net", "--points", "0"],
+    "wda-net 15 %": ["--method", "wda-net"],
+    "ipl 0 %": ["--method", "ipl", "--points", "0"],
+    "ipl 15 %": ["--method", "ipl"],
 }
 
 
-def run_cell(row: str, task: str, seed: int, preset: str, extra: list[str]) -> dict[str, Any]:
-    """One cell through ``dabench run --json``."""
+def run_cell(row: str, task: str, seed: int, preset: str, extra: list[str]) -> dict[str, Any] | None:
+    """One cell through ``dabench run --json``; None, and the reason on the terminal, when it fails."""
     command = [sys.executable, "-m", "dabench.cli.main", "run", "--task", task, "--seed", str(seed), "--preset", preset]
     command += [*ROWS[row], "--json", *extra]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={"OMP_NUM_THREADS": "1", **os.environ}
     )
     if done.returncode:
-        raise SystemExit(f"{row}, {task}, seed {seed} failed:\n{done.stderr[-2000:]}")
+        print(f"{row}, {task}, seed {seed} failed:\n{done.stderr[-2000:]}", file=sys.stderr, flush=True)
+        return None
     cell: dict[str, Any] = json.loads(done.stdout)
     metrics = cell["metrics"]
     print(f"{task} s{seed} {row:<20} dice {metrics['target_test/dice']:.4f}", flush=True)
@@ -82,7 +97,8 @@ def summarise(cells: list[dict[str, Any]], tasks: list[str]) -> list[dict[str, A
             if not stats:
                 continue
             share = (stats["dice"]["mean"] - source) / (oracle - source)
-            entry["tasks"][task] = {**stats, "gap_closed": share, "n": len(found["dice"])}
+            spent = {c: statistics.fmean(_values(cells, task, row, c)) for c in COSTS}
+            entry["tasks"][task] = {**stats, **spent, "gap_closed": share, "n": len(found["dice"])}
             shares.append(share)
         entry["gap_closed"] = statistics.fmean(shares) if shares else None
         rows.append(entry)
@@ -99,17 +115,19 @@ def _mean(cells: list[dict[str, Any]], task: str, row: str, key: str) -> float:
 
 def markdown(rows: list[dict[str, Any]], tasks: list[str]) -> str:
     """The summary as a table: Dice / AJI / PQ in percent, mean ± sd."""
-    head = ["row", *[f"{t} {m}" for t in tasks for m in ("Dice", "AJI", "PQ", "gap")], "gap, mean"]
+    columns = ("Dice", "AJI", "PQ", "gap", "minutes", "GiB")
+    head = ["row", *[f"{t} {column}" for t in tasks for column in columns], "gap, mean"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
         line = [row["row"]]
         for task in tasks:
             found = row["tasks"].get(task)
             if found is None:
-                line += [""] * 4
+                line += [""] * len(columns)
                 continue
             line += [f"{100 * found[m]['mean']:.1f} ± {100 * found[m]['sd']:.1f}" for m in METRICS]
             line.append(f"{100 * found['gap_closed']:.0f} %")
+            line += [f"{found['train_seconds'] / 60:.0f}", f"{found['peak_memory_bytes'] / 2**30:.1f}"]
         line.append("" if row["gap_closed"] is None else f"{100 * row['gap_closed']:.0f} %")
         lines.append("| " + " | ".join(line) + " |")
     return "\n".join(lines) + "\n"
@@ -120,17 +138,23 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=["vnc2lucchi", "lucchi2vnc"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--preset", default="small")
-    parser.add_argument("--rows", nargs="+", default=list(ROWS))
+    parser.add_argument("--rows", nargs="*", default=list(ROWS), help="none: summarise what --keep has")
+    parser.add_argument("--keep", type=Path, help="an earlier table: cells of rows that are not run now")
     parser.add_argument("--jobs", type=int, default=2, help="tasks run side by side")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/real-small.json"))
     parser.add_argument("extra", nargs="*", help="further arguments of dabench run, after --")
     args = parser.parse_args()
 
-    def lane(task: str) -> list[dict[str, Any]]:
+    def lane(task: str) -> list[dict[str, Any] | None]:
         return [run_cell(row, task, seed, args.preset, args.extra) for seed in args.seeds for row in args.rows]
 
+    kept = json.loads(args.keep.read_text()) if args.keep else {"preset": args.preset, "cells": []}
+    if kept["preset"] != args.preset:
+        raise SystemExit(f"{args.keep} has preset {kept['preset']}, not {args.preset}: they share no table.")
     with ThreadPoolExecutor(args.jobs) as pool:
-        cells = [cell for found in pool.map(lane, args.tasks) for cell in found]
+        found = [cell for cells in pool.map(lane, args.tasks) for cell in cells]
+    missing = sum(cell is None for cell in found)
+    cells = [c for c in kept["cells"] if c["row"] not in args.rows] + [cell for cell in found if cell is not None]
     rows = summarise(cells, args.tasks)
     content = {
         "command": " ".join(["python", *sys.argv]),
@@ -143,6 +167,8 @@ def main() -> None:
     args.output.write_text(json.dumps(content, indent=1) + "\n")
     args.output.with_suffix(".md").write_text(markdown(rows, args.tasks))
     print(markdown(rows, args.tasks))
+    if missing:
+        raise SystemExit(f"{missing} cells failed; see above")
 
 
 if __name__ == "__main__":

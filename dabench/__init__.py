@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         Turn,
         Volume,
         WeakLabel,
+        missing_neighbours,
         starting_point,
     )
     from dabench.training.checkpoint import read_weights
@@ -88,7 +89,7 @@ _HOMES = {
     "dabench.interfaces": (
         "Budget Components CropSpec Desk Domain EvaluationProtocol Method OptimizerSpec Predictor PreferenceOptimizer "
         "PseudoTargets Reader SelfTraining SliceScore Split Stage StageSpec StartingPoint TaskInfo TrainingView Truth "
-        "Turn Volume WeakLabel starting_point"
+        "Turn Volume WeakLabel missing_neighbours starting_point"
     ),
     "dabench.training.checkpoint": "read_weights",
     "dabench.types": (

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from dabench import __version__
@@ -15,6 +18,10 @@ from dabench.tracking.events import CellStarted, Cost, InputData
 
 #: Files of a run directory that change after the receipt is written.
 _OPEN = ("receipt.json", "journal.jsonl")
+
+
+#: Longest tag; the settings in full are among the parameters.
+_TAG = 500
 
 
 def started(plan: Plan, registry: Registry, environment: dict[str, Any], device: str) -> CellStarted:
@@ -30,8 +37,10 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "data": config.data,
         "method": config.method,
         "po": config.po or getattr(plan.assembly.config("method", config.method), "po", None) or "none",
-        "backbone": _backbone(plan),
+        "network": _component(plan, "network"),
+        "backbone": _component(plan, "backbone"),
         "preset": config.preset,
+        "options": _options(config.options),
         "weak_labels": ",".join(sorted(asks)) or "none",
         "points": plan.budget.points if "points" in asks else 0.0,
         "patches": plan.budget.patches if "preferences" in asks else 0.0,
@@ -57,9 +66,16 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
     return CellStarted(config.cell_id, tags, config.model_dump(mode="json"), inputs, names)
 
 
-def _backbone(plan: Plan) -> str:
-    names = [n for s in plan.stages for k, n in s.spec.components if k == "backbone"]
-    return names[0] if names else "none"
+def _component(plan: Plan, kind: str) -> str:
+    """The network or backbone of the last stage that names one; none where it is part of another."""
+    names = [n for s in plan.stages for k, n in s.spec.components if k == kind]
+    return names[-1] if names else "none"
+
+
+def _options(options: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was set beside the preset, so that a row shows it: ``damt-net.morphology=true``."""
+    found = [f"{name}.{key}={json.dumps(value)}" for name, values in options.items() for key, value in values.items()]
+    return shorten(" ".join(sorted(found)), _TAG, placeholder=" ...") or "none"
 
 
 def _asked(plan: Plan) -> set[str]:

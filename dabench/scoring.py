@@ -90,7 +90,7 @@ class StageScorer:
         )
         with atomic(path) as part, tifffile.TiffWriter(part) as writer:
             for z, prediction in slices:
-                mask = prediction.mask().astype(np.uint8) * 255
+                mask = model.finish(prediction.mask()).astype(np.uint8) * 255
                 writer.write(mask, compression="zlib", contiguous=False)
                 progress(z + 1, depth)
         return path

@@ -9,7 +9,7 @@ from torch import nn
 
 from dabench.interfaces import Predictor
 from dabench.ops.prompts import pad_points
-from dabench.types import Prediction
+from dabench.types import Array, Prediction
 
 
 class NetworkPredictor(Predictor):
@@ -51,6 +51,10 @@ class FlippedPredictor(Predictor):
         maps = [p.density for p in found if p.density is not None]
         probability = torch.stack([p.probability for p in found]).mean(dim=0)
         return Prediction(probability, torch.stack(maps).mean(dim=0) if maps else None)
+
+    def finish(self, mask: Array) -> Array:
+        """As the wrapped predictor does; see `Predictor.finish`."""
+        return self.predictor.finish(mask)
 
     def _flipped(
         self, images: torch.Tensor, points: Sequence[torch.Tensor] | None, axes: tuple[int, ...], density: bool

@@ -9,7 +9,15 @@ from __future__ import annotations
 from dabench.interfaces.annotation import Desk, Truth, WeakLabel
 from dabench.interfaces.data import Domain, Reader, Split, Volume
 from dabench.interfaces.evaluation import EvaluationProtocol, SliceScore
-from dabench.interfaces.methods import Budget, Components, Method, StartingPoint, TaskInfo, starting_point
+from dabench.interfaces.methods import (
+    Budget,
+    Components,
+    Method,
+    StartingPoint,
+    TaskInfo,
+    missing_neighbours,
+    starting_point,
+)
 from dabench.interfaces.predictor import Predictor
 from dabench.interfaces.preferences import PreferenceOptimizer
 from dabench.interfaces.self_training import PseudoTargets, SelfTraining
@@ -40,5 +48,6 @@ __all__ = [
     "Turn",
     "Volume",
     "WeakLabel",
+    "missing_neighbours",
     "starting_point",
 ]

@@ -74,6 +74,13 @@ class Method(ABC):
         return None
 
 
+def missing_neighbours(method: str, task: TaskInfo) -> str | None:
+    """Why a method of pairs of sections cannot run on this task, or None: its slices are no neighbours."""
+    if task.neighbours:
+        return None
+    return f"{method} trains on pairs of neighbouring sections, and slices of a domain of this task are no neighbours"
+
+
 @dataclass(frozen=True)
 class StartingPoint:
     """What an adaptation starts from: stages before it, the components that decide it, and how its network is made."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from dabench.types import Prediction
+    from dabench.types import Array, Prediction
 
 
 class Predictor(ABC):
@@ -29,3 +29,14 @@ class Predictor(ABC):
             points: one ``(N, 2)`` (x, y) tensor a tile, N >= 0; None is automatic mode.
             density: whether the density map is wanted (a predictor without one returns None).
         """
+
+    def finish(self, mask: Array) -> Array:
+        """A method's own last step on a whole slice: after blending and threshold, before the protocol's rules.
+
+        Args:
+            mask: ``(H, W)`` bool.
+
+        Returns:
+            The same shape and type; as it came, unless a method's settings ask for more.
+        """
+        return mask

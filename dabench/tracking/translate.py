@@ -22,8 +22,10 @@ IDENTITY = (
     "data",
     "method",
     "po",
+    "network",
     "backbone",
     "preset",
+    "options",
     "weak_labels",
     "points",
     "patches",
@@ -43,7 +45,7 @@ IDENTITY = (
 NO_VALUE = "none"
 
 #: Raised when runs are to be written differently: then the next sync writes all of them anew.
-FORMAT = 1
+FORMAT = 2
 
 #: Longest value of a setting that every store takes; longer ones go on under ``<name>.part2`` …
 CHUNK = 6000
@@ -133,7 +135,7 @@ def _headline(run: RunRecord) -> str:
     return f"**{_scores(run, 'target_test') or 'not scored'}**"
 
 
-_SETTING = ("data", "preset", "backbone", "points", "patches", "rater", "protocol", "inference")
+_SETTING = ("data", "preset", "options", "network", "backbone", "points", "patches", "rater", "protocol", "inference")
 
 
 def _groups(run: RunRecord) -> Iterator[tuple[str, str]]:

@@ -65,7 +65,7 @@ class AdaptSegNetSettings(Settings):
     clip: float = Field(1.0, ge=0, description="Largest gradient norm of the segmenter, 0 = off (paper: none).")
     judge_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
     judge_widths: tuple[int, ...] = Field(
-        (64, 128, 256, 512), description="Channels of their convolutions before the last (paper: 64 to 512)."
+        (16, 32, 64, 128), description="Channels of their convolutions before the last (paper: 64 to 512)."
     )
     adversarial: float = Field(1e-3, ge=0, description="λ_adv of the final map (paper: 1e-3).")
     adversarial_deep: float = Field(2e-4, ge=0, description="λ_adv of the deep map (paper: 2e-4).")
@@ -229,6 +229,7 @@ def register_methods(register: Register) -> None:
                     "weight_decay": 5e-4,
                     "warmup": 0,
                     "clip": 0.0,
+                    "judge_widths": (64, 128, 256, 512),
                     "overlap": 0.0,
                     "recalibrate": 0,
                 },

@@ -34,6 +34,7 @@ from dabench import (
     TrainingView,
     Turn,
     hookimpl,
+    missing_neighbours,
     plain_batches,
     starting_point,
 )
@@ -42,7 +43,6 @@ from dabench.ops.batchnorm import frozen_statistics, recalibrate
 from dabench.ops.objectives import total
 from dabench.ops.sections import (
     PairOutput,
-    adopt_backbone,
     map_terms,
     pair_terms,
     section_consistency,
@@ -66,8 +66,8 @@ from dabench_cafa.strong_view import StrongOptions, match_histogram, strong_view
 class CAFASettings(Settings):
     """Views, prototypes and weights. Where the two published configurations differ, both values are said."""
 
-    start: Literal["source-only", "scratch"] = Field(
-        "source-only", description="Begin with the encoder of the shared source model, or with nothing (paper)."
+    start: Literal["source-pairs", "scratch"] = Field(
+        "source-pairs", description="Begin with the same network trained on source pairs, or with nothing (paper)."
     )
     network: str = Field("two-section", description="A network of two sections (paper: two-section).")
     backbone: str = Field("conv-small", description="Its encoder; none: the published network, its own (paper).")
@@ -75,10 +75,10 @@ class CAFASettings(Settings):
         40.0, gt=0, description="nm from a section to its partner (paper: 1 section of 30 nm, or 10 of 5 nm)."
     )
     crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 512).")
-    batch: int = Field(2, ge=1, description="Pairs of each domain an update (paper: 2, Lucchi 1).")
+    batch: int = Field(1, ge=1, description="Pairs of each domain an update (paper: 2, Lucchi 1).")
     iterations: int = Field(400, ge=1, description="Updates (paper: 200,000).")
     optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Optimizer (paper: adam).")
-    lr: float = Field(1e-3, gt=0, description="Learning rate (paper: 1e-4).")
+    lr: float = Field(3e-4, gt=0, description="Learning rate (paper: 1e-4).")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: 0).")
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
     clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: not stated; DA-ISC: 1).")
@@ -207,7 +207,7 @@ def consistency_terms(weak: PairOutput, strong: PairOutput) -> dict[str, Tensor]
 
 
 class CAFA(Method):
-    """The shared source model (or none), then ``cafa``."""
+    """The model of source pairs (or none), then ``cafa``."""
 
     def __init__(self, settings: CAFASettings, components: Components) -> None:
         """Keep the settings; nothing is built before a stage is."""
@@ -215,29 +215,19 @@ class CAFA(Method):
 
     def skip(self, task: TaskInfo, budget: Budget) -> str | None:
         del budget
-        if task.neighbours:
-            return None
-        return "cafa trains on pairs of neighbouring sections, and slices of a domain of this task are no neighbours"
+        return missing_neighbours("cafa", task)
 
     def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
         s = self.settings
         start = starting_point(self.components, task, budget, s.start, s.network, s.backbone)
-        backbone = dict(start.components).get("backbone", "none")
-
-        def build(parent: Stage | None) -> Stage:
-            network = self.components.network(s.network, backbone)
-            if parent is not None:
-                adopt_backbone(network, parent.network())
-            return CAFAStage(s, network)
-
         spec = StageSpec(
             name="cafa",
             method="cafa",
             config=s,
-            components=tuple(dict.fromkeys([("network", s.network), *start.components])),
+            components=start.components,
             crops=CropSpec(s.crop, s.batch, s.batch, s.foreground, neighbour=s.neighbour),
             iterations=s.iterations,
-            build=build,
+            build=lambda parent: CAFAStage(s, start.network(parent)),
         )
         return [*start.before, spec]
 
@@ -246,6 +236,7 @@ _PAPER = {
     "start": "scratch",
     "backbone": "none",
     "crop": 512,
+    "batch": 2,
     "iterations": 200_000,
     "optimizer": "adam",
     "lr": 1e-4,

@@ -34,6 +34,7 @@ from dabench import (
     TrainingView,
     Turn,
     hookimpl,
+    missing_neighbours,
     plain_batches,
     starting_point,
 )
@@ -43,7 +44,6 @@ from dabench.ops.batchnorm import frozen_statistics, recalibrate
 from dabench.ops.objectives import total
 from dabench.ops.sections import (
     PairOutput,
-    adopt_backbone,
     pair_terms,
     section_consistency,
     sigmoid_ramp,
@@ -56,8 +56,8 @@ from dabench.ops.views import view_source
 class DAISCSettings(Settings):
     """Pairs, consistency and discriminators. Where the two published configurations differ, both values are said."""
 
-    start: Literal["source-only", "scratch"] = Field(
-        "source-only", description="Begin with the encoder of the shared source model, or with nothing (paper)."
+    start: Literal["source-pairs", "scratch"] = Field(
+        "source-pairs", description="Begin with the same network trained on source pairs, or with nothing (paper)."
     )
     network: str = Field("two-section", description="A network of two sections (paper: two-section).")
     backbone: str = Field("conv-small", description="Its encoder; none: the published network, its own (paper).")
@@ -65,16 +65,16 @@ class DAISCSettings(Settings):
         40.0, gt=0, description="nm from a section to its partner (paper: 1 section of 30 nm, or 10 of 5 nm)."
     )
     crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 512).")
-    batch: int = Field(2, ge=1, description="Pairs of each domain an update (paper: 1).")
+    batch: int = Field(1, ge=1, description="Pairs of each domain an update (paper: 1).")
     iterations: int = Field(400, ge=1, description="Updates (paper: 200,000).")
     optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Of the segmenter (paper: adam).")
-    lr: float = Field(1e-3, gt=0, description="Learning rate of the segmenter (paper: 1e-4).")
+    lr: float = Field(3e-4, gt=0, description="Learning rate of the segmenter (paper: 1e-4).")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of the segmenter (paper: 0).")
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
     clip: float = Field(1.0, ge=0, description="Largest gradient norm of the segmenter, 0 = off (paper: 1).")
     judge_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
     judge_widths: tuple[int, ...] = Field(
-        (64, 128, 256, 512), description="Channels of their convolutions before the last (paper: 64 to 512)."
+        (16, 32, 64, 128), description="Channels of their convolutions before the last (paper: 64 to 512)."
     )
     adversarial: float = Field(
         1e-3, ge=0, description="Weight of fooling the discriminators (paper: 1e-3 human to rat, 1e-2 rat to human)."
@@ -175,7 +175,7 @@ def detached(output: PairOutput) -> PairOutput:
 
 
 class DAISC(Method):
-    """The shared source model (or none), then ``da-isc``."""
+    """The model of source pairs (or none), then ``da-isc``."""
 
     def __init__(self, settings: DAISCSettings, components: Components) -> None:
         """Keep the settings; nothing is built before a stage is."""
@@ -183,29 +183,19 @@ class DAISC(Method):
 
     def skip(self, task: TaskInfo, budget: Budget) -> str | None:
         del budget
-        if task.neighbours:
-            return None
-        return "da-isc trains on pairs of neighbouring sections, and slices of a domain of this task are no neighbours"
+        return missing_neighbours("da-isc", task)
 
     def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
         s = self.settings
         start = starting_point(self.components, task, budget, s.start, s.network, s.backbone)
-        backbone = dict(start.components).get("backbone", "none")
-
-        def build(parent: Stage | None) -> Stage:
-            network = self.components.network(s.network, backbone)
-            if parent is not None:
-                adopt_backbone(network, parent.network())
-            return DAISCStage(s, network)
-
         spec = StageSpec(
             name="da-isc",
             method="da-isc",
             config=s,
-            components=tuple(dict.fromkeys([("network", s.network), *start.components])),
+            components=start.components,
             crops=CropSpec(s.crop, s.batch, s.batch, s.foreground, neighbour=s.neighbour),
             iterations=s.iterations,
-            build=build,
+            build=lambda parent: DAISCStage(s, start.network(parent)),
         )
         return [*start.before, spec]
 
@@ -220,6 +210,7 @@ _PAPER = {
     "lr": 1e-4,
     "weight_decay": 0.0,
     "warmup": 0,
+    "judge_widths": (64, 128, 256, 512),
     "ramp": 50_000,
     "overlap": 0.0,
     "recalibrate": 0,

@@ -44,6 +44,7 @@ from dabench.ops.augmentation import ViewOptions
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
 from dabench.ops.objectives import supervised_terms, total
 from dabench.ops.views import view_source
+from dabench_damt_net.morphology import MorphologyPredictor
 from dabench_damt_net.parts import FeatureDiscriminator, ReconstructionDecoder
 
 
@@ -68,7 +69,7 @@ class DAMTNetSettings(Settings):
     judge_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
     judge_floor: float = Field(0.0, ge=0, le=1, description="Lowest share of it (paper ends at 0.03).")
     judge_widths: tuple[int, ...] = Field(
-        (64, 128, 256, 512), description="Channels of the label discriminator before its last layer (paper: 5 layers)."
+        (16, 32, 64, 128), description="Channels of the label discriminator before its last layer (paper: 5 layers)."
     )
     feature_width: int = Field(48, ge=1, description="Channels of the feature discriminator's layers (paper: 48).")
     label_adversary: float = Field(1e-3, ge=0, description="λ of fooling the label discriminator (paper: 1e-3).")
@@ -87,6 +88,11 @@ class DAMTNetSettings(Settings):
     foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
     recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
     flips: bool = Field(False, description="Predict the mean of four flips (paper: yes).")
+    morphology: bool = Field(
+        False, description="Finish slices with the method's own post-processing (paper: yes; no other method has it)."
+    )
+    opening: int = Field(15, ge=1, description="Width of its opening in pixels (paper: 15, at the end 10).")
+    smallest: int = Field(400, ge=1, description="Pixels of the smallest component that stays (paper: 400, 600).")
 
 
 @dataclass(frozen=True)
@@ -183,8 +189,10 @@ class DAMTNetStage(Stage):
         return {"loss": total(terms), **terms}
 
     def predictor(self) -> Predictor:
-        plain = NetworkPredictor(self.student)
-        return FlippedPredictor(plain) if self.settings.flips else plain
+        s = self.settings
+        found: Predictor = NetworkPredictor(self.student)
+        found = FlippedPredictor(found) if s.flips else found
+        return MorphologyPredictor(found, s.opening, s.smallest) if s.morphology else found
 
 
 class DAMTNet(Method):
@@ -244,6 +252,7 @@ def register_methods(register: Register) -> None:
                     "clip": 0.0,
                     "floor": 0.18,
                     "judge_floor": 0.03,
+                    "judge_widths": (64, 128, 256, 512),
                     "overlap": 0.0,
                     "elastic": 0.3,
                     "recalibrate": 0,

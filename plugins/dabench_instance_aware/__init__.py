@@ -66,7 +66,7 @@ class InstanceAwareSettings(Settings):
         0.2, ge=0, le=0.5, description="Pixels below are background (release: 0.2; paper: not stated)."
     )
     tile: int = Field(192, ge=16, description="Side of a tile while labelling, in pixels (release: 1024 tiles).")
-    flips: bool = Field(True, description="Average over four flips of a tile (release; paper: 5 augmented versions).")
+    flips: bool = Field(False, description="Average over four flips of a tile (release; paper: 5 augmented versions).")
     peak_kernel: int = Field(15, ge=3, description="Neighbourhood of a peak in pixels, odd (release: 3).")
     peak_floor: float = Field(
         0.15,
@@ -215,7 +215,7 @@ def _cut(kept: Array, origin: CropId) -> Array:
     return np.stack([cut(labels, origin.window, fill=IGNORE), cut(probability, origin.window, fill=0)])
 
 
-_PAPER = {"tile": 512, "peak_kernel": 3, "peak_floor": 0.0, "merge": 0.0, "dilations": 3}
+_PAPER = {"flips": True, "tile": 512, "peak_kernel": 3, "peak_floor": 0.0, "merge": 0.0, "dilations": 3}
 _SOURCE = "Xiong et al., Instance-Aware Pseudo-Labeling and Class-Focused Contrastive Learning (IPL)"
 
 

@@ -185,7 +185,7 @@ class IPLStage(Stage):
         return terms
 
     def _seen(self, output: NetworkOutput, crops: SourceCrops | Pseudo) -> Seen:
-        """What the contrast looks at: unit features, confidence, labels and pixels at given points."""
+        """What the contrast looks at: features, confidence, labels and pixels at given points."""
         assert self.branch is not None
         encoder = cast(Any, output.features).encoder
         size = (crops.labels.shape[-2], crops.labels.shape[-1])

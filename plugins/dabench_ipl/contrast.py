@@ -14,7 +14,7 @@ from dabench_ipl.prototypes import Alignment, PrototypeMemory
 
 
 class ProjectionHead(nn.Module):
-    """Maps to unit features at quarter resolution: C → C/2 → 128, each with InstanceNorm and ReLU."""
+    """Maps to features at quarter resolution: C → C/2 → 128, each with InstanceNorm and ReLU."""
 
     def __init__(self, channels: int, width: int = 128) -> None:
         """Builds the head: 288 channels in the paper's network, 60,176 parameters there.
@@ -31,11 +31,35 @@ class ProjectionHead(nn.Module):
         )
 
     def forward(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, C, h, w), at most at quarter resolution, → (B, D, H, W) float32 of length one, resized bilinearly."""
+        """(B, C, h, w) of crops of ``size`` → (B, D, size / 4) float32, neither enlarged nor of length one yet."""
         small = (-(-size[0] // 4), -(-size[1] // 4))
         quarter = F.interpolate(maps, size=small, mode="bilinear", align_corners=False)
-        resized = F.interpolate(self.layers(quarter).float(), size=size, mode="bilinear", align_corners=False)
-        return F.normalize(resized, dim=1)
+        features: Tensor = self.layers(quarter).float()
+        return features
+
+
+def features_at(maps: Tensor, pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Features of some pixels, as if the maps were enlarged bilinearly and normalised; only these are computed.
+
+    Args:
+        maps: (B, D, h, w) float.
+        pixels: (N, 3) integer, (sample, y, x) at the crops' resolution.
+        size: of the crops, (H, W).
+
+    Returns:
+        (N, D) of length one; the same as `torch.nn.functional.interpolate` (bilinear, corners not aligned) gives.
+    """
+    small = (maps.shape[-2], maps.shape[-1])
+    sample, rows = pixels[:, 0], maps.permute(0, 2, 3, 1)
+    lower, upper, share = [], [], []
+    for axis in (0, 1):
+        place = ((pixels[:, 1 + axis] + 0.5) * (small[axis] / size[axis]) - 0.5).clamp(0, small[axis] - 1)
+        lower.append(place.floor().long())
+        upper.append((lower[-1] + 1).clamp(max=small[axis] - 1))
+        share.append((place - place.floor())[:, None])
+    top = rows[sample, lower[0], lower[1]].lerp(rows[sample, lower[0], upper[1]], share[1])
+    bottom = rows[sample, upper[0], lower[1]].lerp(rows[sample, upper[0], upper[1]], share[1])
+    return F.normalize(top.lerp(bottom, share[0]), dim=1)
 
 
 @dataclass(frozen=True)
@@ -83,7 +107,7 @@ def some_of(pool: Tensor, count: int, generator: torch.Generator) -> Tensor:
 class Seen:
     """One domain's crops after the network.
 
-    features (B, D, H, W) of length one; probability (B, H, W), which gives confidence and no gradient; labels
+    features (B, D, h, w) of the head; probability (B, H, W), which gives confidence and no gradient; labels
     (B, H, W) uint8 {0, 1, 255}, true or pseudo; points (B, H, W) bool, pixels at given points, None on the source.
     """
 
@@ -97,9 +121,9 @@ class Seen:
         probability = self.probability.detach().float()
         return probability if label else 1 - probability
 
-    def at(self, mask: Tensor) -> Tensor:
-        """Features of the pixels of a (B, H, W) mask, (N, D)."""
-        return self.features.permute(0, 2, 3, 1)[mask]
+    def at(self, pixels: Tensor) -> Tensor:
+        """Features of length one (N, D) of pixels (N, 3): sample, y, x."""
+        return features_at(self.features, pixels, (self.labels.shape[-2], self.labels.shape[-1]))
 
 
 class ContrastBranch(nn.Module):
@@ -130,8 +154,8 @@ class ContrastBranch(nn.Module):
         if target.points is not None:
             pools["points"] = target, target.points & (target.confidence(1) > self.rule.easy)
         for group, (seen, mask) in pools.items():
-            pixels = some_of(torch.nonzero(mask), self.added, generator)
-            self.memory.remember(group, seen.features[pixels[:, 0], :, pixels[:, 1], pixels[:, 2]])
+            with torch.no_grad():
+                self.memory.remember(group, seen.at(some_of(torch.nonzero(mask), self.added, generator)))
 
     def loss(
         self, alignments: tuple[Alignment, ...], seen: dict[str, Seen], temperature: float, generator: torch.Generator
@@ -146,7 +170,7 @@ class ContrastBranch(nn.Module):
         losses = []
         for label in (0, 1):
             mask, other = seen.labels == label, 1 - label
-            queries = seen.at(mask)[self.rule.draw(seen.confidence(label)[mask], generator)]
+            queries = seen.at(torch.nonzero(mask)[self.rule.draw(seen.confidence(label)[mask], generator)])
             positives = self.memory.prototypes(alignment.of_class(label))
             negatives = [
                 self.memory.prototypes(alignment.of_class(other)),

@@ -137,6 +137,8 @@ def register_methods(register: Register) -> None:
                     "overlap": 0.0,
                     "detection_source": 0.01 * 255**2,
                     "detection": 0.1 * 255**2,
+                    "judge_widths": (64, 128, 256, 512),
+                    "judge_groups": 32,
                     "counting": 1.0,
                     "margin": 3.0,
                     "counter": "factorised",

@@ -20,7 +20,7 @@ class WDANetSettings(Settings):
     self_training: str = Field("entropy", description="Scheme of the second stage's pseudo-labels (release: entropy).")
     crop: int = Field(192, ge=16, description="Side of a crop in pixels (release: 512 in a quarter of updates).")
     batch: int = Field(2, ge=1, description="Crops of each domain an update (release: 1).")
-    iterations: int = Field(400, ge=1, description="Updates of each of the two stages (release: 100,000).")
+    iterations: int = Field(300, ge=1, description="Updates of each of the two stages (release: 100,000).")
     optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Of the segmenter (release: sgd).")
     lr: float = Field(3e-4, gt=0, description="Learning rate of the segmenter (release: 5e-5 with SGD).")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of the segmenter (release: 5e-4).")
@@ -57,9 +57,9 @@ class WDANetSettings(Settings):
     adversarial: float = Field(1e-3, ge=0, description="Weight of fooling the discriminator (release: 1e-3).")
     judge_lr: float = Field(2e-4, gt=0, description="Learning rate of the discriminator, Adam (release: 2e-4).")
     judge_widths: tuple[int, ...] = Field(
-        (64, 128, 256, 512), description="Channels of its convolutions before the last (release: 64 to 512)."
+        (16, 32, 64, 128), description="Channels of its convolutions before the last (release: 64 to 512)."
     )
-    judge_groups: int = Field(32, ge=0, description="Groups of its GroupNorm, 0: no norm (release: 32).")
+    judge_groups: int = Field(8, ge=0, description="Groups of its GroupNorm, 0: no norm (release: 32).")
     paste: float = Field(
         0.5, gt=0, le=1, description="Side of a pasted window as a share of the crop's (release: 0.5)."
     )
@@ -72,7 +72,7 @@ class WDANetSettings(Settings):
     counter: str = Field("conv", description="Counting network: conv, or a network's name (release: factorised).")
     counter_widths: tuple[int, ...] = Field((16, 32, 64), description="Channels of conv, each divisible by 4.")
     counter_batch: int = Field(4, ge=1, description="Source crops an update of the counting network (release: 1).")
-    counter_iterations: int = Field(400, ge=1, description="Updates of the counting network (release: 50,000).")
+    counter_iterations: int = Field(300, ge=1, description="Updates of the counting network (release: 50,000).")
     counter_lr: float = Field(1e-3, gt=0, description="Its learning rate, Adam (release: 1e-3).")
     counter_density: float = Field(
         10.0, ge=0, description="Weight of its density's error (release: 0.01 on 0-255 maps, that is 650)."

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from dabench import PointAnswer, PointRequest, Settings, Truth, WeakLabel
-from dabench.ops.centres import component_centres
+from dabench.ops.centres import label_centres
+from dabench.ops.components import Labels, label_components
 from dabench_weak_labels.point_files import read_points, write_points
 
 Points2d = npt.NDArray[np.float32]
@@ -29,6 +30,11 @@ class PointSettings(Settings):
         2.4,
         ge=0,
         description="Seconds to find and click one object; an assumption (Bearman et al. 2016: 2.4 s in photos).",
+    )
+    offset: float = Field(
+        0.0,
+        ge=0,
+        description="Pixels from each centre to the point that is given, inside the object (IPL, Fig. 5; paper: 0).",
     )
     displacement: int = Field(
         40,
@@ -58,9 +64,12 @@ class Points(WeakLabel):
     def _simulate_slice(
         self, fraction: float, z: int, label: npt.NDArray[np.uint8], base: int, error_rate: float, rater: str
     ) -> PointAnswer:
-        centres = component_centres(label == 1)
+        objects = label_components(label == 1)
+        centres = label_centres(objects)
         order = np.random.default_rng([base, z, 0]).permutation(len(centres))
         chosen = centres[order[: number_of_points(fraction, len(centres))]]
+        if self.config.offset:
+            chosen = off_centre(chosen, objects, self.config.offset, np.random.default_rng([base, z, 2]))
         given = self._err(chosen, label == 0, np.random.default_rng([base, z, 1]), error_rate)
         return PointAnswer(z, given, self.config.seconds_per_point * len(given), rater)
 
@@ -119,3 +128,25 @@ class Points(WeakLabel):
 def number_of_points(fraction: float, components: int) -> int:
     """ceil(fraction * components); 0 only where the fraction or the components are 0."""
     return min(components, math.ceil(fraction * components - 1e-9)) if fraction > 0 else 0
+
+
+def off_centre(points: Points2d, objects: Labels, offset: float, rng: np.random.Generator) -> Points2d:
+    """Points moved in a random direction, each inside its object (IPL, Fig. 5).
+
+    Args:
+        points: (N, 2) (x, y), each in an object.
+        objects: (H, W) numbered components.
+        offset: pixels that each is moved; where the object does not reach so far, as far as it reaches.
+        rng: draws the directions.
+
+    Returns:
+        (N, 2) float32, pixel positions within half a pixel of that distance.
+    """
+    moved = []
+    for x, y in points:
+        rows, columns = np.nonzero(objects == objects[round(float(y)), round(float(x))])
+        distance = np.hypot(columns - x, rows - y)
+        wanted = distance[np.abs(distance - offset).argmin()]
+        pick = rng.choice(np.flatnonzero(np.abs(distance - wanted) <= 0.5))
+        moved.append((columns[pick], rows[pick]))
+    return np.asarray(moved, dtype=np.float32).reshape(-1, 2)

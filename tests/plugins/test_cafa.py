@@ -238,27 +238,26 @@ def assembly(registry: Registry, tmp_path: Any) -> Assembly:
     return Assembly(registry, config, WeightsStore(tmp_path))
 
 
-def test_stages_start_from_the_source_models_encoder(assembly: Assembly) -> None:
-    before, spec = assembly.method("cafa").stages(TASK, Budget())
-    assert before.method == "source-only"
-    assert (spec.crops.neighbour, spec.components[0]) == (40, ("network", "two-section"))
-    parent: Any = Parent(assembly.backbone("conv-tiny"))
-    stage = spec.build(parent)
-    mine: Any = stage.network()
-    theirs = parent.net.backbone.state_dict()
-    assert all(torch.equal(mine.backbone.state_dict()[name], value) for name, value in theirs.items())
+def test_it_starts_from_the_same_network_trained_on_source_pairs(assembly: Assembly) -> None:
+    *_, before, spec = assembly.method("cafa").stages(TASK, Budget())
+    assert before.method == "source-pairs"
+    assert spec.components == before.components
+    assert spec.crops.neighbour == before.crops.neighbour == 40
+    trained = assembly.network("two-section", "conv-tiny")
+    stage = spec.build(Parent(trained))  # type: ignore[arg-type]
+    mine = stage.network().state_dict()
+    assert all(torch.equal(mine[name], value) for name, value in trained.state_dict().items())
     assert stage.predictor().neighbour == 40
 
 
 class Parent:
-    """A trained stage: a network on a backbone."""
+    """A trained stage."""
 
-    def __init__(self, encoder: nn.Module) -> None:
-        self.net = nn.Module()
-        self.net.backbone = encoder
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
 
     def network(self) -> nn.Module:
-        return self.net
+        return self._network
 
 
 def test_without_neighbours_it_says_why_not(assembly: Assembly) -> None:

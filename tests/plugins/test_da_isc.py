@@ -104,14 +104,13 @@ def test_the_predictor_wants_pairs() -> None:
 
 
 class Parent:
-    """A trained stage: a network on a backbone."""
+    """A trained stage."""
 
-    def __init__(self, encoder: nn.Module) -> None:
-        self.net = nn.Module()
-        self.net.backbone = encoder
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
 
     def network(self) -> nn.Module:
-        return self.net
+        return self._network
 
 
 @pytest.fixture
@@ -120,18 +119,15 @@ def assembly(registry: Registry, tmp_path: Any) -> Assembly:
     return Assembly(registry, config, WeightsStore(tmp_path))
 
 
-def test_it_starts_from_the_source_models_encoder(assembly: Assembly) -> None:
-    before, spec = assembly.method("da-isc").stages(TASK, Budget())
-    assert before.method == "source-only"
-    assert ("network", "two-section") in spec.components
-    assert ("backbone", "conv-tiny") in spec.components
-    assert spec.crops.neighbour == 40
-    trained = assembly.backbone("conv-tiny")
-    stage = spec.build(Parent(trained))  # type: ignore[arg-type]
-    mine = stage.network().backbone.state_dict()  # type: ignore[union-attr]
-    assert all(torch.equal(mine[name], value) for name, value in trained.state_dict().items())
-    with pytest.raises(ValueError, match="another backbone"):
-        spec.build(Parent(assembly.backbone("conv-small")))  # type: ignore[arg-type]
+def test_it_starts_from_the_same_network_trained_on_source_pairs(assembly: Assembly) -> None:
+    *_, before, spec = assembly.method("da-isc").stages(TASK, Budget())
+    assert before.method == "source-pairs"
+    assert spec.components == before.components
+    assert spec.crops.neighbour == before.crops.neighbour == 40
+    trained = assembly.network("two-section", "conv-tiny")
+    mine = spec.build(Parent(trained)).network()  # type: ignore[arg-type]
+    assert mine is not trained
+    assert all(torch.equal(mine.state_dict()[name], value) for name, value in trained.state_dict().items())
 
 
 def test_from_scratch_there_is_one_stage_and_the_published_network(registry: Registry, tmp_path: Any) -> None:

@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from dabench_damt_net import DAMTNetSettings, DAMTNetStage
+from dabench_damt_net.morphology import MorphologyPredictor, finish
 from dabench_damt_net.parts import FeatureDiscriminator, ReconstructionDecoder
 from dabench_unet import UNet
 from torch import Tensor, nn
@@ -167,6 +169,36 @@ def test_training_the_judges_makes_them_right() -> None:
 def test_four_flips_are_an_option() -> None:
     assert isinstance(made().predictor(), NetworkPredictor)
     assert isinstance(made(flips=True).predictor(), FlippedPredictor)
+
+
+def test_its_own_post_processing_fills_opens_and_drops_what_is_small() -> None:
+    mask = np.zeros((60, 60), dtype=bool)
+    mask[10:30, 10:30] = True
+    mask[18:22, 18:22] = False  # a hole
+    mask[25, 30:38] = True  # a whisker, thinner than the opening
+    mask[50:56, 50:56] = True  # an object of 36 pixels
+    mask[0:20, 40:60] = True  # an object at the corner keeps its corner
+    before = mask.copy()
+    done = finish(mask, width=5, smallest=37)
+    assert np.array_equal(mask, before)
+    assert done[18:22, 18:22].all()
+    assert not done[25, 33:38].any()
+    assert not done[45:, 45:].any()
+    assert done[0, 59]
+    assert done[12:28, 12:28].all()
+    only_filled = finish(mask, width=1, smallest=1)
+    assert only_filled.sum() == mask.sum() + 16
+
+
+def test_morphology_is_an_option_that_works_on_whole_slices() -> None:
+    plain, own = made().predictor(), made(morphology=True, opening=3, smallest=10, flips=True).predictor()
+    assert isinstance(own, MorphologyPredictor)
+    speck = np.zeros((20, 20), dtype=bool)
+    speck[3:5, 3:5] = True
+    assert np.array_equal(plain.finish(speck), speck)
+    assert not own.finish(speck).any()
+    images = torch.rand(1, 1, 64, 64)
+    assert own.predict(images).probability.shape == (1, 64, 64)
 
 
 def test_paper_trains_the_unet_from_scratch(registry: Registry, tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from dabench_ipl import IPLStage
-from dabench_ipl.contrast import ContrastBranch, ProjectionHead, QueryRule, Seen, prototype_contrast
+from dabench_ipl.contrast import (
+    ContrastBranch,
+    ProjectionHead,
+    QueryRule,
+    Seen,
+    features_at,
+    prototype_contrast,
+)
 from dabench_ipl.detection import detection_targets, weighted_detection_loss
 from dabench_ipl.prototypes import ALIGNMENTS, PrototypeMemory, k_means
 from dabench_ipl.settings import IPLSettings, deciding, detection_phase, segmentation_phase
@@ -136,8 +143,16 @@ def test_the_head_has_the_published_widths() -> None:
     head = ProjectionHead(288)
     assert sum(p.numel() for p in head.parameters()) == 288 * 144 + 144 + 144 * 128 + 128 == 60_176
     out = head(torch.rand(1, 288, 4, 4), (32, 32))
-    assert out.shape == (1, 128, 32, 32)
-    assert torch.allclose(out.norm(dim=1).max(), torch.tensor(1.0))
+    assert out.shape == (1, 128, 8, 8)
+
+
+@pytest.mark.parametrize("size", [(32, 40), (30, 27), (5, 9)])
+def test_features_at_pixels_are_those_of_enlarged_maps(size: tuple[int, int]) -> None:
+    maps = torch.randn(2, 6, -(-size[0] // 4), -(-size[1] // 4), generator=torch.Generator().manual_seed(0))
+    pixels = torch.nonzero(torch.ones(2, *size))
+    whole = F.normalize(F.interpolate(maps, size=size, mode="bilinear", align_corners=False), dim=1)
+    assert torch.allclose(features_at(maps, pixels, size), whole.permute(0, 2, 3, 1).reshape(-1, 6), atol=1e-5)
+    assert features_at(maps, pixels[:0], size).shape == (0, 6)
 
 
 # --------------------------------------------------------------------------------------------------------- detection

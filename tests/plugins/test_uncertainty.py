@@ -94,7 +94,7 @@ def test_the_uncertain_of_each_class_are_ignored() -> None:
 def refreshed(folder: Path | None = None) -> tuple[UncertaintyLabels, StageView]:
     rng = np.random.default_rng(0)
     seen = view(rng.random((2, 40, 36)).astype(np.float32), folder)
-    scheme = UncertaintyLabels(UncertaintySettings(tile=32, dropout=0.5))
+    scheme = UncertaintyLabels(UncertaintySettings(tile=32, passes=10, dropout=0.5))
     scheme.start(OneMap())
     scheme.attach(seen)
     with torch.no_grad():

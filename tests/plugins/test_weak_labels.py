@@ -10,7 +10,7 @@ import dabench_weak_labels
 import numpy as np
 import pytest
 from dabench_weak_labels import Points, PointSettings, Preferences, PreferenceSettings
-from dabench_weak_labels.points import number_of_points
+from dabench_weak_labels.points import number_of_points, off_centre
 
 from dabench import DataError, PointAnswer, PointRequest, PreferenceAnswer, Window
 
@@ -186,3 +186,34 @@ def test_on_real_labels_each_point_lies_on_an_own_mitochondrion(points):
         x, y = np.rint(given.points).astype(int).T
         assert len(given.points) == number_of_points(0.15, components.max())
         assert len(set(components[y, x]) - {0}) == len(given.points)
+
+
+def test_points_off_centre_stay_in_their_object():
+    objects = np.zeros((40, 60), dtype=np.int32)
+    objects[10:31, 5:26] = 1  # centre (15, 20), reaches 10 to the side and 14 to a corner
+    objects[5, 40:45] = 2  # centre (42, 5), reaches 2
+    centres = np.array([[15, 20], [42, 5]], dtype=np.float32)
+    drawn = [off_centre(centres, objects, 8.0, np.random.default_rng(seed)) for seed in range(20)]
+    for points in drawn:
+        (x, y), small = points
+        assert objects[int(y), int(x)] == 1
+        assert np.hypot(x - 15, y - 20) == pytest.approx(8, abs=1)
+        assert small.tolist() in ([40, 5], [44, 5])
+    assert len({tuple(points[0]) for points in drawn}) > 5
+
+
+def test_an_offset_moves_the_same_points(points):
+    label = np.zeros((64, 64), dtype=np.uint8)
+    label[4:25, 4:25] = label[40:61, 30:51] = 1
+
+    class Labels:
+        def labels(self, z):
+            return label
+
+    def asked(weak):
+        request = PointRequest(slices=(0,), fraction=0.5)
+        return weak.simulate(request, Labels(), np.random.default_rng(1), 0.0)[0].points
+
+    plain, moved = asked(points), asked(Points(PointSettings(offset=6)))
+    assert plain.shape == moved.shape == (1, 2)
+    assert np.hypot(*(plain - moved)[0]) == pytest.approx(6, abs=1)
