@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 METRICS = ("dice", "aji", "pq")
-COSTS = ("train_seconds", "peak_memory_bytes")
+#: Training time as a multiple of source-only's of the same task, seed and run; bytes.
+COSTS = ("relative_time", "peak_memory_bytes")
 #: row -> arguments of the cell, in the order in which they are run: what others build on comes first.
 ROWS: dict[str, list[str]] = {
     "source-only": ["--method", "source-only"],
@@ -78,6 +79,13 @@ def run_cell(row: str, task: str, seed: int, preset: str, extra: list[str]) -> d
     }
 
 
+def add_relative_times(cells: list[dict[str, Any]]) -> None:
+    """Writes ``relative_time`` into cells of one run; machines and their other load differ from run to run."""
+    base = {(c["task"], c["seed"]): c["train_seconds"] for c in cells if c["row"] == "source-only"}
+    for cell in cells:
+        cell["relative_time"] = cell["train_seconds"] / base[cell["task"], cell["seed"]]
+
+
 def summarise(cells: list[dict[str, Any]], tasks: list[str]) -> list[dict[str, Any]]:
     """Per row: mean and sd over seeds a task, and the share of the Dice gap closed, a task and over the tasks."""
     rows = []
@@ -115,10 +123,12 @@ def _mean(cells: list[dict[str, Any]], task: str, row: str, key: str) -> float:
 
 def markdown(rows: list[dict[str, Any]], tasks: list[str]) -> str:
     """The summary as a table: Dice / AJI / PQ in percent, mean ± sd."""
-    columns = ("Dice", "AJI", "PQ", "gap", "minutes", "GiB")
+    columns = ("Dice", "AJI", "PQ", "gap", "time", "GiB")
     head = ["row", *[f"{t} {column}" for t in tasks for column in columns], "gap, mean"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
+        if not row["tasks"]:
+            continue
         line = [row["row"]]
         for task in tasks:
             found = row["tasks"].get(task)
@@ -127,7 +137,7 @@ def markdown(rows: list[dict[str, Any]], tasks: list[str]) -> str:
                 continue
             line += [f"{100 * found[m]['mean']:.1f} ± {100 * found[m]['sd']:.1f}" for m in METRICS]
             line.append(f"{100 * found['gap_closed']:.0f} %")
-            line += [f"{found['train_seconds'] / 60:.0f}", f"{found['peak_memory_bytes'] / 2**30:.1f}"]
+            line += [f"x{found['relative_time']:.1f}", f"{found['peak_memory_bytes'] / 2**30:.1f}"]
         line.append("" if row["gap_closed"] is None else f"{100 * row['gap_closed']:.0f} %")
         lines.append("| " + " | ".join(line) + " |")
     return "\n".join(lines) + "\n"
@@ -154,6 +164,7 @@ def main() -> None:
     with ThreadPoolExecutor(args.jobs) as pool:
         found = [cell for cells in pool.map(lane, args.tasks) for cell in cells]
     missing = sum(cell is None for cell in found)
+    add_relative_times([cell for cell in found if cell is not None])
     cells = [c for c in kept["cells"] if c["row"] not in args.rows] + [cell for cell in found if cell is not None]
     rows = summarise(cells, args.tasks)
     content = {
