@@ -37,22 +37,31 @@ def density_maps(prompts: Prompts, size: tuple[int, int], kernel: int = KERNEL) 
     pixel = prompts.points.round().long()
     x, y = pixel[..., 0], pixel[..., 1]
     inside = prompts.valid & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    counted = inside & ~_repeated(pixel, inside)
+    with full_precision(prompts.points):
+        rows = _bumps(y, height, kernel) * counted[..., None]
+        blurred = torch.einsum("bnh,bnw->bhw", rows, _bumps(x, width, kernel))
     flat = (y * width + x).clamp(0, height * width - 1)
-    batch = len(prompts.points)
-    dots = torch.zeros(batch, height * width, device=flat.device)
-    dots = dots.scatter_reduce(1, flat, inside.float(), reduce="amax")
-    with full_precision(dots):
-        blurred = _blur(dots.view(batch, height, width), kernel)
-    at_dots = torch.where(dots > 0, blurred.flatten(1), torch.inf).amin(dim=1)
-    lowest = torch.where(torch.isfinite(at_dots), at_dots, 1.0)
+    at_dots = torch.where(inside, blurred.flatten(1).gather(1, flat), torch.inf)
+    # The column of infinity stands for an image without points.
+    lowest = F.pad(at_dots, (0, 1), value=torch.inf).amin(dim=1)
+    lowest = torch.where(torch.isfinite(lowest), lowest, 1.0)
     return (blurred / lowest[:, None, None]).clamp(max=1)
 
 
-def _blur(maps: Tensor, kernel: int) -> Tensor:
-    """Separable Gaussian of a (B, H, W) map, zero border."""
-    offsets = torch.arange(kernel, device=maps.device, dtype=maps.dtype) - (kernel - 1) / 2
-    weights = torch.exp(-0.5 * (offsets / kernel_sigma(kernel)) ** 2)
-    weights = weights / weights.sum()
-    half = kernel // 2
-    rows = F.conv2d(maps[:, None], weights.view(1, 1, -1, 1), padding=(half, 0))
-    return F.conv2d(rows, weights.view(1, 1, 1, -1), padding=(0, half))[:, 0]
+def _repeated(pixel: Tensor, inside: Tensor) -> Tensor:
+    """Which points (B, N, 2) share their pixel with an earlier one: a dot is there once. (B, N) bool."""
+    same = (pixel[:, :, None] == pixel[:, None]).all(dim=-1) & inside[:, None]
+    return same.tril(diagonal=-1).any(dim=-1)
+
+
+def _bumps(centres: Tensor, length: int, kernel: int) -> Tensor:
+    """The Gaussian kernel along one axis around each pixel (B, N), cut at the border: (B, N, length) float32.
+
+    A blurred dot is the product of one along each axis; so a map costs its points, not its pixels times the kernel.
+    """
+    half, sigma = (kernel - 1) / 2, kernel_sigma(kernel)
+    offsets = torch.arange(kernel, device=centres.device, dtype=torch.float32) - half
+    total = torch.exp(-0.5 * (offsets / sigma) ** 2).sum()
+    distance = (torch.arange(length, device=centres.device) - centres[..., None]).float()
+    return torch.exp(-0.5 * (distance / sigma) ** 2) / total * (distance.abs() <= half)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,13 @@ def stamp_discs(labels: Tensor, points: Tensor, radius: float, value: int) -> Te
     """
     if radius <= 0 or len(points) == 0:
         return labels
-    y = torch.arange(labels.shape[0], device=labels.device)[:, None, None]
-    x = torch.arange(labels.shape[1], device=labels.device)[None, :, None]
-    inside = ((x - points[:, 0]) ** 2 + (y - points[:, 1]) ** 2 <= radius**2).any(dim=2)
-    return labels.masked_fill(inside, value)
+    # Only the square around each point is looked at: a slice has many pixels and a disc few.
+    height, width = labels.shape
+    reach = torch.arange(-math.ceil(radius), math.ceil(radius) + 2, device=labels.device)
+    y, x = (points[:, axis].floor().long()[:, None] + reach for axis in (1, 0))
+    squares = (y - points[:, 1:]).square()[:, :, None] + (x - points[:, :1]).square()[:, None, :]
+    on_slice = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
+    number, row, column = torch.nonzero((squares <= radius**2) & on_slice, as_tuple=True)
+    out = labels.clone()
+    out[y[number, row], x[number, column]] = value
+    return out

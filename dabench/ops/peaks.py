@@ -24,7 +24,9 @@ def find_peaks(density: Tensor, threshold: float = 0.5, kernel: int = 5) -> Prom
     Returns:
         Peaks ``(x, y)``, in scan order.
     """
-    highest = F.max_pool2d(density[:, None], kernel, stride=1, padding=kernel // 2)[:, 0]
+    half = kernel // 2
+    columns = F.max_pool2d(density[:, None], (kernel, 1), stride=1, padding=(half, 0))
+    highest = F.max_pool2d(columns, (1, kernel), stride=1, padding=(0, half))[:, 0]
     is_peak = (density >= highest) & (density >= threshold)
     return pad_points([_plateau_means(mask).to(density.device) for mask in is_peak])
 
