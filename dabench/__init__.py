@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dabench.inference.predictor import FlippedPredictor, NetworkPredictor
     from dabench.inference.training_split import plain_batches, predict_training
     from dabench.interfaces import (
+        Adaptation,
         Budget,
         Components,
         CropSpec,
@@ -87,9 +88,9 @@ _HOMES = {
     "dabench.files": "write_json write_text",
     "dabench.hookspecs": "Component Register Settings hookimpl",
     "dabench.interfaces": (
-        "Budget Components CropSpec Desk Domain EvaluationProtocol Method OptimizerSpec Predictor PreferenceOptimizer "
-        "PseudoTargets Reader SelfTraining SliceScore Split Stage StageSpec StartingPoint TaskInfo TrainingView Truth "
-        "Turn Volume WeakLabel missing_neighbours starting_point"
+        "Adaptation Budget Components CropSpec Desk Domain EvaluationProtocol Method OptimizerSpec Predictor "
+        "PreferenceOptimizer PseudoTargets Reader SelfTraining SliceScore Split Stage StageSpec StartingPoint "
+        "TaskInfo TrainingView Truth Turn Volume WeakLabel missing_neighbours starting_point"
     ),
     "dabench.training.checkpoint": "read_weights",
     "dabench.types": (

@@ -10,6 +10,7 @@ from dabench.interfaces.annotation import Desk, Truth, WeakLabel
 from dabench.interfaces.data import Domain, Reader, Split, Volume
 from dabench.interfaces.evaluation import EvaluationProtocol, SliceScore
 from dabench.interfaces.methods import (
+    Adaptation,
     Budget,
     Components,
     Method,
@@ -24,6 +25,7 @@ from dabench.interfaces.self_training import PseudoTargets, SelfTraining
 from dabench.interfaces.stages import CropSpec, OptimizerSpec, Stage, StageSpec, TrainingView, Turn
 
 __all__ = [
+    "Adaptation",
     "Budget",
     "Components",
     "CropSpec",

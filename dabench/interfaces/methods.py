@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from dabench.interfaces.stages import CropSpec, StageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from dabench.interfaces.preferences import PreferenceOptimizer
     from dabench.interfaces.self_training import SelfTraining
-    from dabench.interfaces.stages import Stage, StageSpec
+    from dabench.interfaces.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -113,3 +115,41 @@ def starting_point(
         return deepcopy(parent.network())
 
     return StartingPoint(before, before[-1].components, copied)
+
+
+class Adaptation(Method):
+    """One stage on source and target after a starting point, which is what many published methods are.
+
+    Subclasses say ``name`` and make the ``stage``. Their settings have the fields ``start``, ``network``, ``backbone``,
+    ``crop``, ``batch``, ``foreground`` and ``iterations``, and ``neighbour`` (nm) where pairs of sections are seen.
+    """
+
+    #: Of the method and of its stage.
+    name: ClassVar[str]
+
+    def __init__(self, settings: Any, components: Components) -> None:
+        """Keep the settings; nothing is built before a stage is."""
+        self.settings, self.components = settings, components
+        self.neighbour: float = getattr(settings, "neighbour", 0.0)
+
+    @abstractmethod
+    def stage(self, network: nn.Module) -> Stage:
+        """The stage, on a network that it may keep."""
+
+    def skip(self, task: TaskInfo, budget: Budget) -> str | None:
+        del budget
+        return missing_neighbours(self.name, task) if self.neighbour else None
+
+    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
+        s = self.settings
+        start = starting_point(self.components, task, budget, s.start, s.network, s.backbone)
+        spec = StageSpec(
+            name=self.name,
+            method=self.name,
+            config=s,
+            components=start.components,
+            crops=CropSpec(s.crop, s.batch, s.batch, s.foreground, neighbour=self.neighbour),
+            iterations=s.iterations,
+            build=lambda parent: self.stage(start.network(parent)),
+        )
+        return [*start.before, spec]

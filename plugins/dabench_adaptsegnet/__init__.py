@@ -19,25 +19,19 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dabench import (
+    Adaptation,
     Batch,
-    Budget,
     Component,
-    Components,
-    CropSpec,
-    Method,
     NetworkPredictor,
     OptimizerSpec,
     Predictor,
     Register,
     Settings,
     Stage,
-    StageSpec,
-    TaskInfo,
     TrainingView,
     Turn,
     hookimpl,
     plain_batches,
-    starting_point,
 )
 from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
 from dabench.ops.augmentation import WEAK
@@ -181,26 +175,13 @@ class AdaptSegNetStage(Stage):
         return NetworkPredictor(self.student)
 
 
-class AdaptSegNet(Method):
+class AdaptSegNet(Adaptation):
     """The shared source model (or none), then ``adaptsegnet``."""
 
-    def __init__(self, settings: AdaptSegNetSettings, components: Components) -> None:
-        """Keep the settings; nothing is built before a stage is."""
-        self.settings, self.components = settings, components
+    name = "adaptsegnet"
 
-    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
-        s = self.settings
-        start = starting_point(self.components, task, budget, s.start, s.network, s.backbone)
-        spec = StageSpec(
-            name="adaptsegnet",
-            method="adaptsegnet",
-            config=s,
-            components=start.components,
-            crops=CropSpec(s.crop, s.batch, s.batch, s.foreground),
-            iterations=s.iterations,
-            build=lambda parent: AdaptSegNetStage(s, start.network(parent)),
-        )
-        return [*start.before, spec]
+    def stage(self, network: nn.Module) -> Stage:
+        return AdaptSegNetStage(self.settings, network)
 
 
 @hookimpl

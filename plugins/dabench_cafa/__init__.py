@@ -17,26 +17,19 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dabench import (
+    Adaptation,
     Batch,
-    Budget,
     Component,
-    Components,
-    CropSpec,
-    Method,
     NetworkPredictor,
     OptimizerSpec,
     Predictor,
     Register,
     Settings,
     Stage,
-    StageSpec,
-    TaskInfo,
     TrainingView,
     Turn,
     hookimpl,
-    missing_neighbours,
     plain_batches,
-    starting_point,
 )
 from dabench.ops.augmentation import STRONG, WEAK
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
@@ -206,30 +199,13 @@ def consistency_terms(weak: PairOutput, strong: PairOutput) -> dict[str, Tensor]
     }
 
 
-class CAFA(Method):
+class CAFA(Adaptation):
     """The model of source pairs (or none), then ``cafa``."""
 
-    def __init__(self, settings: CAFASettings, components: Components) -> None:
-        """Keep the settings; nothing is built before a stage is."""
-        self.settings, self.components = settings, components
+    name = "cafa"
 
-    def skip(self, task: TaskInfo, budget: Budget) -> str | None:
-        del budget
-        return missing_neighbours("cafa", task)
-
-    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
-        s = self.settings
-        start = starting_point(self.components, task, budget, s.start, s.network, s.backbone)
-        spec = StageSpec(
-            name="cafa",
-            method="cafa",
-            config=s,
-            components=start.components,
-            crops=CropSpec(s.crop, s.batch, s.batch, s.foreground, neighbour=s.neighbour),
-            iterations=s.iterations,
-            build=lambda parent: CAFAStage(s, start.network(parent)),
-        )
-        return [*start.before, spec]
+    def stage(self, network: nn.Module) -> Stage:
+        return CAFAStage(self.settings, network)
 
 
 _PAPER = {

@@ -17,26 +17,19 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dabench import (
+    Adaptation,
     Batch,
-    Budget,
     Component,
-    Components,
-    CropSpec,
-    Method,
     NetworkPredictor,
     OptimizerSpec,
     Predictor,
     Register,
     Settings,
     Stage,
-    StageSpec,
-    TaskInfo,
     TrainingView,
     Turn,
     hookimpl,
-    missing_neighbours,
     plain_batches,
-    starting_point,
 )
 from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
 from dabench.ops.augmentation import STRONG, WEAK
@@ -174,30 +167,13 @@ def detached(output: PairOutput) -> PairOutput:
     return PairOutput(current, auxiliary=auxiliary, difference=difference)
 
 
-class DAISC(Method):
+class DAISC(Adaptation):
     """The model of source pairs (or none), then ``da-isc``."""
 
-    def __init__(self, settings: DAISCSettings, components: Components) -> None:
-        """Keep the settings; nothing is built before a stage is."""
-        self.settings, self.components = settings, components
+    name = "da-isc"
 
-    def skip(self, task: TaskInfo, budget: Budget) -> str | None:
-        del budget
-        return missing_neighbours("da-isc", task)
-
-    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
-        s = self.settings
-        start = starting_point(self.components, task, budget, s.start, s.network, s.backbone)
-        spec = StageSpec(
-            name="da-isc",
-            method="da-isc",
-            config=s,
-            components=start.components,
-            crops=CropSpec(s.crop, s.batch, s.batch, s.foreground, neighbour=s.neighbour),
-            iterations=s.iterations,
-            build=lambda parent: DAISCStage(s, start.network(parent)),
-        )
-        return [*start.before, spec]
+    def stage(self, network: nn.Module) -> Stage:
+        return DAISCStage(self.settings, network)
 
 
 _PAPER = {

@@ -18,26 +18,20 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dabench import (
+    Adaptation,
     Batch,
-    Budget,
     Component,
-    Components,
-    CropSpec,
     FlippedPredictor,
-    Method,
     NetworkPredictor,
     OptimizerSpec,
     Predictor,
     Register,
     Settings,
     Stage,
-    StageSpec,
-    TaskInfo,
     TrainingView,
     Turn,
     hookimpl,
     plain_batches,
-    starting_point,
 )
 from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
 from dabench.ops.augmentation import ViewOptions
@@ -195,26 +189,13 @@ class DAMTNetStage(Stage):
         return MorphologyPredictor(found, s.opening, s.smallest) if s.morphology else found
 
 
-class DAMTNet(Method):
+class DAMTNet(Adaptation):
     """The shared source model (or none), then ``damt-net``."""
 
-    def __init__(self, settings: DAMTNetSettings, components: Components) -> None:
-        """Keep the settings; nothing is built before a stage is."""
-        self.settings, self.components = settings, components
+    name = "damt-net"
 
-    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
-        s = self.settings
-        start = starting_point(self.components, task, budget, s.start, s.network, s.backbone)
-        spec = StageSpec(
-            name="damt-net",
-            method="damt-net",
-            config=s,
-            components=start.components,
-            crops=CropSpec(s.crop, s.batch, s.batch, s.foreground),
-            iterations=s.iterations,
-            build=lambda parent: DAMTNetStage(s, start.network(parent)),
-        )
-        return [*start.before, spec]
+    def stage(self, network: nn.Module) -> Stage:
+        return DAMTNetStage(self.settings, network)
 
 
 @hookimpl
