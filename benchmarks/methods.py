@@ -101,12 +101,12 @@ def measure(assembly: Assembly, stage: Stage, spec: StageSpec, budget: Budget, u
     (source, source_labels), (target, target_labels) = discs(2, SLICES, SIDE), discs(1, SLICES, SIDE)
     if spec.crops.labelled == "target":
         source, source_labels = target, target_labels
-    desk = AnnotationDesk(Truth(target_labels), target_labels.shape, budget, assembly.weak_labels())
-    points = desk.points() if "points" in spec.asks else {}
+    truth = Truth(target_labels)
+    desk = AnnotationDesk(truth, target_labels.shape, budget, assembly.weak_labels()).for_stage(spec.asks)
     labelled = LabelledSlices(source, source_labels) if spec.crops.source else None
     seen: ArrayVolume | None = target if spec.crops.target else None
     gaps = (1, 1) if spec.crops.neighbour else (0, 0)
-    sampler = CropSampler(spec.crops, 0, spec.name, labelled, seen, points, gaps)
+    sampler = CropSampler(spec.crops, 0, spec.name, labelled, seen, desk.points(), gaps)
     networks, rounds = Clock(), Clock()
     with tempfile.TemporaryDirectory() as folder, watched(stage, networks, rounds):
         view = StageView(target, desk, torch.device("cpu"), 0, spec.name, None, Path(folder) / "kept")

@@ -2,8 +2,8 @@
 
 Runs every cell through the command line (finished stages are reused, so it can be stopped and started again), then
 writes mean, standard deviation, the share of the source-to-oracle gap that each row closes, training time and memory.
-A cell that fails is named and left out; the rest goes on. `--keep` takes the cells of rows that are not run now from an
-earlier table; every cell names its commit.
+A cell that fails is named and left out; the rest goes on. `--keep` takes the cells that are not run now from an earlier
+table; every cell names its commit.
 
     python benchmarks/real_tasks.py --tasks vnc2lucchi lucchi2vnc --seeds 0 1 2
 """
@@ -60,6 +60,9 @@ def run_cell(row: str, task: str, seed: int, preset: str, extra: list[str]) -> d
         return None
     cell: dict[str, Any] = json.loads(done.stdout)
     metrics = cell["metrics"]
+    if cell["status"] != "ok":
+        print(f"{row}, {task}, seed {seed}: {cell['status']}, {cell['reason']}", file=sys.stderr, flush=True)
+        return None
     print(f"{task} s{seed} {row:<20} dice {metrics['target_test/dice']:.4f}", flush=True)
     return {
         "row": row,
@@ -80,10 +83,14 @@ def run_cell(row: str, task: str, seed: int, preset: str, extra: list[str]) -> d
 
 
 def add_relative_times(cells: list[dict[str, Any]]) -> None:
-    """Writes ``relative_time`` into cells of one run; machines and their other load differ from run to run."""
+    """Writes ``relative_time`` into cells of one run; machines and their other load differ from run to run.
+
+    A cell without a source-only cell of its task and seed in the same run has none.
+    """
     base = {(c["task"], c["seed"]): c["train_seconds"] for c in cells if c["row"] == "source-only"}
     for cell in cells:
-        cell["relative_time"] = cell["train_seconds"] / base[cell["task"], cell["seed"]]
+        if (cell["task"], cell["seed"]) in base:
+            cell["relative_time"] = cell["train_seconds"] / base[cell["task"], cell["seed"]]
 
 
 def summarise(cells: list[dict[str, Any]], tasks: list[str]) -> list[dict[str, Any]]:
@@ -105,12 +112,16 @@ def summarise(cells: list[dict[str, Any]], tasks: list[str]) -> list[dict[str, A
             if not stats:
                 continue
             share = (stats["dice"]["mean"] - source) / (oracle - source)
-            spent = {c: statistics.fmean(_values(cells, task, row, c)) for c in COSTS}
+            spent = {c: statistics.fmean(v) for c in COSTS if (v := _values(cells, task, row, c))}
             entry["tasks"][task] = {**stats, **spent, "gap_closed": share, "n": len(found["dice"])}
             shares.append(share)
         entry["gap_closed"] = statistics.fmean(shares) if shares else None
         rows.append(entry)
     return rows
+
+
+def _name(cell: dict[str, Any]) -> tuple[str, str, int]:
+    return cell["row"], cell["task"], cell["seed"]
 
 
 def _values(cells: list[dict[str, Any]], task: str, row: str, key: str) -> list[float]:
@@ -137,7 +148,8 @@ def markdown(rows: list[dict[str, Any]], tasks: list[str]) -> str:
                 continue
             line += [f"{100 * found[m]['mean']:.1f} ± {100 * found[m]['sd']:.1f}" for m in METRICS]
             line.append(f"{100 * found['gap_closed']:.0f} %")
-            line += [f"x{found['relative_time']:.1f}", f"{found['peak_memory_bytes'] / 2**30:.1f}"]
+            line.append(f"x{found['relative_time']:.1f}" if "relative_time" in found else "")
+            line.append(f"{found['peak_memory_bytes'] / 2**30:.1f}")
         line.append("" if row["gap_closed"] is None else f"{100 * row['gap_closed']:.0f} %")
         lines.append("| " + " | ".join(line) + " |")
     return "\n".join(lines) + "\n"
@@ -165,7 +177,9 @@ def main() -> None:
         found = [cell for cells in pool.map(lane, args.tasks) for cell in cells]
     missing = sum(cell is None for cell in found)
     add_relative_times([cell for cell in found if cell is not None])
-    cells = [c for c in kept["cells"] if c["row"] not in args.rows] + [cell for cell in found if cell is not None]
+    new = [cell for cell in found if cell is not None]
+    done = {_name(cell) for cell in new}
+    cells = [cell for cell in kept["cells"] if _name(cell) not in done] + new
     rows = summarise(cells, args.tasks)
     content = {
         "command": " ".join(["python", *sys.argv]),

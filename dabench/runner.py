@@ -144,7 +144,7 @@ class Runner:
         spec, desk = planned.spec, self.plan.desk
         assert desk is not None
         stage = self._build(index)
-        points = desk.points() if "points" in spec.asks else {}
+        allowed = desk.for_stage(spec.asks)
         target = self.plan.task.target_images if spec.crops.target else None
         sampler = CropSampler(
             spec.crops,
@@ -152,12 +152,14 @@ class Runner:
             spec.name,
             self.plan.task.labelled(spec.crops),
             target,
-            points,
+            allowed.points(),
             self.plan.task.gaps(spec.crops),
         )
         # Only a stage whose key names the target may look at it.
         seen = self.plan.task.target_images if spec.crops.target or spec.asks else None
-        view = StageView(seen, desk, self.device, self.config.seed, spec.name, self._memory(index), planned.folder.kept)
+        view = StageView(
+            seen, allowed, self.device, self.config.seed, spec.name, self._memory(index), planned.folder.kept
+        )
         options = LoopOptions(
             self.device,
             uses_bfloat16(self.config),

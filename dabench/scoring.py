@@ -86,7 +86,7 @@ class StageScorer:
             points=test.prompts(share),
             batch_size=self.tiling.batch_size,
             device=self.device,
-            gap=gap_slices(model.neighbour, test.split.voxel[0]),
+            gap=gap_slices(model.neighbour, test.split.voxel[0], test.images.shape[0]),
         )
         with atomic(path) as part, tifffile.TiffWriter(part) as writer:
             for z, prediction in slices:

@@ -47,6 +47,13 @@ def begin_with(specs: Sequence[StageSpec], name: str, store: WeightsStore) -> li
 
     def build(parent: Stage | None) -> Stage:
         stage = first.build(parent)
+        others = sorted(set(stage.modules()) - {"network"})
+        if others:
+            raise ConfigError(
+                f"source_checkpoint: the first stage ({first.name!r}) also trains {', '.join(others)}, which no source "
+                "model could stand in for.",
+                "Start from a method whose first stage is a source model (METHOD.start=source-only).",
+            )
         load_network(path, stage.network())
         return stage
 

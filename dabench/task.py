@@ -89,8 +89,11 @@ class TaskData:
 
     def gaps(self, crops: CropSpec) -> tuple[int, int]:
         """Slices between the sections of a pair, in the labelled and in the target split; 0 without pairs."""
-        source = gap_slices(crops.neighbour, self.labelled_split(crops).voxel[0]) if crops.source else 0
-        return source, gap_slices(crops.neighbour, self.target_train.voxel[0]) if crops.target else 0
+
+        def gap(split: Split) -> int:
+            return gap_slices(crops.neighbour, split.voxel[0], split.images.shape[0])
+
+        return gap(self.labelled_split(crops)) if crops.source else 0, gap(self.target_train) if crops.target else 0
 
     def labelled_split(self, crops: CropSpec) -> Split:
         """The split behind `labelled`."""

@@ -8,11 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from dabench.assembly import Assembly
+from dabench.config import RunConfig
 from dabench.errors import ConfigError, WeightsError
+from dabench.interfaces import Budget, TaskInfo
 from dabench.plan import Plan, make_plan
 from dabench.registry import Registry
 from dabench.runner import Runner
-from dabench.source_model import load_network
+from dabench.source_model import begin_with, load_network
 from dabench.tracking.record import read_run
 from dabench.weights import WeightsStore
 from dabench.workspace import Workspace
@@ -88,6 +91,18 @@ def test_a_method_that_does_not_begin_on_the_source_is_refused(trained: tuple[Wo
     workspace, _ = trained
     with pytest.raises(ConfigError, match="does not just learn the source"):
         make_plan(few("oracle", source_checkpoint="mine"), registry, workspace)
+
+
+def test_a_first_stage_that_trains_more_than_a_source_model_is_refused(
+    trained: tuple[Workspace, Path], registry: Registry
+):
+    workspace, _ = trained
+    options = {"wda-net": {"start": "scratch"}}
+    config = RunConfig(method="wda-net", task="human2rat", data="phantom", preset="tiny", options=options)
+    store = WeightsStore(workspace.weights)
+    specs = Assembly(registry, config, store).method("wda-net").stages(TaskInfo("a2b", "a", "b"), Budget())
+    with pytest.raises(ConfigError, match=r"'counting'.* also trains count"):
+        begin_with(specs, "mine", store)[0].build(None)
 
 
 def test_the_identity_of_other_runs_does_not_know_of_it():

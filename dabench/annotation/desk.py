@@ -175,6 +175,10 @@ class AnnotationDesk(Desk):
         entry = {"kind": kind, "count": count, "seconds": seconds, "digest": digest, "rater": self._rater.label}
         self._ledger.append(entry)
 
+    def for_stage(self, asks: Sequence[str]) -> Desk:
+        """This desk as a stage may use it: what its StageSpec does not ask for is not there."""
+        return _StageDesk(self, frozenset(asks))
+
     def ledger(self) -> list[dict[str, Any]]:
         """What was handed out: kind, count, seconds, digest of the answers, rater. ``self`` is free and not entered."""
         return [dict(entry) for entry in self._ledger]
@@ -232,3 +236,28 @@ def charge(shape: tuple[int, int, int], window: Window) -> float:
 def _nothing_to_say(key: _Key) -> PreferenceAnswer:
     z, window, digests = key
     return PreferenceAnswer(z, window, None, 0.0, "nobody", candidate_digests=digests)
+
+
+class _StageDesk(Desk):
+    """Hands out only what a stage's key names, so that no cached stage has seen more than its key says."""
+
+    def __init__(self, desk: AnnotationDesk, asks: frozenset[str]) -> None:
+        self._desk, self._asks = desk, asks
+
+    def points(self) -> Mapping[int, PointAnswer]:
+        return self._desk.points() if "points" in self._asks else {}
+
+    def point_budget(self) -> float:
+        return self._desk.point_budget() if "points" in self._asks else 0.0
+
+    def preferences(self, questions: Sequence[PreferenceQuestion], rater: str | None = None) -> list[PreferenceAnswer]:
+        # Nobody is asked where the stage names the rater "self".
+        if rater != "self" and "preferences" not in self._asks:
+            raise ConfigError("this stage asks for preferences, which its StageSpec does not say (asks).")
+        return self._desk.preferences(questions, rater)
+
+    def patch_budget(self) -> float:
+        return self._desk.patch_budget() if "preferences" in self._asks else 0.0
+
+    def rng(self, what: str) -> np.random.Generator:
+        return self._desk.rng(what)

@@ -30,9 +30,15 @@ def step_seed(seed: int, stage: str, step: int) -> int:
     return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
 
-def gap_slices(nanometres: float, thickness: float) -> int:
-    """Slices to the section nearest so many nm further, at least 1; 0 for 0 nm. ``thickness`` is nm a slice."""
-    return max(1, round(nanometres / thickness)) if nanometres else 0
+def gap_slices(nanometres: float, thickness: float, depth: int) -> int:
+    """Slices to the section nearest so many nm further, at least 1; 0 for 0 nm.
+
+    Args:
+        nanometres: from a section to its partner.
+        thickness: nm a slice.
+        depth: slices of the volume; in one that is thinner the partner is as far as it can be.
+    """
+    return max(1, min(round(nanometres / thickness), depth - 1)) if nanometres else 0
 
 
 class LabelledSlices:

@@ -70,7 +70,8 @@ def predict_slices(
         device: where the predictor is.
         density: whether to ask for the density map.
         slices: which slices of a volume (all).
-        gap: for a predictor of pairs, slices to the partner of each; the last ones look back. Needs a volume.
+        gap: for a predictor of pairs, slices to the partner of each; the last ones look back, and one that can do
+            neither looks at the farther end. Needs a volume.
 
     Yields:
         (z, SlicePrediction): ``z`` as in the volume, or counted from 0.
@@ -162,7 +163,14 @@ def _numbered(images: Volume | Iterable[Array], slices: Iterable[int] | None, ga
     which = range(depth) if slices is None else slices
     if not gap:
         return ((z, volume.read(z)) for z in which)
-    return ((z, np.stack([volume.read(z), volume.read(z + gap if z + gap < depth else z - gap)])) for z in which)
+    return ((z, np.stack([volume.read(z), volume.read(_partner(z, gap, depth))])) for z in which)
+
+
+def _partner(z: int, gap: int, depth: int) -> int:
+    """The slice ``gap`` further, or back, or where both leave the volume its farther end."""
+    if z + gap < depth:
+        return z + gap
+    return z - gap if z >= gap else max(0, depth - 1, key=lambda end: abs(end - z))
 
 
 def _check(z: int, image: Array, pairs: bool) -> None:

@@ -49,11 +49,11 @@ def dropping(network: nn.Module, rate: float, generator: torch.Generator) -> Ite
     Args:
         network: its dropout layers act at ``rate`` and draw from the generator; without any, what its ``backbone``
             hands on (one tensor or a list of them) is dropped.
-        rate: in [0, 1); 0 leaves the network as it is.
+        rate: in [0, 1); 0 switches its dropout layers off.
         generator: source of randomness (CPU).
     """
     hook = partial(_drop_output, rate=rate, generator=generator)
-    hooks = [place.register_forward_hook(hook) for place in dropout_places(network)] if rate else []
+    hooks = [place.register_forward_hook(hook) for place in dropout_places(network)]
     try:
         yield
     finally:
@@ -65,6 +65,8 @@ def _drop_output(
     module: nn.Module, inputs: tuple[Any, ...], output: Any, rate: float, generator: torch.Generator
 ) -> Any:
     """In place of a dropout layer's output, or of the maps of a backbone."""
+    if not rate:
+        return inputs[0] if isinstance(module, _DropoutNd) else output
     if isinstance(module, _DropoutNd):
         return drop_maps(inputs[0], rate, generator)
     if isinstance(output, Tensor):

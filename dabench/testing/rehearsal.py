@@ -126,12 +126,13 @@ class Rehearsal:
 
     def _loop(self, stage: Stage, spec: StageSpec, options: LoopOptions) -> Iterator[Update]:
         target, target_labels = discs(1)
-        desk = self._desk(target_labels)
+        desk = self._desk(target_labels).for_stage(spec.asks)
         images, labels = (target, target_labels) if spec.crops.labelled == "target" else discs(2)
         labelled = LabelledSlices(images, labels) if spec.crops.source else None
-        points = desk.points() if "points" in spec.asks else {}
         gaps = (1, 1) if spec.crops.neighbour else (0, 0)
-        sampler = CropSampler(spec.crops, 0, spec.name, labelled, target if spec.crops.target else None, points, gaps)
+        sampler = CropSampler(
+            spec.crops, 0, spec.name, labelled, target if spec.crops.target else None, desk.points(), gaps
+        )
         view = StageView(target, desk, CPU, 0, spec.name, None, options.checkpoint.with_name("kept"))
         return train(stage, UPDATES, sampler, view, options)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -163,3 +165,27 @@ def test_questions_that_do_not_fit_are_named(make_desk):
         make_desk().preferences([], rater="truth")
     with pytest.raises(ConfigError, match="no 'boxes'"):
         make_desk().digest(("boxes",))
+
+
+def test_a_stage_gets_what_it_asks_for_and_nothing_else(make_desk, grid_questions):
+    desk = make_desk(points=0.5)
+    silent = desk.for_stage(())
+    assert silent.points() == {}
+    assert (silent.point_budget(), silent.patch_budget()) == (0, 0)
+    with pytest.raises(ConfigError, match="does not say"):
+        silent.preferences(grid_questions())
+    assert desk.ledger() == []
+    some = desk.for_stage(("points",))
+    assert some.points() == desk.points() != {}
+    assert some.point_budget() == 0.5
+    both = desk.for_stage(("points", "preferences"))
+    question = grid_questions()[-1:]
+    assert both.preferences(question) == desk.preferences(question)
+    assert both.patch_budget() == 1
+    assert some.rng("x").random() == desk.rng("x").random()
+
+
+def test_asking_nobody_is_open_to_every_stage(make_desk, grid_questions, labels):
+    question = grid_questions()[-1]
+    hinted = replace(question, hint=labels[question.z][question.window.slices])
+    assert make_desk(patches=0.0).for_stage(()).preferences([hinted], rater="self")[0].seconds == 0

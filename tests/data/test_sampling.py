@@ -90,9 +90,14 @@ def test_a_slice_smaller_than_the_crop_is_reflected_and_its_labels_ignored() -> 
 
 
 # ---------------------------------------------------------------- pairs of sections
-@pytest.mark.parametrize(("nanometres", "thickness", "slices"), [(0, 30, 0), (40, 30, 1), (40, 25, 2), (40, 5, 8)])
-def test_a_gap_is_the_nearest_section_and_at_least_one(nanometres: float, thickness: float, slices: int) -> None:
-    assert gap_slices(nanometres, thickness) == slices
+@pytest.mark.parametrize(
+    ("nanometres", "thickness", "depth", "slices"),
+    [(0, 30, 9, 0), (40, 30, 9, 1), (40, 25, 9, 2), (40, 5, 9, 8), (40, 5, 8, 7), (40, 5, 1, 1)],
+)
+def test_a_gap_is_the_nearest_section_at_least_one_and_inside(
+    nanometres: float, thickness: float, depth: int, slices: int
+) -> None:
+    assert gap_slices(nanometres, thickness, depth) == slices
 
 
 def test_pairs_are_the_same_window_some_sections_further() -> None:

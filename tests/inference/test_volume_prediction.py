@@ -140,6 +140,13 @@ def test_pairs_look_ahead_and_the_last_ones_back():
         np.testing.assert_array_equal(seen[z], images[partner])
 
 
+def test_in_a_thin_volume_the_partner_is_the_farther_end():
+    images = stack(5, 16, 16)
+    seen = {z: p.probability for z, p in predict_slices(Difference(), ArrayVolume(images), 16, gap=3)}
+    for z, partner in {0: 3, 1: 4, 2: 0, 3: 0, 4: 1}.items():
+        np.testing.assert_array_equal(seen[z], images[partner])
+
+
 def test_pairs_of_what_has_no_partner_are_refused():
     with pytest.raises(ConfigError, match="volume"):
         predict_slices(Difference(), stack(2, 16, 16), 16, gap=1)

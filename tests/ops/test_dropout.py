@@ -74,6 +74,13 @@ def test_rate_0_and_a_network_without_places_are_left_alone() -> None:
             assert torch.equal(network(images), plain)
 
 
+def test_rate_0_silences_layers_that_the_network_has() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Dropout2d(0.5)).train()
+    images = torch.rand(1, 1, 4, 4)
+    with dropping(network, 0.0, seeded(0)):
+        assert torch.equal(network(images), network[0](images))
+
+
 def test_an_error_inside_leaves_no_hook() -> None:
     network = OnBackbone()
     with pytest.raises(RuntimeError), dropping(network, 0.5, seeded(0)):
