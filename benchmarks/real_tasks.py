@@ -133,14 +133,16 @@ def _mean(cells: list[dict[str, Any]], task: str, row: str, key: str) -> float:
 
 
 def markdown(rows: list[dict[str, Any]], tasks: list[str]) -> str:
-    """The summary as a table: Dice / AJI / PQ in percent, mean ± sd."""
+    """The summary as a table: Dice / AJI / PQ in percent, mean ± sd; a row with fewer seeds than others says so."""
     columns = ("Dice", "AJI", "PQ", "gap", "time", "GiB")
     head = ["row", *[f"{t} {column}" for t in tasks for column in columns], "gap, mean"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    most = max((found["n"] for row in rows for found in row["tasks"].values()), default=0)
     for row in rows:
         if not row["tasks"]:
             continue
-        line = [row["row"]]
+        counts = {found["n"] for found in row["tasks"].values()}
+        line = [row["row"] if counts == {most} else f"{row['row']} (seeds: {', '.join(map(str, sorted(counts)))})"]
         for task in tasks:
             found = row["tasks"].get(task)
             if found is None:

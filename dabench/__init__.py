@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dabench.files import write_json, write_text
     from dabench.hookspecs import Component, Register, Settings, hookimpl
     from dabench.inference.predictor import FlippedPredictor, NetworkPredictor
+    from dabench.inference.rounds import RoundLabels
     from dabench.inference.training_split import plain_batches, predict_training
     from dabench.interfaces import (
         Adaptation,
@@ -84,6 +85,7 @@ _HOMES = {
         "BudgetError ConfigError DabenchError DataError MissingDataError PluginError UnknownNameError WeightsError"
     ),
     "dabench.inference.predictor": "FlippedPredictor NetworkPredictor",
+    "dabench.inference.rounds": "RoundLabels",
     "dabench.inference.training_split": "plain_batches predict_training",
     "dabench.files": "write_json write_text",
     "dabench.hookspecs": "Component Register Settings hookimpl",

@@ -52,7 +52,7 @@ def begin_with(specs: Sequence[StageSpec], name: str, store: WeightsStore) -> li
             raise ConfigError(
                 f"source_checkpoint: the first stage ({first.name!r}) also trains {', '.join(others)}, which no source "
                 "model could stand in for.",
-                "Start from a method whose first stage is a source model (METHOD.start=source-only).",
+                "A source model can stand in for a first stage that trains a source model and nothing else.",
             )
         load_network(path, stage.network())
         return stage

@@ -137,10 +137,12 @@ class Adaptation(Method):
         """The stage, on a network that it may keep."""
 
     def skip(self, task: TaskInfo, budget: Budget) -> str | None:
+        """Where pairs are seen and a domain's slices are no neighbours."""
         del budget
         return missing_neighbours(self.name, task) if self.neighbour else None
 
     def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
+        """Those of the starting point, then this one."""
         s = self.settings
         start = starting_point(self.components, task, budget, s.start, s.network, s.backbone)
         spec = StageSpec(

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """Optimizer and schedule of one turn: linear warm-up, then polynomial decay to ``floor`` x lr."""
+    """Optimizer and schedule of one turn: linear warm-up, then polynomial decay to ``floor`` x lr.
+
+    ``span`` is the number of updates after which the decay ends: a stage that stops earlier stops at a higher rate, one
+    that goes on stays at the floor. 0 is the stage's own number.
+    """
 
     lr: float
     name: str = "adamw"
@@ -30,6 +34,7 @@ class OptimizerSpec:
     floor: float = 0.0
     clip: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
+    span: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -50,6 +50,22 @@ def domain_loss(logits: Tensor, domain: float) -> Tensor:
     """Binary cross-entropy of logits of any shape against one domain's label, mean; float32 scalar."""
     with full_precision(logits):
         return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, domain, dtype=torch.float32))
+
+
+def judge_terms(judged: Mapping[str, tuple[nn.Module, Tensor, Tensor]]) -> dict[str, Tensor]:
+    """What discriminators lose that tell the two domains apart, half a loss a domain (AdaptSegNet, Eq. 2).
+
+    Args:
+        judged: by name, a discriminator and what it sees of the source and of the target, without gradient.
+
+    Returns:
+        ``NAME_source`` and ``NAME_target``, float32 scalars.
+    """
+    return {
+        f"{name}_{domain}": domain_loss(judge(seen[number]), label) / 2
+        for number, (domain, label) in enumerate((("source", SOURCE), ("target", TARGET)))
+        for name, (judge, *seen) in judged.items()
+    }
 
 
 @contextmanager

@@ -7,15 +7,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dabench.ops.precision import full_precision
-from dabench.ops.prompts import Prompts
+from dabench.ops.prompts import Prompts, pad_points
 
 KERNEL = 61
 """Kernel size in pixels; OpenCV's "sigma 0" turns it into 9.5 px."""
+
+#: Kernel in pixels of the bump that raises the weight at a centre, and how much it raises it (WDA-Net's and IPL's
+#: releases: 1 + 3 blur11).
+_PEAK_KERNEL, _PEAK_WEIGHT = 11, 3.0
 
 
 def kernel_sigma(kernel: int) -> float:
     """OpenCV's rule for a Gaussian kernel of unstated width: 61 → 9.5."""
     return 0.3 * ((kernel - 1) / 2 - 1) + 0.8
+
+
+def bump_mass(kernel: int = KERNEL) -> float:
+    """Sum over the density map of one isolated centre: 565.6 for kernel 61 (release: 144,219 on 0-255 maps)."""
+    offsets = torch.arange(kernel, dtype=torch.float64) - (kernel - 1) / 2
+    return float(torch.exp(-0.5 * (offsets / kernel_sigma(kernel)) ** 2).sum() ** 2)
 
 
 def density_maps(prompts: Prompts, size: tuple[int, int], kernel: int = KERNEL) -> Tensor:
@@ -47,6 +57,35 @@ def density_maps(prompts: Prompts, size: tuple[int, int], kernel: int = KERNEL) 
     lowest = F.pad(at_dots, (0, 1), value=torch.inf).amin(dim=1)
     lowest = torch.where(torch.isfinite(lowest), lowest, 1.0)
     return (blurred / lowest[:, None, None]).clamp(max=1)
+
+
+def peak_weights(points: list[Tensor], size: tuple[int, int]) -> Tensor:
+    """Weights of a density's errors: 1 far from any centre, 4 at one.
+
+    Args:
+        points: centres of each image, (N, 2).
+        size: (H, W).
+
+    Returns:
+        (B, H, W) float32 in [1, 4].
+    """
+    return 1 + _PEAK_WEIGHT * density_maps(pad_points(points), size, _PEAK_KERNEL)
+
+
+def sparse_density(points: list[Tensor], background: Tensor) -> tuple[Tensor, Tensor]:
+    """Density of images of whose centres only some are known, and where it is to be believed.
+
+    Args:
+        points: known centres of each image, (N, 2).
+        background: (B, H, W) bool, where surely no centre is.
+
+    Returns:
+        Density (B, H, W) float32 in [0, 1]. Weights (B, H, W) float32: `peak_weights` where a known centre is near or
+        background is sure, 0 where an unknown centre may lie.
+    """
+    size = (int(background.shape[-2]), int(background.shape[-1]))
+    density = density_maps(pad_points(points), size)
+    return density, peak_weights(points, size) * (background | (density > 0))
 
 
 def _repeated(pixel: Tensor, inside: Tensor) -> Tensor:

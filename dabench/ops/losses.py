@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dabench.ops.density import sparse_density
+from dabench.ops.precision import full_precision
 from dabench.types import IGNORE
 
 EPSILON = 1e-8
@@ -50,7 +52,7 @@ def segmentation_loss(probability: Tensor, labels: Tensor, weights: Tensor | Non
     return losses.sum() / (labels != IGNORE).sum().clamp(min=1)
 
 
-def overlap_loss(probability: Tensor, labels: Tensor) -> Tensor:
+def overlap_loss(probability: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """1 - soft Dice over the labelled pixels of the batch.
 
     Not in the papers: it lets a network that starts from random weights find a rare foreground in hundreds, not
@@ -59,13 +61,14 @@ def overlap_loss(probability: Tensor, labels: Tensor) -> Tensor:
     Args:
         probability: (B, H, W) float in [0, 1].
         labels: (B, H, W) integer in {0, 1, 255}.
+        weights: (B, H, W) float >= 0, how much a pixel counts; None = 1.
 
     Returns:
         Scalar in [0, 1]; 0 when neither side has foreground, up to the smoothing by one pixel.
     """
-    known = labels != IGNORE
-    p = probability.float() * known
-    truth = (labels == 1).float()
+    counts = (labels != IGNORE) * (1.0 if weights is None else weights)
+    p = probability.float() * counts
+    truth = (labels == 1) * counts
     return 1 - (2 * (p * truth).sum() + 1) / (p.sum() + truth.sum() + 1)
 
 
@@ -82,6 +85,26 @@ def detection_loss(density: Tensor, target: Tensor, weights: Tensor | None = Non
     """
     errors = F.mse_loss(density.float(), target, reduction="none")
     return (errors if weights is None else errors * weights).mean()
+
+
+def sparse_detection_loss(density: Tensor, points: list[Tensor], background: Tensor, spare: int = 0) -> Tensor:
+    """Weighted squared error of a density where the truth is known: around known centres, and on sure background.
+
+    An object nobody pointed at is neither and asks for nothing. The weights are those of `sparse_density`.
+
+    Args:
+        density: (B, H, W) float on the 0-1 scale.
+        points: known centres of each crop, (N, 2).
+        background: (B, H, W) bool, where surely no centre is.
+        spare: added to the number of known pixels (IPL: 1).
+
+    Returns:
+        Scalar: sum of the errors over the number of known pixels; 0 when there are none.
+    """
+    target, weights = sparse_density(points, background)
+    with full_precision(density):
+        errors = weights * (density.float() - target) ** 2
+        return errors.sum() / (torch.count_nonzero(weights) + spare).clamp(min=1)
 
 
 def confident_labels(probability: Tensor, weak: float) -> Tensor:

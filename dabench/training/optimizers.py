@@ -11,6 +11,8 @@ from dabench.interfaces import OptimizerSpec, Turn
 def learning_rate(spec: OptimizerSpec, step: int, total: int) -> float:
     """Linear warm-up over ``warmup`` updates, then ``lr * (1 - t)^power``, never below ``floor * lr``.
 
+    t is 0 at the warm-up's end and 1 after ``span`` updates (0: after all of the stage).
+
     Args:
         spec: the schedule.
         step: update, from 0.
@@ -18,8 +20,8 @@ def learning_rate(spec: OptimizerSpec, step: int, total: int) -> float:
     """
     if step < spec.warmup:
         return spec.lr * (step + 1) / spec.warmup
-    progress = (step - spec.warmup) / max(1, total - spec.warmup)
-    return float(spec.lr * max((1 - progress) ** spec.power, spec.floor))
+    progress = (step - spec.warmup) / max(1, (spec.span or total) - spec.warmup)
+    return float(spec.lr * max(max(0.0, 1 - progress) ** spec.power, spec.floor))
 
 
 def make_optimizer(turn: Turn) -> torch.optim.Optimizer:

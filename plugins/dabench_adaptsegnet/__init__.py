@@ -33,7 +33,7 @@ from dabench import (
     hookimpl,
     plain_batches,
 )
-from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
+from dabench.ops.adversarial import SOURCE, PatchDiscriminator, domain_loss, frozen, judge_terms, two_classes
 from dabench.ops.augmentation import WEAK
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
 from dabench.ops.objectives import supervised_terms, total
@@ -49,13 +49,17 @@ class AdaptSegNetSettings(Settings):
     )
     network: str = Field("promptable", description="Network of a start from scratch (paper: DeepLab-v2).")
     backbone: str = Field("conv-small", description="Its encoder; none: the network has its own.")
-    crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 512 x 1024 street scenes).")
+    # A discriminator of five convolutions halves a crop five times: of a smaller one nothing would be left.
+    crop: int = Field(192, ge=32, description="Side of a crop in pixels (paper: 512 x 1024 street scenes).")
     batch: int = Field(2, ge=1, description="Crops of each domain an update (paper: 1).")
     iterations: int = Field(400, ge=1, description="Updates (paper: 250,000, stopped at 150,000).")
     optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Of the segmenter (paper: sgd).")
     lr: float = Field(3e-4, gt=0, description="Learning rate of the segmenter (paper: 2.5e-4 with SGD).")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of the segmenter (paper: 5e-4).")
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
+    span: int = Field(
+        0, ge=0, description="Updates after which learning rates have fallen to 0; 0: the last (paper: 250,000)."
+    )
     clip: float = Field(1.0, ge=0, description="Largest gradient norm of the segmenter, 0 = off (paper: none).")
     judge_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
     judge_widths: tuple[int, ...] = Field(
@@ -65,7 +69,9 @@ class AdaptSegNetSettings(Settings):
     adversarial_deep: float = Field(2e-4, ge=0, description="λ_adv of the deep map (paper: 2e-4).")
     deep: float = Field(0.1, ge=0, description="λ_seg of the deep classifier (paper: 0.1).")
     overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term (paper: 0).")
-    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
+    foreground: float = Field(
+        0.7, ge=0, le=1, description="Share of source crops that must hold foreground (paper: 0)."
+    )
     recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
 
 
@@ -75,7 +81,10 @@ class DeepClassifier(nn.Module):
     def __init__(self, channels: int, rates: tuple[int, ...] = (6, 12, 18, 24)) -> None:
         """``channels`` of the encoder's map that it reads."""
         super().__init__()
-        self.branches = nn.ModuleList(nn.Conv2d(channels, 1, 3, padding=r, dilation=r) for r in rates)
+        branches = [nn.Conv2d(channels, 1, 3, padding=r, dilation=r) for r in rates]
+        for branch in branches:
+            nn.init.normal_(branch.weight, std=0.01)  # as in the release, and as DeepLab's own classifier here
+        self.branches = nn.ModuleList(branches)
 
     def forward(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
         """(B, C, h, w) → probability (B, H, W) in [0, 1]."""
@@ -118,8 +127,10 @@ class AdaptSegNetStage(Stage):
 
     def turns(self) -> Sequence[Turn]:
         s = self.settings
-        segmenter = OptimizerSpec(s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip)
-        judges = OptimizerSpec(s.judge_lr, name="adam", weight_decay=0.0, betas=(0.9, 0.99))
+        segmenter = OptimizerSpec(
+            s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip, span=s.span
+        )
+        judges = OptimizerSpec(s.judge_lr, name="adam", weight_decay=0.0, betas=(0.9, 0.99), span=s.span)
         return [Turn("segmenter", self._segmenter, segmenter), Turn("judges", self._judges, judges)]
 
     def _segmenter(self) -> Iterator[nn.Parameter]:
@@ -162,13 +173,15 @@ class AdaptSegNetStage(Stage):
         return output, Maps(output.probability, deep)
 
     def _judging(self) -> dict[str, Tensor]:
-        """Each discriminator tells the two domains apart; half a loss a domain, as in the release (Eq. 2)."""
+        """Each discriminator tells the two domains apart (Eq. 2)."""
         assert self.seen is not None
-        terms: dict[str, Tensor] = {}
-        for name, judge, level in (("final", self.judge, "final"), ("deep", self.judge_deep, "deep")):
-            for domain, label, maps in (("source", SOURCE, self.seen[0]), ("target", TARGET, self.seen[1])):
-                terms[f"{name}_{domain}"] = domain_loss(judge(two_classes(getattr(maps, level))), label) / 2
-        self.seen = None
+        (source, target), self.seen = self.seen, None
+        terms = judge_terms(
+            {
+                "final": (self.judge, two_classes(source.final), two_classes(target.final)),
+                "deep": (self.judge_deep, two_classes(source.deep), two_classes(target.deep)),
+            }
+        )
         return {"loss": total(terms), **terms}
 
     def predictor(self) -> Predictor:
@@ -205,6 +218,7 @@ def register_methods(register: Register) -> None:
                     "crop": 512,
                     "batch": 1,
                     "iterations": 150_000,
+                    "span": 250_000,
                     "optimizer": "sgd",
                     "lr": 2.5e-4,
                     "weight_decay": 5e-4,
@@ -212,6 +226,7 @@ def register_methods(register: Register) -> None:
                     "clip": 0.0,
                     "judge_widths": (64, 128, 256, 512),
                     "overlap": 0.0,
+                    "foreground": 0.0,
                     "recalibrate": 0,
                 },
             },

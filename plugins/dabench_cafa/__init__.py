@@ -62,7 +62,9 @@ class CAFASettings(Settings):
     start: Literal["source-pairs", "scratch"] = Field(
         "source-pairs", description="Begin with the same network trained on source pairs, or with nothing (paper)."
     )
-    network: str = Field("two-section", description="A network of two sections (paper: two-section).")
+    network: str = Field(
+        "two-section", description="Network of two sections of a start from scratch (paper: two-section)."
+    )
     backbone: str = Field("conv-small", description="Its encoder; none: the published network, its own (paper).")
     neighbour: float = Field(
         40.0, gt=0, description="nm from a section to its partner (paper: 1 section of 30 nm, or 10 of 5 nm)."
@@ -98,7 +100,9 @@ class CAFASettings(Settings):
         False, description="Give the strong view the grey values of a source section first (paper: optional)."
     )
     overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice terms on the source (paper: 0).")
-    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
+    foreground: float = Field(
+        0.7, ge=0, le=1, description="Share of source crops that must hold foreground (paper: not known; 0)."
+    )
     recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
 
 
@@ -220,6 +224,7 @@ _PAPER = {
     "warmup": 0,
     "ramp": 50_000,
     "overlap": 0.0,
+    "foreground": 0.0,
     "recalibrate": 0,
 }
 
@@ -237,7 +242,7 @@ def register_methods(register: Register) -> None:
             "MICCAI 2023",
             licence="Apache-2.0, own implementation",
             presets={
-                "tiny": {"backbone": "conv-tiny", "crop": 96, "iterations": 120, "ramp": 60, "recalibrate": 20},
+                "tiny": {"crop": 96, "iterations": 120, "ramp": 60, "recalibrate": 20},
                 "small": {},
                 "paper": _PAPER,
             },

@@ -31,7 +31,7 @@ from dabench import (
     hookimpl,
     plain_batches,
 )
-from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
+from dabench.ops.adversarial import SOURCE, PatchDiscriminator, domain_loss, frozen, judge_terms, two_classes
 from dabench.ops.augmentation import STRONG, WEAK
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
 from dabench.ops.objectives import total
@@ -52,12 +52,15 @@ class DAISCSettings(Settings):
     start: Literal["source-pairs", "scratch"] = Field(
         "source-pairs", description="Begin with the same network trained on source pairs, or with nothing (paper)."
     )
-    network: str = Field("two-section", description="A network of two sections (paper: two-section).")
+    network: str = Field(
+        "two-section", description="Network of two sections of a start from scratch (paper: two-section)."
+    )
     backbone: str = Field("conv-small", description="Its encoder; none: the published network, its own (paper).")
     neighbour: float = Field(
         40.0, gt=0, description="nm from a section to its partner (paper: 1 section of 30 nm, or 10 of 5 nm)."
     )
-    crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 512).")
+    # A discriminator of five convolutions halves a crop five times: of a smaller one nothing would be left.
+    crop: int = Field(192, ge=32, description="Side of a crop in pixels (paper: 512).")
     batch: int = Field(1, ge=1, description="Pairs of each domain an update (paper: 1).")
     iterations: int = Field(400, ge=1, description="Updates (paper: 200,000).")
     optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Of the segmenter (paper: adam).")
@@ -81,7 +84,9 @@ class DAISCSettings(Settings):
         description="Updates until they count in full (paper: 50,000 human to rat, 0 = at once rat to human).",
     )
     overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice terms (paper: 0).")
-    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
+    foreground: float = Field(
+        0.7, ge=0, le=1, description="Share of source crops that must hold foreground (paper: not known; 0)."
+    )
     recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
 
 
@@ -94,7 +99,7 @@ class DAISCStage(Stage):
         #: Of segmentations (within a section) and of differences (from one section to the next).
         self.judge_section = PatchDiscriminator(2, settings.judge_widths)
         self.judge_difference = PatchDiscriminator(2, settings.judge_widths)
-        self.seen: dict[float, PairOutput] | None = None
+        self.seen: tuple[PairOutput, PairOutput] | None = None
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {
@@ -133,38 +138,43 @@ class DAISCStage(Stage):
         terms = pair_terms(source, crops, s.overlap)
         terms["consistency"] = s.consistency * sigmoid_ramp(batch.step, s.ramp) * section_consistency(target)
         with frozen(self.judge_section, self.judge_difference):
-            section, difference = self._judged(target, SOURCE)
-        terms |= {"fooling_section": s.adversarial * section, "fooling_difference": s.adversarial * difference}
-        self.seen = {SOURCE: detached(source), TARGET: detached(target)}
+            terms["fooling_section"] = s.adversarial * domain_loss(self.judge_section(sections(target)), SOURCE)
+            fooling = domain_loss(self.judge_difference(difference(target)), SOURCE)
+        terms["fooling_difference"] = s.adversarial * fooling
+        self.seen = detached(source), detached(target)
         return {"loss": total(terms), **terms}
 
-    def _judged(self, output: PairOutput, label: float) -> tuple[Tensor, Tensor]:
-        """What the discriminators of segmentations (mean of both sections) and of differences lose on one domain."""
-        current, auxiliary, difference = output.maps()
-        sections = two_classes(torch.cat([current, auxiliary]))
-        return (
-            domain_loss(self.judge_section(sections), label),
-            domain_loss(self.judge_difference(two_classes(difference)), label),
-        )
-
     def _judging(self) -> dict[str, Tensor]:
-        """Each discriminator tells the two domains apart; half a loss a domain."""
+        """Each discriminator tells the two domains apart."""
         assert self.seen is not None
-        terms: dict[str, Tensor] = {}
-        for name, label in (("source", SOURCE), ("target", TARGET)):
-            section, difference = self._judged(self.seen[label], label)
-            terms |= {f"section_{name}": section / 2, f"difference_{name}": difference / 2}
-        self.seen = None
+        (source, target), self.seen = self.seen, None
+        terms = judge_terms(
+            {
+                "section": (self.judge_section, sections(source), sections(target)),
+                "difference": (self.judge_difference, difference(source), difference(target)),
+            }
+        )
         return {"loss": total(terms), **terms}
 
     def predictor(self) -> Predictor:
         return NetworkPredictor(self.student, self.settings.neighbour)
 
 
+def sections(output: PairOutput) -> Tensor:
+    """Both segmentations of a pair as two classes, for the discriminator: ``(2 B, 2, H, W)`` in [0, 1]."""
+    current, auxiliary, _ = output.maps()
+    return two_classes(torch.cat([current, auxiliary]))
+
+
+def difference(output: PairOutput) -> Tensor:
+    """The difference of a pair as two classes, for the discriminator: ``(B, 2, H, W)`` in [0, 1]."""
+    return two_classes(output.maps()[2])
+
+
 def detached(output: PairOutput) -> PairOutput:
     """The three maps without gradient, for the discriminators."""
-    current, auxiliary, difference = (plane.detach() for plane in output.maps())
-    return PairOutput(current, auxiliary=auxiliary, difference=difference)
+    current, auxiliary, changed = (plane.detach() for plane in output.maps())
+    return PairOutput(current, auxiliary=auxiliary, difference=changed)
 
 
 class DAISC(Adaptation):
@@ -189,6 +199,7 @@ _PAPER = {
     "judge_widths": (64, 128, 256, 512),
     "ramp": 50_000,
     "overlap": 0.0,
+    "foreground": 0.0,
     "recalibrate": 0,
 }
 
@@ -207,7 +218,6 @@ def register_methods(register: Register) -> None:
             licence="Apache-2.0, own implementation",
             presets={
                 "tiny": {
-                    "backbone": "conv-tiny",
                     "crop": 96,
                     "iterations": 120,
                     "ramp": 60,

@@ -33,7 +33,7 @@ from dabench import (
     hookimpl,
     plain_batches,
 )
-from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
+from dabench.ops.adversarial import SOURCE, PatchDiscriminator, domain_loss, frozen, judge_terms, two_classes
 from dabench.ops.augmentation import ViewOptions
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
 from dabench.ops.objectives import supervised_terms, total
@@ -50,7 +50,8 @@ class DAMTNetSettings(Settings):
     )
     network: str = Field("promptable", description="Network of a start from scratch (paper: U-Net 64-1024).")
     backbone: str = Field("conv-small", description="Its encoder; none: the network has its own.")
-    crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 512).")
+    # A discriminator of five convolutions halves a crop five times: of a smaller one nothing would be left.
+    crop: int = Field(192, ge=32, description="Side of a crop in pixels (paper: 512).")
     batch: int = Field(2, ge=1, description="Crops of each domain an update (paper: 1).")
     iterations: int = Field(400, ge=1, description="Updates (paper: 100,000).")
     optimizer: Literal["adamw", "adam"] = Field("adamw", description="Of segmenter and decoder (paper: adam).")
@@ -79,7 +80,9 @@ class DAMTNetSettings(Settings):
     elastic: float = Field(
         0.0, ge=0, le=1, description="Probability of elastic deformation of the source (paper: 0.3)."
     )
-    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
+    foreground: float = Field(
+        0.7, ge=0, le=1, description="Share of source crops that must hold foreground (paper: not known; 0)."
+    )
     recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
     flips: bool = Field(False, description="Predict the mean of four flips (paper: yes).")
     morphology: bool = Field(
@@ -173,13 +176,15 @@ class DAMTNetStage(Stage):
         return F.mse_loss(self.decoder(encoder, (height, width)), images[:, 0])
 
     def _judging(self) -> dict[str, Tensor]:
-        """Each discriminator tells the two domains apart; half a loss a domain (release)."""
+        """Each discriminator tells the two domains apart (release)."""
         assert self.seen is not None
-        terms: dict[str, Tensor] = {}
-        for domain, label, seen in (("source", SOURCE, self.seen[0]), ("target", TARGET, self.seen[1])):
-            terms[f"label_{domain}"] = domain_loss(self.label_judge(two_classes(seen.probability)), label) / 2
-            terms[f"feature_{domain}"] = domain_loss(self.feature_judge(seen.decoder), label) / 2
-        self.seen = None
+        (source, target), self.seen = self.seen, None
+        terms = judge_terms(
+            {
+                "label": (self.label_judge, two_classes(source.probability), two_classes(target.probability)),
+                "feature": (self.feature_judge, source.decoder, target.decoder),
+            }
+        )
         return {"loss": total(terms), **terms}
 
     def predictor(self) -> Predictor:
@@ -235,6 +240,7 @@ def register_methods(register: Register) -> None:
                     "judge_floor": 0.03,
                     "judge_widths": (64, 128, 256, 512),
                     "overlap": 0.0,
+                    "foreground": 0.0,
                     "elastic": 0.3,
                     "recalibrate": 0,
                     "flips": True,

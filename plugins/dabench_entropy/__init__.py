@@ -12,7 +12,7 @@ Deviations: see docs/methods/entropy.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -23,19 +23,17 @@ from dabench import (
     IGNORE,
     Array,
     Component,
-    CropId,
     FlippedPredictor,
     NetworkPredictor,
     PseudoTargets,
     Register,
-    SelfTraining,
+    RoundLabels,
     Settings,
     TargetCrops,
     TrainingView,
     hookimpl,
     predict_training,
 )
-from dabench.ops.patches import cut
 
 #: Bins of the histogram that percentiles are read from: a percentile is exact to 1/4096.
 _BINS = 4096
@@ -49,64 +47,42 @@ class EntropySettings(Settings):
     tile: int = Field(192, ge=16, description="Side of the tiles that a round predicts, pixels (release: 512).")
 
 
-class EntropyLabels(SelfTraining):
-    """Labels of one round for the whole target training set; see the module's docstring."""
+class EntropyLabels(RoundLabels):
+    """Labels of one round for the whole target training set, of which the probabilities are kept."""
 
-    rounds = True
+    name, dtype, beyond = "entropy", "float16", (None,)
 
     def __init__(self, settings: EntropySettings) -> None:
         """Without labels until `refresh`."""
+        super().__init__()
         self.settings = settings
-        self.round = -1
         self.cuts = torch.full((2,), settings.least, dtype=torch.float64)
-        self._view: TrainingView | None = None
 
-    def start(self, student: nn.Module) -> None:
-        """Nothing: a round begins with `refresh`."""
-
-    def attach(self, view: TrainingView) -> None:
-        """Remember where the rounds' probabilities lie."""
-        self._view = view
-
-    def refresh(self, student: nn.Module, view: TrainingView) -> None:
-        """Predict every slice, keep the probabilities, and renew the cuts."""
-        self._view, self.round = view, self.round + 1
+    def look(self, student: nn.Module, view: TrainingView) -> Iterator[Array]:
+        """The probabilities of each slice; renews the cuts after the last."""
         counts = np.zeros((2, _BINS), np.int64)
         predictor = FlippedPredictor(NetworkPredictor(student))
-
-        def fill(values: Array) -> None:
-            for z, seen in predict_training(view, predictor, self.settings.tile):
-                values[z] = seen.probability
-                counts[:] += entropy_histogram(values[z])
-
-        view.keep(self._name(), view.target_shape(), "float16", fill)
+        for _, seen in predict_training(view, predictor, self.settings.tile):
+            probability = seen.probability.astype(np.float16)
+            counts += entropy_histogram(probability)
+            yield probability[None]
         self.cuts = torch.from_numpy(entropy_cuts(counts, self.settings.percentile, self.settings.least))
-
-    def _name(self) -> str:
-        return f"entropy-{self.round}"
 
     def state(self) -> dict[str, Tensor]:
         """The round, and each class's cut."""
-        return {"round": torch.tensor(self.round), "cuts": self.cuts}
+        return {**super().state(), "cuts": self.cuts}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take back what `state` gave."""
-        self.round, self.cuts = int(state["round"]), state["cuts"].cpu()
+        super().load_state(state)
+        self.cuts = state["cuts"].cpu()
 
     def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
         """Cut the round's labels like the crops; the given points are the only points."""
         del generator
-        if self._view is None or self.round < 0:
-            raise RuntimeError("entropy: attach(view) and refresh(student, view) come first")
-        kept = self._view.kept(self._name())
-        probability = torch.stack([_cut(kept, origin) for origin in crops.origins]).to(crops.images.device)
+        probability = self.kept(crops)[:, 0].float()
         labels = certain_labels(probability, self.cuts.to(probability))
         return PseudoTargets(labels, torch.ones_like(probability), list(crops.points), None, probability)
-
-
-def _cut(kept: Array, origin: CropId) -> Tensor:
-    """A crop of the kept probabilities, ``(h, w)`` float32, reflected beyond the slice as the image is."""
-    return torch.from_numpy(cut(kept[origin.z], origin.window).astype(np.float32))
 
 
 def normalised_entropy(probability: Tensor) -> Tensor:

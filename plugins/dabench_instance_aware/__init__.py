@@ -12,7 +12,7 @@ Deviations: see docs/methods/instance-aware.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -26,17 +26,15 @@ from dabench import (
     CropId,
     FlippedPredictor,
     NetworkPredictor,
-    Predictor,
     PseudoTargets,
     Register,
-    SelfTraining,
+    RoundLabels,
     Settings,
     TargetCrops,
     TrainingView,
     hookimpl,
     predict_training,
 )
-from dabench.ops.patches import cut
 from dabench.ops.prompts import merge_points
 from dabench_instance_aware.selection import (
     components_above,
@@ -111,70 +109,48 @@ class CountedPointsSettings(InstanceAwareSettings):
     background: float = Field(0.1, ge=0, le=0.5, description="Pixels below are background (release: 0.1).")
 
 
-class InstanceAware(SelfTraining):
+class InstanceAware(RoundLabels):
     """Labels the whole training set once a round; see the module's docstring.
 
-    A round's labels and probabilities are kept as ``(slices, 2, H, W)`` uint8, its centres in `state`.
+    A round's labels and probabilities are kept as uint8, its centres in `state`.
     """
 
-    rounds = True
+    name, dtype, beyond = "instance-aware", "uint8", (IGNORE, 0)
 
     def __init__(self, settings: InstanceAwareSettings) -> None:
         """No round has begun."""
+        super().__init__()
         self.settings = settings
-        self._view: TrainingView | None = None
-        self._round = 0
         self._centres = torch.zeros(0, 3)
-
-    def start(self, student: nn.Module) -> None:
-        """Forget earlier rounds; the labels come from the student of the day."""
-        del student
-        self._round, self._centres = 0, torch.zeros(0, 3)
-
-    def attach(self, view: TrainingView) -> None:
-        self._view = view
 
     def state(self) -> dict[str, Tensor]:
         """The round, and its selected centres ``(N, 3)`` as (z, x, y)."""
-        return {"round": torch.tensor(self._round), "centres": self._centres}
+        return {**super().state(), "centres": self._centres}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        self._round, self._centres = int(state["round"]), state["centres"].cpu()
+        """Take back what `state` gave."""
+        super().load_state(state)
+        self._centres = state["centres"].cpu()
 
     # --------------------------------------------------------------------------------------------------------- rounds
-    def refresh(self, student: nn.Module, view: TrainingView) -> None:
-        self._view = view
-        self._round += 1
+    def look(self, student: nn.Module, view: TrainingView) -> Iterator[Array]:
+        """Labels {0, 1, 255} and probabilities times 255 of each slice; renews the selected centres after the last."""
         network = NetworkPredictor(student)
         predictor = FlippedPredictor(network) if self.settings.flips else network
-        centres: list[Tensor] = []
-
-        def fill(planes: Array) -> None:
-            centres.extend(self._label(view, predictor, planes))
-
-        depth, height, width = view.target_shape()
-        view.keep(self._name(), (depth, 2, height, width), "uint8", fill)
-        self._centres = torch.cat(centres)
-
-    def _name(self) -> str:
-        return f"instances-{self._round}"
-
-    def _label(self, view: TrainingView, predictor: Predictor, planes: Array) -> list[Tensor]:
-        """Fill labels and probabilities of every slice; the selected centres of each, ``(N, 3)`` as (z, x, y)."""
         given, ratio = view.desk.points(), self._ratio(view)
         found = []
         for z, seen in predict_training(view, predictor, self.settings.tile, density=True):
             points = torch.from_numpy(given[z].points) if z in given else torch.zeros(0, 2)
             labels, centres = self._slice(seen.probability, seen.density, points, ratio)
-            planes[z] = labels.numpy(), np.rint(seen.probability * 255).astype(np.uint8)
             found.append(torch.cat([torch.full((len(centres), 1), float(z)), centres], dim=1))
-        return found
+            yield np.stack([labels.numpy(), np.rint(seen.probability * 255).astype(np.uint8)])
+        self._centres = torch.cat(found)
 
     def _ratio(self, view: TrainingView) -> float:
         """Share of the count that this round trusts; rounds beyond the last take the last."""
         s = self.settings
         ratios = s.ratios if view.desk.point_budget() else s.ratios_without_points
-        return ratios[min(self._round, len(ratios)) - 1]
+        return ratios[min(self.round, len(ratios) - 1)]
 
     def _slice(self, probability: Array, density: Array | None, given: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
         """Labels ``(H, W)`` and selected centres ``(N, 2)`` of one slice."""
@@ -194,10 +170,7 @@ class InstanceAware(SelfTraining):
     def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
         """The round's labels, cut where the crops were; see `SelfTraining.targets`."""
         del generator
-        if self._view is None or not self._round:
-            raise RuntimeError("instance-aware: attach(view) and refresh(student, view) come first")
-        kept, device = self._view.kept(self._name()), crops.images.device
-        planes = torch.from_numpy(np.stack([_cut(kept, origin) for origin in crops.origins])).to(device)
+        planes = self.kept(crops)
         labels, confidence = planes[:, 0], planes[:, 1].float() / 255
         points = [self._points(p, origin) for p, origin in zip(crops.points, crops.origins, strict=True)]
         return PseudoTargets(labels, torch.ones_like(confidence), points, None, confidence)
@@ -207,12 +180,6 @@ class InstanceAware(SelfTraining):
         here = self._centres[self._centres[:, 0] == origin.z, 1:]
         local = torch.from_numpy(origin.window.to_local(here.numpy()))
         return torch.cat([given, local.to(given)])
-
-
-def _cut(kept: Array, origin: CropId) -> Array:
-    """Labels and probability of one crop, ``(2, h, w)``; ignored and 0 where it reaches over the slice's edge."""
-    labels, probability = kept[origin.z]
-    return np.stack([cut(labels, origin.window, fill=IGNORE), cut(probability, origin.window, fill=0)])
 
 
 _PAPER = {"flips": True, "tile": 512, "peak_kernel": 3, "peak_floor": 0.0, "merge": 0.0, "dilations": 3}

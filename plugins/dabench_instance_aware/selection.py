@@ -12,17 +12,11 @@ from torch import Tensor
 
 from dabench import IGNORE, Array
 from dabench.ops.components import label_components
-from dabench.ops.density import KERNEL, kernel_sigma
+from dabench.ops.density import bump_mass
 from dabench.ops.peaks import find_peaks
 
 #: A peak of the scaled density is at least so high: what lies below is the head's noise around 0.
 _LOWEST = 0.01
-
-
-def bump_volume(kernel: int = KERNEL) -> float:
-    """Sum over the pixels of an isolated bump of height one: 565.6 for a kernel of 61 (release: 144,219 / 255)."""
-    offsets = torch.arange(kernel, dtype=torch.float64) - (kernel - 1) / 2
-    return float(torch.exp(-0.5 * (offsets / kernel_sigma(kernel)) ** 2).sum() ** 2)
 
 
 def scaled_density(density: Array, floor: float) -> Tensor:
@@ -42,7 +36,7 @@ def scaled_density(density: Array, floor: float) -> Tensor:
 
 def estimated_count(density: Tensor) -> float:
     """Objects on a slice: the sum of its scaled density in bumps."""
-    return float(density.double().sum()) / bump_volume()
+    return float(density.double().sum()) / bump_mass()
 
 
 def select_centres(density: Tensor, components: Tensor, given: Tensor, ratio: float, kernel: int) -> Tensor:

@@ -23,6 +23,7 @@ from dabench import (
     Budget,
     Component,
     Components,
+    ConfigError,
     CropSpec,
     Method,
     NetworkPredictor,
@@ -47,12 +48,11 @@ from dabench.ops.augmentation import STRONG
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
 from dabench.ops.density import density_maps
 from dabench.ops.discs import stamp_discs
-from dabench.ops.losses import detection_loss, segmentation_loss
+from dabench.ops.losses import detection_loss, segmentation_loss, sparse_detection_loss
 from dabench.ops.objectives import supervised_terms, total
 from dabench.ops.prompts import NetworkOutput, pad_points
 from dabench.ops.views import draw_views, view_images, view_labels, view_points, view_source
 from dabench_ipl.contrast import ContrastBranch, ProjectionHead, QueryRule, Seen
-from dabench_ipl.detection import detection_targets, weighted_detection_loss
 from dabench_ipl.prototypes import ALIGNMENTS, PrototypeMemory
 from dabench_ipl.settings import IPLSettings, Phase, deciding, detection_phase, segmentation_phase, source_phase
 
@@ -64,10 +64,11 @@ _AT_POINT = 3.0
 
 @dataclass(frozen=True)
 class Pseudo:
-    """Target crops in the student's view: images, pseudo-labels, all trusted centres, the given ones among them."""
+    """Target crops in the student's view: images, pseudo-labels, their weights, all trusted centres, the given ones."""
 
     images: Tensor
     labels: Tensor
+    weights: Tensor
     points: list[Tensor]
     given: list[Tensor]
 
@@ -168,6 +169,8 @@ class IPLStage(Stage):
         return Pseudo(
             view_images(views, crops.images),
             view_labels(views, pseudo.labels),
+            # Like labels, to the nearest pixel: a weight stays with its label. It means nothing where that is ignored.
+            view_labels(views, pseudo.weights),
             view_points(views, pseudo.points),
             view_points(views, crops.points),
         )
@@ -177,10 +180,11 @@ class IPLStage(Stage):
         p = self.phase
         terms: dict[str, Tensor] = {}
         if p.target:
-            terms["target_segmentation"] = p.target * segmentation_loss(output.probability, target.labels)
+            loss = segmentation_loss(output.probability, target.labels, target.weights)
+            terms["target_segmentation"] = p.target * loss
         if p.target_detection:
-            truth, weights = detection_targets(target.points, target.labels == 0)
-            loss = weighted_detection_loss(_density(output), truth, weights)
+            # Eq. 1 divides by one pixel more than there are.
+            loss = sparse_detection_loss(_density(output), target.points, target.labels == 0, spare=1)
             terms["target_detection"] = p.target_detection * loss
         return terms
 
@@ -224,7 +228,8 @@ def contrast_branch(settings: IPLSettings, network: nn.Module) -> ContrastBranch
 
 
 def _density(output: NetworkOutput) -> Tensor:
-    assert output.density is not None, "IPL needs a network with a detection head"
+    if output.density is None:
+        raise ConfigError("ipl needs a network with a detection head.", "promptable and factorised-deep have one.")
     return output.density
 
 
@@ -306,6 +311,7 @@ def register_methods(register: Register) -> None:
                     "warmup": 0,
                     "clip": 0.0,
                     "target_points": 0.0,
+                    "foreground": 0.0,
                     "detection_source": _PAPER_DETECTION,
                     "detection_target": _PAPER_DETECTION,
                     "detection": _PAPER_DETECTION,

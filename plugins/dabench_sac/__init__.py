@@ -23,6 +23,7 @@ from dabench import (
     Budget,
     Component,
     Components,
+    ConfigError,
     CropSpec,
     Method,
     NetworkPredictor,
@@ -69,7 +70,9 @@ class SACSettings(Settings):
     clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
     target_weight: float = Field(5.0, ge=0, description="Weight of the target's loss (release: 5).")
     overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term on the source (paper: 0).")
-    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
+    foreground: float = Field(
+        0.7, ge=0, le=1, description="Share of source crops that must hold foreground (paper: not known; 0)."
+    )
     recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
     refresh_every: int = Field(100, ge=1, description="Updates between two rounds of a scheme that works in rounds.")
     outcome: Literal["student", "teacher"] = Field("student", description="Network that is scored (release: student).")
@@ -110,9 +113,14 @@ class SACStage(Stage):
     """The student learns from source labels and from the teacher's labels of jittered target crops."""
 
     def __init__(self, settings: SACSettings, network: nn.Module, scheme: SelfTraining) -> None:
-        """Start from a copy of the network."""
+        """Start from a copy of the network. Raises ConfigError for an outcome that the scheme does not have."""
         self.settings, self.student, self.scheme = settings, deepcopy(network), scheme
         self.scheme.start(self.student)
+        if settings.outcome == "teacher" and "teacher" not in scheme.modules():
+            raise ConfigError(
+                f"sac.outcome=teacher, but the scheme {settings.self_training!r} has no teacher.",
+                "Use --set sac.outcome=student, or a scheme with a teacher (class-balanced, mean-teacher).",
+            )
         self.refresh_every = settings.refresh_every if scheme.rounds else 0
 
     def modules(self) -> Mapping[str, nn.Module]:
@@ -235,6 +243,7 @@ def register_methods(register: Register) -> None:
                     "warmup": 0,
                     "clip": 0.0,
                     "overlap": 0.0,
+                    "foreground": 0.0,
                     "recalibrate": 0,
                 },
             },

@@ -56,7 +56,9 @@ class SourcePairsSettings(Settings):
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up.")
     clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off.")
     overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice terms.")
-    foreground: float = Field(0.7, ge=0, le=1, description="Share of crops that must hold foreground.")
+    foreground: float = Field(
+        0.7, ge=0, le=1, description="Share of crops that must hold foreground (paper: 0, as da-isc)."
+    )
 
 
 class PairsSupervised(Stage):
@@ -145,6 +147,7 @@ def register_methods(register: Register) -> None:
                     "weight_decay": 0.0,
                     "warmup": 0,
                     "overlap": 0.0,
+                    "foreground": 0.0,
                 },
             },
         )

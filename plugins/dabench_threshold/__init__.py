@@ -8,7 +8,7 @@ Deviations: see docs/methods/threshold.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -19,12 +19,11 @@ from dabench import (
     IGNORE,
     Array,
     Component,
-    CropId,
     FlippedPredictor,
     NetworkPredictor,
     PseudoTargets,
     Register,
-    SelfTraining,
+    RoundLabels,
     Settings,
     TargetCrops,
     TrainingView,
@@ -34,7 +33,6 @@ from dabench import (
 from dabench.ops.centres import label_centres
 from dabench.ops.components import label_components
 from dabench.ops.discs import stamp_discs
-from dabench.ops.patches import cut
 
 
 class ThresholdSettings(Settings):
@@ -47,46 +45,22 @@ class ThresholdSettings(Settings):
     disc: float = Field(5.0, ge=0, description="Radius of the foreground disc at a given point, pixels (0: none).")
 
 
-class Threshold(SelfTraining):
-    """Labels the whole training set once a round; kept as ``(slices, 2, H, W)`` uint8 labels and probabilities."""
+class Threshold(RoundLabels):
+    """Labels the whole training set once a round; labels and probabilities are kept as uint8."""
 
-    rounds = True
+    name, dtype, beyond = "threshold", "uint8", (IGNORE, 0)
 
     def __init__(self, settings: ThresholdSettings) -> None:
         """No round has begun."""
+        super().__init__()
         self.settings = settings
-        self._view: TrainingView | None = None
-        self._round = 0
 
-    def start(self, student: nn.Module) -> None:
-        """Forget earlier rounds; the labels come from the student of the day."""
-        del student
-        self._round = 0
-
-    def attach(self, view: TrainingView) -> None:
-        self._view = view
-
-    def state(self) -> dict[str, Tensor]:
-        return {"round": torch.tensor(self._round)}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        self._round = int(state["round"])
-
-    def refresh(self, student: nn.Module, view: TrainingView) -> None:
-        self._view = view
-        self._round += 1
+    def look(self, student: nn.Module, view: TrainingView) -> Iterator[Array]:
+        """Labels {0, 1, 255} and probabilities times 255 of each slice."""
         network = NetworkPredictor(student)
         predictor = FlippedPredictor(network) if self.settings.flips else network
-
-        def fill(planes: Array) -> None:
-            for z, seen in predict_training(view, predictor, self.settings.tile):
-                planes[z] = self._labels(seen.probability), np.rint(seen.probability * 255).astype(np.uint8)
-
-        depth, height, width = view.target_shape()
-        view.keep(self._name(), (depth, 2, height, width), "uint8", fill)
-
-    def _name(self) -> str:
-        return f"threshold-{self._round}"
+        for _, seen in predict_training(view, predictor, self.settings.tile):
+            yield np.stack([self._labels(seen.probability), np.rint(seen.probability * 255).astype(np.uint8)])
 
     def _labels(self, probability: Array) -> Array:
         """(H, W) uint8 {0, 1, 255}."""
@@ -99,10 +73,7 @@ class Threshold(SelfTraining):
     def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
         """The round's labels, cut where the crops were; see `SelfTraining.targets`."""
         del generator
-        if self._view is None or not self._round:
-            raise RuntimeError("threshold: attach(view) and refresh(student, view) come first")
-        kept, device = self._view.kept(self._name()), crops.images.device
-        planes = torch.from_numpy(np.stack([_cut(kept, origin) for origin in crops.origins])).to(device)
+        planes = self.kept(crops)
         confidence = planes[:, 1].float() / 255
         pairs = list(zip(planes[:, 0], crops.points, strict=True))
         labels = torch.stack([stamp_discs(plane, given, self.settings.disc, 1) for plane, given in pairs])
@@ -117,12 +88,6 @@ def _centres(labels: Tensor, given: Tensor) -> Tensor:
     height, width = components.shape
     marked = components[rows.clamp(max=height - 1).numpy(), columns.clamp(max=width - 1).numpy()]
     return torch.from_numpy(label_centres(np.where(np.isin(components, marked), 0, components)))
-
-
-def _cut(kept: Array, origin: CropId) -> Array:
-    """Labels and probability of one crop, ``(2, h, w)``; ignored and 0 where it reaches over the slice's edge."""
-    labels, probability = kept[origin.z]
-    return np.stack([cut(labels, origin.window, fill=IGNORE), cut(probability, origin.window, fill=0)])
 
 
 @hookimpl

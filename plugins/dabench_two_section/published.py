@@ -13,11 +13,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from dabench import ConfigError
 from dabench_two_section.network import MAPS, TwoSectionNetwork, convolution
 
 _CHANNELS = (32, 64, 128, 256, 512)
 #: The level (stride 4) from which on both sections have one map.
 _FUSED = 2
+#: Of the deepest level.
+_STRIDE = 2 ** (len(_CHANNELS) - 1)
 
 
 class Level(nn.Module):
@@ -73,7 +76,7 @@ class Head(nn.Module):
 
 
 class PublishedTwoSection(TwoSectionNetwork):
-    """Images have sides that can be divided by 16."""
+    """Sides of images are multiples of 16, at least 32: halved four times, and InstanceNorm needs more than a pixel."""
 
     encoder_channels = _CHANNELS
     decoder_channels = _CHANNELS[0]
@@ -90,6 +93,7 @@ class PublishedTwoSection(TwoSectionNetwork):
         self.heads = nn.ModuleDict({name: Head() for name in MAPS})
 
     def encode(self, current: Tensor, auxiliary: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        _check_sides(current)
         maps = self._descend(torch.cat([current, auxiliary]), 0, _FUSED + 1)
         first, second = ([m.chunk(2)[i] for m in maps] for i in range(2))
         both = [self.fuse(torch.cat([first[-1], second[-1]], dim=1))]
@@ -102,3 +106,13 @@ class PublishedTwoSection(TwoSectionNetwork):
             maps = self.levels[level](maps if level == 0 else self.pool(maps))
             found.append(maps)
         return found
+
+
+def _check_sides(images: Tensor) -> None:
+    """Raises ConfigError for a height or width that cannot be halved four times, or not to more than a pixel."""
+    for side in images.shape[-2:]:
+        if side % _STRIDE or side < 2 * _STRIDE:
+            raise ConfigError(
+                f"two-section without a backbone cannot see images with a side of {side} pixels.",
+                f"Set crop to a multiple of {_STRIDE}, {2 * _STRIDE} or more.",
+            )

@@ -45,9 +45,9 @@ from dabench import (
 from dabench.ops.augmentation import ViewOptions
 from dabench.ops.batchnorm import recalibrate
 from dabench.ops.dropout import dropout_places, dropping, seeded
-from dabench.ops.objectives import supervised_terms, total
-from dabench.ops.views import view_source
-from dabench.types import SourceCrops
+from dabench.ops.losses import overlap_loss, segmentation_loss
+from dabench.ops.objectives import total
+from dabench.ops.views import draw_views, view_images, view_labels
 
 
 class RecipeSettings(Settings):
@@ -118,12 +118,20 @@ class RecipeStage(Stage):
         spec = OptimizerSpec(s.lr, s.optimizer, s.weight_decay, s.warmup, s.power, s.floor, s.clip)
         return [Turn("network", self.student.parameters, spec)]
 
-    def _learn(self, crops: SourceCrops, generator: torch.Generator) -> dict[str, Tensor]:
-        """Supervised terms of labelled crops in the student's view."""
-        seen = view_source(crops, ViewOptions(), generator)
+    def _learn(
+        self, images: Tensor, labels: Tensor, generator: torch.Generator, weights: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Segmentation and soft Dice of labelled crops in the student's view; ``weights`` are the labels'."""
+        views = draw_views(images, ViewOptions(), generator)
         with dropping(self.student, self.settings.dropout, generator):
-            output = self.student(seen.images)
-        return supervised_terms(output, seen.labels, self.settings.overlap)
+            p = self.student(view_images(views, images)).probability
+        labels = view_labels(views, labels)
+        # Like labels, to the nearest pixel: a weight stays with its label. It means nothing where that is ignored.
+        weights = None if weights is None else view_labels(views, weights)
+        terms = {"segmentation": segmentation_loss(p, labels, weights)}
+        if self.settings.overlap:
+            terms["overlap"] = self.settings.overlap * overlap_loss(p, labels, weights)
+        return terms
 
     def predictor(self) -> Predictor:
         return DropoutPredictor(self.student, self.settings.dropout if self.settings.test_dropout else 0.0)
@@ -135,7 +143,7 @@ class SourceModel(RecipeStage):
     def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
         del turn
         assert batch.source is not None
-        terms = self._learn(batch.source, batch.generator)
+        terms = self._learn(batch.source.images, batch.source.labels, batch.generator)
         return {"loss": total(terms), **terms}
 
 
@@ -168,13 +176,16 @@ class TargetModel(RecipeStage):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         self.scheme.load_state(state)
 
+    def after_update(self, step: int) -> None:
+        # The labeller is the scheme's student from `start` on: a mean of it and of new weights would be no model.
+        self.scheme.after_update(self.labeller, step)
+
     def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
         del turn
         assert batch.target is not None
         with torch.no_grad():
             pseudo = self.scheme.targets(batch.target, batch.generator)
-        labelled = SourceCrops(batch.target.images, pseudo.labels, batch.target.points)
-        terms = self._learn(labelled, batch.generator)
+        terms = self._learn(batch.target.images, pseudo.labels, batch.generator, pseudo.weights)
         quality = {"pseudo_foreground": (pseudo.labels == 1).float().mean(), "pseudo_known": _known(pseudo.labels)}
         return {"loss": total(terms), **terms, **quality}
 
@@ -247,6 +258,7 @@ _PAPER = {
     "floor": 0.1,
     "clip": 0.0,
     "overlap": 0.0,
+    "foreground": 0.0,
     "dropout": 0.5,
     "test_dropout": True,
     "recalibrate": 0,

@@ -11,7 +11,7 @@ Deviations: see docs/methods/uncertainty.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,13 +22,12 @@ from dabench import (
     IGNORE,
     Array,
     Component,
-    CropId,
     NetworkPredictor,
     Prediction,
     Predictor,
     PseudoTargets,
     Register,
-    SelfTraining,
+    RoundLabels,
     Settings,
     TargetCrops,
     TrainingView,
@@ -36,7 +35,6 @@ from dabench import (
     predict_training,
 )
 from dabench.ops.dropout import dropping, seeded
-from dabench.ops.patches import cut
 
 #: Bit patterns of float16; those of numbers >= 0 are in the order of the numbers.
 _PATTERNS = 2**15
@@ -68,67 +66,49 @@ class MonteCarloPredictor(Predictor):
         return Prediction(passes.mean(dim=0), passes.std(dim=0, correction=0) if density else None)
 
 
-class UncertaintyLabels(SelfTraining):
-    """Labels of one round for the whole target training set; see the module's docstring."""
+class UncertaintyLabels(RoundLabels):
+    """Labels of one round for the whole target training set, of which mean and standard deviation are kept."""
 
-    rounds = True
+    name, dtype, beyond = "uncertainty", "float16", (None, None)
 
     def __init__(self, settings: UncertaintySettings) -> None:
         """Without labels until `refresh`."""
+        super().__init__()
         self.settings = settings
-        self.round = -1
         self.cuts = torch.full((2,), float("inf"), dtype=torch.float64)
-        self._view: TrainingView | None = None
         self._seed = 0
-
-    def start(self, student: nn.Module) -> None:
-        """Nothing: a round begins with `refresh`."""
 
     def attach(self, view: TrainingView) -> None:
         """Remember where the rounds' predictions lie, and where the rounds' draws begin (the same at every start)."""
-        self._view, self._seed = view, int(view.rng.integers(2**62))
+        super().attach(view)
+        self._seed = int(view.rng.integers(2**62))
 
-    def refresh(self, student: nn.Module, view: TrainingView) -> None:
-        """Predict every slice, keep mean and standard deviation, and renew the cuts."""
-        self._view, self.round = view, self.round + 1
+    def look(self, student: nn.Module, view: TrainingView) -> Iterator[Array]:
+        """Mean and standard deviation of each slice; renews the cuts after the last."""
         predictor = MonteCarloPredictor(student, self.settings, seeded(self._seed + self.round))
         counts = np.zeros((2, _PATTERNS), np.int64)
-
-        def fill(values: Array) -> None:
-            for z, seen in predict_training(view, predictor, self.settings.tile, density=True):
-                values[0, z], values[1, z] = seen.probability, seen.density
-                counts[:] += count_uncertainties(values[0, z], values[1, z])
-
-        view.keep(self._name(), (2, *view.target_shape()), "float16", fill)
+        for _, seen in predict_training(view, predictor, self.settings.tile, density=True):
+            assert seen.density is not None
+            mean, deviation = seen.probability.astype(np.float16), seen.density.astype(np.float16)
+            counts += count_uncertainties(mean, deviation)
+            yield np.stack([mean, deviation])
         self.cuts = torch.from_numpy(uncertainty_cuts(counts, self.settings.percentile))
-
-    def _name(self) -> str:
-        return f"uncertainty-{self.round}"
 
     def state(self) -> dict[str, Tensor]:
         """The round, and each class's cut."""
-        return {"round": torch.tensor(self.round), "cuts": self.cuts}
+        return {**super().state(), "cuts": self.cuts}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take back what `state` gave."""
-        self.round, self.cuts = int(state["round"]), state["cuts"].cpu()
+        super().load_state(state)
+        self.cuts = state["cuts"].cpu()
 
     def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
         """Cut the round's labels like the crops; the given points are the only points."""
         del generator
-        if self._view is None or self.round < 0:
-            raise RuntimeError("uncertainty: attach(view) and refresh(student, view) come first")
-        kept = self._view.kept(self._name())
-        mean, deviation = (
-            torch.stack([_cut(plane, origin) for origin in crops.origins]).to(crops.images.device) for plane in kept
-        )
+        mean, deviation = self.kept(crops).float().unbind(dim=1)
         labels = rectified(mean, deviation, self.cuts.to(deviation))
         return PseudoTargets(labels, torch.ones_like(mean), list(crops.points), None, mean)
-
-
-def _cut(kept: Array, origin: CropId) -> Tensor:
-    """A crop of a kept volume, ``(h, w)`` float32, reflected beyond the slice as the image is."""
-    return torch.from_numpy(cut(kept[origin.z], origin.window).astype(np.float32))
 
 
 def count_uncertainties(mean: Array, deviation: Array) -> Array:

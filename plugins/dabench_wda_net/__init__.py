@@ -135,6 +135,7 @@ def register_methods(register: Register) -> None:
                     "recalibrate": 0,
                     "target_points": 0.0,
                     "overlap": 0.0,
+                    "foreground": 0.0,
                     "detection_source": 0.01 * 255**2,
                     "detection": 0.1 * 255**2,
                     "judge_widths": (64, 128, 256, 512),

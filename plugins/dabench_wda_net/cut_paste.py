@@ -16,12 +16,14 @@ _STEPS = 4
 class Scene:
     """One target crop with all that belongs to it.
 
-    image ``(1, S, S)`` float; points ``(N, 2)`` (x, y); labels ``(S, S)`` uint8 {0, 1, 255}, or None in stage 1.
+    image ``(1, S, S)`` float; points ``(N, 2)`` (x, y); labels ``(S, S)`` uint8 {0, 1, 255} and weights, their pixels'
+    in the loss, ``(S, S)`` float >= 0; both None in stage 1.
     """
 
     image: Tensor
     points: Tensor
     labels: Tensor | None = None
+    weights: Tensor | None = None
 
 
 def cut_paste(scene: Scene, donor: Scene, side: int, generator: torch.Generator) -> Scene:
@@ -44,10 +46,13 @@ def cut_paste(scene: Scene, donor: Scene, side: int, generator: torch.Generator)
     to, origin = (torch.tensor([x, y], device=scene.points.device) for y, x in (here, there))
     kept = scene.points[~_inside(scene.points, to, side)]
     moved = donor.points[_inside(donor.points, origin, side)] - origin + to
-    labels = None
-    if scene.labels is not None and donor.labels is not None:
-        labels = _paste(scene.labels, donor.labels, here, there, side)
-    return Scene(_paste(scene.image, donor.image, here, there, side), torch.cat([kept, moved]), labels)
+
+    def paste(onto: Tensor | None, of: Tensor | None) -> Tensor | None:
+        return None if onto is None or of is None else _paste(onto, of, here, there, side)
+
+    image = _paste(scene.image, donor.image, here, there, side)
+    labels, weights = paste(scene.labels, donor.labels), paste(scene.weights, donor.weights)
+    return Scene(image, torch.cat([kept, moved]), labels, weights)
 
 
 def _origins(size: int, side: int) -> list[int]:

@@ -18,7 +18,8 @@ class WDANetSettings(Settings):
     network: str = Field("promptable", description="Network of a start from scratch (release: factorised).")
     backbone: str = Field("conv-small", description="Its encoder; none: the network has its own.")
     self_training: str = Field("entropy", description="Scheme of the second stage's pseudo-labels (release: entropy).")
-    crop: int = Field(192, ge=16, description="Side of a crop in pixels (release: 512 in a quarter of updates).")
+    # A discriminator of five convolutions halves a crop five times: of a smaller one nothing would be left.
+    crop: int = Field(192, ge=32, description="Side of a crop in pixels (release: 512 in a quarter of updates).")
     batch: int = Field(2, ge=1, description="Crops of each domain an update (release: 1).")
     iterations: int = Field(300, ge=1, description="Updates of each of the two stages (release: 100,000).")
     optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Of the segmenter (release: sgd).")
@@ -27,7 +28,9 @@ class WDANetSettings(Settings):
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up (release: none).")
     clip: float = Field(1.0, ge=0, description="Largest gradient norm of the segmenter, 0 = off (release: none).")
     recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
-    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
+    foreground: float = Field(
+        0.7, ge=0, le=1, description="Share of source crops that must hold foreground (release: not known; 0)."
+    )
     target_points: float = Field(
         0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is (release: 0)."
     )

@@ -25,15 +25,15 @@ from dabench import (
     plain_batches,
 )
 from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
-from dabench.ops.augmentation import STRONG, ViewOptions
+from dabench.ops.augmentation import STRONG, View, ViewOptions
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
-from dabench.ops.losses import segmentation_loss
+from dabench.ops.losses import segmentation_loss, sparse_detection_loss
 from dabench.ops.objectives import supervised_terms, total
 from dabench.ops.prompts import NetworkOutput
 from dabench.ops.views import draw_views, view_images, view_labels, view_points, view_source
 from dabench_wda_net.counting import CountingNetwork, count_ranking, implied_count
 from dabench_wda_net.cut_paste import Scene, cut_paste
-from dabench_wda_net.detection import dense_detection, sparse_detection
+from dabench_wda_net.detection import dense_detection
 from dabench_wda_net.settings import WDANetSettings
 
 #: The release's list: a block of augmentations with chance 0.5, its members with 0.5 (motion blur 0.2).
@@ -160,16 +160,18 @@ class WDANetStage(Stage):
         views = draw_views(torch.stack([scene.image for scene in scenes]), options, generator)
         images = view_images(views, torch.stack([scene.image for scene in scenes]))
         points = view_points(views, [scene.points for scene in scenes])
-        labels = [scene.labels for scene in scenes if scene.labels is not None]
-        warped: Sequence[Tensor | None] = list(view_labels(views, torch.stack(labels))) if labels else [None] * count
-        return [Scene(*scene) for scene in zip(images, points, warped, strict=True)]
+        labels = _warped(views, [scene.labels for scene in scenes])
+        weights = _warped(views, [scene.weights for scene in scenes])
+        return [Scene(*scene) for scene in zip(images, points, labels, weights, strict=True)]
 
     def _pairs(self, crops: TargetCrops, count: int, generator: torch.Generator) -> list[tuple[Scene, Scene]]:
         labels: Sequence[Tensor | None] = [None] * len(crops.images)
+        weights = labels
         if self.scheme is not None:
             with torch.no_grad():
-                labels = list(self.scheme.targets(crops, generator).labels)
-        scenes = [Scene(*scene) for scene in zip(crops.images, crops.points, labels, strict=True)]
+                pseudo = self.scheme.targets(crops, generator)
+            labels, weights = list(pseudo.labels), list(pseudo.weights)
+        scenes = [Scene(*scene) for scene in zip(crops.images, crops.points, labels, weights, strict=True)]
         return list(zip(scenes[:count], scenes[count:], strict=True))
 
     def _pasted(self, scene: Scene, donor: Scene, generator: torch.Generator) -> Scene:
@@ -186,11 +188,13 @@ class WDANetStage(Stage):
         output = self.student(images, with_density=True)
         density = _density(output)
         probability: Tensor = output.probability
-        labels = [scene.labels for scene in scenes if scene.labels is not None]
+        labels = _known([scene.labels for scene in scenes])
+        weights = _known([scene.weights for scene in scenes])
         if labels:
-            terms["pseudo"] = s.pseudo * segmentation_loss(probability, torch.stack(labels))
+            terms["pseudo"] = s.pseudo * segmentation_loss(probability, torch.stack(labels), torch.stack(weights))
         points = [scene.points for scene in scenes]
-        terms["target_detection"] = s.detection * sparse_detection(density, points, probability.detach(), s.background)
+        sure = probability.detach() < s.background
+        terms["target_detection"] = s.detection * sparse_detection_loss(density, points, sure)
         with torch.no_grad():
             counted, _ = self.counter(images)
         ranking = count_ranking(implied_count(density), counted, s.margin)
@@ -212,6 +216,17 @@ class WDANetStage(Stage):
 
     def predictor(self) -> Predictor:
         return NetworkPredictor(self.student)
+
+
+def _known(maps: Sequence[Tensor | None]) -> list[Tensor]:
+    """The maps that there are: all in the second stage, none in the first."""
+    return [plane for plane in maps if plane is not None]
+
+
+def _warped(views: list[View], maps: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+    """Labels in the student's view, or weights: like labels to the nearest pixel, so that each stays with its label."""
+    known = _known(maps)
+    return list(view_labels(views, torch.stack(known))) if known else maps
 
 
 def _density(output: NetworkOutput) -> Tensor:

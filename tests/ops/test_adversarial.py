@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
+from dabench.ops.adversarial import (
+    SOURCE,
+    TARGET,
+    PatchDiscriminator,
+    domain_loss,
+    frozen,
+    judge_terms,
+    two_classes,
+)
 
 
 def test_a_discriminator_halves_the_map_five_times() -> None:
@@ -30,6 +38,21 @@ def test_domain_loss_by_hand() -> None:
     assert domain_loss(logits, TARGET).item() == pytest.approx((math.log(2) + math.log1p(math.exp(-2))) / 2)
     assert domain_loss(logits, SOURCE).item() == pytest.approx((math.log(2) + math.log1p(math.exp(2))) / 2)
     assert domain_loss(torch.tensor([500.0]), SOURCE).item() == pytest.approx(500)
+
+
+def test_each_judge_loses_half_a_loss_a_domain() -> None:
+    source, target = torch.tensor([0.0]), torch.tensor([2.0])
+    terms = judge_terms({"same": (nn.Identity(), source, target), "turned": (nn.Hardtanh(-1, 1), target, source)})
+    right, wrong = math.log1p(math.exp(-2)), math.log1p(math.exp(1))
+    expected = {
+        "same_source": math.log(2) / 2,
+        "turned_source": wrong / 2,
+        "same_target": right / 2,
+        "turned_target": math.log(2) / 2,
+    }
+    # The order decides how the terms' sum is rounded.
+    assert list(terms) == list(expected)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected)
 
 
 def test_frozen_passes_gradients_through_but_keeps_none() -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dabench.ops.density import density_maps, kernel_sigma
+from dabench.ops.density import bump_mass, density_maps, kernel_sigma, peak_weights, sparse_density
 from dabench.ops.peaks import find_peaks
 from dabench.ops.prompts import pad_points
 
@@ -37,6 +37,31 @@ def test_a_batch_equals_its_images_one_by_one() -> None:
     together = density_maps(pad_points(points), (48, 56))
     for row, own in enumerate(points):
         torch.testing.assert_close(together[row], density_maps(pad_points([own]), (48, 56))[0])
+
+
+def test_the_mass_of_a_bump_is_the_releases() -> None:
+    # 144,219 is the sum of one bump on the 0-255 scale (FACTS 2.2).
+    assert bump_mass() == pytest.approx(144_219 / 255, rel=1e-4)
+    assert bump_mass() == pytest.approx(
+        density_maps(pad_points([torch.tensor([[40.0, 40.0]])]), (81, 81)).sum().item(), rel=1e-4
+    )
+
+
+def test_weights_are_four_at_a_point_and_one_far_away() -> None:
+    weights = peak_weights([torch.tensor([[8.0, 8.0]])], (32, 32))
+    assert weights[0, 8, 8] == 4
+    assert weights[0, 31, 31] == 1
+
+
+def test_where_an_unknown_centre_may_lie_there_is_no_weight() -> None:
+    background = torch.zeros(1, 80, 80, dtype=torch.bool)
+    background[:, :10] = True
+    density, weights = sparse_density([torch.tensor([[40.0, 45.0]])], background)
+    assert weights[0, 45, 40] == pytest.approx(4.0)
+    assert weights[0, 5, 79] == 1
+    assert weights[0, 78, 78] == 0
+    assert weights[0, 20, 40] == 1  # near a centre: the bump's own support
+    assert density[0, 45, 40] == 1
 
 
 def test_peaks_find_the_points_again() -> None:

@@ -1,17 +1,22 @@
 """AdaptSegNet: who learns from what, and the published network."""
 
+import math
+from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from dabench_adaptsegnet import AdaptSegNetSettings, AdaptSegNetStage, DeepClassifier
-from dabench_deeplab import DeepLabV2
 from torch import Tensor, nn
 
 from dabench.assembly import Assembly
 from dabench.config import validate_config
+from dabench.data.volumes import ArrayVolume
 from dabench.ops.prompts import Features, NetworkOutput
 from dabench.registry import Registry
+from dabench.training.optimizers import learning_rate
+from dabench.training.view import StageView
 from dabench.types import Batch, CropId, SourceCrops, TargetCrops, Window
 from dabench.weights import WeightsStore
 
@@ -32,6 +37,17 @@ class Toy(nn.Module):
         second = self.second(first)
         features = Features(first, [first, second]) if with_features else None
         return NetworkOutput(self.head(second)[:, 0].sigmoid(), features=features)
+
+
+class Normed(Toy):
+    """With BatchNorm on the image itself, so that its statistics are the image's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+
+    def forward(self, images: Tensor, *_: Any, with_features: bool = False, **__: Any) -> NetworkOutput:
+        return super().forward(self.norm(images), with_features=with_features)
 
 
 def batch() -> Batch:
@@ -76,13 +92,16 @@ def test_fooling_alone_moves_the_segmenter_by_the_target(stage: AdaptSegNetStage
 
 
 def test_the_loss_is_the_sum_of_its_weighted_terms(stage: AdaptSegNetStage) -> None:
+    for judge in (stage.judge, stage.judge_deep):
+        for parameter in judge.parameters():
+            nn.init.zeros_(parameter)
     terms = stage.step(batch(), "segmenter")
     names = {"segmentation", "overlap", "deep_segmentation", "deep_overlap", "fooling", "deep_fooling"}
     assert set(terms) == {"loss", *names}
     assert terms["loss"].item() == pytest.approx(sum(terms[n].item() for n in names), rel=1e-5)
-    # Untrained judges cannot tell: ln 2 each, times λ.
-    assert terms["fooling"].item() == pytest.approx(1e-3 * 0.693, rel=0.15)
-    assert terms["deep_fooling"].item() == pytest.approx(2e-4 * 0.693, rel=0.15)
+    # Judges of nothing but zeros cannot tell: ln 2 each, times λ.
+    assert terms["fooling"].item() == pytest.approx(1e-3 * math.log(2))
+    assert terms["deep_fooling"].item() == pytest.approx(2e-4 * math.log(2))
 
 
 def test_training_the_judges_makes_them_right(stage: AdaptSegNetStage) -> None:
@@ -99,6 +118,27 @@ def test_training_the_judges_makes_them_right(stage: AdaptSegNetStage) -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.parametrize("brightness", [1.0, 0.1])
+def test_statistics_follow_the_target_alone(brightness: float) -> None:
+    stage, data = AdaptSegNetStage(AdaptSegNetSettings(judge_widths=(8,)), Normed()), batch()
+    assert data.source is not None
+    assert data.target is not None
+    stage.step(replace(data, source=replace(data.source, images=brightness * data.source.images)), "segmenter")
+    norm = cast(Normed, stage.student).norm
+    # One pass at a momentum of 0.1, from a mean of 0 and a variance of 1.
+    assert norm.running_mean.tolist() == pytest.approx([0.1 * data.target.images.mean().item()], rel=1e-5)
+    assert norm.running_var.tolist() == pytest.approx([0.9 + 0.1 * data.target.images.var().item()], rel=1e-5)
+
+
+def test_before_training_statistics_become_the_targets() -> None:
+    plane = np.random.default_rng(0).uniform(0.7, 0.9, (32, 32)).astype(np.float32)
+    stage = AdaptSegNetStage(AdaptSegNetSettings(crop=32, recalibrate=3), Normed())
+    stage.prepare(StageView(ArrayVolume(np.stack([plane, plane])), cast(Any, None), torch.device("cpu"), 0, "any"))
+    norm = cast(Normed, stage.student).norm
+    assert norm.running_mean.tolist() == pytest.approx([float(plane.mean())], rel=1e-5)
+    assert norm.running_var.tolist() == pytest.approx([float(plane.var())], rel=1e-3)
+
+
 def test_the_deep_classifier_sums_its_branches() -> None:
     classifier = DeepClassifier(2, (1, 2))
     for branch in classifier.branches:
@@ -108,11 +148,10 @@ def test_the_deep_classifier_sums_its_branches() -> None:
     assert torch.allclose(seen, torch.full((1, 8, 8), torch.tensor(1.0).sigmoid().item()))
 
 
-def test_deeplab_has_the_published_size() -> None:
-    # torchvision's ResNet-101 without its classifier: 42,500,160; four dilated 3x3 convolutions of one class: 73,732.
-    network = DeepLabV2()
-    assert sum(p.numel() for p in network.groups.parameters()) + 9_408 + 128 == 42_500_160
-    assert sum(p.numel() for p in network.classifier.parameters()) == 4 * (2048 * 9 + 1)
+def test_the_deep_classifier_begins_as_deeplabs_own() -> None:
+    torch.manual_seed(0)
+    for branch in DeepClassifier(256).branches:
+        assert cast(nn.Conv2d, branch).weight.std().item() == pytest.approx(0.01, rel=0.1)
 
 
 def test_paper_trains_deeplab_from_scratch(registry: Registry, tmp_path: Any) -> None:
@@ -121,3 +160,24 @@ def test_paper_trains_deeplab_from_scratch(registry: Registry, tmp_path: Any) ->
     (spec,) = assembly.method("adaptsegnet").stages(cast(Any, None), cast(Any, None))
     assert spec.components == (("network", "deeplab-v2"),)
     assert spec.iterations == 150_000
+    assert spec.crops.foreground == 0
+
+
+def test_paper_stops_before_its_learning_rates_reach_zero(registry: Registry, tmp_path: Any) -> None:
+    config = validate_config({"method": "adaptsegnet", "task": "human2stem", "data": "phantom", "preset": "paper"})
+    settings = Assembly(registry, config, WeightsStore(tmp_path)).config("method", "adaptsegnet")
+    stage = AdaptSegNetStage(cast(AdaptSegNetSettings, settings), Toy())
+    ends = [learning_rate(turn.optimizer, 150_000, 150_000) for turn in stage.turns()]
+    assert ends == pytest.approx([0.4**0.9 * 2.5e-4, 0.4**0.9 * 1e-4])
+
+
+def test_by_default_they_fall_to_zero_in_the_last_update(stage: AdaptSegNetStage) -> None:
+    assert [turn.optimizer.span for turn in stage.turns()] == [0, 0]
+
+
+def test_the_smallest_crop_leaves_a_verdict() -> None:
+    with pytest.raises(ValueError, match="crop"):
+        AdaptSegNetSettings(crop=31)
+    stage = AdaptSegNetStage(AdaptSegNetSettings(crop=32), Toy())
+    stage.step(batch(), "segmenter")
+    assert stage.step(batch(), "judges")["loss"].isfinite()

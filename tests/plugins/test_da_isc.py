@@ -30,12 +30,12 @@ def make(**values: Any) -> DAISCStage:
     return DAISCStage(settings, LightTwoSection(ConvEncoder((8, 16, 24), (1, 1, 1))))
 
 
-def batch(step: int = 5) -> Batch:
+def batch(step: int = 5, side: int = SIDE) -> Batch:
     drawn = torch.Generator().manual_seed(1)
-    planes = [torch.rand(2, 1, SIDE, SIDE, generator=drawn) for _ in range(4)]
+    planes = [torch.rand(2, 1, side, side, generator=drawn) for _ in range(4)]
     labels = [(plane[:, 0] > 0.8).to(torch.uint8) for plane in planes[:2]]
     points = [torch.zeros(0, 2)] * 2
-    origins = [CropId(0, Window(0, 0, SIDE, SIDE))] * 2
+    origins = [CropId(0, Window(0, 0, side, side))] * 2
     source, source_second = (SourceCrops(p, label, points) for p, label in zip(planes[:2], labels, strict=True))
     target, target_second = (TargetCrops(p, points, origins) for p in planes[2:])
     source, target = replace(source, second=source_second), replace(target, second=target_second)
@@ -57,6 +57,14 @@ def test_the_segmenter_learns_in_its_turn_and_the_judges_in_theirs() -> None:
     assert not touched(stage.student)
     assert touched(stage.judge_section)
     assert touched(stage.judge_difference)
+
+
+def test_the_smallest_crop_leaves_a_verdict() -> None:
+    with pytest.raises(ValueError, match="crop"):
+        DAISCSettings(crop=31)
+    stage = make(crop=32, judge_widths=(16, 32, 64, 128))
+    stage.step(batch(side=32), "segmenter")
+    assert stage.step(batch(side=32), "judges")["loss"].isfinite()
 
 
 def test_every_decoder_learns() -> None:
@@ -134,6 +142,7 @@ def test_from_scratch_there_is_one_stage_and_the_published_network(registry: Reg
     config = RunConfig(method="da-isc", task="human2rat", preset="paper", data="phantom")
     (spec,) = Assembly(registry, config, WeightsStore(tmp_path)).method("da-isc").stages(TASK, Budget())
     assert spec.components == (("network", "two-section"),)
+    assert spec.crops.foreground == 0
     assert sum(p.numel() for p in spec.build(None).network().parameters()) == 20_755_814
 
 

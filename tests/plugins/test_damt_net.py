@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from dabench import FlippedPredictor, NetworkPredictor
 from dabench.assembly import Assembly
 from dabench.config import validate_config
+from dabench.data.volumes import ArrayVolume
 from dabench.ops.prompts import Features, NetworkOutput
 from dabench.registry import Registry
+from dabench.training.view import StageView
 from dabench.types import Batch, CropId, SourceCrops, TargetCrops, Window
 from dabench.weights import WeightsStore
 
@@ -43,6 +45,17 @@ class Toy(nn.Module):
         return NetworkOutput(self.head(decoder)[:, 0].sigmoid(), features=features)
 
 
+class Normed(Toy):
+    """With BatchNorm on the image itself, so that its statistics are the image's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+
+    def forward(self, images: Tensor, *_: Any, with_features: bool = False, **__: Any) -> NetworkOutput:
+        return super().forward(self.norm(images), with_features=with_features)
+
+
 def batch(step: int = 0) -> Batch:
     draw = torch.Generator().manual_seed(1)
     images = torch.rand(2, 1, 32, 32, generator=draw)
@@ -52,9 +65,9 @@ def batch(step: int = 0) -> Batch:
     return Batch(step, torch.Generator().manual_seed(0), SourceCrops(images, labels, points), target)
 
 
-def made(**settings: Any) -> DAMTNetStage:
+def made(network: type[Toy] = Toy, **settings: Any) -> DAMTNetStage:
     torch.manual_seed(0)
-    return DAMTNetStage(DAMTNetSettings(judge_widths=(8,), feature_width=4, **settings), Toy())
+    return DAMTNetStage(DAMTNetSettings(judge_widths=(8,), feature_width=4, **settings), network())
 
 
 def gradients(stage: DAMTNetStage) -> dict[str, bool]:
@@ -76,6 +89,15 @@ def test_the_judges_turn_leaves_segmenter_and_decoder_alone() -> None:
     stage.step(batch(), "segmenter")
     stage.step(batch(), "judges")["loss"].backward()
     assert gradients(stage) == {"network": False, "decoder": False, "label_judge": True, "feature_judge": True}
+
+
+def test_the_smallest_crop_leaves_a_verdict() -> None:
+    with pytest.raises(ValueError, match="crop"):
+        DAMTNetSettings(crop=31)
+    torch.manual_seed(0)
+    stage = DAMTNetStage(DAMTNetSettings(crop=32), Toy())
+    stage.step(batch(), "segmenter")
+    assert stage.step(batch(), "judges")["loss"].isfinite()
 
 
 def reached(stage: DAMTNetStage, term: str) -> set[str]:
@@ -166,6 +188,27 @@ def test_training_the_judges_makes_them_right() -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.parametrize("brightness", [1.0, 0.1])
+def test_statistics_follow_the_target_alone(brightness: float) -> None:
+    stage, data = made(Normed), batch()
+    assert data.source is not None
+    assert data.target is not None
+    stage.step(replace(data, source=replace(data.source, images=brightness * data.source.images)), "segmenter")
+    norm = cast(Normed, stage.student).norm
+    # One pass at a momentum of 0.1, from a mean of 0 and a variance of 1.
+    assert norm.running_mean.tolist() == pytest.approx([0.1 * data.target.images.mean().item()], rel=1e-5)
+    assert norm.running_var.tolist() == pytest.approx([0.9 + 0.1 * data.target.images.var().item()], rel=1e-5)
+
+
+def test_before_training_statistics_become_the_targets() -> None:
+    plane = np.random.default_rng(0).uniform(0.7, 0.9, (32, 32)).astype(np.float32)
+    stage = made(Normed, crop=32, recalibrate=3)
+    stage.prepare(StageView(ArrayVolume(np.stack([plane, plane])), cast(Any, None), torch.device("cpu"), 0, "any"))
+    norm = cast(Normed, stage.student).norm
+    assert norm.running_mean.tolist() == pytest.approx([float(plane.mean())], rel=1e-5)
+    assert norm.running_var.tolist() == pytest.approx([float(plane.var())], rel=1e-3)
+
+
 def test_four_flips_are_an_option() -> None:
     assert isinstance(made().predictor(), NetworkPredictor)
     assert isinstance(made(flips=True).predictor(), FlippedPredictor)
@@ -207,3 +250,4 @@ def test_paper_trains_the_unet_from_scratch(registry: Registry, tmp_path: Path) 
     (spec,) = assembly.method("damt-net").stages(cast(Any, None), cast(Any, None))
     assert spec.components == (("network", "unet"),)
     assert spec.iterations == 100_000
+    assert spec.crops.foreground == 0

@@ -10,7 +10,6 @@ import pytest
 import torch
 from dabench_instance_aware import CountedPointsSettings, InstanceAware, InstanceAwareSettings
 from dabench_instance_aware.selection import (
-    bump_volume,
     components_above,
     estimated_count,
     instance_labels,
@@ -39,10 +38,6 @@ def bumps(*points: tuple[float, float], size: int = 200) -> Tensor:
 
 
 # --------------------------------------------------------------------------------------------------------- counting
-def test_a_bump_has_the_volume_of_the_release() -> None:
-    assert bump_volume() == pytest.approx(144_219 / 255, rel=1e-3)
-
-
 def test_isolated_bumps_are_counted() -> None:
     assert estimated_count(bumps((40.0, 40.0), (150.0, 50.0), (100.0, 160.0))) == pytest.approx(3, rel=1e-3)
 

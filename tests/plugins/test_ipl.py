@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import dabench_ipl
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,17 +20,24 @@ from dabench_ipl.contrast import (
     features_at,
     prototype_contrast,
 )
-from dabench_ipl.detection import detection_targets, weighted_detection_loss
 from dabench_ipl.prototypes import ALIGNMENTS, PrototypeMemory, k_means
 from dabench_ipl.settings import IPLSettings, deciding, detection_phase, segmentation_phase
 from torch import Tensor, nn
 
+from dabench.annotation.desk import AnnotationDesk
 from dabench.assembly import Assembly
 from dabench.config import validate_config
-from dabench.interfaces import Budget, PseudoTargets, SelfTraining
+from dabench.data.sampling import CropSampler, LabelledSlices
+from dabench.errors import ConfigError
+from dabench.interfaces import Budget, CropSpec, PseudoTargets, SelfTraining
+from dabench.ops.losses import segmentation_loss
 from dabench.ops.prompts import Features, NetworkOutput
 from dabench.registry import Registry
-from dabench.types import Batch, CropId, SourceCrops, TargetCrops, Window
+from dabench.testing.bench import discs
+from dabench.testing.rehearsal import CPU, Truth, snapshot
+from dabench.training.loop import LoopOptions, train
+from dabench.training.view import StageView
+from dabench.types import IGNORE, Batch, CropId, SourceCrops, TargetCrops, Window
 from dabench.weights import WeightsStore
 
 X, Y = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
@@ -155,25 +164,6 @@ def test_features_at_pixels_are_those_of_enlarged_maps(size: tuple[int, int]) ->
     assert features_at(maps, pixels[:0], size).shape == (0, 6)
 
 
-# --------------------------------------------------------------------------------------------------------- detection
-def test_unknown_ground_has_no_weight_and_centres_have_more() -> None:
-    background = torch.zeros(1, 80, 80, dtype=torch.bool)
-    background[:, :10] = True
-    density, weights = detection_targets([torch.tensor([[40.0, 45.0]])], background)
-    assert weights[0, 45, 40] == pytest.approx(4.0)
-    assert weights[0, 5, 79] == 1
-    assert weights[0, 78, 78] == 0
-    assert weights[0, 20, 40] == 1  # near a centre: the bump's own support
-    assert density[0, 45, 40] == 1
-
-
-def test_the_detection_loss_by_hand() -> None:
-    target, weights = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]]), torch.tensor([[[4.0, 1.0], [0.0, 0.0]]])
-    seen = torch.tensor([[[0.5, 0.5], [9.0, 9.0]]])
-    assert weighted_detection_loss(seen, target, weights).item() == pytest.approx((4 * 0.25 + 0.25) / 3)
-    assert weighted_detection_loss(seen, target, weights * 0).item() == 0
-
-
 # ------------------------------------------------------------------------------------------------------------ stages
 class Toy(nn.Module):
     """One convolution for each map, a density head of its own."""
@@ -194,9 +184,12 @@ class Toy(nn.Module):
 
 
 class Halves(SelfTraining):
-    """Left half foreground, right half background."""
+    """Left half foreground, right half background; each with a weight of its own."""
 
     rounds = True
+
+    def __init__(self, foreground: float = 1.0, background: float = 1.0) -> None:
+        self.weights = torch.tensor([background, foreground])
 
     def start(self, student: nn.Module) -> None:
         del student
@@ -204,7 +197,7 @@ class Halves(SelfTraining):
     def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
         labels = torch.zeros(crops.images[:, 0].shape, dtype=torch.uint8)
         labels[..., :16] = 1
-        return PseudoTargets(labels, torch.ones(labels.shape), crops.points, None, labels.float())
+        return PseudoTargets(labels, self.weights[labels.long()], crops.points, None, labels.float())
 
 
 def batch(step: int = 0) -> Batch:
@@ -216,11 +209,11 @@ def batch(step: int = 0) -> Batch:
     return Batch(step, generator, SourceCrops(images, labels, points), target)
 
 
-def make_stage(phase: str = "segmentation", **changes: Any) -> IPLStage:
+def make_stage(phase: str = "segmentation", scheme: SelfTraining | None = None, **changes: Any) -> IPLStage:
     torch.manual_seed(0)
     settings = IPLSettings(crop=32, queries=16, memory=64, width=8, **changes)
     chosen = detection_phase(settings) if phase == "detection" else segmentation_phase(settings)
-    return IPLStage(settings, chosen, Toy(), Halves())
+    return IPLStage(settings, chosen, Toy(), scheme or Halves())
 
 
 def test_the_loss_is_the_sum_of_its_terms() -> None:
@@ -229,6 +222,41 @@ def test_the_loss_is_the_sum_of_its_terms() -> None:
     assert set(terms) == {"loss", "pseudo_foreground", "pseudo_background", *named}
     assert terms["loss"].item() == pytest.approx(sum(terms[n].item() for n in named), rel=1e-5)
     assert terms["contrast"].item() > 0
+
+
+def test_weights_of_the_scheme_scale_its_term_and_ones_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def term(scheme: Halves) -> Tensor:
+        return make_stage(scheme=scheme).step(batch(), "network")["target_segmentation"]
+
+    full = term(Halves())
+    assert full > 0
+    assert torch.equal(term(Halves(0.5, 0.5)), full / 2)
+    assert term(Halves(0.0, 0.0)) == 0
+    assert 0 < term(Halves(1.0, 0.0)) < full
+    monkeypatch.setattr(dabench_ipl, "segmentation_loss", lambda p, labels, weights: segmentation_loss(p, labels))
+    assert torch.equal(term(Halves()), full)
+
+
+def test_in_every_view_weights_stay_with_their_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        dabench_ipl, "segmentation_loss", lambda p, *maps: seen.append(maps) or segmentation_loss(p, *maps)
+    )
+    stage = make_stage(scheme=Halves(0.7, 0.2))
+    for step in range(8):
+        stage.step(batch(step), "network")
+    labels, weights = (torch.cat(maps) for maps in zip(*seen, strict=True))
+    known = labels != IGNORE
+    assert not known.all(), "no view was warped: the test sees nothing"
+    assert torch.equal(weights[known], torch.tensor([0.2, 0.7])[labels[known].long()])
+
+
+@pytest.mark.parametrize("phase", ["detection", "segmentation"])
+def test_a_network_without_detection_is_refused(phase: str) -> None:
+    stage = make_stage(phase)
+    stage.student.register_forward_hook(lambda module, inputs, output: replace(output, density=None))
+    with pytest.raises(ConfigError, match="ipl needs a network with a detection head"):
+        stage.step(batch(), "network")
 
 
 def test_the_releases_segmentation_has_no_source_loss() -> None:
@@ -269,6 +297,44 @@ def test_rounds_are_spread_over_the_updates() -> None:
     assert make_stage("detection", detection_iterations=100, detection_rounds=3).refresh_every == 34
 
 
+def trained(registry: Registry, folder: Path, phase: str, stops: tuple[int, ...], every: int) -> dict[str, Tensor]:
+    """Two rounds of four updates, built anew after each stop; in the second every peak is a centre."""
+    cut = {"tile": 64, "foreground": 0.9, "background": 0.5, "ratios": (0.0, 1.0)}
+    scheme = {"detection": "counted-points", "segmentation": "instance-aware"}[phase]
+    made = assembly(registry, folder, "tiny", **{scheme: cut})
+    (images, labels), (source, source_labels) = discs(1), discs(2)
+    desk = AnnotationDesk(Truth(labels), images.shape, Budget(points=0.3), made.weak_labels())
+    sampler = CropSampler(CropSpec(32, 2, 2), 0, "ipl", LabelledSlices(source, source_labels), images, desk.points())
+    options = LoopOptions(CPU, False, folder / "checkpoint.pt", every)
+    folder.mkdir(parents=True)
+    for stop in (*stops, 8):
+        sizes = {"iterations": 8, "rounds": 2, "detection_iterations": 8, "detection_rounds": 2}
+        quick = {"recalibrate": 1, "prototype_every": 2, "easy": 0.5, "lr": 0.01, "warmup": 0}
+        stage = make_stage(phase, made.self_training(scheme), **sizes, **quick)
+        # Peaks need height; about half of the pixels are background, and which ones changes from round to round.
+        nn.init.constant_(cast(Toy, stage.student).density.bias, 0.5)
+        with torch.no_grad():
+            cast(Any, stage.student).head.bias -= 0.45
+        view = StageView(images, desk, CPU, 0, "ipl", None, folder / "kept")
+        for update in train(stage, 8, sampler, view, options):
+            if update.step + 1 == stop:
+                break
+    return snapshot(stage)
+
+
+#: Inside the second round; the same from a checkpoint of the first; twice.
+@pytest.mark.parametrize(("stops", "every"), [((6,), 1), ((5,), 3), ((3, 7), 1)])
+@pytest.mark.parametrize("phase", ["detection", "segmentation"])
+def test_killed_inside_the_second_round_it_ends_the_same(
+    registry: Registry, tmp_path: Path, phase: str, stops: tuple[int, ...], every: int
+) -> None:
+    straight = trained(registry, tmp_path / "a", phase, (), 1)
+    resumed = trained(registry, tmp_path / "b", phase, stops, every)
+    assert straight["round"] == 1
+    assert len(straight["centres"]) > 0
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
 def test_a_sweep_finds_the_detection_rounds_again() -> None:
     plain, swept = IPLSettings(), IPLSettings(temperature=0.1, self_training="threshold", alignment="target")
     phase = detection_phase(plain)
@@ -279,7 +345,7 @@ def test_a_sweep_finds_the_detection_rounds_again() -> None:
 
 # ------------------------------------------------------------------------------------------------------- the method
 def assembly(registry: Registry, folder: Path, preset: str, **options: Any) -> Assembly:
-    values = {"method": "ipl", "task": "human2stem", "data": "phantom", "preset": preset, "options": {"ipl": options}}
+    values = {"method": "ipl", "task": "human2stem", "data": "phantom", "preset": preset, "options": options}
     return Assembly(registry, validate_config(values), WeightsStore(folder))
 
 
@@ -297,5 +363,5 @@ def test_stages_of_the_small_preset(registry: Registry, tmp_path: Path) -> None:
     assert made[1].components[-1] == ("self_training", "counted-points")
     assert made[2].components[-1] == ("self_training", "instance-aware")
     assert all(spec.asks == ("points",) for spec in made[1:])
-    without = assembly(registry, tmp_path, "small", detection_iterations=0, self_training="threshold")
+    without = assembly(registry, tmp_path, "small", ipl={"detection_iterations": 0, "self_training": "threshold"})
     assert [s.name for s in without.method("ipl").stages(cast(Any, None), Budget())] == ["supervised", "ipl"]

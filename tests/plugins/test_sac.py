@@ -11,7 +11,7 @@ import torch
 from dabench_sac import BaselineStage, SACSettings, SACStage
 from torch import Tensor, nn
 
-from dabench import Budget, CropSpec, PseudoTargets, SelfTraining, TaskInfo
+from dabench import Budget, ConfigError, CropSpec, PseudoTargets, SelfTraining, TaskInfo
 from dabench.annotation.desk import AnnotationDesk
 from dabench.assembly import Assembly
 from dabench.config import validate_config
@@ -106,6 +106,16 @@ def test_outcome(registry: Registry, tmp_path: Path, outcome: Any) -> None:
     assert stage.network() is stage.modules()["network" if outcome == "student" else "teacher"]
 
 
+@pytest.mark.parametrize("name", ["entropy", "threshold"])
+def test_an_outcome_that_the_scheme_lacks_is_refused_before_training(
+    registry: Registry, tmp_path: Path, name: str
+) -> None:
+    made, settings = assembly(registry, tmp_path), SACSettings(self_training=name, outcome="teacher")
+    with pytest.raises(ConfigError, match=f"{name}.*no teacher"):
+        SACStage(settings, Toy(), made.self_training(name))
+    assert SACStage(SACSettings(self_training=name), Toy(), made.self_training(name)).network()
+
+
 def assembly(registry: Registry, folder: Path, preset: str = "tiny", **options: Any) -> Assembly:
     values = {"method": "sac", "task": "human2stem", "data": "phantom", "preset": preset, "options": options}
     return Assembly(registry, validate_config(values), WeightsStore(folder))
@@ -141,6 +151,7 @@ def test_paper_trains_its_own_baseline_first(registry: Registry, tmp_path: Path)
     assert [spec.name for spec in stages] == ["sac-baseline", "sac"]
     assert stages[0].components == (("network", "deeplab-v2"),)
     assert stages[1].components == (("network", "deeplab-v2"), ("self_training", "class-balanced"))
+    assert [spec.crops.foreground for spec in stages] == [0, 0]
 
 
 def test_the_shared_source_model_is_the_default_start(registry: Registry, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dabench_two_section import LightTwoSection, PublishedTwoSection
 from dabench_two_section.published import Decoder
 from torch import nn
 
+from dabench import ConfigError
 from dabench.ops.sections import PairOutput
 from dabench.registry import Registry
 
@@ -67,6 +68,14 @@ def test_the_published_features_have_full_resolution(published: PublishedTwoSect
     assert output.features is not None
     assert output.features.decoder.shape == (1, 32, 32, 32)
     assert [m.shape[-1] for m in output.features.encoder] == [32, 16, 8, 4, 2]
+
+
+@pytest.mark.parametrize(("size", "side"), [((40, 32), 40), ((32, 56), 56), ((16, 32), 16)])
+def test_the_published_network_names_a_side_that_it_cannot_see(
+    published: PublishedTwoSection, size: tuple[int, int], side: int
+) -> None:
+    with pytest.raises(ConfigError, match=f"side of {side} pixels"):
+        published(torch.rand(1, 2, *size))
 
 
 @pytest.mark.parametrize("which", ["published", "light"])

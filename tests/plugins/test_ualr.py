@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import dabench_ualr
 import numpy as np
 import pytest
 import torch
@@ -19,12 +20,13 @@ from dabench.config import validate_config
 from dabench.data.sampling import CropSampler
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import ConfigError
-from dabench.interfaces import Budget, CropSpec, TaskInfo
+from dabench.interfaces import Budget, CropSpec, PseudoTargets, SelfTraining, TaskInfo
+from dabench.ops.losses import overlap_loss, segmentation_loss
 from dabench.ops.prompts import NetworkOutput
 from dabench.registry import Registry
 from dabench.training.loop import LoopOptions, train
 from dabench.training.view import StageView
-from dabench.types import IGNORE, Batch, SourceCrops
+from dabench.types import IGNORE, Batch, CropId, SourceCrops, TargetCrops, Window
 from dabench.weights import WeightsStore
 
 TASK = TaskInfo("one2other", "one", "other")
@@ -159,6 +161,64 @@ def test_the_labels_are_made_once_by_the_source_model(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "kept").iterdir()] == ["uncertainty-0.npy"]
     assert all(torch.equal(labeller[name], tensor) for name, tensor in stage.labeller.state_dict().items())
     assert all(0.9 < row["pseudo_known"] <= 1 for row in losses)
+
+
+class Bright(SelfTraining):
+    """Bright pixels are foreground; foreground and background have a weight each. Notes whom it was told to follow."""
+
+    def __init__(self, foreground: float = 1.0, background: float = 1.0) -> None:
+        self.weights, self.followed = torch.tensor([background, foreground]), []
+
+    def start(self, student: nn.Module) -> None:
+        self.student = student
+
+    def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
+        labels = (crops.images[:, 0] > 0.5).to(torch.uint8)
+        return PseudoTargets(labels, self.weights[labels.long()], crops.points, None, labels.float())
+
+    def after_update(self, student: nn.Module, step: int) -> None:
+        self.followed.append((student, step))
+
+
+def terms_of(scheme: SelfTraining, step: int = 0) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    stage = TargetModel(UALRSettings(), Toy(), Toy(), scheme)
+    generator = torch.Generator().manual_seed(step)
+    origins = [CropId(0, Window(0, 0, 32, 32))] * 2
+    crops = TargetCrops(torch.rand(2, 1, 32, 32, generator=generator), [torch.zeros(0, 2)] * 2, origins)
+    return stage.step(Batch(step, generator, target=crops), "network")
+
+
+def test_weights_of_the_scheme_scale_its_terms_and_ones_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    full, half, none = (terms_of(Bright(weight, weight)) for weight in (1.0, 0.5, 0.0))
+    assert full["segmentation"] > 0
+    assert torch.equal(half["segmentation"], full["segmentation"] / 2)
+    assert none["segmentation"] == none["overlap"] == 0
+    assert terms_of(Bright(1.0, 0.0))["segmentation"] < full["segmentation"]
+    for name, loss in (("segmentation_loss", segmentation_loss), ("overlap_loss", overlap_loss)):
+        monkeypatch.setattr(dabench_ualr, name, lambda p, labels, weights, loss=loss: loss(p, labels))
+    plain = terms_of(Bright())
+    assert all(torch.equal(plain[name], full[name]) for name in full)
+
+
+def test_in_every_view_weights_stay_with_their_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        dabench_ualr, "segmentation_loss", lambda p, *maps: seen.append(maps) or segmentation_loss(p, *maps)
+    )
+    for step in range(8):
+        terms_of(Bright(0.7, 0.2), step)
+    labels, weights = (torch.cat(maps) for maps in zip(*seen, strict=True))
+    known = labels != IGNORE
+    assert not known.all(), "no view was warped: the test sees nothing"
+    assert torch.equal(weights[known], torch.tensor([0.2, 0.7])[labels[known].long()])
+
+
+def test_the_scheme_follows_the_labelling_model(tmp_path: Path) -> None:
+    stage = TargetModel(UALRSettings(crop=32, iterations=6, recalibrate=0), Toy(), Toy(), scheme := Bright())
+    run(stage, tmp_path, stop=3)
+    assert scheme.student is stage.labeller
+    assert scheme.followed == [(stage.labeller, step) for step in range(3)]
 
 
 @pytest.mark.parametrize("stop", [1, 3, 5])

@@ -111,6 +111,20 @@ def test_learning_rate_by_hand() -> None:
     assert rates == pytest.approx([0.5, 1.0, 1.0, 0.5, 0.25])
 
 
+def test_the_rate_may_decay_over_more_updates_than_the_stage_has() -> None:
+    # AdaptSegNet's release: power 0.9 over 250,000 updates, stopped at 150,000.
+    spec = OptimizerSpec(2.0, span=250)
+    assert [learning_rate(spec, step, 150) for step in (0, 50, 150)] == pytest.approx([2, 2 * 0.8**0.9, 2 * 0.4**0.9])
+    warmed = OptimizerSpec(1.0, warmup=2, power=1.0, span=12)
+    assert [learning_rate(warmed, step, 8) for step in (0, 2, 7)] == pytest.approx([0.5, 1.0, 0.5])
+
+
+def test_the_rate_stays_at_the_floor_once_the_span_is_over() -> None:
+    spec = OptimizerSpec(1.0, floor=0.1, span=4)
+    assert [learning_rate(spec, step, 10) for step in (4, 9)] == pytest.approx([0.1, 0.1])
+    assert learning_rate(OptimizerSpec(1.0, span=4), 9, 10) == 0
+
+
 def test_unknown_optimizer() -> None:
     turn = Turn("t", nn.Linear(1, 1).parameters, OptimizerSpec(0.1, name="lion"))
     with pytest.raises(ConfigError, match="lion"):
