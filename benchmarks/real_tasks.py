@@ -6,6 +6,11 @@ A cell that fails is named and left out; the rest goes on. `--keep` takes the ce
 table; every cell names its commit.
 
     python benchmarks/real_tasks.py --tasks vnc2lucchi lucchi2vnc --seeds 0 1 2
+
+Phantoms, never in one table with the others:
+
+    python benchmarks/real_tasks.py --tasks human2stem rat2human --seeds 0 --preset tiny \\
+        --output benchmarks/results/phantom-tiny.json -- --data phantom
 """
 
 from __future__ import annotations
