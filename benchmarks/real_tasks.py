@@ -153,13 +153,19 @@ def markdown(rows: list[dict[str, Any]], tasks: list[str]) -> str:
             if found is None:
                 line += [""] * len(columns)
                 continue
-            line += [f"{100 * found[m]['mean']:.1f} ± {100 * found[m]['sd']:.1f}" for m in METRICS]
+            line += [_percent(found[m], found["n"]) for m in METRICS]
             line.append(f"{100 * found['gap_closed']:.0f} %")
             line.append(f"x{found['relative_time']:.1f}" if "relative_time" in found else "")
             line.append(f"{found['peak_memory_bytes'] / 2**30:.1f}")
         line.append("" if row["gap_closed"] is None else f"{100 * row['gap_closed']:.0f} %")
         lines.append("| " + " | ".join(line) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _percent(found: dict[str, float], n: int) -> str:
+    """Mean ± sd in percent; of one seed there is no sd."""
+    mean, sd = 100 * found["mean"], 100 * found["sd"]
+    return f"{mean:.1f} ± {sd:.1f}" if n > 1 else f"{mean:.1f}"
 
 
 def main() -> None:
