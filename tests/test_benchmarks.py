@@ -63,6 +63,4 @@ def test_gap_closed_by_hand() -> None:
     rows = {row["row"]: row for row in real_tasks.summarise(cells, ["a2b"])}
     assert rows["prompt-das 15 %"]["gap_closed"] == pytest.approx(0.5)
     assert rows["prefer-das lpo"]["gap_closed"] is None
-    assert "| 60.0 | 60.0 | 60.0 | 50 % | x1.7 | 1.0 | 50 % |" in real_tasks.markdown(
-        [*rows.values()], ["a2b"]
-    )
+    assert "| 60.0 | 60.0 | 60.0 | 50 % | x1.7 | 1.0 | 50 % |" in real_tasks.markdown([*rows.values()], ["a2b"])
