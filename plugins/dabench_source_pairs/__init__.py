@@ -49,7 +49,7 @@ class SourcePairsSettings(Settings):
     neighbour: float = Field(40.0, gt=0, description="nm from a section to its partner.")
     crop: int = Field(192, ge=16, description="Side of a crop in pixels.")
     batch: int = Field(1, ge=1, description="Pairs an update.")
-    iterations: int = Field(1000, ge=1, description="Updates: as many as source-only has.")
+    iterations: int = Field(400, ge=1, description="Updates.")
     optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Optimizer.")
     lr: float = Field(1e-3, gt=0, description="Learning rate.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay.")
@@ -134,7 +134,7 @@ def register_methods(register: Register) -> None:
             paper="network: Huang et al., MICCAI 2022",
             licence="Apache-2.0, own implementation",
             presets={
-                "tiny": {"backbone": "conv-tiny", "crop": 96, "iterations": 400},
+                "tiny": {"backbone": "conv-tiny", "crop": 96},
                 "small": {},
                 "paper": {
                     "start": "scratch",
