@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from dabench.interfaces import (
         Adaptation,
         Budget,
+        Candidate,
+        CandidateSlice,
         Components,
         CropSpec,
         Desk,
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
         PreferenceOptimizer,
         PseudoTargets,
         Reader,
+        SelectionView,
+        Selector,
         SelfTraining,
         SliceScore,
         Split,
@@ -90,9 +94,10 @@ _HOMES = {
     "dabench.files": "write_json write_text",
     "dabench.hookspecs": "Component Register Settings hookimpl",
     "dabench.interfaces": (
-        "Adaptation Budget Components CropSpec Desk Domain EvaluationProtocol Method OptimizerSpec Predictor "
-        "PreferenceOptimizer PseudoTargets Reader SelfTraining SliceScore Split Stage StageSpec StartingPoint "
-        "TaskInfo TrainingView Truth Turn Volume WeakLabel missing_neighbours starting_point"
+        "Adaptation Budget Candidate CandidateSlice Components CropSpec Desk Domain EvaluationProtocol Method "
+        "OptimizerSpec Predictor PreferenceOptimizer PseudoTargets Reader SelectionView Selector SelfTraining "
+        "SliceScore Split Stage StageSpec StartingPoint TaskInfo TrainingView Truth Turn Volume WeakLabel "
+        "missing_neighbours starting_point"
     ),
     "dabench.training.checkpoint": "read_weights",
     "dabench.types": (

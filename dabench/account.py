@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,33 +11,37 @@ from typing import Any
 
 from dabench import __version__
 from dabench.files import digest_file, digest_of, write_json
-from dabench.plan import Plan
+from dabench.plan import Plan, PlannedStage, scoring_digest
 from dabench.registry import Registry
+from dabench.scoring import Score
 from dabench.source_model import uses_source
 from dabench.tracking import environment as env
-from dabench.tracking.events import CellStarted, Cost, InputData
+from dabench.tracking.events import CellStarted, Cost, InputData, Scored, StageFinished
+from dabench.tracking.journal import JOURNAL
+from dabench.training.store import StageRecord
 
 #: Files of a run directory that change after the receipt is written.
-_OPEN = ("receipt.json", "journal.jsonl")
+_OPEN = ("receipt.json", JOURNAL)
 
 
 #: Longest tag; the settings in full are among the parameters.
 _TAG = 500
 
 
-def started(plan: Plan, registry: Registry, environment: dict[str, Any], device: str) -> CellStarted:
+def started(plan: Plan, registry: Registry, environment: dict[str, Any], device: str, suite: str = "") -> CellStarted:
     """The journal's first event: every identifying tag, all settings, and what the run reads."""
     config = plan.config
     inputs, asks = _inputs(plan), _asked(plan)
     tags = {
         "cell_id": config.cell_id,
-        "suite": "adhoc",
+        "suite": suite or "adhoc",
         "task": config.task,
         "source": plan.task.source,
         "target": plan.task.target,
         "data": config.data,
         "method": config.method,
         "po": config.po or getattr(plan.assembly.config("method", config.method), "po", None) or "none",
+        "bracket": registry.get("method", config.method).component.bracket or "none",
         "network": _component(plan, "network"),
         "backbone": _component(plan, "backbone"),
         "preset": config.preset,
@@ -48,11 +53,15 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "seed": config.seed,
         "protocol": config.protocol,
         "inference": config.inference,
+        "selector": config.selector,
+        "snapshots": config.snapshots,
+        "thresholds": ",".join(f"{t:g}" for t in config.thresholds),
         "intensity": config.intensity,
         "source_labels": config.source_labels,
         "source_checkpoint": config.source_checkpoint or "none",
         "source_free": str(bool(config.source_checkpoint and plan.stages) and not reads_source(plan)).lower(),
         "status": "running",
+        "scoring_digest": scoring_digest(registry, config.protocol)[:16],
         "config_hash": config.cell_id.rsplit("-", 1)[-1],
         "data_digest": "+".join(i.digest[:8] for i in inputs) or "none",
         "weights_digest": "+".join(digest or f"hub:{name}" for name, digest in sorted(plan.weights.items())) or "none",
@@ -111,9 +120,34 @@ def _inputs(plan: Plan) -> tuple[InputData, ...]:
     found.append((task.target_train, "target training"))
     if task.has_test_labels():
         found.append((task.target_test, "target test"))
+    if len(plan.candidates) > 1 and "source" in plan.selector.looks_at and task.source_validation is not None:
+        found.append((task.source_validation, "source validation"))
     return tuple(
         InputData(f"{s.domain}/{s.name}", digest_of([s.digest, s.label_digest]), context, plan.config.data)
         for s, context in found
+    )
+
+
+def finished(planned: PlannedStage, record: StageRecord) -> StageFinished:
+    """A stage is trained, now or before."""
+    cached = planned.state == "cached"
+    return StageFinished(
+        planned.spec.name, planned.key, cached, record.updates, record.seconds, record.peak_memory_bytes
+    )
+
+
+def scored(planned: PlannedStage, score: Score) -> Scored:
+    """What a stage's predictions of the target's test split are worth."""
+    return Scored(
+        planned.spec.name,
+        "test",
+        score.protocol,
+        score.inference,
+        score.test_points,
+        score.metrics,
+        score.n,
+        score.left_out,
+        score.seconds,
     )
 
 
@@ -129,14 +163,22 @@ def cost(plan: Plan) -> Cost:
 
 
 def write_receipt(run_dir: Path, plan: Plan) -> None:
-    """Digests of everything that went in and came out."""
+    """Digests of everything that went in and came out; the journal's as it is now, before it says that the run ended.
+
+    Version 1 had neither the journal nor the version.
+    """
+    journal = (run_dir / JOURNAL).read_bytes()
     inside = [p.relative_to(run_dir) for p in sorted(run_dir.rglob("*")) if p.is_file()]
     files = [p for p in inside if p.name not in _OPEN and not p.name.startswith(".") and p.parts[0] != "stages"]
     receipt = {
+        "version": 2,
+        "dabench_version": __version__,
         "cell_id": plan.config.cell_id,
         "inputs": [vars(i) for i in _inputs(plan)],
         "pretrained": plan.weights,
         "stages": {s.spec.name: {"key": s.key, "weights": digest_file(s.folder.weights)} for s in plan.stages},
-        "outputs": {str(p): digest_file(run_dir / p) for p in files},
+        "snapshots": {str(u): digest_file(s.folder.snapshot(u)) for s in plan.stages for u in s.snapshots},
+        "outputs": {p.as_posix(): digest_file(run_dir / p) for p in files},
+        "journal": {"bytes": len(journal), "sha256": hashlib.sha256(journal).hexdigest()},
     }
     write_json(run_dir / "receipt.json", receipt)

@@ -17,6 +17,7 @@ from dabench.interfaces import (
     Method,
     PreferenceOptimizer,
     Reader,
+    Selector,
     SelfTraining,
     WeakLabel,
 )
@@ -135,6 +136,11 @@ class Assembly(Components):
     def protocol(self, name: str) -> EvaluationProtocol:
         """A fresh protocol."""
         made: EvaluationProtocol = self._make("protocol", name, {}, EvaluationProtocol)
+        return made
+
+    def selector(self, name: str) -> Selector:
+        """A rule that chooses checkpoint and threshold."""
+        made: Selector = self._make("selector", name, {}, Selector)
         return made
 
     def weak_labels(self) -> dict[str, WeakLabel]:

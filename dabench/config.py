@@ -73,6 +73,15 @@ class RunConfig(BaseModel):
     source_labels: Literal["raw", "contour"] = Field(
         "raw", description="raw source labels, or adjusted by a geodesic contour (a hidden edit of published code)."
     )
+    selector: str = Field(
+        "last", description="Who chooses the checkpoint and threshold that predict, without a target label."
+    )
+    snapshots: int = Field(
+        1, ge=1, description="Checkpoints of the last stage to choose among, evenly spread; the last update is one."
+    )
+    thresholds: tuple[Fraction, ...] = Field(
+        (0.5,), description="Probabilities from which a pixel is foreground, to choose among; the first is preferred."
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ...")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 autocast on a GPU, float32 on a CPU."
@@ -90,11 +99,19 @@ class RunConfig(BaseModel):
             raise ValueError("test points are one or more shares between 0 and 1")
         return tuple(dict.fromkeys(value))
 
+    @field_validator("thresholds")
+    @classmethod
+    def _cuts(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or any(not 0 < v < 1 for v in value):
+            raise ValueError("thresholds are one or more probabilities between 0 and 1")
+        return tuple(dict.fromkeys(value))
+
     def identity(self) -> dict[str, Any]:
         """All settings that decide the result; what names the cell."""
         drop = {"device", "compile", "checkpoint_every"}
-        if self.source_checkpoint is None:
-            drop.add("source_checkpoint")
+        # Settings that came later name a cell only where they are used: older cells keep their names.
+        later = ("source_checkpoint", "selector", "snapshots", "thresholds")
+        drop |= {name for name in later if getattr(self, name) == RunConfig.model_fields[name].default}
         return self.model_dump(mode="json", exclude=drop)
 
     @property
@@ -116,8 +133,7 @@ def load_config(flags: Mapping[str, Any], file: Path | None = None, sets: Sequen
         if not isinstance(loaded, dict):
             raise ConfigError(f"{file}: a configuration is a mapping of settings, got {type(loaded).__name__}.")
         _merge(values, loaded)
-    for assignment in sets:
-        _merge(values, _parse_set(assignment))
+    _merge(values, assignments(sets))
     given: dict[str, Any] = {k: v for k, v in flags.items() if v is not None and not k.startswith("budget.")}
     budget = {k.removeprefix("budget."): v for k, v in flags.items() if v is not None and k.startswith("budget.")}
     _merge(values, given)
@@ -146,6 +162,14 @@ def _problems(error: ValidationError) -> Iterable[str]:
             yield f"--{key} is missing: {RunConfig.model_fields[loc[0]].description}"
         else:
             yield f"{key} = {problem.get('input')!r}: {problem['msg']}"
+
+
+def assignments(sets: Sequence[str]) -> dict[str, Any]:
+    """``--set a.b=c`` given any number of times, as one nested mapping."""
+    values: dict[str, Any] = {}
+    for assignment in sets:
+        _merge(values, _parse_set(assignment))
+    return values
 
 
 def _parse_set(assignment: str) -> dict[str, Any]:

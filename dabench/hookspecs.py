@@ -39,6 +39,8 @@ class Component:
         paper: title, year and link of what it implements.
         licence: licence or terms of what it builds on.
         presets: values of its settings for the presets ``tiny``, ``small``, ``paper`` (and any other name).
+        bracket: of a method: ``lower`` or ``upper`` where it brackets a table (no adaptation; trained on target
+            labels, which is never ranked).
         api_version: version of the contracts that it was written for.
     """
 
@@ -49,6 +51,7 @@ class Component:
     paper: str = ""
     licence: str = ""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    bracket: str = ""
     api_version: int = API_VERSION
 
 
@@ -100,6 +103,16 @@ def register_readers(register: Register) -> None:
     """File formats: ``factory(config) -> Reader``."""
 
 
+@hookspec
+def register_selectors(register: Register) -> None:
+    """Label-free choices of checkpoint and threshold: ``factory(config) -> Selector``."""
+
+
+@hookspec
+def register_suites(register: Register) -> None:
+    """Files of cells: ``factory(config) -> Path`` of a YAML file (`dabench.suites.spec`)."""
+
+
 #: kind -> hook that fills it.
 KINDS: Mapping[str, str] = {
     "backbone": "register_backbones",
@@ -111,4 +124,6 @@ KINDS: Mapping[str, str] = {
     "domain": "register_domains",
     "protocol": "register_protocols",
     "reader": "register_readers",
+    "selector": "register_selectors",
+    "suite": "register_suites",
 }

@@ -18,8 +18,9 @@ from dabench.config import RunConfig
 from dabench.data.card_domain import user_domains
 from dabench.errors import ConfigError, MissingDataError
 from dabench.files import digest_of
-from dabench.interfaces import Budget, Domain, Method, StageSpec, WeakLabel
+from dabench.interfaces import Budget, Candidate, Domain, Method, Selector, StageSpec, WeakLabel
 from dabench.registry import Registry
+from dabench.selection import candidates, check_candidates, snapshot_updates, why_not
 from dabench.source_model import begin_with, needs_images, uses_source
 from dabench.task import TaskData
 from dabench.training.store import StageFolder
@@ -53,13 +54,17 @@ _SCORING = (
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage with its key; ``state`` is ``cached``, ``resumes`` or ``new``; ``seconds`` what a cached one took."""
+    """A stage with its key; ``state`` is ``cached``, ``resumes`` or ``new``; ``seconds`` what a cached one took.
+
+    ``snapshots`` are updates after which its weights are kept, beside those after the last one.
+    """
 
     spec: StageSpec
     key: str
     folder: StageFolder
     state: str
     seconds: float = 0.0
+    snapshots: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,12 +76,15 @@ class Plan:
     task: TaskData
     budget: Budget
     method: Method
+    selector: Selector
     stages: list[PlannedStage]
     skip: str = ""
     missing: list[str] = field(default_factory=list)
     #: Pretrained weights by name: the digest of the file, "" where the store does not have them.
     weights: dict[str, str] = field(default_factory=dict)
     desk: AnnotationDesk | None = None
+    #: Who may predict, the preferred first; the selector chooses where there are several.
+    candidates: tuple[Candidate, ...] = ()
     #: Train every stage anew, in the run's own folder.
     fresh: bool = False
 
@@ -117,10 +125,14 @@ def make_plan(config: RunConfig, registry: Registry, workspace: Workspace, *, ca
     for kind, name in sorted(uses):
         assembly.config(kind, name)
     weak_labels = assembly.weak_labels()
+    selector = assembly.selector(config.selector)
     if not skip:
         assembly.check_used()
     missing = task.missing(any(uses_source(spec) for spec in specs))
-    plan = Plan(config, assembly, task, budget, method, [], skip, missing, _pretrained(assembly, uses))
+    found = _candidates(config, specs)
+    if specs and not missing:
+        skip = _why_not(selector, config, task, budget, specs)
+    plan = Plan(config, assembly, task, budget, method, selector, [], skip, missing, _pretrained(assembly, uses))
     if skip or missing:
         return plan
     desk = make_desk(config, task, weak_labels, budget)
@@ -128,7 +140,22 @@ def make_plan(config: RunConfig, registry: Registry, workspace: Workspace, *, ca
     stages = _stages(assembly, task, desk, specs, root)
     if not cache:
         stages = [replace(stage, state="new", seconds=0.0) for stage in stages]
-    return replace(plan, stages=stages, desk=desk, fresh=not cache)
+    return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache)
+
+
+def _candidates(config: RunConfig, specs: list[StageSpec]) -> tuple[Candidate, ...]:
+    """Who may predict after these stages. Raises ConfigError for a selector with nothing to choose."""
+    if not specs:
+        return ()
+    found = candidates(snapshot_updates(specs[-1].iterations, config.snapshots), config.thresholds)
+    check_candidates(config, found)
+    return found
+
+
+def _why_not(selector: Selector, config: RunConfig, task: TaskData, budget: Budget, specs: list[StageSpec]) -> str:
+    points = budget.points > 0 and any("points" in spec.asks for spec in specs)
+    source = any(uses_source(spec) for spec in specs)
+    return why_not(selector, config.selector, task, points=points, source=source)
 
 
 def _budget(config: RunConfig, assembly: Assembly) -> Budget:
@@ -175,6 +202,8 @@ def _stages(
     planned: list[PlannedStage] = []
     parent, config, registry = "", assembly.run, assembly.registry
     for spec in specs:
+        # Only the last stage predicts; every other one is the same with and without a choice at the end.
+        kept = snapshot_updates(spec.iterations, config.snapshots)[:-1] if spec is specs[-1] else ()
         pairs = [("method", spec.method), *spec.components, *(("weak_label", kind) for kind in spec.asks)]
         content: dict[str, Any] = {
             "name": spec.name,
@@ -194,8 +223,10 @@ def _stages(
         }
         if config.source_checkpoint and not planned:
             content["source_checkpoint"] = assembly.weights.digest(config.source_checkpoint)
+        if kept:
+            content["snapshots"] = kept
         key = digest_of(content)[:24]
-        planned.append(_planned(spec, key, StageFolder(root, key)))
+        planned.append(replace(_planned(spec, key, StageFolder(root, key)), snapshots=kept))
         parent = key
     return planned
 
@@ -262,6 +293,8 @@ def describe(plan: Plan) -> Mapping[str, Any]:
         "budget": {"points": plan.budget.points, "patches": plan.budget.patches, "rater": plan.config.budget.rater},
         "missing_data": plan.missing,
         "missing_weights": [name for name, digest in plan.weights.items() if not digest],
+        "selector": plan.config.selector,
+        "candidates": len(plan.candidates),
         "stages": [
             {"name": s.spec.name, "iterations": s.spec.iterations, "state": s.state, "key": s.key, "asks": s.spec.asks}
             for s in plan.stages

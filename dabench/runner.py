@@ -6,7 +6,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,18 +20,19 @@ from dabench.annotation.truth import VolumeTruth
 from dabench.config import RunConfig
 from dabench.data.sampling import CropSampler, step_seed
 from dabench.errors import DabenchError, MissingDataError, OutOfMemoryError, PluginError
-from dabench.evaluation.panels import write_comparison
-from dabench.evaluation.scoring import write_rows
+from dabench.evaluation.panels import write_comparison, write_slices
+from dabench.evaluation.scoring import THRESHOLD, write_rows
 from dabench.files import write_json, write_with
 from dabench.inference.tiles import profile_named
 from dabench.inference.volume import Tiling
-from dabench.interfaces import Stage
+from dabench.interfaces import Candidate, Predictor, Stage
 from dabench.plan import Plan, PlannedStage, make_plan, pick_device, scoring_digest, uses_bfloat16
 from dabench.registry import Registry
 from dabench.scoring import Score, StageScorer, TestSet
+from dabench.selection import choose, open_view, regret
 from dabench.tracking import environment as env
 from dabench.tracking.curves import plot_curves
-from dabench.tracking.events import CellFinished, Phase, Scored, StageFinished
+from dabench.tracking.events import CellFinished, Phase
 from dabench.tracking.journal import CurveLog, Journal
 from dabench.tracking.lock import exclusive
 from dabench.tracking.record import RunRecord, read_run
@@ -62,37 +63,66 @@ class StageOutcome:
 class Runner:
     """Executes one plan. Killed at any moment and started again, it continues where it was."""
 
-    def __init__(self, plan: Plan, registry: Registry, workspace: Workspace, notify: Notify | None = None) -> None:
-        """Take a plan without skip reason; nothing is written yet."""
-        self.plan, self.registry, self.workspace = plan, registry, workspace
+    def __init__(
+        self, plan: Plan, registry: Registry, workspace: Workspace, notify: Notify | None = None, suite: str = ""
+    ) -> None:
+        """Take a plan, and the suite that it is run for; nothing is written yet."""
+        self.plan, self.registry, self.workspace, self.suite = plan, registry, workspace, suite
         self.config: RunConfig = plan.config
         self.notify: Notify = notify or (lambda *_: None)
         self.device = pick_device(plan.config)
         self.path = workspace.runs / plan.config.cell_id
         self._built: dict[int, Stage] = {}
         self._times: dict[str, float] = {}
+        #: Who predicts the test split.
+        self.chosen: Candidate | None = next(iter(plan.candidates), None)
         self.outcomes: list[StageOutcome] = []
 
     # -------------------------------------------------------------------------------------------------------- run
     def execute(self) -> RunRecord:
         """Run the cell to its end and return its record. Whatever fails is journalled before it is raised."""
+        self._check_files()
+        with self._alone():
+            return self._execute()
+
+    def train_until(self, last: int) -> None:
+        """Finish the stages up to the ``last``-th and nothing else: what cells of a suite have in common."""
+        self._check_files()
+        with _plugin_errors(self.registry, self.config), _memory_errors():
+            for index, planned in enumerate(self.plan.stages[: last + 1]):
+                self._finish_stage(index, planned)
+
+    def give_up(self, status: str, reason: str) -> RunRecord:
+        """Journal that the cell ended like this in another process, which could not say so itself."""
+        with self._alone():
+            journal = self._begin()
+            journal.append(CellFinished(status, reason, *self._totals()))
+            return read_run(self.path)
+
+    def _check_files(self) -> None:
         if self.plan.missing:
             listing = "\n  ".join(self.plan.missing[:6])
             raise MissingDataError(
                 f"task {self.config.task}: files are missing:\n  {listing}",
                 "dabench data ls says where to get them; or try --data phantom, which needs none.",
             )
-        with exclusive(self.path.with_name(f"{self.path.name}.lock")):
-            return self._execute()
 
-    def _execute(self) -> RunRecord:
+    def _alone(self) -> AbstractContextManager[None]:
+        return exclusive(self.path.with_name(f"{self.path.name}.lock"))
+
+    def _begin(self) -> Journal:
+        """Open the journal with what identifies the cell and where it runs."""
         journal = Journal(self.path)
-        if self.plan.fresh:
-            shutil.rmtree(self.path / "stages", ignore_errors=True)
         write_json(self.path / "config.json", self.config.model_dump(mode="json"))
         environment = env.capture()
         write_json(self.path / "environment.json", environment)
-        journal.append(account.started(self.plan, self.registry, environment, str(self.device)))
+        journal.append(account.started(self.plan, self.registry, environment, str(self.device), self.suite))
+        return journal
+
+    def _execute(self) -> RunRecord:
+        if self.plan.fresh:
+            shutil.rmtree(self.path / "stages", ignore_errors=True)
+        journal = self._begin()
         if self.plan.skip:
             journal.append(CellFinished("skipped", self.plan.skip))
             return read_run(self.path)
@@ -112,19 +142,11 @@ class Runner:
         torch.set_float32_matmul_precision("high")
         for index, planned in enumerate(self.plan.stages):
             record = self._finish_stage(index, planned)
-            journal.append(
-                StageFinished(
-                    planned.spec.name,
-                    planned.key,
-                    planned.state == "cached",
-                    record.updates,
-                    record.seconds,
-                    record.peak_memory_bytes,
-                )
-            )
+            journal.append(account.finished(planned, record))
             self._keep(planned)
         journal.append(account.cost(self.plan))
         plot_curves(self.path)
+        self._select(journal)
         self._score_all(journal)
         for name, seconds in self._times.items():
             journal.append(Phase(name, seconds))
@@ -165,6 +187,7 @@ class Runner:
             uses_bfloat16(self.config),
             planned.folder.checkpoint,
             self.config.checkpoint_every,
+            {update: planned.folder.snapshot(update) for update in planned.snapshots},
         )
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
@@ -230,18 +253,48 @@ class Runner:
     def _stage(self, index: int) -> Stage:
         """A finished stage with its weights."""
         if index not in self._built:
-            stage = self._build(index)
-            self.plan.stages[index].folder.load(stage)
-            for module in stage.modules().values():
-                module.to(self.device)
-            self._built[index] = stage
+            self._built[index] = self._loaded(index, None)
         return self._built[index]
+
+    def _loaded(self, index: int, update: int | None) -> Stage:
+        """A new stage with the weights that it ended with, or had after fewer updates."""
+        stage = self._build(index)
+        self.plan.stages[index].folder.load(stage, update)
+        for module in stage.modules().values():
+            module.to(self.device)
+        return stage
+
+    def _predictor(self, index: int, update: int) -> Predictor:
+        """What a stage predicts with after so many updates."""
+        snapshot = update in self.plan.stages[index].snapshots
+        return (self._loaded(index, update) if snapshot else self._stage(index)).predictor()
 
     def _keep(self, planned: PlannedStage) -> None:
         """Copy a stage's curve and the answers it was given: the run directory stands alone."""
         _copy(planned.folder.curve, self.path / "curves" / f"{planned.spec.name}.jsonl")
         for file in sorted(planned.folder.annotation.glob("*")):
             _copy(file, self.path / "annotation" / file.name)
+
+    # ----------------------------------------------------------------------------------------------------- choice
+    def _select(self, journal: Journal) -> None:
+        """Choose who predicts, where the last stage left several candidates; no target label takes part."""
+        plan, found = self.plan, self.plan.candidates
+        if len(found) < 2 or plan.desk is None:
+            return
+        spec, predictor = plan.stages[-1].spec, partial(self._predictor, len(plan.stages) - 1)
+        paid = plan.desk.for_stage([kind for stage in plan.stages for kind in stage.spec.asks])
+        with self._timed("select"):
+            view = open_view(plan.selector, plan.task, paid, predictor, spec.crops.size, self.device)
+            self.chosen, event = choose(spec.name, self.config.selector, plan.selector, found, view)
+        journal.append(event)
+
+    def _regret(self, journal: Journal, test: TestSet) -> None:
+        """Score every candidate with the test labels: after the choice, apart from the result, never ranked."""
+        found, last, share = self.plan.candidates, len(self.plan.stages) - 1, self.config.test_points[0]
+        if len(found) > 1 and self.chosen:
+            scores = [self._score(last, candidate, test, share)[0].metrics for candidate in found]
+            metric = self.plan.assembly.protocol(self.config.protocol).metrics[0]
+            journal.append(regret(self.plan.stages[last].spec.name, metric, found, scores, self.chosen))
 
     # ----------------------------------------------------------------------------------------------------- scores
     def _score_all(self, journal: Journal) -> None:
@@ -250,26 +303,17 @@ class Runner:
             return
         test = self._test_set()
         last = len(self.plan.stages) - 1
+        self._regret(journal, test)
         for index, planned in enumerate(self.plan.stages):
             outcome = StageOutcome(planned)
+            candidate = (index == last and self.chosen) or Candidate(planned.spec.iterations, THRESHOLD)
             shares = self.config.test_points if index == last else self.config.test_points[:1]
             for share in shares:
-                score, path = self._score(index, planned, test, share)
+                score, path = self._score(index, candidate, test, share)
+                self.notify("score", planned.spec.name, score)
                 outcome.scores.append(score)
                 outcome.prediction = outcome.prediction or path
-                journal.append(
-                    Scored(
-                        planned.spec.name,
-                        "test",
-                        score.protocol,
-                        score.inference,
-                        share,
-                        score.metrics,
-                        score.n,
-                        score.left_out,
-                        score.seconds,
-                    )
-                )
+                journal.append(account.scored(planned, score))
                 name = f"{planned.spec.name}-{score.protocol}-points{round(100 * share)}.csv"
                 write_rows(self.path / "per_slice" / name, score.rows)
             self.outcomes.append(outcome)
@@ -277,22 +321,25 @@ class Runner:
         with self._timed("panels"):
             self._panels(test)
 
-    def _score(self, index: int, planned: PlannedStage, test: TestSet, share: float) -> tuple[Score, Path]:
+    def _score(self, index: int, candidate: Candidate, test: TestSet, share: float) -> tuple[Score, Path]:
+        planned, update = self.plan.stages[index], candidate.update
         tiling = Tiling(planned.spec.crops.size, profile_named(self.config.inference))
         scorer = StageScorer(
             planned.folder.path, tiling, self.device, scoring_digest(self.registry, self.config.protocol)
         )
-        name = planned.spec.name
+        snapshot = update if update in planned.snapshots else None
+        name = planned.spec.name + (f" after {update}" if snapshot else "")
+        cuts = self.config.thresholds if planned is self.plan.stages[-1] else (candidate.threshold,)
 
         def progress(done: int, total: int) -> None:
             self.notify("predict", name, done, total)
 
         with self._timed("predict"):
-            path = scorer.predict(lambda: self._stage(index).predictor(), test, share, progress)
+            paths = scorer.predict(partial(self._predictor, index, update), test, share, progress, cuts, snapshot)
+        path = paths[cuts.index(candidate.threshold)]
         with self._timed("score"):
             protocol = self.plan.assembly.protocol(self.config.protocol)
             score = scorer.score(path, test, share, self.config.protocol, protocol)
-        self.notify("score", name, score)
         return score, path
 
     def _test_set(self) -> TestSet:
@@ -309,7 +356,7 @@ class Runner:
                 _copy(outcome.prediction, self.path / "predictions" / "target_test.tif")
 
     def _panels(self, test: TestSet) -> None:
-        """Overlays of all stages side by side: the slice nearest the median Dice, the best and the worst."""
+        """Overlays of all stages side by side (median, best and worst slice), and of the last one on fixed slices."""
         shown = [o for o in self.outcomes if o.prediction is not None]
         write_comparison(
             self.path / "panels",
@@ -318,6 +365,10 @@ class Runner:
             predictions={o.title: o.prediction for o in shown if o.prediction is not None},
             scores={o.title: o.scores[0].rows for o in shown},
         )
+        for last in shown[-1:]:
+            assert last.prediction is not None
+            rows = last.scores[0].rows
+            write_slices(self.path / "panels" / "last", test.images, test.split.labels, last.prediction, rows)
 
     # ----------------------------------------------------------------------------------------------------- helpers
     def _totals(self) -> tuple[float, int]:

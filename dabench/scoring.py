@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import tifffile
 import torch
 
 from dabench.data.sampling import gap_slices
-from dabench.evaluation.scoring import evaluate_slices, truth_volume
+from dabench.evaluation.scoring import THRESHOLD, evaluate_slices, truth_volume
 from dabench.files import atomic, digest_of, write_text
 from dabench.inference.volume import Tiling, predict_slices
 from dabench.interfaces import EvaluationProtocol, Predictor, Split, Volume
@@ -64,20 +65,43 @@ class StageScorer:
         """``folder`` is the stage's own; ``code`` names the source that predicts and scores: another starts anew."""
         self.folder, self.tiling, self.device, self.code = folder, tiling, device, code
 
-    def prediction_path(self, test: TestSet, share: float) -> Path:
-        """Where the binary prediction of the split lies: named after all that decides it."""
+    def prediction_path(
+        self, test: TestSet, share: float, threshold: float = THRESHOLD, update: int | None = None
+    ) -> Path:
+        """Where the binary prediction of the split lies: named after all that decides it.
+
+        ``update`` names a snapshot of the stage; None is its last update.
+        """
         points = {} if share == 0 else {z: p.tolist() for z, p in (test.prompts(share) or {}).items()}
         tiling = [self.tiling.tile, self.tiling.profile.name]
-        content = {"split": test.split.digest, "tiling": tiling, "points": points, "code": self.code}
+        content: dict[str, Any] = {"split": test.split.digest, "tiling": tiling, "points": points, "code": self.code}
+        content |= {} if threshold == THRESHOLD else {"cut": threshold}
+        content |= {} if update is None else {"update": update}
         return self.folder / "predictions" / f"{digest_of(content)[:16]}.tif"
 
-    def predict(self, predictor: Callable[[], Predictor], test: TestSet, share: float, progress: Progress) -> Path:
-        """Binary predictions (0 or 255, deflated) of the whole split at one share of test points; cached."""
-        path = self.prediction_path(test, share)
-        if path.is_file():
-            return path
+    def predict(
+        self,
+        predictor: Callable[[], Predictor],
+        test: TestSet,
+        share: float,
+        progress: Progress,
+        thresholds: Sequence[float] = (THRESHOLD,),
+        update: int | None = None,
+    ) -> list[Path]:
+        """Binary predictions (0 or 255, deflated) of the whole split at one share of test points; cached.
+
+        Predicted once, cut at each threshold: one path a threshold.
+        """
+        paths = {t: self.prediction_path(test, share, t, update) for t in thresholds}
+        missing = {t: path for t, path in paths.items() if not path.is_file()}
+        if missing:
+            self._write(missing, predictor(), test, share, progress)
+        return list(paths.values())
+
+    def _write(
+        self, paths: Mapping[float, Path], model: Predictor, test: TestSet, share: float, progress: Progress
+    ) -> None:
         depth = test.images.shape[0]
-        model = predictor()
         slices = predict_slices(
             model,
             test.images,
@@ -86,14 +110,16 @@ class StageScorer:
             points=test.prompts(share),
             batch_size=self.tiling.batch_size,
             device=self.device,
-            gap=gap_slices(model.neighbour, test.split.voxel[0], test.images.shape[0]),
+            gap=gap_slices(model.neighbour, test.split.voxel[0], depth),
         )
-        with atomic(path) as part, tifffile.TiffWriter(part) as writer:
+        with ExitStack() as stack:
+            parts = {t: stack.enter_context(atomic(path)) for t, path in paths.items()}
+            writers = {t: stack.enter_context(tifffile.TiffWriter(part)) for t, part in parts.items()}
             for z, prediction in slices:
-                mask = model.finish(prediction.mask()).astype(np.uint8) * 255
-                writer.write(mask, compression="zlib", contiguous=False)
+                for threshold, writer in writers.items():
+                    mask = model.finish(prediction.mask(threshold)).astype(np.uint8) * 255
+                    writer.write(mask, compression="zlib", contiguous=False)
                 progress(z + 1, depth)
-        return path
 
     def score(self, path: Path, test: TestSet, share: float, name: str, protocol: EvaluationProtocol) -> Score:
         """Score a prediction of `predict`; cached by protocol and labels."""

@@ -57,6 +57,12 @@ class TaskData:
         """The target's training split; its labels are for the annotation desk and the oracle alone."""
         return self._open(self._target, "train")
 
+    @cached_property
+    def source_validation(self) -> Split | None:
+        """Labelled source slices that no stage trains on: the source's test split, or None where it has none."""
+        split = self._open(self._source, "test") if "test" in self._source.splits() else None
+        return split if split is not None and split.labels is not None else None
+
     def has_test_labels(self) -> bool:
         """Whether there is anything to score: a volume of one's own may come without test labels."""
         return "test" in self._target.splits() and self.target_test.labels is not None

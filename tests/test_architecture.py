@@ -21,15 +21,18 @@ CORE, PLUGINS = ROOT / "dabench", ROOT / "plugins"
 FLOORS = (
     ("types", "errors"),
     ("files", "workspace"),
-    ("yaml_files", "ops"),
+    ("yaml_files", "ops", "statistics"),
     ("interfaces", "config"),
     ("data", "annotation", "evaluation", "tracking", "inference"),
     ("training", "hookspecs"),
     ("registry", "weights", "task", "scoring"),
-    ("assembly", "source_model"),
+    ("assembly", "source_model", "selection"),
     ("plan",),
     ("account",),
-    ("runner", "testing"),
+    ("runner",),
+    ("suites", "checking", "scaffold"),
+    ("leaderboard", "testing"),
+    ("reproduce",),
     ("cli",),
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
@@ -42,6 +45,8 @@ SINGLE_IMPORTERS = {
     "typer": ("dabench.cli",),
     "click": ("dabench.cli",),
     "rich": ("dabench.cli",),
+    "ray": ("dabench.suites",),
+    "scikit_posthocs": ("dabench.statistics",),
 }
 #: The first command's example in ``dabench --help`` names a method.
 MAY_NAME_METHODS = ("cli",)

@@ -21,23 +21,29 @@ from dabench.interfaces.methods import (
 )
 from dabench.interfaces.predictor import Predictor
 from dabench.interfaces.preferences import PreferenceOptimizer
+from dabench.interfaces.selection import LOOKS, Candidate, CandidateSlice, SelectionView, Selector
 from dabench.interfaces.self_training import PseudoTargets, SelfTraining
 from dabench.interfaces.stages import CropSpec, OptimizerSpec, Stage, StageSpec, TrainingView, Turn
 
 __all__ = [
     "Adaptation",
     "Budget",
+    "Candidate",
+    "CandidateSlice",
     "Components",
     "CropSpec",
     "Desk",
     "Domain",
     "EvaluationProtocol",
+    "LOOKS",
     "Method",
     "OptimizerSpec",
     "Predictor",
     "PreferenceOptimizer",
     "PseudoTargets",
     "Reader",
+    "SelectionView",
+    "Selector",
     "SelfTraining",
     "SliceScore",
     "Split",

@@ -13,14 +13,17 @@ from dabench.testing.outcomes import Check, Violation, expect
 
 #: Lower-case words joined by - + or . , with an optional version.
 NAME = re.compile(r"[a-z0-9]+([-.+]+[a-z0-9]+)*\+*(@[0-9]+)?")
+#: A suite may lie in a group: ``paper/table-2``.
+_GROUPED = re.compile(rf"({NAME.pattern}/)*{NAME.pattern}")
 _LONGEST_SUMMARY = 240
 
 
 def named(bench: Bench, item: Registered) -> None:
     """The name can be typed, stored in a file name and looked up."""
     del bench
+    rule = _GROUPED if item.kind == "suite" else NAME
     expect(
-        NAME.fullmatch(item.name),
+        rule.fullmatch(item.name),
         f"name {item.name!r}: use lower-case letters and digits joined by '-', '.' or '+', and @1 for a version",
     )
 

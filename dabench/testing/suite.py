@@ -8,7 +8,18 @@ from typing import Any
 
 from dabench.errors import PluginError, UnknownNameError
 from dabench.registry import Registered, Registry
-from dabench.testing import domains, methods, networks, preferences, protocols, records, self_training, weak_labels
+from dabench.testing import (
+    domains,
+    methods,
+    networks,
+    preferences,
+    protocols,
+    records,
+    selectors,
+    self_training,
+    suites,
+    weak_labels,
+)
 from dabench.testing.bench import Bench
 from dabench.testing.outcomes import Case, Check, Outcome
 
@@ -23,6 +34,8 @@ BY_KIND: Mapping[str, tuple[Check, ...]] = {
     "domain": domains.DOMAIN,
     "protocol": protocols.CHECKS,
     "reader": domains.READER,
+    "selector": selectors.CHECKS,
+    "suite": suites.CHECKS,
 }
 
 

@@ -7,13 +7,14 @@ know, so that an older dabench reads a newer journal.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-#: How a cell can end. A journal without a last word is ``unfinished``: killed, or still going.
-STATUSES = ("ok", "failed", "oom", "skipped")
+#: How a cell can end. A journal without a last word is ``unfinished``: killed, or still going; ``killed`` is what a
+#: suite writes when a worker was.
+STATUSES = ("ok", "failed", "oom", "skipped", "killed")
 UNFINISHED = "unfinished"
 
 
@@ -105,6 +106,43 @@ class Scored(Event):
 
 
 @dataclass(frozen=True)
+class Selected(Event):
+    """The rule that chose which candidate of the last stage predicts, without a target label.
+
+    ``update`` and ``threshold`` are the chosen one's, ``score`` is what the rule gave it; ``candidates`` lists
+    ``update``, ``threshold`` and ``score`` of all, the preferred among equals first.
+    """
+
+    kind: ClassVar[str] = "selected"
+
+    stage: str
+    selector: str
+    update: int
+    threshold: float
+    score: float
+    candidates: Sequence[Mapping[str, float]] = ()
+
+
+@dataclass(frozen=True)
+class Regret(Event):
+    """What the target's test labels would have chosen: computed apart, after the choice, and never ranked.
+
+    ``best`` is the highest ``metric`` of all candidates (that of ``update`` and ``threshold``), ``chosen`` that of the
+    candidate that predicts; ``candidates`` lists all.
+    """
+
+    kind: ClassVar[str] = "regret"
+
+    stage: str
+    metric: str
+    update: int
+    threshold: float
+    best: float
+    chosen: float
+    candidates: Sequence[Mapping[str, float]] = ()
+
+
+@dataclass(frozen=True)
 class Phase(Event):
     """A part of the run ended: data, training, inference, scoring …; parts of the same name are added up."""
 
@@ -131,7 +169,9 @@ class CellFinished(Event):
             raise ValueError(f"status {self.status!r} is not one of {', '.join(STATUSES)}")
 
 
-KINDS: Mapping[str, type[Event]] = {c.kind: c for c in (CellStarted, StageFinished, Cost, Scored, Phase, CellFinished)}
+KINDS: Mapping[str, type[Event]] = {
+    c.kind: c for c in (CellStarted, StageFinished, Cost, Selected, Scored, Regret, Phase, CellFinished)
+}
 
 
 def to_line(event: Event) -> str:

@@ -6,9 +6,9 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ import torch
 from dabench.data.sampling import CropSampler, step_seed
 from dabench.errors import DivergedError
 from dabench.interfaces import Stage, TrainingView, Turn
-from dabench.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from dabench.training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
 from dabench.training.optimizers import clip_gradients, learning_rate, make_optimizer
 from dabench.types import Batch
 
@@ -37,12 +37,16 @@ class Update:
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """How to run: device, autocast to bfloat16, where and how often to checkpoint."""
+    """How to run: device, autocast to bfloat16, where and how often to checkpoint.
+
+    ``snapshots`` says after which updates weights are kept, and where; training itself does not notice.
+    """
 
     device: torch.device
     bfloat16: bool
     checkpoint: Path
     every: int
+    snapshots: Mapping[int, Path] = field(default_factory=dict)
 
 
 def train(
@@ -84,6 +88,9 @@ def train(
         losses = _update(stage, batch, turns, optimizers, total, options)
         stage.after_update(step)
         progress = Progress(step + 1, begun.seconds + time.perf_counter() - started)
+        # Before the checkpoint: killed between the two, the resumed stage goes through this update again.
+        if progress.done in options.snapshots:
+            save_weights(options.snapshots[progress.done], stage)
         if progress.done % options.every == 0 or progress.done == total:
             save_checkpoint(options.checkpoint, stage, optimizers, progress)
         yield Update(step, total, losses, learning_rate(turns[0].optimizer, step, total), progress.seconds)

@@ -1,8 +1,8 @@
 """Stages on disk, by key: a finished one is reused, a half-finished one continues.
 
 ``<workspace>/stages/<key>/`` holds ``checkpoint.pt`` and ``kept/`` while training, then ``model.safetensors`` and
-``stage.json`` (written last: its presence is what "finished" means), ``curve.jsonl``, the desk's answers, and
-predictions with scores.
+``stage.json`` (written last: its presence is what "finished" means), ``curve.jsonl``, the desk's answers, predictions
+with scores and, where a run chooses among several checkpoints, ``snapshots/<update>.safetensors``.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ class StageFolder:
         """Final weights."""
         return self.path / "model.safetensors"
 
+    def snapshot(self, update: int) -> Path:
+        """Weights after so many updates."""
+        return self.path / "snapshots" / f"{update}.safetensors"
+
     @property
     def curve(self) -> Path:
         """Losses by step, JSON lines."""
@@ -77,6 +81,6 @@ class StageFolder:
         self.checkpoint.unlink(missing_ok=True)
         shutil.rmtree(self.kept, ignore_errors=True)
 
-    def load(self, stage: Stage) -> None:
-        """Give a freshly built stage its final weights."""
-        load_weights(self.weights, stage)
+    def load(self, stage: Stage, update: int | None = None) -> None:
+        """Give a freshly built stage its final weights, or those of a snapshot."""
+        load_weights(self.weights if update is None else self.snapshot(update), stage)

@@ -33,6 +33,7 @@ def register_methods(register: Register) -> None:
     register(
         Component(
             name="oracle",
+            bracket="upper",
             factory=Oracle,
             config=OracleSettings,
             summary="Train on the target's dense labels (upper bracket of every table; never ranked).",

@@ -124,6 +124,7 @@ def register_methods(register: Register) -> None:
     register(
         Component(
             name="source-only",
+            bracket="lower",
             factory=SourceOnly,
             config=SourceOnlySettings,
             summary="Train on the labelled source, apply to the target as is (lower bracket of every table).",

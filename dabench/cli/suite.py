@@ -1,0 +1,183 @@
+"""``dabench suite``: plan, run and look after a file of cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dabench.registry import Registry
+    from dabench.suites.executor import Executor
+    from dabench.suites.schedule import Track
+    from dabench.suites.spec import Suite
+    from dabench.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Plans, runs and looks after files of cells.")
+
+File = Annotated[str, typer.Argument(help="A suite file, or a registered suite's name (dabench ls suites).")]
+Data = Annotated[str | None, typer.Option(help="real or phantom, instead of what the suite says.")]
+Preset = Annotated[str | None, typer.Option(help="tiny, small or paper, instead of what the suite says.")]
+Tasks = Annotated[str | None, typer.Option(help="Tasks instead of the suite's, comma-separated.")]
+Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the suite's, comma-separated.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="One setting of every cell, NAME.KEY=VALUE.")]
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+@app.command()
+def run(
+    file: File,
+    data: Data = None,
+    preset: Preset = None,
+    tasks: Tasks = None,
+    seeds: Seeds = None,
+    sets: Sets = None,
+    jobs: Annotated[int | None, typer.Option(help="Jobs at a time [default: one a core, or one a GPU].")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of a job; results are the same bit for bit per number.")] = 1,
+    per_gpu: Annotated[int, typer.Option(help="Jobs that share a GPU.")] = 1,
+    memory: Annotated[
+        float | None, typer.Option(help="GiB for all jobs together [default: nine tenths of free].")
+    ] = None,
+    job_memory: Annotated[float | None, typer.Option(help="GiB after which a job ends as out of memory.")] = None,
+    retries: Annotated[int, typer.Option(help="Further tries of a job whose process was killed.")] = 0,
+    executor: Annotated[str, typer.Option(help="local, or ray for several machines.")] = "local",
+    address: Annotated[str, typer.Option(help="Ray cluster (auto, ray://head:10001) [default: start one here].")] = "",
+    share: Annotated[
+        str, typer.Option(help="ray: files (nodes see the workspace) or objects (Ray carries stages and runs).")
+    ] = "files",
+    gpus_per_job: Annotated[float, typer.Option(help="ray: share of a GPU that a job asks for.")] = 0.0,
+    tracker: Annotated[str, typer.Option(help="mlflow, none, or a tracking URI.")] = "mlflow",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run what of a suite is not done yet; a cell that fails never stops the others.
+
+    Example:  dabench suite run benchmarks/suites/smoke.yaml --jobs 2
+    """
+    from dabench.cli.suite_report import Lines, print_plan, print_report
+    from dabench.suites.schedule import run_suite
+
+    suite, registry, workspace = load(file, data, preset, tasks, seeds, sets)
+    if dry_run:
+        print_plan(suite, registry, workspace, as_json)
+        raise typer.Exit
+    watch = None if as_json else Lines()
+    track = make_tracker(tracker, workspace)
+    limits = (jobs, threads, per_gpu, _bytes(memory), _bytes(job_memory) or 0)
+    with _executor(executor, suite, workspace, limits, (address, share, gpus_per_job, retries)) as made:
+        done = run_suite(suite, registry, workspace, made, retries=retries, track=track, observer=watch)
+    print_report(done, as_json)
+
+
+@app.command()
+def plan(
+    file: File,
+    data: Data = None,
+    preset: Preset = None,
+    tasks: Tasks = None,
+    seeds: Seeds = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a suite would do: cells, the stages that they share and what that saves, and the time.
+
+    Example:  dabench suite plan prefer-das/table-2 --preset small --tasks vnc2lucchi --seeds 0
+    """
+    from dabench.cli.suite_report import print_plan
+
+    print_plan(*load(file, data, preset, tasks, seeds, sets), as_json)
+
+
+@app.command()
+def status(
+    file: File,
+    data: Data = None,
+    preset: Preset = None,
+    tasks: Tasks = None,
+    seeds: Seeds = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Print how every cell of a suite stands.
+
+    Example:  dabench suite status benchmarks/suites/smoke.yaml
+    """
+    from dabench.cli.suite_report import print_report
+    from dabench.suites.schedule import report
+
+    print_report(report(*load(file, data, preset, tasks, seeds, sets)), as_json)
+
+
+# ------------------------------------------------------------------------------------------------------------ parts
+def load(
+    file: str, data: str | None, preset: str | None, tasks: str | None, seeds: str | None, sets: list[str] | None
+) -> tuple[Suite, Registry, Workspace]:
+    """The suite with what the flags change, and where it runs."""
+    from dabench.config import assignments
+    from dabench.registry import Registry
+    from dabench.suites.spec import load_suite
+    from dabench.workspace import Workspace
+
+    registry = Registry.load()
+    suite = load_suite(file, registry)
+    settings: dict[str, Any] = {k: v for k, v in (("data", data), ("preset", preset)) if v is not None}
+    axes: dict[str, list[Any]] = {}
+    if tasks:
+        axes["task"] = tasks.split(",")
+    if seeds:
+        axes["seed"] = _numbers(seeds)
+    return suite.changed({**settings, **assignments(sets or [])}, axes), registry, Workspace.find()
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"--seeds {text!r}: whole numbers, comma-separated.") from None
+
+
+def _bytes(gib: float | None) -> int | None:
+    return None if gib is None else round(gib * 2**30)
+
+
+def _executor(
+    name: str,
+    suite: Suite,
+    workspace: Workspace,
+    limits: tuple[int | None, int, int, int | None, int],
+    cluster: tuple[str, str, float, int],
+) -> Executor:
+    from dabench.errors import UnknownNameError
+    from dabench.suites.jobs import Site
+    from dabench.suites.manifest import suite_folder
+
+    jobs, threads, per_gpu, memory, job_memory = limits
+    if name == "local":
+        from dabench.suites.local import LocalExecutor, visible_gpus
+
+        site = Site.here(workspace.root, threads, job_memory)
+        return LocalExecutor(site, suite_folder(workspace, suite.name) / "logs", jobs, visible_gpus(), per_gpu, memory)
+    if name != "ray":
+        raise UnknownNameError("executor", name, ["local", "ray"])
+    from dabench.suites.ray_executor import RayExecutor, RayResources
+
+    address, share, gpus, retries = cluster
+    if share not in ("files", "objects"):
+        raise UnknownNameError("--share", share, ["files", "objects"])
+    site = Site.here(workspace.root, threads)
+    return RayExecutor(
+        site, address, RayResources(threads, gpus, max(retries, 3)), "objects" if share == "objects" else "files"
+    )
+
+
+def make_tracker(tracker: str, workspace: Workspace) -> Track | None:
+    """Writes finished runs to MLflow from this process; a store that fails is said once and loses nothing."""
+    if tracker == "none":
+        return None
+    from dabench.tracking.carrier import Carrier
+
+    def warn(error: str) -> None:
+        typer.echo(f"warning: MLflow: {error}\n  Nothing is lost; later: dabench results sync", err=True)
+
+    own = tracker == "mlflow"
+    return Carrier(workspace.tracking_uri if own else tracker, workspace.artifacts if own else None, warn)

@@ -1,0 +1,163 @@
+"""What ``dabench suite`` prints: the plan, a line a job, and how every cell stands."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dabench.suites.schedule import Observer
+
+if TYPE_CHECKING:
+    from dabench.registry import Registry
+    from dabench.suites.graph import SuiteGraph
+    from dabench.suites.jobs import Job, Outcome
+    from dabench.suites.schedule import SuiteReport
+    from dabench.suites.spec import Suite
+    from dabench.workspace import Workspace
+
+
+class Lines(Observer):
+    """A line when a job starts or ends, with how many are done and an estimate of the rest."""
+
+    def planned(self, graph: SuiteGraph, jobs: int) -> None:
+        """Print the plan and begin to count."""
+        self.jobs, self.done, self.begun = jobs, 0, time.monotonic()
+        show_plan(graph)
+
+    def started(self, job: Job) -> None:
+        """A job begins."""
+        typer.echo(f"  started  {job.label}")
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """A job has ended."""
+        self.done += 1
+        spent = time.monotonic() - self.begun
+        rest = _duration(spent / self.done * (self.jobs - self.done))
+        why = f": {outcome.reason.splitlines()[0]}" if outcome.reason else ""
+        progress = f"[{self.done}/{self.jobs}, {rest} left]"
+        typer.echo(f"  {outcome.status:<8} {job.label} ({outcome.seconds:.0f} s){why}   {progress}")
+
+
+def print_plan(suite: Suite, registry: Registry, workspace: Workspace, as_json: bool) -> None:
+    """Plan a suite and print what it would do."""
+    from dabench.suites.graph import make_graph
+    from dabench.suites.spec import expand
+
+    graph = make_graph(suite.name, expand(suite), registry, workspace)
+    typer.echo(json.dumps(_plan_json(graph), indent=1)) if as_json else show_plan(graph)
+
+
+def _states(graph: SuiteGraph) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for node in graph.cells:
+        found[node.state] = found.get(node.state, 0) + 1
+    return found
+
+
+def _plan_json(graph: SuiteGraph) -> dict[str, Any]:
+    once, alone = graph.updates()
+    seconds, unknown = graph.left()
+    return {
+        "suite": graph.suite,
+        "cells": [
+            {
+                "row": n.cell.row,
+                "cell_id": n.cell.config.cell_id,
+                "state": n.state,
+                "reason": n.reason,
+                "stages": n.keys,
+            }
+            for n in graph.cells
+        ],
+        "states": _states(graph),
+        "stages": {
+            "distinct": len(graph.stages),
+            "alone": sum(len(n.keys) for n in graph.cells),
+            "trained": sum(s.seconds is not None for s in graph.stages.values()),
+        },
+        "updates": {"shared": once, "alone": alone},
+        "estimated_seconds": seconds,
+        "stages_of_unknown_speed": unknown,
+    }
+
+
+def show_plan(graph: SuiteGraph) -> None:
+    """Cells by state, stages that they share, training that is left, and why a cell does not run."""
+    plan = _plan_json(graph)
+    states = ", ".join(f"{count} {state}" for state, count in plan["states"].items())
+    typer.echo(f"{graph.suite}: {len(graph.cells)} cells ({states})")
+    stages, updates = plan["stages"], plan["updates"]
+    if stages["alone"]:
+        share = updates["shared"] / max(updates["alone"], 1)
+        typer.echo(
+            f"  {stages['distinct']} stages ({stages['trained']} trained) instead of {stages['alone']} run alone: "
+            f"{updates['shared']} of {updates['alone']} updates, {share:.0%}"
+        )
+    known, unknown = plan["estimated_seconds"], plan["stages_of_unknown_speed"]
+    if known or unknown:
+        rest = f" and {unknown} stages of a kind that has not run here" if unknown else ""
+        typer.echo(f"  left to train: {_duration(known)} of one job at a time{rest}")
+    for node in graph.cells:
+        if node.reason:
+            typer.echo(f"  {node.state}: {node.label}: {node.reason.splitlines()[0]}")
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 100 else f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+def print_report(report: SuiteReport, as_json: bool) -> None:
+    """The state of every cell; exit code 1 if one failed, 3 if files are missing."""
+    if as_json:
+        typer.echo(json.dumps(_report_json(report), indent=1))
+    else:
+        _show_report(report)
+    if report.failed:
+        raise typer.Exit(1)
+    if any(c.status == "missing" for c in report.cells):
+        raise typer.Exit(3)
+
+
+def _report_json(report: SuiteReport) -> dict[str, Any]:
+    seconds = report.graph.seconds()
+    return {
+        "suite": report.suite.name,
+        "counts": report.counts(),
+        "training_seconds": None if seconds is None else {"shared": seconds[0], "alone": seconds[1]},
+        "cells": [
+            {
+                "row": c.node.cell.row,
+                **{k: v for k, v in c.node.cell.place.items()},
+                "cell_id": c.cell_id,
+                "status": c.status,
+                "reason": c.reason,
+            }
+            for c in report.cells
+        ],
+    }
+
+
+def _show_report(report: SuiteReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", title=report.suite.title or report.suite.name)
+    for name in ("task", "row", "seed", "status", "reason"):
+        table.add_column(name, overflow="fold")
+    for cell in report.cells:
+        config = cell.node.cell.config
+        table.add_row(config.task, cell.node.cell.row, str(config.seed), cell.status, cell.reason.partition("\n")[0])
+    console = Console()
+    console.print(table)
+    console.print(", ".join(f"{count} {status}" for status, count in report.counts().items()))
+    seconds = report.graph.seconds()
+    if seconds is not None and seconds[1]:
+        console.print(
+            f"training: {_duration(seconds[0])} with common stages once, {_duration(seconds[1])} run alone "
+            f"({seconds[0] / seconds[1]:.0%})"
+        )
+    console.print(f"compare:  dabench leaderboard --suite {report.suite.name}")

@@ -1,0 +1,198 @@
+"""A suite as one graph: every cell planned, every stage that cells share once, and what that saves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from dabench.errors import ConfigError, DataError
+from dabench.plan import Plan, make_plan, scoring_digest
+from dabench.registry import Registry
+from dabench.suites.jobs import Job
+from dabench.suites.spec import SuiteCell
+from dabench.tracking.record import read_run
+from dabench.workspace import Workspace
+
+#: Bytes that a job is expected to take while nothing like it has run here.
+_MEMORY = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class StageNode:
+    """A stage that one or more cells need. ``seconds`` is what it took, None while it is not trained."""
+
+    key: str
+    name: str
+    iterations: int
+    parent: str
+    seconds: float | None
+    kind: str = field(repr=False, default="")
+
+
+@dataclass(frozen=True)
+class CellNode:
+    """A cell of the suite with its chain of stages and how it stands before the run.
+
+    ``state``: ``done`` (finished, by the present code), ``stale`` (finished by other code, data or settings), a status
+    of an earlier attempt, ``new``, ``skips`` (the method cannot run, which its journal has still to say), ``missing``
+    (files), ``excluded``.
+    """
+
+    cell: SuiteCell
+    state: str
+    reason: str = ""
+    keys: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Task, seed and row."""
+        return f"{self.cell.config.task} s{self.cell.config.seed} {self.cell.row}"
+
+    @property
+    def to_run(self) -> bool:
+        """Whether there is something to do."""
+        return self.state not in ("done", "skipped", "missing", "excluded")
+
+
+@dataclass(frozen=True)
+class SuiteGraph:
+    """All cells and all stages of a suite."""
+
+    suite: str
+    cells: tuple[CellNode, ...]
+    stages: Mapping[str, StageNode]
+    rates: Mapping[str, tuple[float, int]] = field(repr=False, default_factory=dict)
+
+    def jobs(self) -> dict[str, Job]:
+        """What is to be done, by id, in an order in which it can be done."""
+        found: dict[str, Job] = {}
+        for node in self.cells:
+            if not node.to_run:
+                continue
+            config = node.cell.config.model_dump(mode="json")
+            before: tuple[str, ...] = ()
+            for index, key in enumerate(node.keys):
+                stage = self.stages[key]
+                if stage.seconds is not None:
+                    continue
+                job = f"stage-{key}"
+                label = f"{node.cell.config.task} s{node.cell.config.seed} stage {stage.name}"
+                found.setdefault(
+                    job, Job(job, label, self.suite, config, index, before, node.keys, self._memory(stage))
+                )
+                before = (job,)
+            cell = f"cell-{node.cell.config.cell_id}"
+            found[cell] = Job(cell, node.label, self.suite, config, None, before, node.keys, self._memory(None))
+        return found
+
+    def _memory(self, stage: StageNode | None) -> int:
+        if stage is not None:
+            return self.rates.get(stage.kind, (0.0, _MEMORY))[1] or _MEMORY
+        return max((memory for _, memory in self.rates.values()), default=_MEMORY) or _MEMORY
+
+    # ---------------------------------------------------------------------------------------------------- costs
+    def updates(self) -> tuple[int, int]:
+        """Training updates of all cells: with common stages once, and run alone."""
+        chains = [self.stages[key] for node in self.cells for key in node.keys]
+        return sum(s.iterations for s in self.stages.values()), sum(s.iterations for s in chains)
+
+    def seconds(self) -> tuple[float, float] | None:
+        """Measured training seconds, shared and alone; None while a stage is not trained."""
+        chains = [self.stages[key].seconds for node in self.cells for key in node.keys]
+        once = [s.seconds for s in self.stages.values()]
+        if not chains or any(s is None for s in once):
+            return None
+        return sum(s for s in once if s is not None), sum(s for s in chains if s is not None)
+
+    def left(self) -> tuple[float, int]:
+        """Estimated training seconds that are left, and the number of stages that nothing here tells the speed of."""
+        estimates = [self._estimate(s) for s in self.stages.values() if s.seconds is None]
+        return sum(e for e in estimates if e is not None), sum(e is None for e in estimates)
+
+    def _estimate(self, stage: StageNode) -> float | None:
+        rate = self.rates.get(stage.kind)
+        return None if rate is None else rate[0] * stage.iterations
+
+
+def make_graph(suite: str, cells: Sequence[SuiteCell], registry: Registry, workspace: Workspace) -> SuiteGraph:
+    """Plan every cell. Raises ConfigError that names all cells with settings that cannot be; nothing has run then."""
+    nodes: list[CellNode] = []
+    stages: dict[str, StageNode] = {}
+    wrong: list[str] = []
+    for cell in cells:
+        if cell.excluded:
+            nodes.append(CellNode(cell, "excluded", cell.excluded))
+            continue
+        try:
+            plan = make_plan(cell.config, registry, workspace)
+        except (ConfigError, DataError) as error:
+            place = ", ".join(f"{k} {v}" for k, v in cell.place.items())
+            wrong.append(f"{cell.row} ({place}): {error.message}")
+            continue
+        nodes.append(_node(cell, plan, workspace, registry))
+        stages |= {s.key: s for s in _stages(plan)}
+    if wrong:
+        listed = "\n  ".join(dict.fromkeys(wrong))
+        raise ConfigError(
+            f"suite {suite}: {len(wrong)} of {len(cells)} cells cannot be:\n  {listed}",
+            "Leave them out: exclude: [{row: ..., task: ..., why: ...}]",
+        )
+    return SuiteGraph(suite, tuple(nodes), stages, _rates(workspace, {s.kind for s in stages.values()}))
+
+
+def _node(cell: SuiteCell, plan: Plan, workspace: Workspace, registry: Registry) -> CellNode:
+    if plan.missing:
+        return CellNode(cell, "missing", f"files are missing: {', '.join(plan.missing[:3])}")
+    keys = tuple(s.key for s in plan.stages)
+    return CellNode(cell, *_state(cell, keys, plan.skip, workspace, registry), keys)
+
+
+def _state(
+    cell: SuiteCell, keys: tuple[str, ...], skip: str, workspace: Workspace, registry: Registry
+) -> tuple[str, str]:
+    """How an earlier run of the cell stands to what would run now."""
+    try:
+        run = read_run(workspace.runs / cell.config.cell_id)
+    except DataError:
+        return ("skips", skip) if skip else ("new", "")
+    if skip:
+        return "skipped" if (run.status, run.reason) == ("skipped", skip) else "skips", skip
+    if run.status != "ok":
+        return ("new", "") if run.status == "skipped" else (run.status, run.reason)
+    same = tuple(s.key for s in run.stages) == keys
+    scoring = scoring_digest(registry, cell.config.protocol)[:16]
+    if same and run.tags.get("scoring_digest") == scoring:
+        return "done", ""
+    return "stale", "trained by other code or on other data" if not same else "scored by other code"
+
+
+def _stages(plan: Plan) -> Iterable[StageNode]:
+    parent = ""
+    for stage in plan.stages:
+        kind = _kind(stage.spec.name, stage.spec.config.model_dump(mode="json"))
+        seconds = stage.seconds if stage.state == "cached" else None
+        yield StageNode(stage.key, stage.spec.name, stage.spec.iterations, parent, seconds, kind)
+        parent = stage.key
+
+
+def _kind(name: str, settings: Mapping[str, Any]) -> str:
+    """Stages of one kind have one speed: their settings are the same but for the number of updates."""
+    return json.dumps([name, {k: v for k, v in settings.items() if k != "iterations"}], sort_keys=True)
+
+
+def _rates(workspace: Workspace, kinds: set[str]) -> dict[str, tuple[float, int]]:
+    """Seconds an update (median) and most memory of finished stages of these kinds in the workspace."""
+    found: dict[str, list[tuple[float, int]]] = {}
+    for path in workspace.stages.glob("*/stage.json"):
+        try:
+            record = json.loads(path.read_text())
+            kind = _kind(record["name"], record.get("settings", {}))
+            seen = record["seconds"] / max(record["updates"], 1), int(record["peak_memory_bytes"])
+        except (OSError, ValueError, KeyError, TypeError):  # being written, or of another version
+            continue
+        if kind in kinds:
+            found.setdefault(kind, []).append(seen)
+    return {k: (median(s for s, _ in seen), max(m for _, m in seen)) for k, seen in found.items()}

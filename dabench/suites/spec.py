@@ -1,0 +1,229 @@
+"""Suites: files of cells. Rows of settings, crossed with axes, less what is excluded with a reason.
+
+A file::
+
+    name: components
+    title: Which part of Prompt-DAS does what
+    settings: {preset: small}                  # of every cell; any setting of a run, nested
+    axes: {task: [vnc2lucchi], seed: [0, 1, 2]} # every combination; keys may be dotted: budget.points
+    rows:                                       # optional; each name is a row of the table
+      source: {method: source-only}
+      no contrast: {method: prompt-das, options: {prompt-das: {contrast: 0}}}
+      SAM: {unavailable: another kind of model}
+    exclude: [{row: source, seed: [1, 2], why: one seed is enough}]
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from dabench.config import RunConfig, validate_config
+from dabench.errors import ConfigError
+from dabench.files import digest_of
+from dabench.registry import Registry, explain
+from dabench.yaml_files import read_yaml
+
+#: Axes that are not part of a row's name: they are what a row is averaged over or has columns for.
+_COLUMNS = ("task", "seed")
+
+
+class Published(BaseModel):
+    """Numbers that a paper prints for the rows of a suite, in per cent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(description="Paper and table.")
+    metrics: tuple[str, ...] = Field(("dice", "aji", "pq"), description="What a list of values means, in order.")
+    note: str = Field("", description="What a reader has to know: oddities of the table, differing protocols.")
+    values: dict[str, dict[str, dict[str, float]]] = Field(
+        description="Row, task, then a list of values or a mapping of metrics (dice, points_15/dice) to values."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: Any) -> Any:
+        """Give lists their metrics' names; null is a value that the paper does not print."""
+        if not isinstance(values, dict) or not isinstance(values.get("values"), dict):
+            return values
+        metrics = values.get("metrics", cls.model_fields["metrics"].default)
+        named = {
+            row: {str(task): _named_values(found, metrics, f"{row}, {task}") for task, found in tasks.items()}
+            for row, tasks in values["values"].items()
+        }
+        return {**values, "values": named}
+
+
+def _named_values(found: Any, metrics: Sequence[str], where: str) -> Any:
+    if isinstance(found, list):
+        if len(found) != len(metrics):
+            raise ValueError(f"{where}: {len(found)} values for {len(metrics)} metrics")
+        found = dict(zip(metrics, found, strict=True))
+    return {k: v for k, v in found.items() if v is not None} if isinstance(found, dict) else found
+
+
+class Suite(BaseModel):
+    """A validated suite file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="Its identity: words joined by - and /; what --suite and MLflow's experiment say.")
+    title: str = Field("", description="One line for listings.")
+    settings: dict[str, Any] = Field(default_factory=dict, description="Settings of every cell.")
+    axes: dict[str, list[Any]] = Field(default_factory=dict, description="Settings to cross, with their values.")
+    rows: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Rows by name: their settings, or {unavailable: why}."
+    )
+    exclude: list[dict[str, Any]] = Field(
+        default_factory=list, description="Cells left out: what they have (row or a setting: value or values), and why."
+    )
+    published: Published | None = Field(None, description="A paper's numbers for the same rows.")
+
+    @field_validator("name")
+    @classmethod
+    def _typeable(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9]+([-./+]?[a-z0-9]+)*", value):
+            raise ValueError("use lower-case letters and digits, joined by - . + or /")
+        return value
+
+    @field_validator("axes")
+    @classmethod
+    def _filled(cls, value: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for name, values in value.items():
+            if not values or len({digest_of(v) for v in values}) != len(values):
+                raise ValueError(f"axis {name!r} needs one or more different values")
+        return value
+
+    @field_validator("exclude")
+    @classmethod
+    def _reasoned(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for one in value:
+            if not str(one.get("why", "")).strip() or len(one) < 2:
+                raise ValueError(f"{one}: say what is left out and why ({{row: a, seed: [1, 2], why: ...}})")
+        return value
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """Rows that dabench cannot run, with the reason."""
+        return {row: str(s["unavailable"]) for row, s in self.rows.items() if "unavailable" in s}
+
+    def changed(self, settings: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> Suite:
+        """A copy with some settings and axes replaced: ``--preset``, ``--tasks``, ``--seeds``; the wider ones win."""
+        base = deepcopy(self.settings)
+        for path, value in settings.items():
+            _put(base, path, value)
+        kept = {k: v for k, v in self.axes.items() if k not in settings}
+        crossed = {k: list(v) for k, v in axes.items()}
+        return self.model_copy(update={"settings": base, "axes": {**kept, **crossed}})
+
+
+@dataclass(frozen=True)
+class SuiteCell:
+    """One cell of a suite: the row that it belongs to, its place on the axes, and what runs."""
+
+    row: str
+    place: Mapping[str, Any]
+    config: RunConfig
+    #: Why the suite leaves it out; "" for a cell that runs.
+    excluded: str = ""
+
+
+def load_suite(name: str | Path, registry: Registry) -> Suite:
+    """A suite by file, or by the name under which a plugin registered its file.
+
+    Raises ConfigError for a file that is not a suite, UnknownNameError for a name that nobody registered.
+    """
+    path = Path(name)
+    if not (path.suffix in (".yaml", ".yml") or path.is_file()):
+        path = suite_file(str(name), registry)
+    try:
+        return Suite.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise ConfigError(f"{path}: " + explain(error, "", Suite.model_fields)) from None
+
+
+def suite_file(name: str, registry: Registry) -> Path:
+    """Where a registered suite's file lies."""
+    component = registry.get("suite", name).component
+    return Path(component.factory(component.config()))
+
+
+def expand(suite: Suite) -> list[SuiteCell]:
+    """Every cell: row by row, each over the axes, the last axis fastest. Raises ConfigError naming the cell."""
+    return list(_cells(suite))
+
+
+def _cells(suite: Suite) -> Iterator[SuiteCell]:
+    combinations = [dict(zip(suite.axes, values, strict=True)) for values in itertools.product(*suite.axes.values())]
+    seen: dict[str, str] = {}
+    used: set[int] = set()
+    for row, settings in (suite.rows or {"": {}}).items():
+        if "unavailable" in settings:
+            continue
+        for place in combinations:
+            values = _settings(suite, settings, place)
+            name = row_name(row, place)
+            where = f"suite {suite.name}: {', '.join([name or 'cell', *(f'{k} {v}' for k, v in place.items())])}"
+            try:
+                config = validate_config(values)
+            except ConfigError as error:
+                raise ConfigError(f"{where}: {error}") from None
+            if seen.setdefault(config.cell_id, name) != name:
+                raise ConfigError(f"{where}: the same cell as row {seen[config.cell_id]!r}.", "Rows have to differ.")
+            matching = [i for i, one in enumerate(suite.exclude) if _matches(one, row or name, values)]
+            used.update(matching)
+            why = str(suite.exclude[matching[0]]["why"]) if matching else ""
+            yield SuiteCell(name or config.method, place, config, why)
+
+
+def _settings(suite: Suite, row: Mapping[str, Any], place: Mapping[str, Any]) -> dict[str, Any]:
+    """Suite, then axes, then the row: the narrower wins."""
+    values = deepcopy(suite.settings)
+    for path, value in place.items():
+        _put(values, path, value)
+    for key, value in row.items():
+        _put(values, key, deepcopy(value))
+    return values
+
+
+def _put(values: dict[str, Any], path: str, value: Any) -> None:
+    """Set ``a.b.c``; a mapping is merged into what is there."""
+    first, _, rest = path.partition(".")
+    if rest:
+        _put(values.setdefault(first, {}), rest, value)
+    elif isinstance(value, Mapping) and isinstance(values.get(first), dict):
+        for key, inner in value.items():
+            _put(values[first], key, inner)
+    else:
+        values[first] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _get(values: Mapping[str, Any], path: str) -> Any:
+    found: Any = values
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _matches(exclusion: Mapping[str, Any], row: str, values: Mapping[str, Any]) -> bool:
+    wanted = {k: v for k, v in exclusion.items() if k != "why"}
+    seen = {k: row if k == "row" else _get(values, k) for k in wanted}
+    return all(seen[k] in v if isinstance(v, list) else seen[k] == v for k, v in wanted.items())
+
+
+def row_name(row: str, place: Mapping[str, Any]) -> str:
+    """The row and whatever axes beside task and seed say: ``prefer-das slpo``, ``ipl points 0.15``."""
+    parts = [row] if row else []
+    for key, value in place.items():
+        if key in _COLUMNS or value is None:
+            continue
+        short = key.rpartition(".")[2]
+        parts.append(str(value) if key in ("method", "po", "backbone") else f"{short} {value}")
+    return " ".join(parts)

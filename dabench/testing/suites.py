@@ -1,0 +1,75 @@
+"""Checks of suites: the file is there, is a suite of that name, and every cell of it is one that can be planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dabench.config import split_task
+from dabench.errors import DabenchError
+from dabench.registry import Registered
+from dabench.suites.spec import Suite, SuiteCell, expand, load_suite
+from dabench.testing.bench import Bench
+from dabench.testing.outcomes import Check, Violation, expect
+
+
+def _suite(bench: Bench, item: Registered) -> Suite:
+    try:
+        return load_suite(item.name, bench.registry)
+    except DabenchError as error:
+        raise Violation(str(error)) from error
+
+
+def _cells(bench: Bench, item: Registered) -> list[SuiteCell]:
+    try:
+        return expand(_suite(bench, item))
+    except DabenchError as error:
+        raise Violation(str(error)) from error
+
+
+def has_a_file(bench: Bench, item: Registered) -> None:
+    """The factory gives the path of a YAML file that exists."""
+    path = bench.make(item)
+    expect(isinstance(path, Path), f"the factory gave a {type(path).__name__}, not a pathlib.Path")
+    expect(path.is_file() and path.suffix in (".yaml", ".yml"), f"{path.name} is no YAML file that exists")
+
+
+def loads(bench: Bench, item: Registered) -> None:
+    """It is a suite, and it goes by the name under which it is registered."""
+    name = _suite(bench, item).name
+    expect(name == item.name, f"the file's name is {name!r}, it is registered as {item.name!r}")
+
+
+def expands(bench: Bench, item: Registered) -> None:
+    """There is at least one cell, every cell is a valid configuration, and no two rows are the same."""
+    expect(_cells(bench, item), "it has no cell: every row is unavailable")
+
+
+def names_components(bench: Bench, item: Registered) -> None:
+    """Methods, domains and whatever else a cell names are registered."""
+    checks: dict[str, Callable[[SuiteCell], object]] = {
+        "method": lambda cell: bench.registry.get("method", cell.config.method),
+        "protocol": lambda cell: bench.registry.get("protocol", cell.config.protocol),
+        "selector": lambda cell: bench.registry.get("selector", cell.config.selector),
+        "task": lambda cell: split_task(cell.config.task, _domains(bench)),
+    }
+    for cell in _cells(bench, item):
+        for what, check in checks.items():
+            try:
+                check(cell)
+            except DabenchError as error:
+                raise Violation(f"row {cell.row!r}, {what}: {error}") from error
+
+
+def _domains(bench: Bench) -> set[str]:
+    """Real domains, and phantoms by the name that a task has for them."""
+    names = set(bench.registry.names("domain"))
+    return names | {name.removeprefix("phantom-") for name in names}
+
+
+CHECKS = (
+    Check("has a file", has_a_file),
+    Check("loads", loads),
+    Check("expands", expands),
+    Check("names components", names_components),
+)

@@ -1,0 +1,184 @@
+"""Selectors: which checkpoint, cut at which threshold, predicts. None of them sees a target label.
+
+``last`` looks at nothing; ``source-validation`` at labelled source slices, ``target-entropy`` at target training
+images, ``point-agreement`` at the points that were paid for anyway. What each can and cannot see: docs/selection.md.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from dabench import Array, Candidate, Component, Register, SelectionView, Selector, Settings, hookimpl
+from dabench_selectors.agreement import expected_objects, f_measure, objects_and_hits
+from dabench_selectors.entropy import bits
+
+
+class SliceSettings(Settings):
+    """How much is predicted."""
+
+    slices: int = Field(8, ge=1, description="Slices that every checkpoint predicts, evenly spread.")
+
+
+class EntropySettings(SliceSettings):
+    """How much is predicted, and what counts as collapsed."""
+
+    diversity: float = Field(
+        1.0,
+        ge=0,
+        description="Weight of the entropy of the mean prediction, added: 1 is mutual information, 0 entropy alone.",
+    )
+    least: float = Field(
+        0.001,
+        ge=0,
+        lt=0.5,
+        description="Smallest share of foreground, and of background; a candidate with less comes last, however sure.",
+    )
+
+
+class Last(Selector):
+    """The last update at the threshold that is named first: nothing is looked at."""
+
+    def scores(self, candidates: Sequence[Candidate], view: SelectionView) -> list[float]:
+        """The number of updates."""
+        del view
+        return [float(candidate.update) for candidate in candidates]
+
+
+class EachModel(Selector):
+    """Scores one checkpoint after the other: its slices are predicted once, whatever the number of thresholds."""
+
+    def scores(self, candidates: Sequence[Candidate], view: SelectionView) -> list[float]:
+        """The scores of `score`, in the order of the candidates."""
+        thresholds: dict[int, list[float]] = {}
+        for candidate in candidates:
+            thresholds.setdefault(candidate.update, []).append(candidate.threshold)
+        found = {
+            (update, threshold): score
+            for update, cuts in thresholds.items()
+            for threshold, score in zip(cuts, self.score(update, cuts, view), strict=True)
+        }
+        return [found[candidate.update, candidate.threshold] for candidate in candidates]
+
+    @abstractmethod
+    def score(self, update: int, thresholds: Sequence[float], view: SelectionView) -> list[float]:
+        """One checkpoint at each threshold."""
+
+
+class SourceValidation(EachModel):
+    """Dice on labelled source slices that no stage trains on, over all their pixels at once."""
+
+    looks_at = ("source",)
+
+    def __init__(self, settings: SliceSettings) -> None:
+        """Take the settings."""
+        self.settings = settings
+
+    def score(self, update: int, thresholds: Sequence[float], view: SelectionView) -> list[float]:
+        """2 |P ∩ G| / (|P| + |G|) at each threshold; pixels labelled 255 take no part; 1 where nothing is there."""
+        both, total = np.zeros(len(thresholds)), np.zeros(len(thresholds))
+        for seen in view.source(update, self.settings.slices):
+            assert seen.label is not None
+            known, true = seen.label != 255, seen.label == 1
+            masks = [seen.mask(threshold) & known for threshold in thresholds]
+            both += [(mask & true).sum() for mask in masks]
+            total += [mask.sum() + true.sum() for mask in masks]
+        return [float(2 * b / t) if t else 1.0 for b, t in zip(both, total, strict=True)]
+
+
+class TargetEntropy(EachModel):
+    """Sureness on target training slices: minus the mean entropy of a pixel, in bits.
+
+    A model that misses most of the foreground is sure, too. So the entropy of the mean prediction is added: with weight
+    1 the sum is the mutual information of pixel and class (information maximisation).
+    """
+
+    looks_at = ("target",)
+
+    def __init__(self, settings: EntropySettings) -> None:
+        """Take the settings."""
+        self.settings = settings
+
+    def score(self, update: int, thresholds: Sequence[float], view: SelectionView) -> list[float]:
+        """The same at every threshold, but for candidates that are all background or all foreground."""
+        entropy, means, shares = [], [], []
+        for seen in view.target(update, self.settings.slices):
+            probability = seen.probability.astype(np.float64)
+            entropy.append(bits(probability).mean())
+            means.append(probability.mean())
+            shares.append([seen.mask(threshold).mean() for threshold in thresholds])
+        weight, least = self.settings.diversity, self.settings.least
+        sure = float(weight * bits(np.mean(means)) - np.mean(entropy))
+        # In [-1, weight]; whoever has collapsed is below that.
+        return [sure if least <= share <= 1 - least else sure - 2 - weight for share in np.mean(shares, axis=0)]
+
+
+class PointAgreement(EachModel):
+    """Estimated F1 of detection on target training slices: the points are a fair draw of what is there."""
+
+    looks_at = ("target", "points")
+
+    def __init__(self, settings: SliceSettings) -> None:
+        """Take the settings."""
+        self.settings = settings
+
+    def score(self, update: int, thresholds: Sequence[float], view: SelectionView) -> list[float]:
+        """See `f_measure`; slices without a point take no part, they may never have been looked at."""
+        points: dict[int, Array] = {z: found for z, found in view.points().items() if len(found)}
+        given, expected, seen_there = 0, 0.0, np.zeros((len(thresholds), 2))
+        for seen in view.target(update, self.settings.slices, among=sorted(points)):
+            here = points[seen.z]
+            given += len(here)
+            expected += expected_objects(len(here), view.point_share())
+            seen_there += [objects_and_hits(seen.mask(threshold), here) for threshold in thresholds]
+        return [f_measure(int(objects), int(hits), given, expected) for objects, hits in seen_there]
+
+
+_LICENCE = "Apache-2.0, own implementation"
+
+
+@hookimpl
+def register_selectors(register: Register) -> None:
+    """Register the four rules."""
+    register(
+        Component(
+            "last",
+            lambda config: Last(),  # noqa: ARG005
+            summary="The last update, at the threshold that is named first; looks at nothing.",
+            paper="the rule of every row of the benchmark",
+            licence=_LICENCE,
+        )
+    )
+    register(
+        Component(
+            "source-validation",
+            SourceValidation,
+            SliceSettings,
+            "Highest Dice on labelled source slices that no stage trains on.",
+            paper="compared as 'source accuracy' by Musgrave et al., arXiv:2208.07360 (2022)",
+            licence=_LICENCE,
+        )
+    )
+    register(
+        Component(
+            "target-entropy",
+            TargetEntropy,
+            EntropySettings,
+            "Surest of every pixel of target training slices, and unlike from pixel to pixel.",
+            paper="Morerio et al., ICLR 2018, arXiv:1711.10288; with diversity: Musgrave et al., arXiv:2208.07360",
+            licence=_LICENCE,
+        )
+    )
+    register(
+        Component(
+            "point-agreement",
+            PointAgreement,
+            SliceSettings,
+            "Highest F1 of detection on target training slices, as estimated from the points that were given there.",
+            paper="dabench",
+            licence=_LICENCE,
+        )
+    )

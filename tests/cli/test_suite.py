@@ -1,0 +1,93 @@
+"""``dabench suite``: the plan, a run with a failing cell, the status afterwards, wrong input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from dabench.cli.suite import app
+from dabench.errors import UnknownNameError
+from dabench.tracking.record import read_run
+from tests.conftest import FEW
+
+SUITE = {
+    "name": "small/one",
+    "title": "one good, one bad",
+    "settings": {"data": "phantom", "preset": "tiny", "task": "human2stem"},
+    "axes": {"seed": [0]},
+    "rows": {
+        "good": {"method": "source-only", "options": {"source-only": FEW["source-only"]}},
+        "bad": {"method": "source-only", "options": {"source-only": FEW["source-only"] | {"lr": 1e30, "clip": 0}}},
+    },
+    "exclude": [{"row": "bad", "seed": 1, "why": "once is enough"}],
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "suite.yaml"
+    path.write_text(yaml.safe_dump(SUITE, sort_keys=False))
+    return path
+
+
+def call(tmp_path: Path, *arguments: object) -> Result:
+    place = {"DABENCH_WORKSPACE": str(tmp_path / "workspace")}
+    return CliRunner().invoke(app, [str(a) for a in arguments], env=place)
+
+
+def test_dry_run_counts_cells_and_stages_and_runs_nothing(file, tmp_path):
+    done = call(tmp_path, "run", file, "--seeds", "0,1", "--dry-run", "--json")
+    plan = json.loads(done.output)
+    assert plan["states"] == {"new": 3, "excluded": 1}
+    assert plan["stages"] == {"distinct": 3, "alone": 3, "trained": 0}
+    assert plan["updates"] == {"shared": 18, "alone": 18}
+    assert plan["stages_of_unknown_speed"] == 3
+    assert not (tmp_path / "workspace" / "runs").exists()
+    text = call(tmp_path, "plan", file, "--seeds", "0,1").output
+    assert "small/one: 4 cells (3 new, 1 excluded)" in text
+    assert "excluded: human2stem s1 bad: once is enough" in text
+
+
+def test_a_failed_cell_is_a_row_and_the_exit_code(file, tmp_path):
+    done = call(tmp_path, "run", file, "--jobs", "2")
+    assert done.exit_code == 1, done.output
+    assert "1 ok, 1 failed" in done.output
+    assert "compare:  dabench leaderboard --suite small/one" in done.output
+    (good, bad) = json.loads(call(tmp_path, "status", file, "--json").output)["cells"]
+    assert (good["row"], good["status"], bad["row"], bad["status"]) == ("good", "ok", "bad", "failed")
+    assert "DivergedError" in bad["reason"]
+    run = read_run(tmp_path / "workspace" / "runs" / good["cell_id"])
+    assert run.suite == "small/one"
+    stored = call(tmp_path, "status", file)
+    assert stored.exit_code == 1
+
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'workspace' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("dabench/small/one")
+    leaves = [r for r in client.search_runs([experiment.experiment_id]) if "dabench.cell_id" in r.data.tags]
+    assert {r.data.tags["dabench.status"] for r in leaves} == {"ok", "failed"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("run", "no-such-suite"), "unknown suite 'no-such-suite'"),
+        (("run", "{file}", "--executor", "slurm"), "unknown executor 'slurm'"),
+        (("run", "{file}", "--executor", "ray", "--share", "disk"), "unknown --share 'disk'"),
+    ],
+)
+def test_wrong_names_are_answered(file, tmp_path, arguments, says):
+    done = call(tmp_path, *(a.format(file=file) for a in arguments))
+    assert isinstance(done.exception, UnknownNameError)
+    assert says in str(done.exception)
+
+
+def test_seeds_have_to_be_numbers(file, tmp_path):
+    done = call(tmp_path, "plan", file, "--seeds", "one")
+    assert done.exit_code == 2
+    assert "whole numbers" in done.output

@@ -1,0 +1,179 @@
+"""Working a suite off: common stages once, statuses, failures that stop nothing else, continuing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dabench.errors import ConfigError, UnknownNameError
+from dabench.suites.graph import make_graph
+from dabench.suites.jobs import Job, Outcome
+from dabench.suites.manifest import read_manifest, started_suites, write_manifest
+from dabench.suites.schedule import Observer, report, run_suite
+from dabench.suites.spec import Suite, expand
+from dabench.tracking.record import RunRecord, read_run
+from tests.suites.conftest import SOURCE, InlineExecutor
+
+
+class Seen(Observer):
+    def __init__(self) -> None:
+        self.finished_cells: list[RunRecord] = []
+
+    def finished(self, run: RunRecord) -> None:
+        self.finished_cells.append(run)
+
+
+def test_a_suite_trains_common_stages_once_and_is_then_done(suite, registry, workspace, inline):
+    tracked: list[RunRecord] = []
+    done = run_suite(suite, registry, workspace, inline, track=tracked.append)
+    assert done.counts() == {"ok": 4}
+    stages = [job.label for job in inline.jobs if job.stage is not None]
+    assert sorted(stages) == [
+        "human2stem s0 stage prompt-das",
+        "human2stem s0 stage supervised",
+        "human2stem s1 stage prompt-das",
+        "human2stem s1 stage supervised",
+    ]
+    assert done.graph.updates() == (2 * 12, 2 * (6 + 12))
+    once, alone = done.graph.seconds() or (0, 0)
+    assert 0 < once < alone
+    assert {run.suite for run in tracked} == {"two-rows"}
+    assert len(tracked) == 4
+
+    again = InlineExecutor(workspace.root)
+    assert run_suite(suite, registry, workspace, again).counts() == {"ok": 4}
+    assert again.jobs == []
+
+
+def test_the_manifest_says_which_cell_is_which_row(suite, registry, workspace, inline):
+    run_suite(suite.changed({}, {"seed": [0]}), registry, workspace, inline)
+    manifest = read_manifest(workspace, "two-rows")
+    assert [c["row"] for c in manifest["cells"]] == ["source", "prompt"]
+    assert all((workspace.runs / c["cell_id"]).is_dir() for c in manifest["cells"])
+    assert started_suites(workspace) == ["two-rows"]
+    other = suite.changed({}, {"seed": [1]}).model_copy(update={"rows": {"source": suite.rows["source"]}})
+    write_manifest(workspace, other, expand(other))
+    listed = [(c["row"], c["place"]["seed"]) for c in read_manifest(workspace, "two-rows")["cells"]]
+    assert listed == [("source", 0), ("source", 1)], "another seed is added, a row that is gone is dropped"
+    with pytest.raises(UnknownNameError, match="Did you mean 'two-rows'"):
+        read_manifest(workspace, "two-row")
+
+
+def test_results_are_those_of_single_runs(suite, registry, workspace, inline, tmp_path):
+    from dabench.runner import run_cell
+    from dabench.workspace import Workspace
+
+    one = suite.changed({}, {"seed": [1]})
+    run_suite(one, registry, workspace, inline)
+    for cell in expand(one):
+        alone = run_cell(cell.config, registry, Workspace(tmp_path / "alone"))
+        assert (
+            read_run(workspace.runs / cell.config.cell_id).metrics["target_test/dice"]
+            == (alone.metrics["target_test/dice"])
+        )
+
+
+def test_a_failed_stage_fails_its_cells_and_no_other(suite, registry, workspace):
+    def before(job: Job) -> Outcome | None:
+        broken = job.label == "human2stem s0 stage prompt-das"
+        return Outcome(job.id, "oom", "out of memory: no room") if broken else None
+
+    seen = Seen()
+    done = run_suite(suite, registry, workspace, InlineExecutor(workspace.root, before), observer=seen)
+    assert done.counts() == {"ok": 3, "oom": 1}
+    (lost,) = done.failed
+    assert lost.reason == "human2stem s0 stage prompt-das: out of memory: no room"
+    assert read_run(workspace.runs / lost.cell_id).status == "oom"
+    assert len(seen.finished_cells) == 4
+
+    again = InlineExecutor(workspace.root)
+    assert run_suite(suite, registry, workspace, again).counts() == {"ok": 4}
+    assert [j.label for j in again.jobs] == ["human2stem s0 stage prompt-das", "human2stem s0 prompt"]
+
+
+def test_a_killed_job_is_tried_again_as_often_as_asked(suite, registry, workspace):
+    kills: list[str] = []
+
+    def before(job: Job) -> Outcome | None:
+        if job.label == "human2stem s0 stage supervised" and len(kills) < 2:
+            kills.append(job.id)
+            return Outcome(job.id, "killed", "killed by SIGKILL")
+        return None
+
+    small = suite.changed({}, {"seed": [0]})
+    done = run_suite(small, registry, workspace, InlineExecutor(workspace.root, before), retries=1)
+    assert done.counts() == {"killed": 2}
+    kills.clear()
+    done = run_suite(small, registry, workspace, InlineExecutor(workspace.root, before), retries=2)
+    assert done.counts() == {"ok": 2}
+
+
+def test_a_diverging_cell_says_why(registry, workspace, inline):
+    options = {"source-only": SOURCE["source-only"] | {"lr": 1e30, "clip": 0}}
+    suite = Suite.model_validate(
+        {
+            "name": "nan",
+            "settings": {"data": "phantom", "preset": "tiny", "task": "human2stem"},
+            "rows": {
+                "wild": {"method": "source-only", "options": options},
+                "tame": {"method": "source-only", "options": SOURCE},
+            },
+        }
+    )
+    done = run_suite(suite, registry, workspace, inline)
+    assert done.counts() == {"failed": 1, "ok": 1}
+    assert "DivergedError" in done.failed[0].reason
+
+
+def test_skipped_excluded_and_missing_cells_are_rows(registry, workspace, inline, monkeypatch, tmp_path):
+    monkeypatch.setenv("DABENCH_DATA", str(tmp_path / "nothing"))
+    suite = Suite.model_validate(
+        {
+            "name": "mixed",
+            "settings": {"preset": "tiny", "method": "source-only", "options": SOURCE},
+            "rows": {
+                "real": {"task": "lucchi2vnc"},
+                "unlabelled": {"task": "human2stem", "data": "phantom", "seed": 3},
+            },
+            "exclude": [{"row": "unlabelled", "why": "a test"}],
+        }
+    )
+    done = run_suite(suite, registry, workspace, inline)
+    assert [(c.status, c.reason.split(":")[0]) for c in done.cells] == [
+        ("missing", "files are missing"),
+        ("excluded", "a test"),
+    ]
+    assert inline.jobs == []
+
+
+def test_settings_that_cannot_be_are_named_before_anything_runs(suite, registry, workspace, inline):
+    wrong = suite.model_copy(update={"rows": {**suite.rows, "odd": {"method": "source-only", "po": "slpo"}}})
+    with pytest.raises(ConfigError, match=r"2 of 6 cells cannot be(.|\n)*odd \(seed 0\).*no setting 'po'"):
+        run_suite(wrong, registry, workspace, inline)
+    assert not workspace.runs.exists()
+
+
+def test_a_cell_of_other_code_is_stale(suite, registry, workspace, inline):
+    small = suite.changed({}, {"seed": [0]})
+    run_suite(small, registry, workspace, inline)
+    cell = expand(small)[0].config.cell_id
+    journal = workspace.runs / cell / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        if line["event"] == "stage_finished":
+            line["key"] = "0" * 24
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert report(small, registry, workspace).counts() == {"stale": 1, "ok": 1}
+    again = InlineExecutor(workspace.root)
+    run_suite(small, registry, workspace, again)
+    assert [j.label for j in again.jobs] == ["human2stem s0 source"]
+
+
+def test_the_plan_estimates_from_what_has_run(suite, registry, workspace, inline):
+    run_suite(suite.changed({}, {"seed": [0]}), registry, workspace, inline)
+    graph = make_graph("two-rows", expand(suite), registry, workspace)
+    seconds, unknown = graph.left()
+    assert unknown == 0
+    assert seconds == pytest.approx(sum(s.seconds or 0 for s in graph.stages.values()))
+    assert graph.seconds() is None
