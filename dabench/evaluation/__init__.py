@@ -1,6 +1,14 @@
 """Scores of stacks and the pictures that go with them."""
 
-from dabench.evaluation.panels import Panel, contour, draw_contours, overlay, write_comparison, write_panels
+from dabench.evaluation.panels import (
+    Panel,
+    contour,
+    draw_contours,
+    overlay,
+    write_comparison,
+    write_panels,
+    write_slices,
+)
 from dabench.evaluation.scoring import Report, evaluate_slices, evaluate_stacks, foreground, truth_volume
 
 __all__ = [
@@ -15,4 +23,5 @@ __all__ = [
     "truth_volume",
     "write_comparison",
     "write_panels",
+    "write_slices",
 ]

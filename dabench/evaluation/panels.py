@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dabench.types import Array
 
 Colour = tuple[int, int, int]
+#: Longest side of a picture of `write_slices`, in pixels: enough to judge by eye, small enough for every run to keep.
+_SIDE = 640
 #: Found, missed, made up: true positive, false negative, false positive.
 GREEN, RED, BLUE = (0, 200, 80), (230, 40, 40), (50, 90, 255)
 _LEGEND = "green: true positive   red: false negative (missed)   blue: false positive"
@@ -148,6 +150,45 @@ def write_comparison(
         files.append(folder / f"slice-{z:04d}-{why}.png")
         write_panels(files[-1], images.read(z), labels.read(z), panels, f"slice {z} ({why} Dice)")
     return files
+
+
+def even_slices(depth: int, count: int = 3) -> list[int]:
+    """Slices spread evenly over a split: no method has a say in them, so that all show the same ones."""
+    return sorted({(2 * k + 1) * depth // (2 * count) for k in range(count)})
+
+
+def write_slices(
+    folder: Path, images: Volume, labels: Volume | None, prediction: Path, rows: Sequence[Mapping[str, Any]]
+) -> list[Path]:
+    """One picture a slice of one prediction, and one of the truth, for `even_slices`: they compare across runs.
+
+    Args:
+        folder: where ``slice-0012.jpg`` (overlay) and ``truth-0012.jpg`` (image and the truth's contour) are written.
+        images: ``(H, W)`` slices, float in [0, 1] or uint8.
+        labels: 0/1/255; without labels nothing is written.
+        prediction: TIFF stack of masks (non-zero = foreground).
+        rows: per-slice rows with ``slice``, ``dice`` and ``left_out``; the Dice becomes the file's comment.
+    """
+    if labels is None:
+        return []
+    dices = {row["slice"]: row["dice"] for row in rows if not row.get("left_out") and "dice" in row}
+    files = []
+    for z in even_slices(images.shape[0]):
+        image, label = images.read(z), labels.read(z)
+        dice = f"Dice {100 * dices[z]:.1f}" if z in dices else ""
+        files += [folder / f"slice-{z:04d}.jpg", folder / f"truth-{z:04d}.jpg"]
+        _write_jpeg(files[-2], overlay(image, _mask(prediction, z), label), dice)
+        width = max(1, max(image.shape) // 256)  # still seen when the picture is small
+        _write_jpeg(files[-1], draw_contours(image, {GREEN: label == 1}, width), "")
+    return files
+
+
+def _write_jpeg(path: Path, picture: Array, comment: str) -> None:
+    from PIL import Image
+
+    small = Image.fromarray(picture)
+    small.thumbnail((_SIDE, _SIDE))
+    write_with(path, lambda part: small.save(part, "JPEG", quality=80, comment=comment.encode()))
 
 
 def _mask(path: Path, z: int) -> Array:

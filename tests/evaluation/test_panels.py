@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from skimage.io import imread
 
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import DataError
-from dabench.evaluation import Panel, contour, draw_contours, overlay, write_comparison, write_panels
-from dabench.evaluation.panels import RED, pick_slices
+from dabench.evaluation import Panel, contour, draw_contours, overlay, write_comparison, write_panels, write_slices
+from dabench.evaluation.panels import RED, even_slices, pick_slices
 from dabench.types import IGNORE
 
 
@@ -76,3 +77,24 @@ def test_comparison_of_predictions_on_disk(tmp_path):
     assert [f.name for f in files] == ["slice-0001-median.png", "slice-0000-worst.png"]
     assert all(f.is_file() for f in files)
     assert write_comparison(tmp_path, volumes[0], None, stacks, {}) == []
+
+
+def test_even_slices_depend_on_nothing_but_the_depth():
+    assert even_slices(33) == [5, 16, 27]
+    assert even_slices(8) == [1, 4, 6]
+    assert even_slices(2) == [0, 1]
+    assert even_slices(1) == [0]
+
+
+def test_pictures_that_compare_across_runs(tmp_path):
+    labels = np.zeros((3, 1000, 500), np.uint8)
+    labels[:, 200:600, 100:300] = 1
+    images, stack = ArrayVolume(labels * np.float32(0.5)), tmp_path / "a.tif"
+    tifffile.imwrite(stack, np.zeros_like(labels), photometric="minisblack")
+    rows = [{"slice": 0, "dice": 0.875, "left_out": ""}, {"slice": 1, "left_out": "empty"}]
+    files = write_slices(tmp_path / "last", images, ArrayVolume(labels), stack, rows)
+    assert sorted(f.name for f in files) == [f"{kind}-000{z}.jpg" for kind in ("slice", "truth") for z in range(3)]
+    first, second = (Image.open(tmp_path / "last" / f"slice-000{z}.jpg") for z in (0, 1))
+    assert (first.size, first.info["comment"], second.info.get("comment", b"")) == ((320, 640), b"Dice 87.5", b"")
+    assert first.getpixel((125, 250))[0] > 150, "missed pixels are red"
+    assert write_slices(tmp_path, images, None, stack, rows) == []

@@ -1,0 +1,156 @@
+"""``dabench leaderboard``: all finished cells, ranked where they may be."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from dabench.leaderboard.gather import Leaderboard
+    from dabench.leaderboard.tables import TextTable
+    from dabench.workspace import Workspace
+
+_FORMATS = ("json", "csv", "html", "markdown")
+#: From this many new runs on, reading them is worth a word.
+_MANY = 500
+#: Columns of text where nobody says how wide a line may be: in a file or a pipe.
+_WIDE = 240
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("leaderboard")(leaderboard)
+
+
+def leaderboard(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Where to write what --html, --csv, --json or --markdown makes [html: leaderboard.html]."),
+    ] = None,
+    suite: Annotated[str | None, typer.Option(help="Only this suite, with the names of its rows.")] = None,
+    by: Annotated[str, typer.Option(help="What to rank by: dice, aji, pq, or points_15/dice.")] = "dice",
+    conditions: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="Only cells with KEY=VALUE[,VALUE], any tag (repeatable; all must hold)."),
+    ] = None,
+    source: Annotated[str | None, typer.Option("--from", help="Cells of an MLflow store instead of the runs.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the boards as JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a line a cell, every tag and metric.")] = False,
+    as_html: Annotated[bool, typer.Option("--html", help="Write a page that needs no network.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Read every run anew, not only what changed.")] = False,
+) -> None:
+    """Rank what has run: one table a setting, with intervals, ties, brackets and what is missing.
+
+    Example:  dabench leaderboard --filter task=vnc2lucchi,lucchi2vnc --html leaderboard.html
+    """
+    from dabench.errors import ConfigError
+    from dabench.leaderboard.gather import load
+    from dabench.workspace import Workspace
+
+    chosen = [name for name, on in zip(_FORMATS, (as_json, as_csv, as_html, as_markdown), strict=True) if on]
+    if len(chosen) > 1:
+        raise ConfigError(f"--{' and --'.join(chosen)} at once.", "Choose one.")
+    if file and not chosen:
+        raise ConfigError(f"{file}: say what to write there.", f"Example: dabench leaderboard --html {file}")
+    place = Workspace.find()
+    found = load(
+        place,
+        by=by,
+        suite=suite or "",
+        conditions=conditions or (),
+        uri=source,
+        anew=refresh,
+        progress=_progress,
+    )
+    for message in found.damaged:
+        typer.echo(f"left out: {message}", err=True)
+    if chosen:
+        _write(chosen[0], found, place, file)
+    else:
+        _show(found, place)
+
+
+def _progress(done: int, total: int) -> None:
+    if total >= _MANY and done == 0:
+        typer.echo(f"reading {total:,} runs into the index ...", err=True)
+
+
+def _write(kind: str, found: Leaderboard, place: Workspace, file: Path | None) -> None:
+    from dabench.files import write_text
+
+    text = _text(kind, found, place)
+    path = file or (place.root / "leaderboard.html" if kind == "html" else None)
+    if path is None:
+        sys.stdout.write(text)
+        return
+    write_text(path, text)
+    typer.echo(f"written: {path}")
+
+
+def _text(kind: str, found: Leaderboard, place: Workspace) -> str:
+    from dabench.leaderboard import exports
+
+    if kind == "csv":
+        return exports.to_csv(found.rows, found.entry_names, place.root)
+    if kind == "html":
+        from dabench.leaderboard.html import render_html
+
+        return render_html(found.boards(by_all=True, with_figures=True))
+    boards = found.boards(shown=kind == "json")
+    return exports.to_json(boards, place.root, found.damaged) if kind == "json" else exports.to_markdown(boards)
+
+
+# ---------------------------------------------------------------------------------------------------------- terminal
+def _show(found: Leaderboard, place: Workspace) -> None:
+    from rich.console import Console
+
+    from dabench.leaderboard.tables import text_table
+
+    boards = found.boards(shown=False)
+    if not boards:
+        typer.echo(
+            f"Nothing to rank in {place.runs} yet. Make a run: "
+            "dabench run --method source-only --task human2stem --data phantom --preset tiny"
+        )
+        return
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    tables = [text_table(board).fitted(console.width) for board in boards]
+    common = [note for note in tables[0].notes if all(note in table.notes for table in tables)]
+    for table in tables:
+        _print(console, table, [note for note in table.notes if note not in common])
+    _list(console, common)
+
+
+def _print(console: Console, table: TextTable, notes: Sequence[str]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    shown = Table(title=escape(table.title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in table.columns:
+        words = name in ("entry", "group")
+        shown.add_column(escape(name), justify="left" if words else "right", overflow="fold", no_wrap=not words)
+    for section in table.sections:
+        if section.title:
+            shown.add_row("", f"[italic]{escape(section.title)}[/italic]")
+        for line in section.lines:
+            shown.add_row(*(escape(cell) for cell in line), style="dim" if section.title else None)
+    console.print(shown)
+    console.print()
+    _list(console, [f"missing: {gap}" for gap in table.missing])
+    _list(console, notes)
+    console.print()
+
+
+def _list(console: Console, lines: Sequence[str]) -> None:
+    from rich.markup import escape
+
+    for line in lines:
+        console.print(f"[dim]- {escape(line)}[/dim]", highlight=False)

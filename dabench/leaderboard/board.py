@@ -1,0 +1,98 @@
+"""What a leaderboard is made of: one board a setting, one standing an entry. Plain records; nothing is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dabench.statistics.intervals import Interval
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a board holds fixed. Rows of different settings never share a table (DESIGN 6)."""
+
+    data: str
+    preset: str
+    protocol: str
+    inference: str
+
+
+@dataclass(frozen=True)
+class CellLink:
+    """One cell behind a standing; ``panels`` are paths of pictures, ``origin`` is who ran it (``here`` or another)."""
+
+    cell_id: str
+    task: str
+    seed: int
+    status: str
+    reason: str = ""
+    path: str = ""
+    origin: str = "here"
+    panels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One entry of a board, over all of its tasks and seeds.
+
+    ``scores`` by task, then metric. ``overall`` is the mean of the task means of the board's metric, None where a task
+    of the board is missing. ``rank`` is the mean rank with its interval, None for brackets and incomplete entries.
+    ``groups`` are letters: entries that share one cannot be told apart. ``tags`` are those that all of its cells share.
+    """
+
+    entry: str
+    scores: Mapping[str, Mapping[str, Interval]]
+    overall: Interval | None = None
+    rank: Interval | None = None
+    groups: str = ""
+    bracket: str = ""
+    gap_closed: float | None = None
+    annotation_seconds: float | None = None
+    train_seconds: float | None = None
+    peak_memory_bytes: float | None = None
+    pareto: bool = False
+    missing: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    cells: tuple[CellLink, ...] = ()
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """What a paper prints for an entry, per cent as 0 to 1: by task, then metric. Never ranked with ours."""
+
+    entry: str
+    source: str
+    scores: Mapping[str, Mapping[str, float]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two entries compared in pairs over tasks, seeds and slices: mean of the first less that of the second."""
+
+    first: str
+    second: str
+    difference: Interval
+    p: float
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Board:
+    """One table: entries best first, then brackets, then incomplete ones.
+
+    ``figures`` are SVG texts by title (critical differences, quality against cost). ``notes`` say in words what rules
+    were used: how missing cells are treated, how many seeds there are, what is simulated.
+    """
+
+    setting: Setting
+    metric: str
+    metrics: tuple[str, ...]
+    tasks: tuple[str, ...]
+    standings: tuple[Standing, ...]
+    published: tuple[PublishedRow, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    figures: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    suite: str = ""

@@ -1,0 +1,216 @@
+"""Entries of one setting become a board: means with intervals, ranks, groups, what each cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+
+from dabench.leaderboard.board import Board, CellLink, Difference, PublishedRow, Setting, Standing
+from dabench.leaderboard.entries import Entry, seed_of
+from dabench.leaderboard.figures import figures
+from dabench.leaderboard.notes import notes
+from dabench.leaderboard.rows import Row, metric_order
+from dabench.leaderboard.tables import metric_name
+from dabench.statistics import Cell, Comparison, Interval, compare, gap_closed, pareto, summarise
+
+#: By entry, then task ("" is over all tasks).
+Summary = Mapping[str, Mapping[str, Interval]]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """All entries of one setting, before anything is computed; ``planned`` are a suite's tasks, () without one."""
+
+    setting: Setting
+    entries: tuple[Entry, ...]
+    suite: str = ""
+    planned: tuple[str, ...] = ()
+    published: tuple[PublishedRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    _summaries: dict[tuple[str, tuple[str, ...]], Summary] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric that any cell has, Dice first."""
+        names = {name for entry in self.entries for row in entry.rows for name in row.scores}
+        return tuple(sorted(names, key=metric_order))
+
+    def board(self, metric: str, shown: Sequence[str], *, with_figures: bool = False) -> Board:
+        """The board by one metric.
+
+        Args:
+            metric: what ranks.
+            shown: metrics of which scores are given by task; ``metric`` is among them.
+            with_figures: draw the diagrams.
+        """
+        tasks = ranked_tasks(self.entries, metric, self.planned)
+        cells = cells_of(self.entries, metric, tasks)
+        summaries = {name: self._summary(name, tasks) for name in shown}
+        brackets = {entry.label for entry in self.entries if entry.bracket}
+        comparison = compare([cell for cell in cells if cell.entry not in brackets], tasks=tasks)
+        gaps = _gaps(self.entries, cells)
+        standings = [
+            _standing(entry, tasks, metric, summaries, comparison, gaps.get(entry.label)) for entry in self.entries
+        ]
+        standings = _with_front(_ordered(standings, comparison))
+        return Board(
+            setting=self.setting,
+            metric=metric,
+            metrics=tuple(shown),
+            tasks=tasks,
+            standings=tuple(standings),
+            published=self.published,
+            differences=_differences(comparison),
+            figures=figures(comparison, standings, metric_name(metric)) if with_figures else {},
+            notes=notes(self.entries, standings, tasks, metric, comparison, cells) + self.notes,
+            suite=self.suite,
+        )
+
+    def _summary(self, metric: str, tasks: tuple[str, ...]) -> Summary:
+        """Intervals of one metric; boards by other metrics show them too."""
+        key = metric, tasks
+        if key not in self._summaries:
+            self._summaries[key] = summarise(cells_of(self.entries, metric, tasks))
+        return self._summaries[key]
+
+
+def ranked_tasks(entries: Sequence[Entry], metric: str, planned: Sequence[str] = ()) -> tuple[str, ...]:
+    """The tasks of a board.
+
+    Only a task on which two entries have a result compares anything. Of these a suite's board has all that the suite
+    asks for. Without a suite, they are the ones that rank the most: the product of tasks and of entries that have them
+    all; so one entry's further tasks do not make everybody else incomplete.
+    """
+    having = {entry.label: {row.tags["task"] for row in entry.scored(metric)} for entry in entries}
+    having = {label: tasks for label, tasks in having.items() if tasks}
+    known = sorted(set().union(*having.values()) if having else planned or _known_tasks(entries))
+    shared = [task for task in known if sum(task in tasks for tasks in having.values()) > 1]
+    if len(having) < 2 or not shared:
+        return tuple(known)
+    if planned:
+        return tuple(task for task in shared if task in planned)
+    rankable = [having[e.label] for e in entries if e.label in having and not e.bracket] or list(having.values())
+    shared.sort(key=lambda task: (-sum(task in tasks for tasks in rankable), task))
+    sizes = [(k * sum(tasks.issuperset(shared[:k]) for tasks in rankable), k) for k in range(1, len(shared) + 1)]
+    return tuple(sorted(shared[: max(sizes)[1]]))
+
+
+def _known_tasks(entries: Iterable[Entry]) -> set[str]:
+    return {row.tags["task"] for entry in entries for row in entry.rows}
+
+
+def cells_of(entries: Iterable[Entry], metric: str, tasks: Iterable[str]) -> list[Cell]:
+    """The finished cells of some tasks, as the statistics take them."""
+    wanted = set(tasks)
+    return [
+        Cell(entry.label, row.tags["task"], seed_of(row), row.scores[metric], _slices(row, metric))
+        for entry in entries
+        for row in entry.scored(metric)
+        if row.tags["task"] in wanted
+    ]
+
+
+def _slices(row: Row, metric: str) -> dict[int, float]:
+    if metric not in row.slices:
+        return {}
+    return {z: value for z, value in enumerate(row.slices[metric].tolist()) if not math.isnan(value)}
+
+
+# ---------------------------------------------------------------------------------------------------------- standings
+def _standing(
+    entry: Entry,
+    tasks: Sequence[str],
+    metric: str,
+    summaries: Mapping[str, Summary],
+    comparison: Comparison,
+    gap: float | None,
+) -> Standing:
+    rows = [row for row in entry.scored(metric) if row.tags["task"] in tasks]
+    found = {name: summary.get(entry.label, {}) for name, summary in summaries.items()}
+    scores = {t: {name: by_task[t] for name, by_task in found.items() if t in by_task} for t in tasks}
+    memory = [row.metrics["cost/peak_memory_bytes"] for row in rows if "cost/peak_memory_bytes" in row.metrics]
+    return Standing(
+        entry=entry.label,
+        scores={task: by_metric for task, by_metric in scores.items() if by_metric},
+        overall=found[metric].get(""),
+        rank=comparison.ranks.get(entry.label),
+        groups=comparison.groups.get(entry.label, ""),
+        bracket=entry.bracket,
+        gap_closed=gap,
+        annotation_seconds=_mean_cost(rows, "cost/annotation_seconds"),
+        train_seconds=_mean_cost(rows, "cost/train_seconds"),
+        peak_memory_bytes=max(memory, default=None),
+        missing=entry.missing(tasks, metric),
+        tags=entry.tags(),
+        cells=tuple(_link(row) for row in entry.rows),
+    )
+
+
+def _mean_cost(rows: Iterable[Row], name: str) -> float | None:
+    """Mean over tasks of the means over seeds, as scores are averaged."""
+    by_task: dict[str, list[float]] = {}
+    for row in rows:
+        if name in row.metrics:
+            by_task.setdefault(row.tags["task"], []).append(row.metrics[name])
+    return fmean(fmean(values) for values in by_task.values()) if by_task else None
+
+
+def _link(row: Row) -> CellLink:
+    return CellLink(
+        row.cell_id, row.tags["task"], seed_of(row), row.status, row.reason, row.path, row.origin, row.panels
+    )
+
+
+def _ordered(standings: Iterable[Standing], comparison: Comparison) -> list[Standing]:
+    """Ranked ones best first, then brackets from below, then incomplete ones."""
+    place = {entry: number for number, entry in enumerate(comparison.entries)}
+
+    def key(standing: Standing) -> tuple[int, float, str]:
+        if standing.bracket:
+            return 1, standing.overall.mean if standing.overall else math.inf, standing.entry
+        return (0 if standing.rank else 2), place.get(standing.entry, 0), standing.entry
+
+    return sorted(standings, key=key)
+
+
+def _with_front(standings: Sequence[Standing]) -> list[Standing]:
+    """Mark who no other beats in both quality and annotation; nobody, where annotation costs all the same."""
+    points = {
+        s.entry: (s.annotation_seconds, s.overall.mean)
+        for s in standings
+        if s.rank and s.overall and s.annotation_seconds is not None
+    }
+    front = pareto(points) if len({cost for cost, _ in points.values()}) > 1 else ()
+    return [replace(s, pareto=s.entry in front) for s in standings]
+
+
+def _differences(comparison: Comparison) -> tuple[Difference, ...]:
+    return tuple(Difference(p.first, p.second, p.difference, p.p, p.p_holm) for p in comparison.pairs)
+
+
+# --------------------------------------------------------------------------------------------------------------- gaps
+def _gaps(entries: Sequence[Entry], cells: Sequence[Cell]) -> dict[str, float]:
+    """The share of the gap between the brackets that each entry closes, over all tasks of the board."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        lower, upper = (_bracket(entry, entries, kind) for kind in ("lower", "upper"))
+        if lower and upper and not entry.bracket:
+            groups.setdefault((lower, upper), []).append(entry.label)
+    found: dict[str, float] = {}
+    for pair, labels in groups.items():
+        shares = gap_closed(cells, *pair)
+        found |= {label: shares[label][""] for label in labels if "" in shares.get(label, {})}
+    return found
+
+
+def _bracket(entry: Entry, entries: Sequence[Entry], kind: str) -> str:
+    """The bracket that an entry is measured by: the one with its network, else the only one; "" where none is it."""
+    brackets = [one for one in entries if one.bracket == kind]
+    same = [one for one in brackets if _network(one) == _network(entry)] or brackets
+    return same[0].label if len(same) == 1 else ""
+
+
+def _network(entry: Entry) -> str:
+    return entry.tags().get("network", "")

@@ -1,0 +1,95 @@
+"""The leaderboard for programs and documents: CSV of cells, JSON of boards, Markdown of tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dabench.leaderboard.board import Board
+from dabench.leaderboard.rows import Row, order
+from dabench.leaderboard.tables import TextTable, text_table
+from dabench.tracking.translate import IDENTITY
+
+#: Columns that open a CSV line, before the other tags and the metrics.
+_FIRST = ("entry", *IDENTITY)
+
+
+def to_csv(rows: Iterable[Row], entries: Mapping[tuple[str, str], str], root: Path) -> str:
+    """One line a cell: the entry that it belongs to, every tag, every metric, its run directory below ``root``.
+
+    Args:
+        rows: cells of any status and setting.
+        entries: (cell id, origin) -> name of the entry.
+        root: the workspace.
+    """
+    ordered = sorted(rows, key=order)
+    tags = sorted({name for row in ordered for name in row.tags} - set(_FIRST))
+    metrics = sorted({name for row in ordered for name in row.metrics})
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [*_FIRST, *tags, *metrics, "path"], restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in ordered:
+        entry = entries.get((row.cell_id, row.origin), "")
+        writer.writerow({**row.tags, **row.metrics, "entry": entry, "path": below(row.path, root)})
+    return out.getvalue()
+
+
+def to_json(boards: Sequence[Board], root: Path, damaged: Sequence[str] = ()) -> str:
+    """Every board but its figures; paths below ``root``, no NaN."""
+    content = {"boards": [_board(board, root) for board in boards], "damaged": list(damaged)}
+    return json.dumps(content, indent=1, allow_nan=False, default=float) + "\n"
+
+
+def to_markdown(boards: Sequence[Board]) -> str:
+    """A heading, a table and its notes for each board, as pages and README files take them."""
+    return "\n".join(_markdown(text_table(board)) for board in boards)
+
+
+def below(path: str, root: Path) -> str:
+    """A path relative to ``root`` where it lies there: what is passed on names no folder of this machine."""
+    found = Path(path)
+    return found.relative_to(root).as_posix() if path and found.is_relative_to(root) else path
+
+
+def _board(board: Board, root: Path) -> dict[str, Any]:
+    values: dict[str, Any] = _plain({k: v for k, v in asdict(board).items() if k != "figures"})
+    for standing in values["standings"]:
+        for cell in standing["cells"]:
+            cell["path"] = below(cell["path"], root)
+            cell["panels"] = [below(panel, root) for panel in cell["panels"]]
+    return values
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _markdown(table: TextTable) -> str:
+    lines = [f"### {table.title}", "", _line(table.columns), _line(["---"] * len(table.columns))]
+    for section in table.sections:
+        if section.title:
+            lines.append(_line(["", f"*{section.title}*", *[""] * (len(table.columns) - 2)]))
+        lines += [_line(line) for line in section.lines]
+    lines += ["", *(f"- {_escaped(note)}" for note in table.notes)]
+    lines += [f"- Missing, {_escaped(gap)}" for gap in table.missing]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(_escaped(cell) or ' ' for cell in cells)} |"
+
+
+def _escaped(text: str) -> str:
+    """Text that comes from tags cannot break out of its table."""
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())

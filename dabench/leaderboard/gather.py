@@ -1,0 +1,146 @@
+"""From a workspace or a store to boards: rows read, chosen, sorted into settings and entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dabench.errors import UnknownNameError
+from dabench.leaderboard.board import Board
+from dabench.leaderboard.boards import Contest
+from dabench.leaderboard.entries import by_setting, free_entries, same_test_data, suite_entries
+from dabench.leaderboard.filters import Filter, matches, parse_filters
+from dabench.leaderboard.index import Index, Progress
+from dabench.leaderboard.roster import PlannedCell, Roster, read_roster
+from dabench.leaderboard.rows import Row, rows_from_mlflow
+from dabench.suites.manifest import started_suites
+from dabench.workspace import Workspace
+
+_NO_SUITE = "adhoc"
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Everything that was found: rows (after filters), one contest a setting, and messages of damaged runs."""
+
+    rows: tuple[Row, ...]
+    contests: tuple[Contest, ...]
+    metric: str
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def entry_names(self) -> dict[tuple[str, str], str]:
+        """(cell id, origin) -> the entry that the cell belongs to."""
+        rows = [(row, entry) for contest in self.contests for entry in contest.entries for row in entry.rows]
+        return {(row.cell_id, row.origin): entry.label for row, entry in rows}
+
+    def boards(self, *, by_all: bool = False, shown: bool = True, with_figures: bool = False) -> list[Board]:
+        """One board a setting.
+
+        Args:
+            by_all: further boards by each of the setting's headline metrics, the asked one first.
+            shown: give scores by task for all metrics, not only for the one that ranks.
+            with_figures: draw diagrams.
+        """
+        found = []
+        for contest in self.contests:
+            metrics = contest.metrics or (self.metric,)
+            first = self.metric if self.metric in metrics else metrics[0]
+            others = [m for m in metrics if m != first and "/" not in m] if by_all else []
+            for metric in [first, *others]:
+                found.append(contest.board(metric, metrics if shown else (metric,), with_figures=with_figures))
+        return found
+
+
+def load(
+    workspace: Workspace,
+    *,
+    by: str = "dice",
+    suite: str = "",
+    conditions: Sequence[str] = (),
+    uri: str | None = None,
+    anew: bool = False,
+    progress: Progress | None = None,
+) -> Leaderboard:
+    """Read what there is and sort it.
+
+    Args:
+        workspace: where the runs and the suites' manifests are.
+        by: the metric that ranks; a setting that lacks it is ranked by its first one.
+        suite: only the cells of this suite, under the names of its rows.
+        conditions: ``KEY=VALUE`` filters.
+        uri: read an MLflow store instead of the runs.
+        anew: read every run again.
+        progress: called while runs are read into the index.
+
+    Raises:
+        UnknownNameError: a suite, tag, value or metric that nothing has.
+        TrackingError: the store cannot be used.
+    """
+    rows, damaged = _read(workspace, uri, anew, progress)
+    wanted = parse_filters(conditions, rows)
+    roster = _roster(workspace, suite, rows) if suite else None
+    if roster is not None:
+        asked = {cell.cell_id for cell in roster.cells}
+        rows = [row for row in rows if row.cell_id in asked]
+        roster = _narrowed(roster, rows, wanted)
+    elif suite:
+        rows = [row for row in rows if row.tags.get("suite") == suite]
+    rows = [row for row in rows if matches(row.tags, wanted)]
+    contests = _contests(rows, roster, suite)
+    _check_metric(by, contests)
+    return Leaderboard(tuple(rows), contests, by, damaged)
+
+
+def _read(
+    workspace: Workspace, uri: str | None, anew: bool, progress: Progress | None
+) -> tuple[list[Row], tuple[str, ...]]:
+    if uri is not None:
+        rows, unread = rows_from_mlflow(uri)
+        return rows, tuple(unread)
+    with Index(workspace) as index:
+        report = index.refresh(anew=anew, progress=progress)
+        return index.rows(), report.damaged
+
+
+def _roster(workspace: Workspace, suite: str, rows: Sequence[Row]) -> Roster | None:
+    """The suite's roster; None where only its cells are here, as after an import."""
+    started = started_suites(workspace)
+    tagged = {row.tags.get("suite", _NO_SUITE) for row in rows} - {_NO_SUITE}
+    if suite in started:
+        return read_roster(workspace, suite)
+    if suite not in tagged:
+        raise UnknownNameError("suite", suite, tagged | set(started))
+    return None
+
+
+def _narrowed(roster: Roster, rows: Sequence[Row], wanted: Filter) -> Roster:
+    """The roster without cells that the filters leave out, as far as a cell that has not run can tell."""
+    there = {row.cell_id for row in rows}
+    kept = {row.cell_id for row in rows if matches(row.tags, wanted)}
+
+    def asked(cell: PlannedCell) -> bool:
+        if cell.cell_id in there:
+            return cell.cell_id in kept
+        return matches(cell.tags, {name: values for name, values in wanted.items() if name in cell.tags})
+
+    return replace(roster, cells=tuple(cell for cell in roster.cells if asked(cell)))
+
+
+def _contests(rows: Sequence[Row], roster: Roster | None, suite: str) -> tuple[Contest, ...]:
+    groups = {setting: same_test_data(found) for setting, found in by_setting(rows).items()}
+    if roster is None:
+        return tuple(Contest(setting, tuple(free_entries(found)), suite) for setting, found in groups.items())
+    settings = {cell.setting: None for cell in roster.cells} | dict.fromkeys(groups)
+    contests = []
+    for setting in sorted(settings, key=str):
+        tasks = tuple(dict.fromkeys(c.task for c in roster.cells if c.setting == setting and not c.excluded))
+        entries = tuple(suite_entries(groups.get(setting, []), roster, setting))
+        contests.append(Contest(setting, entries, suite, tasks, roster.published))
+    return tuple(contests)
+
+
+def _check_metric(metric: str, contests: Sequence[Contest]) -> None:
+    known = {name for contest in contests for name in contest.metrics}
+    if known and metric not in known:
+        raise UnknownNameError("metric", metric, known)

@@ -1,0 +1,125 @@
+"""What a board says of itself: how many seeds, what intervals mean, what is simulated, what is not comparable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from dabench.leaderboard.board import Standing
+from dabench.leaderboard.entries import Entry
+from dabench.leaderboard.rows import Row
+from dabench.leaderboard.tables import metric_name
+from dabench.statistics import Cell, Comparison, minimum_detectable_difference
+from dabench.statistics.intervals import as_sample
+
+#: Seeds below which a number is an anecdote (DESIGN 6).
+RESULT_SEEDS = 3
+_NAMED = 4
+
+
+def notes(
+    entries: Sequence[Entry],
+    standings: Sequence[Standing],
+    tasks: Sequence[str],
+    metric: str,
+    comparison: Comparison,
+    cells: Sequence[Cell],
+) -> tuple[str, ...]:
+    """Sentences under a board, those that hold for it alone first."""
+    rows = [row for entry in entries for row in entry.scored(metric) if row.tags["task"] in tasks]
+    return tuple(
+        note
+        for found in (
+            _seeds(standings),
+            _other_tasks(entries, tasks, metric),
+            _tests(comparison, cells, metric),
+            _mixtures(rows),
+            _rules(rows, standings, tasks, cells),
+        )
+        for note in found
+    )
+
+
+def _seeds(standings: Sequence[Standing]) -> Iterator[str]:
+    """How many seeds there are, and who has too few to speak of a result."""
+    few = [s.entry for s in standings if s.overall and s.overall.n < RESULT_SEEDS]
+    if few:
+        yield f"Fewer than {RESULT_SEEDS} seeds on some task, so an anecdote and no result: {_listed(few)}."
+
+
+def _other_tasks(entries: Sequence[Entry], tasks: Sequence[str], metric: str) -> Iterator[str]:
+    """Tasks that are not in the table."""
+    counts: dict[str, int] = {}
+    for entry in entries:
+        for task in {row.tags["task"] for row in entry.scored(metric)} - set(tasks):
+            counts[task] = counts.get(task, 0) + 1
+    if counts:
+        told = ", ".join(f"{task} (of {n})" for task, n in sorted(counts.items()))
+        yield f"Not in this table, as too few entries have them: {told}. To see one: --filter task=NAME"
+
+
+def _tests(comparison: Comparison, cells: Sequence[Cell], metric: str) -> Iterator[str]:
+    """What the groups mean and how fine the comparison is."""
+    if len(comparison.entries) < 2:
+        return
+    yield (
+        f"Entries that share a letter cannot be told apart: paired tests over tasks, seeds and slices at "
+        f"{1 - comparison.level:.0%}, corrected for all pairs (Holm)."
+    )
+    if comparison.friedman_p is not None:
+        yield f"That no entry differs from another (Friedman): p = {comparison.friedman_p:.2g}."
+    first, second = comparison.entries[:2]
+    both = [cell for cell in cells if cell.entry in (first, second)]
+    least = minimum_detectable_difference(both, first, second, level=comparison.level, pairs=len(comparison.pairs))
+    if math.isfinite(least):
+        name = metric_name(metric)
+        yield (
+            f"{first} and {second} would have to differ by {100 * least:.1f} points of {name} to be told apart with a "
+            "chance of 80 %."
+        )
+
+
+def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
+    """What differs between cells that stand beside each other."""
+    devices = sorted({row.tags.get("device", "").partition(":")[0] for row in rows} - {""})
+    if len(devices) > 1:
+        yield f"Trained on {' and '.join(devices)}: times and memory do not compare."
+    if len({row.tags["scoring_digest"] for row in rows if "scoring_digest" in row.tags}) > 1:
+        yield "Some cells were scored by other versions of the code; running them again scores them anew."
+    if any(row.tags.get("selector", "last") != "last" for row in rows):
+        yield "Where an entry names a selector, its checkpoint or threshold was chosen by that, without target labels."
+    if any(row.tags.get("rater", "").startswith("simulated") for row in rows):
+        yield "Annotation is simulated from labels; label min is what a person would take, in minutes a task."
+
+
+def _rules(
+    rows: Sequence[Row], standings: Sequence[Standing], tasks: Sequence[str], cells: Sequence[Cell]
+) -> Iterator[str]:
+    """Rules that hold for every board of its kind."""
+    if as_sample(tasks, None):
+        yield (
+            "95 % intervals: over all tasks they say where the mean over tasks like these lies (tasks drawn again), by "
+            "task where other seeds and slices would lead."
+        )
+    elif cells and all(cell.slices for cell in cells):
+        yield "95 % intervals are for these tasks: seeds and slices are drawn again, tasks are not."
+    elif cells:
+        yield "95 % intervals are for these tasks: seeds are drawn again; not all cells have scores by slice."
+    if any(s.gap_closed is not None for s in standings):
+        yield "gap %: the share of the way from the lower to the upper bracket, mean over tasks."
+    if any(s.pareto for s in standings):
+        yield "*: no other entry is as good for less annotation."
+    if any(s.missing for s in standings):
+        yield (
+            "A cell that failed or did not run is missing, never 0: means are over the seeds there are, and an entry "
+            "without any on a task is not ranked."
+        )
+    if any(row.tags.get("data") == "phantom" for row in rows):
+        yield "Phantom data are drawn by a program: they compare code paths and costs, not methods on real tissue."
+    yield "Scores are per cent, mean over seeds ± their standard deviation; ranks are means over tasks."
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = list(names)
+    rest = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return ", ".join(found[:_NAMED]) + rest

@@ -1,0 +1,166 @@
+"""One row a cell: what identifies it, what it scored, what it cost. From a run directory or from an MLflow store."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dabench.errors import DataError
+from dabench.tracking.events import UNFINISHED
+from dabench.tracking.mlflow_reader import StoredCell, read_cells
+from dabench.tracking.record import HERE, RunRecord, read_run
+from dabench.tracking.slices import Slices, slice_scores
+
+#: Scores are those of the last stage on the target's test split; ``points_N/`` are other shares of test points.
+_SCORES = re.compile(r"target_test/((?:points_\d+/)?\w+)")
+
+_PICTURES = (".png", ".jpg")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of the index.
+
+    ``scores`` are the metrics at the headline share of test points (``dice``), and at others (``points_15/dice``);
+    ``slices`` has the same per slice of the test split, in order, NaN where the protocol left a slice out. ``metrics``
+    are all of docs/tracking.md. ``path`` is the run directory, ``panels`` are pictures in it. ``ended`` is ISO-8601.
+    """
+
+    cell_id: str
+    status: str
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    scores: Mapping[str, float]
+    reason: str = ""
+    origin: str = HERE
+    ended: str = ""
+    path: str = ""
+    panels: tuple[str, ...] = ()
+    slices: Mapping[str, Slices] = field(default_factory=dict, repr=False, compare=False)
+
+
+def row_of(run: RunRecord) -> Row:
+    """The row of a run directory. Raises DataError for tags, per-slice scores or an origin that cannot be read."""
+    tags = {**run.tags, **_settings(run.params)}
+    if not tags.get("seed", "0").isdecimal():
+        raise DataError(f"{run.path.name}/journal.jsonl: seed {tags['seed']!r} is no number.", "Run the cell again.")
+    scores = scores_of(run.metrics, tags["test_points"])
+    panels = sorted(p for p in (run.path / "panels").rglob("*") if p.suffix in _PICTURES)
+    return Row(
+        cell_id=run.cell_id,
+        status=run.status,
+        tags={**tags, **_outcome(run.cell_id, run.status, run.reason, run.origin)},
+        metrics=dict(run.metrics),
+        scores=scores,
+        reason=run.reason,
+        origin=run.origin,
+        ended=run.ended,
+        path=str(run.path),
+        panels=tuple(str(p) for p in panels),
+        slices=_slices(run, scores, tags["test_points"]),
+    )
+
+
+def rows_from_mlflow(uri: str) -> tuple[list[Row], list[str]]:
+    """Rows from any MLflow store, and what could not be read of it.
+
+    Where a run's artifacts lie on this machine they are a run directory without predictions, and are read like one;
+    elsewhere there are no per-slice scores and no panels. Raises TrackingError for a store that cannot be used.
+    """
+    rows: dict[tuple[str, str], Row] = {}
+    damaged = []
+    for cell in read_cells(uri):
+        try:
+            row = _stored(cell) if cell.artifacts is None else row_of(read_run(cell.artifacts))
+        except DataError as error:
+            damaged.append(str(error))
+            row = _stored(cell)
+        key = row.cell_id, row.origin  # a cell of two suites is stored twice
+        rows[key] = max(rows.get(key, row), row, key=order)
+    return sorted(rows.values(), key=order), damaged
+
+
+def order(row: Row) -> tuple[str, ...]:
+    """The order of rows wherever it could matter: none of it depends on how they were found."""
+    return (row.cell_id, row.origin, row.ended, row.path)
+
+
+def scores_of(metrics: Mapping[str, float], share: str) -> dict[str, float]:
+    """Scores of the last stage under the run's protocol and profile, those at the headline share without prefix."""
+    headline = f"points_{round(100 * float(share))}/" if float(share) else ""
+    found: dict[str, float] = {}
+    for name, value in metrics.items():
+        match = _SCORES.fullmatch(name)
+        if match is None:
+            continue
+        if headline and "/" not in match[1]:
+            found[f"points_0/{match[1]}"] = value
+        else:
+            found[match[1].removeprefix(headline)] = value
+    return dict(sorted(found.items(), key=lambda item: metric_order(item[0])))
+
+
+def metric_order(name: str) -> tuple[int, int, str]:
+    """The order in which metrics are shown: Dice, AJI, PQ, others; the headline share first, more points later."""
+    prefix, _, base = name.rpartition("/")
+    known = ("dice", "aji", "pq")
+    points = int(prefix.removeprefix("points_")) if prefix else -1
+    return points, known.index(base) if base in known else len(known), base
+
+
+# ------------------------------------------------------------------------------------------------------ from a folder
+def _settings(params: Mapping[str, Any]) -> dict[str, str]:
+    """Settings that decide a result and are no tags: they tell entries apart and may be filtered on."""
+    shares = params.get("test_points") or [0.0]
+    budget = params.get("budget")
+    draw = budget.get("seed", 0) if isinstance(budget, Mapping) else 0
+    return {
+        "test_points": f"{float(shares[0]):g}",
+        "draw": str(draw),
+        "precision": str(params.get("precision", "auto")),
+    }
+
+
+def _outcome(cell_id: str, status: str, reason: str, origin: str) -> dict[str, str]:
+    return {"cell_id": cell_id, "status": status, "origin": origin} | ({"reason": reason} if reason else {})
+
+
+def _slices(run: RunRecord, scores: Mapping[str, float], headline: str) -> dict[str, Slices]:
+    """Per-slice scores under the names of ``scores``, as far as they are known."""
+    shares: dict[str, list[str]] = {}
+    for name in scores:
+        shares.setdefault(name.rpartition("/")[0], []).append(name)
+    found: dict[str, Slices] = {}
+    for prefix, names in shares.items():
+        points = int(prefix.removeprefix("points_")) if prefix else round(100 * float(headline))
+        along = slice_scores(run, [name.rpartition("/")[2] for name in names], points)
+        found |= {name: along[base] for name in names if (base := name.rpartition("/")[2]) in along}
+    return found
+
+
+# -------------------------------------------------------------------------------------------------------- from MLflow
+def _stored(cell: StoredCell) -> Row:
+    """The row of a run that only an MLflow store knows."""
+    tags = {name: value for name, value in cell.tags.items() if name != "kind"} | _settings(dict(_nested(cell.params)))
+    return Row(
+        cell_id=tags["cell_id"],
+        status=tags.get("status", UNFINISHED),
+        tags={"origin": HERE, **tags},
+        metrics=cell.metrics,
+        scores=scores_of(cell.metrics, tags["test_points"]),
+        reason=tags.get("reason", ""),
+        origin=tags.get("origin", HERE),
+        ended=cell.ended,
+    )
+
+
+def _nested(params: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """What `_settings` looks at, out of MLflow's flat settings."""
+    yield "budget", {"seed": params.get("budget.seed", 0)}
+    if "precision" in params:
+        yield "precision", params["precision"]
+    if "test_points" in params:
+        yield "test_points", json.loads(params["test_points"])

@@ -1,0 +1,133 @@
+"""CSV, JSON and Markdown: everything in them, no folder of this machine, the same bytes every time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from made_up_cells import write_cell
+
+from dabench.leaderboard.board import Board, PublishedRow, Setting, Standing
+from dabench.leaderboard.exports import to_csv, to_json, to_markdown
+from dabench.leaderboard.gather import load
+from dabench.leaderboard.tables import metric_name, text_table
+from dabench.statistics import Interval
+
+
+def csv_of(workspace):
+    found = load(workspace)
+    return to_csv(found.rows, found.entry_names, workspace.root)
+
+
+def test_csv_has_a_line_a_cell_with_every_tag_and_metric(benchmark):
+    write_cell(benchmark.runs, "cafa", status="failed", reason='said "no", twice')
+    text = csv_of(benchmark)
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 25
+    assert str(benchmark.root) not in text
+    one = next(row for row in rows if row["cell_id"] == "ipl-none-human2stem-s1")
+    assert (one["entry"], one["task"], one["seed"], one["status"]) == ("ipl", "human2stem", "1", "ok")
+    assert float(one["target_test/dice"]) == pytest.approx(0.8)
+    assert float(one["cost/annotation_seconds"]) == 120.0
+    assert one["path"] == "runs/ipl-none-human2stem-s1"
+    failed = next(row for row in rows if row["method"] == "cafa")
+    assert (failed["status"], failed["reason"], failed["target_test/dice"]) == ("failed", 'said "no", twice', "")
+
+
+def test_json_has_the_boards_without_figures_and_without_nan(benchmark):
+    text = to_json(load(benchmark).boards(with_figures=True), benchmark.root, ["one"])
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert found["damaged"] == ["one"]
+    (board,) = found["boards"]
+    assert board["setting"] == {"data": "phantom", "preset": "tiny", "protocol": "das-2d@1", "inference": "fast"}
+    assert board["standings"][0]["entry"] == "ipl"
+    assert board["standings"][0]["overall"]["mean"] == pytest.approx(0.75)
+    assert board["standings"][0]["cells"][0]["panels"] == ["runs/ipl-none-human2stem-s0/panels/slice-0000-median.png"]
+    assert "figures" not in board
+    assert str(benchmark.root) not in text
+
+
+def test_the_same_bytes_every_time(benchmark):
+    def everything():
+        boards = load(benchmark, anew=True).boards()
+        return csv_of(benchmark), to_json(boards, benchmark.root), to_markdown(boards)
+
+    assert everything() == everything()
+
+
+def made_up_board():
+    third = Interval(0.7012, 0.65, 0.75, 0.0123, 3)
+    unsure = Interval(0.5, 0.0, 1.0, None, 1)
+    standings = (
+        Standing(
+            "a|b",
+            {"x": {"dice": third}},
+            third,
+            Interval(1.0, 1.0, 2.0, None, 3),
+            "a",
+            gap_closed=0.756,
+            annotation_seconds=90.0,
+            train_seconds=300.0,
+            peak_memory_bytes=1.5 * 2**30,
+            pareto=True,
+        ),
+        Standing("low", {"x": {"dice": unsure}}, unsure, bracket="lower", train_seconds=200.0),
+        Standing("torn", {}, missing=("x seed 0: failed (<b>why</b>)",)),
+    )
+    published = (PublishedRow("a|b", "Paper, Table 2", {"x": {"dice": 0.8, "pq": 0.1}}),)
+    setting = Setting("real", "small", "das-2d@1", "fast")
+    return Board(setting, "dice", ("dice", "pq"), ("x",), standings, published, notes=("One note.",), suite="s/t")
+
+
+def test_the_table_in_words():
+    table = text_table(made_up_board())
+    assert table.title == "s/t: real data, preset small, das-2d@1, fast inference, by Dice"
+    assert dict(zip(table.columns, table.sections[0].lines[0], strict=True)) == {
+        "rank": "1.0 (1.0-2.0)",
+        "entry": "a|b *",
+        "Dice": "70.1 ± 1.2",
+        "95 %": "65.0-75.0",
+        "x": "70.1 ± 1.2",
+        "group": "a",
+        "gap %": "76",
+        "label min": "1.5",
+        "time": "1.5 x",
+        "GiB": "1.5",
+        "seeds": "0",
+    }
+    titles = [section.title for section in table.sections]
+    assert titles == ["", "brackets, not ranked", "incomplete, not ranked", "published: Paper, Table 2"]
+    low, torn, paper = (dict(zip(table.columns, s.lines[0], strict=True)) for s in table.sections[1:])
+    assert (low["rank"], low["Dice"], low["95 %"], low["time"]) == ("", "50.0", "unknown", "1.0 x")
+    assert (torn["Dice"], torn["x"]) == ("-", "-")
+    assert (paper["entry"], paper["Dice"], paper["x"], paper["group"]) == ("a|b", "80.0", "80.0", "")
+    assert table.missing == ("torn: x seed 0: failed (<b>why</b>)",)
+
+
+def test_a_narrow_terminal_drops_the_least_important_first():
+    table = text_table(made_up_board())
+    wide = table.width(2)
+    assert table.fitted(wide) is table
+    narrower = table.fitted(wide - 1)
+    assert [c for c in table.columns if c not in narrower.columns] == ["GiB"]
+    assert narrower.notes[-1].startswith("Not shown for want of width: GiB.")
+    least = table.fitted(1)
+    assert least.columns == ("rank", "entry", "Dice", "group")
+    assert least.sections[0].lines[0] == ("1.0 (1.0-2.0)", "a|b *", "70.1 ± 1.2", "a")
+
+
+def test_markdown_keeps_its_table_whatever_entries_are_called():
+    text = to_markdown([made_up_board()])
+    lines = text.splitlines()
+    assert lines[0] == "### s/t: real data, preset small, das-2d@1, fast inference, by Dice"
+    assert "a\\|b *" in lines[4]
+    assert "&lt;b>why&lt;/b>" in text
+    rows = [line for line in lines if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in rows} == {12}
+    assert "- One note." in lines
+
+
+def test_metrics_as_a_person_says_them():
+    assert [metric_name(m) for m in ("dice", "points_15/aji", "sq")] == ["Dice", "AJI with 15% test points", "sq"]

@@ -1,0 +1,120 @@
+"""Boards of suites: names of rows, cells that never ran, excluded and unavailable ones, published numbers."""
+
+from __future__ import annotations
+
+import pytest
+from made_up_cells import write_cell
+
+from dabench.errors import DataError, UnknownNameError
+from dabench.leaderboard.board import PublishedRow
+from dabench.leaderboard.gather import load
+from dabench.suites.manifest import write_manifest
+from dabench.suites.spec import Suite, expand
+
+TASKS = ("human2stem", "lucchi2vnc")
+SUITE = {
+    "name": "paper/table-1",
+    "settings": {"data": "phantom", "preset": "tiny"},
+    "axes": {"task": list(TASKS), "seed": [0, 1]},
+    "rows": {
+        "UDA": {"method": "ipl", "budget": {"points": 0.0}},
+        "WDA": {"method": "ipl"},
+        "DAFormer": {"method": "daformer"},
+        "SAM": {"unavailable": "another kind of model"},
+    },
+    "exclude": [{"row": "DAFormer", "seed": 1, "why": "one seed is enough"}],
+    "published": {
+        "source": "Paper, Table 1",
+        "values": {"UDA": {"human2stem": [80.0, 65.5, None]}, "SAM": {"human2stem": {"dice": 1.0}}},
+    },
+}
+
+
+@pytest.fixture
+def suite():
+    return Suite.model_validate(SUITE)
+
+
+@pytest.fixture
+def started(workspace, suite):
+    """The suite with its UDA and WDA rows run on both tasks, but for one cell; and a run of no suite."""
+    cells = expand(suite)
+    write_manifest(workspace, suite, cells)
+    for cell in cells:
+        config, place = cell.config, cell.place
+        if cell.row == "DAFormer" or (cell.row == "WDA" and place == {"task": "lucchi2vnc", "seed": 1}):
+            continue
+        points = config.budget.points
+        dice = 0.6 if cell.row == "UDA" else 0.8
+        write_cell(
+            workspace.runs, "ipl", config.task, config.seed, (dice,), cell_id=config.cell_id, points=points,
+            suite=suite.name,
+        )  # fmt: skip
+    write_cell(workspace.runs, "ualr", "human2stem", 0, (0.99,))
+    return workspace
+
+
+def test_rows_have_the_suites_names_and_all_its_cells(started, board_of):
+    board = board_of(started, suite="paper/table-1")
+    assert board.suite == "paper/table-1"
+    assert board.tasks == TASKS
+    assert [s.entry for s in board.standings] == ["WDA", "UDA", "DAFormer", "SAM"]
+    wda, _, daformer, sam = board.standings
+    assert wda.missing == ("lucchi2vnc seed 1: not run",)
+    assert wda.overall.mean == pytest.approx(0.8)
+    left_out = "excluded (one seed is enough)"
+    assert daformer.missing == tuple(f"{t} seed {s}: {w}" for t in TASKS for s, w in ((0, "not run"), (1, left_out)))
+    assert sam.missing == ("unavailable (another kind of model)",)
+
+
+def test_published_numbers_are_shares_and_stand_apart(started, board_of):
+    uda, sam = board_of(started, suite="paper/table-1").published
+    assert uda == PublishedRow("UDA", "Paper, Table 1", {"human2stem": {"dice": 0.8, "aji": pytest.approx(0.655)}})
+    assert sam.scores == {"human2stem": {"dice": 0.01}}
+    assert board_of(started).published == ()
+
+
+def test_without_the_suite_every_run_is_there(started, board_of):
+    assert {s.entry for s in board_of(started).standings} == {"ipl no points", "ipl 15% points", "ualr"}
+
+
+def test_filters_narrow_what_is_asked_for_too(started, board_of):
+    board = board_of(started, suite="paper/table-1", conditions=["task=human2stem", "seed=0"])
+    assert board.tasks == ("human2stem",)
+    missing = {s.entry: s.missing for s in board.standings}
+    assert missing["WDA"] == ()
+    assert missing["DAFormer"] == ("human2stem seed 0: not run",)
+    only_uda = board_of(started, suite="paper/table-1", conditions=["method=ipl", "points=0"])
+    assert [s.entry for s in only_uda.standings if s.cells] == ["UDA"]
+
+
+def test_a_cell_of_the_suite_from_two_places_is_two_rows(started, board_of, suite):
+    cell = expand(suite)[0].config
+    write_cell(
+        started.runs / "..", "ipl", cell.task, cell.seed, (0.3,), cell_id=cell.cell_id, origin="lab-b"
+    ).rename(started.runs / f"{cell.cell_id}@lab-b")  # fmt: skip
+    entries = {s.entry: s for s in board_of(started, suite="paper/table-1").standings}
+    assert entries["UDA (lab-b)"].scores["human2stem"]["dice"].mean == pytest.approx(0.3)
+    assert entries["UDA"].scores["human2stem"]["dice"].mean == pytest.approx(0.6)
+
+
+def test_a_suite_that_only_its_cells_tell_of(workspace, board_of):
+    write_cell(workspace.runs, "ipl", suite="smoke")
+    write_cell(workspace.runs, "sac")
+    assert [s.entry for s in board_of(workspace, suite="smoke").standings] == ["ipl"]
+    with pytest.raises(UnknownNameError, match=r"unknown suite 'smok'.*\n.*'smoke'"):
+        load(workspace, suite="smok")
+
+
+def test_a_suite_without_any_run_is_all_gaps(workspace, suite, board_of):
+    write_manifest(workspace, suite, expand(suite))
+    board = board_of(workspace, suite="paper/table-1")
+    assert all(s.missing and s.overall is None for s in board.standings)
+    assert board.tasks == TASKS
+
+
+def test_a_manifest_of_another_version_says_so(workspace, suite):
+    path = write_manifest(workspace, suite, expand(suite))
+    path.write_text(path.read_text().replace('"phantom"', '"imaginary"'))
+    with pytest.raises(DataError, match="paper/table-1: its manifest"):
+        load(workspace, suite="paper/table-1")
