@@ -51,7 +51,9 @@ def text() -> str:
     parts = [HEAD, *_model("The run", "", RunConfig), *_model("The budget", "budget.", BudgetConfig)]
     registry = Registry.load()
     for kind in KINDS:
-        parts += _kind(kind, [item for item in registry.of_kind(kind) if item.distribution == "dabench"])
+        own = [item for item in registry.of_kind(kind) if item.distribution == "dabench"]
+        if any(item.component.config.model_fields for item in own):  # suites are files without settings
+            parts += _kind(kind, own)
     return "\n".join(parts) + "\n"
 
 

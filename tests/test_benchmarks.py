@@ -1,4 +1,4 @@
-"""Files in benchmarks/: configurations of the papers' tables, and recorded results that the docs quote."""
+"""Files in benchmarks/: suites, and recorded results that the docs quote."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from unittest import mock
 
 import pytest
 
-from dabench.config import load_config
 from dabench.plan import make_plan
 from dabench.registry import Registry
+from dabench.suites.spec import expand, load_suite
 from dabench.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted((ROOT / "benchmarks" / "configs").rglob("*.yaml"))
+SUITES = sorted((ROOT / "benchmarks" / "suites").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: "/".join(p.parts[-3:]))
-def test_rows_of_the_papers_tables_are_valid(path: Path, registry: Registry, workspace: Workspace) -> None:
-    config = load_config({"task": "human2rat", "data": "phantom", "preset": "paper"}, path)
-    plan = make_plan(config, registry, workspace)
-    assert plan.stages
-    assert not plan.skip
+@pytest.mark.parametrize("path", SUITES, ids=lambda p: p.stem)
+def test_suites_are_valid_and_their_rows_differ(path: Path, registry: Registry, workspace: Workspace) -> None:
+    suite = load_suite(path, registry)
+    assert suite.name == path.stem
+    cells = [cell for cell in expand(suite) if cell.config.seed == 0]
+    assert len(cells) == len(suite.rows) * len(suite.axes["task"])
+    changed = suite.changed({"data": "phantom"}, {"task": ["human2stem"], "seed": [0]})
+    plans = [make_plan(cell.config, registry, workspace) for cell in expand(changed)]
+    assert all(plan.stages and not plan.skip for plan in plans)
+    assert len({plan.stages[-1].key for plan in plans}) == len(suite.rows)
 
 
-def test_rows_of_one_table_differ(registry: Registry, workspace: Workspace) -> None:
-    for table in {path.parent for path in CONFIGS}:
-        flags = {"task": "human2rat", "data": "phantom", "preset": "paper"}
-        plans = [make_plan(load_config(flags, path), registry, workspace) for path in sorted(table.glob("*.yaml"))]
-        what = {(p.stages[-1].key, p.config.test_points) for p in plans}
-        assert len(what) == len(plans), table
+def test_the_suite_of_all_methods_has_the_recorded_rows(registry: Registry) -> None:
+    suite = load_suite(ROOT / "benchmarks" / "suites" / "baselines-small.yaml", registry)
+    assert list(suite.rows) == list(load("real_tasks").ROWS)
 
 
 def load(name: str) -> ModuleType:

@@ -1,0 +1,1 @@
+"""A suite's own results beside the numbers that its paper prints."""

@@ -1,0 +1,92 @@
+"""How often the preference for a whole image is that for its patches, from what two runs were answered.
+
+Both runs keep their answers (``annotation/preferences.jsonl``): where was asked, digests of the masks that were shown,
+and which one was picked. They do not keep the masks' thresholds, and masks that are equal are shown once. So a pick can
+be named only where nothing was left out, or where it is the first one: the threshold nearest 0.5 is always shown first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dabench.errors import DataError
+from dabench.types import Window
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answered patch: slice, place, number of masks that were shown, and the picked one (None: cannot say)."""
+
+    z: int
+    window: Window
+    shown: int
+    choice: int | None
+
+
+def agreeing_patches(whole: Sequence[Answer], patches: Sequence[Answer]) -> list[int]:
+    """For every whole image, on how many of its patches the same candidate was picked.
+
+    Args:
+        whole: answers for images, here tiles of a slice. Those whose pick cannot be named take no part, nor those that
+            overlap an earlier tile, which has some of their patches.
+        patches: answers for patches of the same tiles. One that was not asked about (all masks equal), or whose pick
+            cannot be named, does not agree.
+
+    Returns:
+        A number an image. It is the least that there can be: what cannot be named may agree as well.
+    """
+    full = max((a.shown for a in (*whole, *patches)), default=0)
+    by_slice: dict[int, list[Answer]] = {}
+    for answer in patches:
+        by_slice.setdefault(answer.z, []).append(answer)
+    images = [a for a in whole if _on_grid(a.window) and _picked(a, full) is not None]
+    return [
+        sum(
+            _inside(patch.window, image.window) and _picked(patch, full) == image.choice
+            for patch in by_slice.get(image.z, ())
+        )
+        for image in images
+    ]
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """Answers of a run. Raises DataError for a file that is missing or damaged; names the line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot read preferences: {error}") from None
+    return [_answer(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _answer(line: str, where: str) -> Answer:
+    try:
+        content = json.loads(line)
+        z, y, x, height, width = (int(number) for number in content["patch"])
+        choice = content["choice"]
+        return Answer(
+            z, Window(y, x, height, width), len(content["candidates"]), None if choice is None else int(choice)
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{where}: not an answer: {error}") from None
+
+
+def _picked(answer: Answer, full: int) -> int | None:
+    """The pick among all candidates, None where it cannot be named."""
+    return answer.choice if answer.shown == full or answer.choice == 0 else None
+
+
+def _on_grid(window: Window) -> bool:
+    """Whether a tile lies on the regular grid of tiles; the last of a row or column may be moved onto others."""
+    return window.y % window.height == 0 and window.x % window.width == 0
+
+
+def _inside(patch: Window, image: Window) -> bool:
+    return (
+        image.y <= patch.y
+        and image.x <= patch.x
+        and patch.y + patch.height <= image.y + image.height
+        and patch.x + patch.width <= image.x + image.width
+    )
