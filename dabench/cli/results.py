@@ -1,4 +1,4 @@
-"""``dabench results``: the runs of a workspace, and their replay into MLflow."""
+"""``dabench results``: the runs of a workspace, their replay into MLflow, and bundles for other machines."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dabench.cli.verify import All, OfSuite, Quick, Runs, chosen_runs
+
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from dabench.checking.merge import Imported
     from dabench.tracking.record import RunRecord
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Lists the runs of a workspace and replays them into MLflow."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Lists the runs of a workspace, replays them into MLflow, moves them between machines.",
 )
 
 
@@ -29,15 +34,16 @@ def sync(
     Example:  dabench results sync --to http://mlflow.lab:5000
     """
     from dabench.errors import DataError
-    from dabench.tracking.mlflow_writer import redact
+    from dabench.suites.manifest import all_rows
+    from dabench.tracking.mlflow_store import redact
     from dabench.tracking.replay import sync as replay
     from dabench.workspace import Workspace
 
     place = Workspace.find()
-    report = replay(place, to, on_run=lambda run: typer.echo(f"writing {run.cell_id}"))
+    report = replay(place, to, lambda run: typer.echo(f"writing {run.cell_id}"), all_rows(place))
     typer.echo(
-        f"{len(report.written)} written, {len(report.unchanged)} unchanged, {len(report.damaged)} damaged: "
-        f"{redact(to or place.tracking_uri)}"
+        f"{len(report.written)} written, {len(report.unchanged)} unchanged, {len(report.damaged)} damaged, "
+        f"{report.summaries} summaries: {redact(to or place.tracking_uri)}"
     )
     if report.damaged:
         raise DataError("\n".join(report.damaged))
@@ -69,6 +75,83 @@ def list_runs(
         typer.echo(f"damaged: {message}", err=True)
 
 
+@app.command("export")
+def export_bundle(
+    output: Annotated[Path, typer.Option("--output", help="File to write, NAME.dabench.zip.")],
+    runs: Runs = None,
+    everything: All = False,
+    suite: OfSuite = None,
+    origin: Annotated[str, typer.Option(help="Who made these runs; leave it out between machines of your own.")] = "",
+) -> None:
+    """Write runs into one file for another machine or another group: journals, receipts, predictions; never weights.
+
+    Each run is verified first. With --all or --suite, unfinished runs and those from elsewhere are left out.
+
+    Example:  dabench results export --all --origin em-lab --output em-lab.dabench.zip
+    """
+    from dabench.checking.bundle import export_runs
+    from dabench.checking.verify import Verifier
+    from dabench.registry import Registry
+    from dabench.workspace import Workspace
+
+    place = Workspace.find()
+    chosen = chosen_runs(place, runs or [], everything, suite)
+    kept = chosen if runs else [path for path in chosen if _is_ours_and_finished(path)]
+    done = export_runs(kept, output, Verifier(Registry.load(), place), origin)
+    typer.echo(f"{len(done.cells)} runs, {len(chosen) - len(kept)} left out, {done.size / 1e6:.1f} MB: {output}")
+    typer.echo(f"sha256 {done.sha256}")
+
+
+def _is_ours_and_finished(path: Path) -> bool:
+    """A damaged run is kept: the export then names what is wrong with it."""
+    from dabench.errors import DataError
+    from dabench.tracking.events import UNFINISHED
+    from dabench.tracking.record import HERE, read_run
+
+    try:
+        run = read_run(path)
+    except DataError:
+        return True
+    return run.origin == HERE and run.status != UNFINISHED
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A bundle that `dabench results export` wrote.")],
+    origin: Annotated[str, typer.Option(help="Who made these runs, whatever the bundle says.")] = "",
+    max_gib: Annotated[float, typer.Option(help="Largest size unpacked, in GiB.", min=0)] = 8.0,
+    quick: Quick = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and change nothing.")] = False,
+) -> None:
+    """Take runs over from a bundle, after every file, digest and score was checked; all of them or none.
+
+    Runs with an origin lie beside your own and are shown with it; a run that is here already stays as it is.
+
+    Example:  dabench results import em-lab.dabench.zip --dry-run
+    """
+    from dabench.checking.merge import import_bundle
+    from dabench.checking.verify import Verifier
+    from dabench.registry import Registry
+    from dabench.workspace import Workspace
+
+    place = Workspace.find()
+    verifier = Verifier(Registry.load(), place)
+    limit = int(max_gib * (1 << 30))
+    done = import_bundle(file, place, verifier, origin=origin, limit=limit, quick=quick, dry_run=dry_run)
+    _show_import(done, dry_run)
+
+
+def _show_import(done: Imported, dry_run: bool) -> None:
+    for run in done.runs:
+        unchecked = ", ".join(check.name for check in run.report.unchecked) if run.report.status == "ok" else ""
+        note = f"  (not checked here: {unchecked})" if unchecked else ""
+        typer.echo(f"{'new' if run.is_new else 'here already':<12}  {run.folder}{note}")
+    new = sum(run.is_new for run in done.runs)
+    whose = "" if done.origin == "here" else f" from {done.origin}"
+    would = "would be " if dry_run else ""
+    typer.echo(f"{new} runs{whose} {would}imported, {len(done.runs) - new} here already.")
+
+
 def as_dict(run: RunRecord) -> dict[str, Any]:
     """A run for programs: what identifies it and every number it brought."""
     return {
@@ -78,6 +161,7 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
         "started": run.started,
         "ended": run.ended,
         "directory": run.path.name,
+        "origin": run.origin,
         "tags": dict(run.tags),
         "metrics": dict(run.metrics),
     }
@@ -97,13 +181,17 @@ def _show(runs: list[RunRecord], folder: Path) -> None:
 def _table(runs: list[RunRecord]) -> Table:
     from rich.table import Table
 
+    from dabench.tracking.record import HERE
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("task", "method", "po", "preset", "budget", "seed", "status"):
         table.add_column(name, overflow="fold")
     for name in ("Dice", "AJI", "PQ", "label s", "train s"):
         table.add_column(name, justify="right", no_wrap=True)
+    if foreign := any(run.origin != HERE for run in runs):
+        table.add_column("origin")
     for run in sorted(runs, key=lambda r: (r.tags.get("task", ""), r.tags.get("method", ""), r.started)):
-        table.add_row(*_row(run))
+        table.add_row(*_row(run), *([run.origin] if foreign else []))
     return table
 
 

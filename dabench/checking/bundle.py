@@ -1,0 +1,153 @@
+"""Bundles: one zip with the results of runs, without weights. Written so that equal runs give equal bytes.
+
+``manifest.json`` comes first and names every other file with its digest and size; the files of a run lie in
+``runs/<cell_id>/`` as they do in a workspace. Nothing is signed: whoever must be sure of the sender compares the
+digest of the bundle by another way.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dabench import __version__
+from dabench.checking.evidence import Evidence
+from dabench.checking.paths import belongs, is_cell_id, is_origin, kept_files
+from dabench.checking.verify import Verifier
+from dabench.errors import ConfigError, DataError
+from dabench.files import atomic, digest_file
+from dabench.tracking.events import UNFINISHED
+from dabench.tracking.record import HERE
+
+MANIFEST = "manifest.json"
+FORMAT, VERSION = "dabench results", 1
+#: ZIP's earliest time: a file's own would make equal runs differ.
+_TIME = (1980, 1, 1, 0, 0, 0)
+_REGULAR = 0o100644
+
+
+class BundleError(DataError):
+    """A bundle is damaged, malformed or tampered with. Nothing of it was taken over."""
+
+
+class FileEntry(BaseModel):
+    """One file: what it must be."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class RunEntry(BaseModel):
+    """One run: its cell, and its files relative to its folder."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    cell_id: str
+    files: dict[str, FileEntry]
+
+
+class Manifest(BaseModel):
+    """``manifest.json``; ``origin`` is who made the runs, "" for results that move between one's own machines."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    format: Literal["dabench results"]
+    version: Literal[1]
+    dabench_version: str = Field(max_length=60)
+    origin: str = ""
+    runs: list[RunEntry] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A written bundle: its digest and size, and the cells in it."""
+
+    path: Path
+    sha256: str
+    size: int
+    cells: tuple[str, ...]
+
+
+def check_origin(origin: str) -> str:
+    """The name of an origin, or a ConfigError that says what one looks like."""
+    if not is_origin(origin):
+        raise ConfigError(
+            f"origin {origin[:60]!r}: use 1 to 40 letters, digits and . _ - between them, and not {HERE!r}.",
+            "Example: --origin em-lab-leipzig",
+        )
+    return origin
+
+
+def export_runs(runs: Sequence[Path], target: Path, verifier: Verifier, origin: str = "") -> Exported:
+    """Write the results of runs into one file.
+
+    Args:
+        runs: run directories of this workspace's own runs, each verified here without computing scores again.
+        target: the zip; an existing one is replaced.
+        verifier: verifies the runs.
+        origin: who made them; "" for nobody but oneself.
+
+    Raises:
+        ConfigError: there is no run, an origin that is none, or a run that came from elsewhere.
+        BundleError: a run is unfinished, or its files do not agree with its receipt.
+    """
+    if not runs:
+        raise ConfigError("no run to export.", "dabench results ls shows what there is.")
+    if origin:
+        check_origin(origin)
+    folders = {path.resolve() for path in runs}
+    entries = {path: _entry(path, verifier) for path in sorted(folders, key=lambda p: p.name)}
+    listed = [entry.model_dump() for entry in entries.values()]
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "dabench_version": __version__,
+        "origin": origin,
+        "runs": listed,
+    }
+    with atomic(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as bundle:
+        _put(bundle, MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
+        for path, entry in entries.items():
+            for name in sorted(entry.files):
+                _put(bundle, f"runs/{entry.cell_id}/{name}", (path / name).read_bytes())
+    cells = tuple(entry.cell_id for entry in entries.values())
+    return Exported(target, digest_file(target), target.stat().st_size, cells)
+
+
+def _entry(path: Path, verifier: Verifier) -> RunEntry:
+    """A run's files with their digests, after it was verified."""
+    report = verifier.verify(path, quick=True)
+    if not report.ok:
+        raise BundleError(
+            f"{path.name} does not verify:\n  " + "\n  ".join(report.problems()[:6]), f"dabench verify {path.name}"
+        )
+    if report.origin != HERE:
+        raise ConfigError(f"{path.name} came from {report.origin}.", "Pass on the bundle that it came in.")
+    if report.status == UNFINISHED:
+        raise BundleError(f"{path.name} is unfinished.", "Run the cell again to its end, then export it.")
+    cell_id = Evidence(path).cell_id
+    if not is_cell_id(cell_id):
+        raise ConfigError(f"{cell_id[:80]!r} cannot be the name of a folder on another machine.")
+    files = {inside.as_posix(): path / inside for inside in kept_files(path)}
+    if strange := [name for name in files if not belongs(name)]:
+        raise BundleError(f"{path.name}: {strange[0]} does not belong in a run directory.", "Move it away.")
+    return RunEntry(cell_id=cell_id, files={n: _file_entry(p) for n, p in files.items()})
+
+
+def _file_entry(path: Path) -> FileEntry:
+    return FileEntry(sha256=digest_file(path), size=path.stat().st_size)
+
+
+def _put(bundle: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, _TIME)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.create_system, info.external_attr = 3, _REGULAR << 16
+    bundle.writestr(info, data)

@@ -1,0 +1,88 @@
+"""What a check of a run found: named checks, each ok, failed with its problems, or not checked with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+OK, FAILED, NOT_CHECKED = "ok", "failed", "not checked"
+
+#: Problems that one check lists; more are counted.
+_LISTED = 8
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named check. ``lines`` are its problems, or why it was not made, or what was found in order."""
+
+    name: str
+    state: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """All checks of one run directory. ``origin`` is whose run it is, ``status`` how it says that it ended."""
+
+    path: Path
+    cell_id: str
+    status: str
+    origin: str
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check failed; some may not have been made."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that found something wrong."""
+        return tuple(c for c in self.checks if c.state == FAILED)
+
+    @property
+    def unchecked(self) -> tuple[Check, ...]:
+        """The checks that could not be made here."""
+        return tuple(c for c in self.checks if c.state == NOT_CHECKED)
+
+    def problems(self) -> list[str]:
+        """Every problem with the name of its check."""
+        return [f"{check.name}: {line}" for check in self.failed for line in check.lines]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for a program."""
+        checks = [{"name": c.name, "state": c.state, "lines": list(c.lines)} for c in self.checks]
+        about = {"cell_id": self.cell_id, "directory": self.path.name, "origin": self.origin, "status": self.status}
+        return {**about, "ok": self.ok, "checks": checks}
+
+
+@dataclass
+class Findings:
+    """Collects what one check sees. A problem outweighs a reason for not checking, which outweighs what is in order."""
+
+    problems: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def problem(self, text: str) -> None:
+        """Something is wrong."""
+        self.problems.append(text)
+
+    def skip(self, reason: str) -> None:
+        """Something that belongs to this check could not be looked at."""
+        self.reasons.append(reason)
+
+    def note(self, text: str) -> None:
+        """Something is in order."""
+        self.notes.append(text)
+
+    def check(self, name: str) -> Check:
+        """The outcome. A check with parts in order and parts not looked at is in order, and says both."""
+        if self.problems:
+            more = len(self.problems) - _LISTED
+            rest = (f"... and {more} more",) if more > 0 else ()
+            return Check(name, FAILED, (*self.problems[:_LISTED], *rest))
+        if self.reasons and not self.notes:
+            return Check(name, NOT_CHECKED, tuple(self.reasons))
+        return Check(name, OK, (*self.notes, *(f"not looked at: {reason}" for reason in self.reasons)))

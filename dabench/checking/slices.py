@@ -1,0 +1,146 @@
+"""Scores again: from the rows a slice, and from the stored prediction against the labels."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from dabench.errors import DataError
+from dabench.evaluation.scoring import Report, evaluate_slices, truth_volume
+from dabench.interfaces import EvaluationProtocol, Split
+from dabench.tracking.events import Scored
+from dabench.types import Array
+
+#: Scores that differ by more are different.
+TOLERANCE = 1e-6
+#: TIFF's numbers for no compression and for deflate, all that a run writes.
+_PLAIN = (1, 8, 32946)
+
+Row = dict[str, Any]
+
+
+def file_of(scored: Scored) -> str:
+    """The file with the rows behind a score, relative to the run directory."""
+    return f"per_slice/{scored.stage}-{scored.protocol}-points{round(100 * scored.test_points)}.csv"
+
+
+def close(one: Any, two: Any) -> bool:
+    """Whether two numbers are the same up to `TOLERANCE`; nothing is close to NaN or to what is no number."""
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (one, two))
+    return numbers and abs(one - two) <= TOLERANCE
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows of a per-slice file: ``slice`` int, ``left_out`` str, scores float (an empty field is left out).
+
+    Raises DataError naming file and line.
+    """
+    with path.open(newline="", encoding="utf-8") as handle:
+        return [_row(path, number, fields) for number, fields in enumerate(csv.DictReader(handle), start=2)]
+
+
+def _row(path: Path, number: int, fields: Mapping[Any, Any]) -> Row:
+    try:
+        if None in fields or None in fields.values():
+            raise ValueError("too many or too few fields")
+        row: Row = {"slice": int(fields["slice"]), "left_out": str(fields["left_out"])}
+        row |= {k: float(v) for k, v in fields.items() if k not in row and v != ""}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path.parent.name}/{path.name}, line {number} is damaged ({error})") from None
+    return row
+
+
+def averages(protocol: EvaluationProtocol) -> bool:
+    """Whether a protocol's metrics are the means of its rows, found by trying: two slices of unequal size and score."""
+    small, large = np.zeros((32, 32), np.uint8), np.zeros((32, 32), np.uint8)
+    small[4:12, 4:12], large[2:30, 2:30] = 1, 1
+    half = small.astype(bool)
+    half[:, :8] = False
+    rows = [protocol.update(0, half, small).values, protocol.update(1, large.astype(bool), large).values]
+    result = protocol.result()
+    return all(
+        all(name in row for row in rows) and close(result[name], (rows[0][name] + rows[1][name]) / 2)
+        for name in protocol.metrics
+    )
+
+
+def compare_rows(scored: Scored, rows: list[Row], mean: bool) -> Iterator[str]:
+    """What is wrong between a score in the journal and its rows; ``mean``: the protocol averages over slices."""
+    name, counted = file_of(scored), [row for row in rows if not row["left_out"]]
+    if [row["slice"] for row in rows] != list(range(len(rows))):
+        yield f"{name}: the slices are not 0 to {len(rows) - 1}, each once"
+    if (scored.n, scored.left_out) != (len(counted), len(rows) - len(counted)):
+        yield (
+            f"{name} has {len(counted)} slices and {len(rows) - len(counted)} left out; "
+            f"the journal says {scored.n} and {scored.left_out}"
+        )
+    for metric, said in scored.metrics.items() if mean else ():
+        values = [row[metric] for row in counted if metric in row]
+        value = math.fsum(values) / len(values) if values else math.nan
+        if not close(said, value):
+            yield f"{scored.stage}: {metric} is {_number(said)} in the journal, the mean of {name} is {value:.6f}"
+
+
+def compare_report(scored: Scored, rows: list[Row] | None, report: Report) -> Iterator[str]:
+    """What is wrong between the score in the journal, its rows and what was computed again from the prediction."""
+    known = {name: value for name, value in report.metrics.items() if not math.isnan(value)}
+    for metric in sorted({*known, *scored.metrics}):
+        said, value = scored.metrics.get(metric), known.get(metric)
+        if not close(said, value):
+            yield f"{metric} is {_number(said)} in the journal; computed from the prediction it is {_number(value)}"
+    if (scored.n, scored.left_out) != (report.n, report.left_out):
+        yield (
+            f"the journal counts {scored.n} slices and {scored.left_out} left out; "
+            f"computed they are {report.n} and {report.left_out}"
+        )
+    if rows is not None:
+        yield from _compare_slices(file_of(scored), rows, report)
+
+
+def _compare_slices(name: str, rows: list[Row], report: Report) -> Iterator[str]:
+    if len(rows) != len(report.slices):
+        yield f"{name} has {len(rows)} slices, the prediction {len(report.slices)}"
+    for row, score in zip(rows, report.slices, strict=False):
+        if (row["left_out"] != "") != (score.left_out != ""):
+            yield f"{name}, slice {score.z}: left out here and not there"
+        for column in sorted({*row, *score.values} - {"slice", "left_out"}):
+            said, value = row.get(column), score.values.get(column)
+            if not close(said, None if value is None else float(value)):
+                yield f"{name}, slice {score.z}: {column} is {_number(said)}; computed it is {_number(value)}"
+
+
+def rescore(path: Path, split: Split, protocol: EvaluationProtocol, name: str) -> Report:
+    """Score a stored prediction against a split's labels. Raises DataError for a file that is not its prediction."""
+    truth = truth_volume(split, protocol)
+    pairs = ((z, mask, truth.read(z)) for z, mask in enumerate(_masks(path, truth.shape)))
+    return evaluate_slices(pairs, protocol, name)
+
+
+def _masks(path: Path, shape: tuple[int, int, int]) -> Iterator[Array]:
+    """Masks ``(H, W)`` bool; sizes are compared before a pixel is unpacked, since the file may be a stranger's."""
+    where = f"predictions/{path.name}"
+    try:
+        with tifffile.TiffFile(path) as stack:
+            if len(stack.pages) != shape[0]:
+                raise DataError(f"{where} has {len(stack.pages)} slices, the test split has {shape[0]}.")
+            for z, page in enumerate(stack.pages):
+                if page.shape != shape[1:] or page.dtype != np.uint8 or page.compression not in _PLAIN:
+                    raise DataError(
+                        f"{where}, slice {z} is {page.shape} {page.dtype}, compression {page.compression:d}; "
+                        f"a prediction is {shape[1:]} uint8, deflated."
+                    )
+                yield page.asarray() > 0
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file: tifffile and its codecs raise anything
+        raise DataError(f"{where} cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _number(value: Any) -> str:
+    return "missing" if value is None else f"{value:.6f}" if isinstance(value, float) else repr(value)

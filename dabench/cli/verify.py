@@ -1,0 +1,130 @@
+"""``dabench verify``: are these results what they say?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dabench.checking.report import Check, RunReport
+    from dabench.workspace import Workspace
+
+_MARKS = {"ok": "[green]ok[/green]", "failed": "[bold red]FAILED[/bold red]", "not checked": "[yellow]-[/yellow]"}
+
+Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Cells, beginnings of their names, or folders.")]
+All = Annotated[bool, typer.Option("--all", help="Every run of the workspace.")]
+OfSuite = Annotated[str | None, typer.Option("--suite", help="Every run of a suite that was started here.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Digests and cross-checks only: open no data, score nothing.")]
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("verify")(verify)
+
+
+def verify(
+    runs: Runs = None,
+    everything: All = False,
+    suite: OfSuite = None,
+    quick: Quick = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every check of every run as JSON.")] = False,
+) -> None:
+    """Check runs: digests of all files, agreement of all records, scores computed again from predictions and labels.
+
+    Exit code 1 if anything is wrong. What cannot be checked on this machine is said, with the reason.
+
+    Example:  dabench verify prefer-das-slpo-human2stem --quick
+    """
+    from dabench.checking.verify import Verifier
+    from dabench.registry import Registry
+    from dabench.workspace import Workspace
+
+    place = Workspace.find()
+    chosen = chosen_runs(place, runs or [], everything, suite)
+    verifier = Verifier(Registry.load(), place)
+    reports = [verifier.verify(path, quick=quick) for path in chosen]
+    if as_json:
+        found = {"ok": all(r.ok for r in reports), "runs": [r.as_json() for r in reports]}
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        _show(reports)
+    if not all(report.ok for report in reports):
+        raise typer.Exit(1)
+
+
+def chosen_runs(place: Workspace, names: list[str], everything: bool, suite: str | None) -> list[Path]:
+    """Run directories by name, all of them, or those of a suite. Raises ConfigError for none."""
+    from dabench.checking.verify import find_run, run_dirs
+    from dabench.errors import ConfigError
+
+    if bool(names) + everything + (suite is not None) != 1:
+        raise ConfigError("say which runs: RUN..., --all or --suite NAME.", "dabench results ls lists them.")
+    if names:
+        return [find_run(place, name) for name in names]
+    cells = _cells(place, suite) if suite is not None else None
+    found = [p for p in run_dirs(place) if cells is None or p.name.partition("@")[0] in cells]
+    if not found:
+        raise ConfigError(f"no run in {place.runs}" + (f" of the suite {suite!r}." if suite else "."))
+    return found
+
+
+def _cells(place: Workspace, suite: str) -> set[str]:
+    """The cells of a suite: those of its manifest, and runs that carry its name (imported ones)."""
+    from dabench.suites.manifest import read_manifest, started_suites
+    from dabench.tracking.record import RunRecord, read_runs
+
+    tagged = {r.cell_id for r in read_runs(place.runs) if isinstance(r, RunRecord) and r.suite == suite}
+    if tagged and suite not in started_suites(place):
+        return tagged
+    return tagged | {str(cell["cell_id"]) for cell in read_manifest(place, suite)["cells"]}
+
+
+def _show(reports: list[RunReport]) -> None:
+    """One run with every check; many runs a line each, with what is wrong."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    if len(reports) == 1:
+        _show_checks(console, reports[0], reports[0].checks)
+    else:
+        _show_runs(console, reports)
+        for report in (r for r in reports if not r.ok):
+            _show_checks(console, report, report.failed)
+    bad = sum(not report.ok for report in reports)
+    console.print(f"{len(reports)} verified, {bad} with something wrong." if bad else f"{len(reports)} verified.")
+
+
+def _show_runs(console: Console, reports: Iterable[RunReport]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("run", "status", "", "not checked here"):
+        table.add_column(name, overflow="fold")
+    for report in reports:
+        unchecked = ", ".join(check.name for check in report.unchecked) or "-"
+        mark = _MARKS["ok" if report.ok else "failed"]
+        table.add_row(escape(report.path.name), report.status, mark, unchecked if report.status == "ok" else "-")
+    console.print(table)
+
+
+def _show_checks(console: Console, report: RunReport, checks: Iterable[Check]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    whose = "" if report.origin == "here" else f", from {report.origin}"
+    console.print(f"\n[bold]{escape(report.path.name)}[/bold] ({escape(report.status + whose)})", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in checks:
+        table.add_row(_MARKS[check.state], check.name, escape("\n".join(check.lines)))
+    console.print(table)
