@@ -30,7 +30,7 @@ def ls(
     from dabench.registry import Registry
 
     registry = Registry.load()
-    kinds = [_kind(kind)] if kind else _kinds()
+    kinds = [kind_called(kind)] if kind else _kinds()
     items = [item for k in kinds for item in registry.of_kind(k)]
     if as_json:
         typer.echo(json.dumps([_record(item) for item in items], indent=1))
@@ -71,7 +71,7 @@ def _kinds() -> list[str]:
     return list(KINDS)
 
 
-def _kind(text: str) -> str:
+def kind_called(text: str) -> str:
     """The kind that a word means: methods, method, weak-labels, domains ..."""
     from dabench.errors import UnknownNameError
 

@@ -10,7 +10,22 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from dabench.cli import components, data, doctor, evaluate, plugins, results, run, ui, weights
+from dabench.cli import (
+    components,
+    data,
+    doctor,
+    evaluate,
+    leaderboard,
+    new_plugin,
+    plugins,
+    reproduce,
+    results,
+    run,
+    suite,
+    ui,
+    verify,
+    weights,
+)
 from dabench.errors import DabenchError
 
 app = typer.Typer(
@@ -57,10 +72,15 @@ components.attach(app)
 evaluate.attach(app)
 doctor.attach(app)
 ui.attach(app)
+leaderboard.attach(app)
+verify.attach(app)
+reproduce.attach(app)
+new_plugin.attach(app)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 app.add_typer(results.app, name="results")
+app.add_typer(suite.app, name="suite")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +46,8 @@ def run(
     ] = None,
     protocol: Annotated[str | None, typer.Option(help="Rule of scoring.")] = None,
     inference: Annotated[str | None, typer.Option(help="fast or paper.")] = None,
+    selector: Annotated[str | None, typer.Option(help="Who chooses the checkpoint (dabench ls selectors).")] = None,
+    snapshots: Annotated[int | None, typer.Option(help="Checkpoints of the last stage to choose among.")] = None,
     source_checkpoint: Annotated[
         str | None, typer.Option(help="Start from these added weights instead of training on the source.")
     ] = None,
@@ -70,6 +73,8 @@ def run(
         "backbone": backbone,
         "protocol": protocol,
         "inference": inference,
+        "selector": selector,
+        "snapshots": snapshots,
         "source_checkpoint": source_checkpoint,
         "device": device,
         "budget.patches": patches,
@@ -173,6 +178,8 @@ def _show_plan(plan: Plan) -> None:
         typer.echo(
             f"  stage {number}: {stage.spec.name:<12} {stage.spec.iterations:>6} updates   {state}   {stage.key[:10]}"
         )
+    if len(plan.candidates) > 1:
+        typer.echo(f"  choice: {config.selector}, among {len(plan.candidates)} candidates of the last stage")
 
 
 def _track(tracker: str, runner: Runner, workspace: Any) -> str:
@@ -211,6 +218,8 @@ def _show_result(record: RunRecord, runner: Runner, uri: str) -> None:
             reused = " (reused)" if outcome.planned.state == "cached" else ""
             table.add_row(name, f"{score.test_points:.0%}", *cells, seconds + reused)
     console.print(table)
+    for line in _choice(record):
+        console.print(line, highlight=False, soft_wrap=True)
     cost = record.metrics.get("cost/annotation_seconds", 0.0)
     console.print(
         f"annotation: {cost / 60:.1f} min of a {'simulated ' if runner.config.budget.rater == 'truth' else ''}person"
@@ -219,6 +228,22 @@ def _show_result(record: RunRecord, runner: Runner, uri: str) -> None:
     console.print(f"run:      {shown}\npanels:   {shown}/panels", soft_wrap=True)
     if uri:
         console.print("browse:   dabench ui   (MLflow)")
+
+
+def _choice(record: RunRecord) -> Iterator[str]:
+    """Who predicts and why, and, apart from the result, what the test labels would have chosen."""
+    found, apart = record.selected, record.regret
+    if found is None:
+        return
+    yield (
+        f"chosen:   update {found.update}, threshold {found.threshold:g}, by {found.selector} "
+        f"(score {found.score:.4g}; {len(found.candidates)} candidates)"
+    )
+    if apart is not None:
+        yield (
+            f"apart:    target labels would choose update {apart.update}, threshold {apart.threshold:g}; "
+            f"the choice without them lost {apart.best - apart.chosen:.3f} {apart.metric} (never ranked)"
+        )
 
 
 def _short(path: Path) -> str:

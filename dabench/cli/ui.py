@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,8 @@ import typer
 if TYPE_CHECKING:
     from dabench.workspace import Workspace
 
-_PAGE = "http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
+_SERVER = "http://127.0.0.1:{port}/"
+_PAGE = "#/experiments?workflowType=machine_learning"
 
 
 def attach(app: typer.Typer) -> None:
@@ -36,8 +38,11 @@ def ui(
         return
     if _taken(port):
         raise ConfigError(f"port {port} is in use.", f"Take another one: dabench ui --port {port + 1}")
-    _sync(place)
-    typer.echo(f"{_PAGE.format(port=port)}  (Ctrl-C stops it)")
+    pages = _sync(place)
+    server = _SERVER.format(port=port)
+    for suite, page in pages.items():
+        typer.echo(f"{suite}: {server}{page}")
+    typer.echo(f"all experiments: {server}{_PAGE}  (Ctrl-C stops it)")
     _serve(command)
 
 
@@ -55,24 +60,28 @@ def _taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _sync(place: Workspace) -> None:
+def _sync(place: Workspace) -> Mapping[str, str]:
+    """Bring the store up to date; the page of each suite."""
+    from dabench.suites.manifest import all_rows
     from dabench.tracking.replay import sync
 
-    report = sync(place)
+    report = sync(place, rows=all_rows(place))
     typer.echo(f"{len(report.written)} runs written, {len(report.unchanged)} unchanged")
     for message in report.damaged:
         typer.echo(f"left out: {message}", err=True)
+    return report.pages
 
 
 def _serve(command: list[str]) -> None:
-    """Run the server in a session of its own, so that it can be stopped with all that it starts."""
+    """Run the server in a session of its own, so that Ctrl-C and `kill` stop it with all that it starts."""
     import os
     import signal
     import subprocess
 
-    from dabench.tracking.mlflow_writer import quiet_environment
+    from dabench.tracking.mlflow_store import quiet_environment
 
     environment = {**os.environ, **quiet_environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     process = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         code = process.wait()

@@ -10,13 +10,12 @@ from statistics import fmean
 from dabench.leaderboard.board import Board, CellLink, Difference, PublishedRow, Setting, Standing
 from dabench.leaderboard.entries import Entry, seed_of
 from dabench.leaderboard.figures import figures
+from dabench.leaderboard.memory import Memory
 from dabench.leaderboard.notes import notes
+from dabench.leaderboard.numbers import Numbers, Summary, Verdict
 from dabench.leaderboard.rows import Row, metric_order
 from dabench.leaderboard.tables import metric_name
-from dabench.statistics import Cell, Comparison, Interval, compare, gap_closed, pareto, summarise
-
-#: By entry, then task ("" is over all tasks).
-Summary = Mapping[str, Mapping[str, Interval]]
+from dabench.statistics import Cell, Comparison, gap_closed, pareto
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,7 @@ class Contest:
     suite: str = ""
     planned: tuple[str, ...] = ()
     published: tuple[PublishedRow, ...] = ()
-    notes: tuple[str, ...] = ()
-    _summaries: dict[tuple[str, tuple[str, ...]], Summary] = field(default_factory=dict, compare=False, repr=False)
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -46,15 +44,16 @@ class Contest:
             with_figures: draw the diagrams.
         """
         tasks = ranked_tasks(self.entries, metric, self.planned)
-        cells = cells_of(self.entries, metric, tasks)
-        summaries = {name: self._summary(name, tasks) for name in shown}
-        brackets = {entry.label for entry in self.entries if entry.bracket}
-        comparison = compare([cell for cell in cells if cell.entry not in brackets], tasks=tasks)
-        gaps = _gaps(self.entries, cells)
-        standings = [
-            _standing(entry, tasks, metric, summaries, comparison, gaps.get(entry.label)) for entry in self.entries
-        ]
-        standings = _with_front(_ordered(standings, comparison))
+        numbers = Numbers(self.entries, self.memory)
+        summaries = {name: numbers.summary(name, tasks) for name in shown}
+        verdict = numbers.verdict(metric, tasks)
+        gaps = _gaps(self.entries, numbers.means(metric, tasks))
+        standings = _with_front(
+            _ordered(
+                [_standing(e, tasks, metric, summaries, verdict, gaps.get(e.label)) for e in self.entries], verdict
+            )
+        )
+        by_slice = numbers.has_slices(metric, tasks)
         return Board(
             setting=self.setting,
             metric=metric,
@@ -62,18 +61,11 @@ class Contest:
             tasks=tasks,
             standings=tuple(standings),
             published=self.published,
-            differences=_differences(comparison),
-            figures=figures(comparison, standings, metric_name(metric)) if with_figures else {},
-            notes=notes(self.entries, standings, tasks, metric, comparison, cells) + self.notes,
+            differences=_differences(verdict.comparison),
+            figures=figures(verdict.comparison, standings, metric_name(metric)) if with_figures else {},
+            notes=notes(self.entries, standings, tasks, metric, verdict, by_slice=by_slice),
             suite=self.suite,
         )
-
-    def _summary(self, metric: str, tasks: tuple[str, ...]) -> Summary:
-        """Intervals of one metric; boards by other metrics show them too."""
-        key = metric, tasks
-        if key not in self._summaries:
-            self._summaries[key] = summarise(cells_of(self.entries, metric, tasks))
-        return self._summaries[key]
 
 
 def ranked_tasks(entries: Sequence[Entry], metric: str, planned: Sequence[str] = ()) -> tuple[str, ...]:
@@ -101,30 +93,13 @@ def _known_tasks(entries: Iterable[Entry]) -> set[str]:
     return {row.tags["task"] for entry in entries for row in entry.rows}
 
 
-def cells_of(entries: Iterable[Entry], metric: str, tasks: Iterable[str]) -> list[Cell]:
-    """The finished cells of some tasks, as the statistics take them."""
-    wanted = set(tasks)
-    return [
-        Cell(entry.label, row.tags["task"], seed_of(row), row.scores[metric], _slices(row, metric))
-        for entry in entries
-        for row in entry.scored(metric)
-        if row.tags["task"] in wanted
-    ]
-
-
-def _slices(row: Row, metric: str) -> dict[int, float]:
-    if metric not in row.slices:
-        return {}
-    return {z: value for z, value in enumerate(row.slices[metric].tolist()) if not math.isnan(value)}
-
-
 # ---------------------------------------------------------------------------------------------------------- standings
 def _standing(
     entry: Entry,
     tasks: Sequence[str],
     metric: str,
     summaries: Mapping[str, Summary],
-    comparison: Comparison,
+    verdict: Verdict,
     gap: float | None,
 ) -> Standing:
     rows = [row for row in entry.scored(metric) if row.tags["task"] in tasks]
@@ -135,15 +110,15 @@ def _standing(
         entry=entry.label,
         scores={task: by_metric for task, by_metric in scores.items() if by_metric},
         overall=found[metric].get(""),
-        rank=comparison.ranks.get(entry.label),
-        groups=comparison.groups.get(entry.label, ""),
+        rank=verdict.ranks.get(entry.label),
+        groups=verdict.comparison.groups.get(entry.label, ""),
         bracket=entry.bracket,
         gap_closed=gap,
         annotation_seconds=_mean_cost(rows, "cost/annotation_seconds"),
         train_seconds=_mean_cost(rows, "cost/train_seconds"),
         peak_memory_bytes=max(memory, default=None),
         missing=entry.missing(tasks, metric),
-        tags=entry.tags(),
+        tags=entry.tags,
         cells=tuple(_link(row) for row in entry.rows),
     )
 
@@ -163,9 +138,9 @@ def _link(row: Row) -> CellLink:
     )
 
 
-def _ordered(standings: Iterable[Standing], comparison: Comparison) -> list[Standing]:
+def _ordered(standings: Iterable[Standing], verdict: Verdict) -> list[Standing]:
     """Ranked ones best first, then brackets from below, then incomplete ones."""
-    place = {entry: number for number, entry in enumerate(comparison.entries)}
+    place = {entry: number for number, entry in enumerate(verdict.ranks)}
 
     def key(standing: Standing) -> tuple[int, float, str]:
         if standing.bracket:
@@ -213,4 +188,4 @@ def _bracket(entry: Entry, entries: Sequence[Entry], kind: str) -> str:
 
 
 def _network(entry: Entry) -> str:
-    return entry.tags().get("network", "")
+    return entry.tags.get("network", "")

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from dabench.leaderboard.board import Setting
 from dabench.leaderboard.labels import identity, labels, with_origins
@@ -41,12 +42,13 @@ class Entry:
     rows: tuple[Row, ...]
     absent: tuple[Gap, ...] = ()
 
-    @property
+    @cached_property
     def bracket(self) -> str:
         """``lower`` or ``upper`` for what brackets a table; ""."""
         found = {row.tags.get("bracket", "none") for row in self.rows} - {"none", ""}
         return found.pop() if len(found) == 1 else ""
 
+    @cached_property
     def tags(self) -> dict[str, str]:
         """Tags that all of its cells share."""
         first, *rest = [row.tags for row in self.rows] or [{}]

@@ -17,6 +17,8 @@ def parse_filters(conditions: Sequence[str], rows: Iterable[Row]) -> Filter:
     A tag that holds a number takes it in any form (0.15, .15). A value that itself has commas may be given whole.
     Raises ConfigError for what is no condition, UnknownNameError for a tag or value that no row has.
     """
+    if not conditions:
+        return {}
     seen: dict[str, set[str]] = {}
     for row in rows:
         for key, value in row.tags.items():

@@ -10,7 +10,8 @@ from dabench.leaderboard.board import Board
 from dabench.leaderboard.boards import Contest
 from dabench.leaderboard.entries import by_setting, free_entries, same_test_data, suite_entries
 from dabench.leaderboard.filters import Filter, matches, parse_filters
-from dabench.leaderboard.index import Index, Progress
+from dabench.leaderboard.index import Index, Progress, index_path
+from dabench.leaderboard.memory import Memory
 from dabench.leaderboard.roster import PlannedCell, Roster, read_roster
 from dabench.leaderboard.rows import Row, rows_from_mlflow
 from dabench.suites.manifest import started_suites
@@ -87,7 +88,7 @@ def load(
     elif suite:
         rows = [row for row in rows if row.tags.get("suite") == suite]
     rows = [row for row in rows if matches(row.tags, wanted)]
-    contests = _contests(rows, roster, suite)
+    contests = _contests(rows, roster, suite, Memory(index_path(workspace)))
     _check_metric(by, contests)
     return Leaderboard(tuple(rows), contests, by, damaged)
 
@@ -127,16 +128,18 @@ def _narrowed(roster: Roster, rows: Sequence[Row], wanted: Filter) -> Roster:
     return replace(roster, cells=tuple(cell for cell in roster.cells if asked(cell)))
 
 
-def _contests(rows: Sequence[Row], roster: Roster | None, suite: str) -> tuple[Contest, ...]:
+def _contests(rows: Sequence[Row], roster: Roster | None, suite: str, memory: Memory) -> tuple[Contest, ...]:
     groups = {setting: same_test_data(found) for setting, found in by_setting(rows).items()}
     if roster is None:
-        return tuple(Contest(setting, tuple(free_entries(found)), suite) for setting, found in groups.items())
+        return tuple(
+            Contest(setting, tuple(free_entries(found)), suite, memory=memory) for setting, found in groups.items()
+        )
     settings = {cell.setting: None for cell in roster.cells} | dict.fromkeys(groups)
     contests = []
     for setting in sorted(settings, key=str):
         tasks = tuple(dict.fromkeys(c.task for c in roster.cells if c.setting == setting and not c.excluded))
         entries = tuple(suite_entries(groups.get(setting, []), roster, setting))
-        contests.append(Contest(setting, entries, suite, tasks, roster.published))
+        contests.append(Contest(setting, entries, suite, tasks, roster.published, memory))
     return tuple(contests)
 
 

@@ -37,6 +37,11 @@ Fingerprint = tuple[int, int]
 Progress = Callable[[int, int], None]
 
 
+def index_path(workspace: Workspace) -> Path:
+    """The file of a workspace's index."""
+    return workspace.root / "index.db"
+
+
 @dataclass(frozen=True)
 class Refreshed:
     """What a refresh did: run folders read, those left alone, those that are gone, and what was wrong with others."""
@@ -53,7 +58,7 @@ class Index:
     def __init__(self, workspace: Workspace) -> None:
         """Open ``<workspace>/index.db``, or make it."""
         self._runs = workspace.runs
-        self._db = _open(workspace.root / "index.db")
+        self._db = _open(index_path(workspace))
 
     def refresh(self, *, anew: bool = False, progress: Progress | None = None) -> Refreshed:
         """Read the runs whose journals have changed since, and drop those that are gone.

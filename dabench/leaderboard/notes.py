@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dabench.leaderboard.board import Standing
 from dabench.leaderboard.entries import Entry
+from dabench.leaderboard.numbers import Verdict
 from dabench.leaderboard.rows import Row
 from dabench.leaderboard.tables import metric_name
-from dabench.statistics import Cell, Comparison, minimum_detectable_difference
 from dabench.statistics.intervals import as_sample
 
 #: Seeds below which a number is an anecdote (DESIGN 6).
@@ -22,19 +22,20 @@ def notes(
     standings: Sequence[Standing],
     tasks: Sequence[str],
     metric: str,
-    comparison: Comparison,
-    cells: Sequence[Cell],
+    verdict: Verdict,
+    *,
+    by_slice: bool,
 ) -> tuple[str, ...]:
-    """Sentences under a board, those that hold for it alone first."""
+    """Sentences under a board, those that hold for it alone first; ``by_slice``: all cells have scores by slice."""
     rows = [row for entry in entries for row in entry.scored(metric) if row.tags["task"] in tasks]
     return tuple(
         note
         for found in (
             _seeds(standings),
             _other_tasks(entries, tasks, metric),
-            _tests(comparison, cells, metric),
+            _tests(verdict, metric),
             _mixtures(rows),
-            _rules(rows, standings, tasks, cells),
+            _rules(rows, standings, tasks, by_slice),
         )
         for note in found
     )
@@ -58,25 +59,22 @@ def _other_tasks(entries: Sequence[Entry], tasks: Sequence[str], metric: str) ->
         yield f"Not in this table, as too few entries have them: {told}. To see one: --filter task=NAME"
 
 
-def _tests(comparison: Comparison, cells: Sequence[Cell], metric: str) -> Iterator[str]:
+def _tests(verdict: Verdict, metric: str) -> Iterator[str]:
     """What the groups mean and how fine the comparison is."""
+    comparison = verdict.comparison
     if len(comparison.entries) < 2:
         return
+    among = f" of the best {len(comparison.entries)}" if len(verdict.ranks) > len(comparison.entries) else ""
     yield (
         f"Entries that share a letter cannot be told apart: paired tests over tasks, seeds and slices at "
-        f"{1 - comparison.level:.0%}, corrected for all pairs (Holm)."
+        f"{1 - comparison.level:.0%}, corrected for all pairs{among} (Holm)."
     )
     if comparison.friedman_p is not None:
-        yield f"That no entry differs from another (Friedman): p = {comparison.friedman_p:.2g}."
-    first, second = comparison.entries[:2]
-    both = [cell for cell in cells if cell.entry in (first, second)]
-    least = minimum_detectable_difference(both, first, second, level=comparison.level, pairs=len(comparison.pairs))
-    if math.isfinite(least):
-        name = metric_name(metric)
-        yield (
-            f"{first} and {second} would have to differ by {100 * least:.1f} points of {name} to be told apart with a "
-            "chance of 80 %."
-        )
+        yield f"That no entry{among} differs from another (Friedman): p = {comparison.friedman_p:.2g}."
+    if math.isfinite(verdict.least):
+        first, second = comparison.entries[:2]
+        least = f"{100 * verdict.least:.1f} points of {metric_name(metric)}"
+        yield f"{first} and {second} would have to differ by {least} to be told apart with a chance of 80 %."
 
 
 def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
@@ -92,18 +90,16 @@ def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
         yield "Annotation is simulated from labels; label min is what a person would take, in minutes a task."
 
 
-def _rules(
-    rows: Sequence[Row], standings: Sequence[Standing], tasks: Sequence[str], cells: Sequence[Cell]
-) -> Iterator[str]:
+def _rules(rows: Sequence[Row], standings: Sequence[Standing], tasks: Sequence[str], by_slice: bool) -> Iterator[str]:
     """Rules that hold for every board of its kind."""
     if as_sample(tasks, None):
         yield (
             "95 % intervals: over all tasks they say where the mean over tasks like these lies (tasks drawn again), by "
             "task where other seeds and slices would lead."
         )
-    elif cells and all(cell.slices for cell in cells):
+    elif rows and by_slice:
         yield "95 % intervals are for these tasks: seeds and slices are drawn again, tasks are not."
-    elif cells:
+    elif rows:
         yield "95 % intervals are for these tasks: seeds are drawn again; not all cells have scores by slice."
     if any(s.gap_closed is not None for s in standings):
         yield "gap %: the share of the way from the lower to the upper bracket, mean over tasks."

@@ -64,7 +64,7 @@ def pairs_of(
     """
     table = resampler.table
     weights = resampler.task_weights(len(tasks))
-    floors = [1.0 if sample else pooled_inflation(resampler.contrasts(entries, task)) for task in tasks]
+    inflations = [1.0 if sample else pooled_inflation(resampler.contrasts(entries, task)) for task in tasks]
     pairs = []
     for first, second in combinations(entries, 2) if chosen is None else chosen:
         by_seed = tuple(paired(table, first, second, task) for task in tasks)
@@ -77,7 +77,7 @@ def pairs_of(
             spread = spread_over_tasks(points, weights)
         elif all(by_seed):
             drawn = [_difference(resampler, first, second, t, s) for t, s in zip(tasks, by_seed, strict=True)]
-            spread = spread_of(drawn, floors)
+            spread = spread_of(drawn, inflations)
         else:
             spread = Spread(())
         pairs.append(Pair(first, second, fmean(points), by_seed, spread))

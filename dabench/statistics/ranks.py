@@ -85,15 +85,15 @@ def _moves(resampler: Resampler, entries: Sequence[str], tasks: Sequence[str], l
     """Deviations (entries, tasks, resamples) of entries from their means, less what all entries share."""
     moves = np.empty((len(entries), len(tasks), resampler.resamples))
     contrasts = [_contrasts(resampler, entries, task) for task in tasks]
-    floors = [pooled_inflation(resampler.contrasts(entries, task)) for task in tasks]
+    inflations = [pooled_inflation(resampler.contrasts(entries, task)) for task in tasks]
     for e, entry in enumerate(entries):
         known = [column[entry] for column in contrasts if entry in column]
-        pooled = spread_of(known, [f for f, c in zip(floors, contrasts, strict=True) if entry in c]).levels
+        pooled = spread_of(known, [i for i, c in zip(inflations, contrasts, strict=True) if entry in c]).levels
         for t, (task, column) in enumerate(zip(tasks, contrasts, strict=True)):
             if entry in column:
                 by_seed, by_slice = (_widening(part, level) for part in pooled)
                 part = column[entry]
-                slices = part.by_slice * _scale(slice_level(part, floors[t]).variance, float(part.by_slice.var()))
+                slices = part.by_slice * _scale(slice_level(part, inflations[t]).variance, float(part.by_slice.var()))
                 moves[e, t] = by_seed * part.by_seed + by_slice * slices
             else:
                 moves[e, t] = resampler.uniform(entry, task) - resampler.table.mean(entry, (task,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,17 +13,23 @@ LARGEST_CORRELATION = 0.98
 FEWEST = 2.0
 
 
-def independent_slices(series: NDArray[np.float64], least_inflation: float = 1.0) -> float:
+def independent_slices(series: NDArray[np.float64], pooled: float | None = None) -> float:
     """N slices whose neighbours correlate by r, falling geometrically with distance, are worth n (1 - r) / (1 + r).
 
     Args:
         series: scores along the slices, (slices,), NaN where a slice is not counted.
-        least_inflation: a lower bound for n over the result (`pooled_inflation`).
+        pooled: n over the result as estimated from many series (`pooled_inflation`). The series' own estimate then
+            counts only where it is higher by more than its standard error: the larger of two noisy numbers is too
+            large.
     """
     n = int(np.isfinite(series).sum())
     r = _lag(series, 1)
-    own = 1.0 if r is None else _inflation(_unbiased(r * (n - 1) / n, n))
-    return max(n / max(own, least_inflation), FEWEST)
+    if r is None:
+        return max(n / (pooled or 1.0), FEWEST)
+    r = _unbiased(r * (n - 1) / n, n)
+    if pooled is not None:
+        r -= math.sqrt(max(1 - r * r, 0.0) / n)
+    return max(n / max(_inflation(r), pooled or 1.0), FEWEST)
 
 
 def pooled_inflation(many: Sequence[NDArray[np.float64]]) -> float:
@@ -60,7 +67,7 @@ def _lag(series: NDArray[np.float64], k: int) -> float | None:
 
 
 def _unbiased(r: float, n: float) -> float:
-    """The usual lag-1 estimate falls short by about (1 + 4 r) / n (Kendall 1954)."""
+    """The usual lag-1 estimate falls short by about (1 + 4 r) / n (Marriott and Pope 1954)."""
     return r + (1 + 4 * r) / n
 
 

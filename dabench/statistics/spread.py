@@ -75,13 +75,13 @@ def spread_of(parts: Sequence[Draws], inflations: Sequence[float] | None = None)
 
     Args:
         parts: one a task.
-        inflations: a lower bound a task for slices over independent slices.
+        inflations: slices over independent slices, one a task, as estimated from many entries (`pooled_inflation`).
     """
     if any(part.seeds < 2 for part in parts):
         return Spread(())
-    floors = inflations or [1.0] * len(parts)
+    pooled: Sequence[float | None] = inflations or [None] * len(parts)
     seeds = [Level(float(part.by_seed.var()), part.seeds - 1) for part in parts]
-    slices = [slice_level(part, floor) for part, floor in zip(parts, floors, strict=True)]
+    slices = [slice_level(part, inflation) for part, inflation in zip(parts, pooled, strict=True)]
     return Spread((_of_mean(seeds), _of_mean(slices)))
 
 
@@ -101,12 +101,12 @@ def spread_over_tasks(points: Sequence[float], weights: Array) -> Spread:
     return Spread((Level(float(deviations.var()), len(points) - 1),))
 
 
-def slice_level(part: Draws, least_inflation: float = 1.0) -> Level:
+def slice_level(part: Draws, inflation: float | None = None) -> Level:
     """Slices as a level: what drawing them gives, enlarged because neighbours resemble each other."""
     n = int(np.isfinite(part.series).sum())
     if n < 2:
         return Level(0.0, 1.0)
-    independent = independent_slices(part.series, least_inflation)
+    independent = independent_slices(part.series, inflation)
     return Level(float(part.by_slice.var()) * n / (independent - 1), independent - 1)
 
 

@@ -9,7 +9,9 @@ from dabench.tracking.events import (
     Event,
     InputData,
     Phase,
+    Regret,
     Scored,
+    Selected,
     StageFinished,
 )
 from dabench.tracking.journal import Curve, CurveLog, Journal, read_curve, read_journal
@@ -25,8 +27,10 @@ __all__ = [
     "InputData",
     "Journal",
     "Phase",
+    "Regret",
     "RunRecord",
     "Scored",
+    "Selected",
     "StageFinished",
     "read_curve",
     "read_journal",

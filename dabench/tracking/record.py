@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +19,9 @@ from dabench.tracking.events import (
     Event,
     InputData,
     Phase,
+    Regret,
     Scored,
+    Selected,
     StageFinished,
 )
 from dabench.tracking.journal import JOURNAL, Curve, read_curve, read_journal
@@ -26,8 +29,12 @@ from dabench.tracking.journal import JOURNAL, Curve, read_curve, read_journal
 #: Split whose scores may be ranked.
 RANKED_SPLIT = "test"
 
+#: Says whose run it is, where an import brought it from elsewhere; a run without is one's own.
+ORIGIN = "origin.json"
+HERE = "here"
+
 #: What of a run directory is an artifact: whole files and folders of small files. Predictions are large and stay.
-ARTIFACTS = ("config.json", "environment.json", "receipt.json", JOURNAL, "per_slice", "curves", "panels")
+ARTIFACTS = ("config.json", "environment.json", "receipt.json", ORIGIN, JOURNAL, "per_slice", "curves", "panels")
 
 _E = TypeVar("_E", bound=Event)
 
@@ -54,6 +61,16 @@ class RunRecord:
     stages: tuple[StageFinished, ...]
     scores: tuple[Scored, ...] = field(repr=False)
     attempts: int
+    #: Who ran it: `HERE`, or what an import says.
+    origin: str = HERE
+    #: Who was chosen to predict, and what target labels would have chosen; None where there was nothing to choose.
+    selected: Selected | None = field(default=None, repr=False)
+    regret: Regret | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        """Tells apart runs of one cell from several origins; the name of the run directory."""
+        return self.cell_id if self.origin == HERE else f"{self.cell_id}@{self.origin}"
 
     @cached_property
     def curves(self) -> Mapping[str, Curve]:
@@ -119,7 +136,22 @@ def _record(run_dir: Path, events: list[Event], attempts: int) -> RunRecord:
         stages=tuple(stages.values()),
         scores=tuple(_of(events, Scored)),
         attempts=attempts,
+        origin=read_origin(run_dir),
+        selected=next(iter(_of(events, Selected)), None),
+        regret=next(iter(_of(events, Regret)), None),
     )
+
+
+def read_origin(run_dir: Path) -> str:
+    """Who ran a run. Raises DataError for a damaged file."""
+    try:
+        return str(json.loads((Path(run_dir) / ORIGIN).read_text(encoding="utf-8"))["origin"])
+    except FileNotFoundError:
+        return HERE
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{Path(run_dir).name}/{ORIGIN} is damaged ({error}).", "Import the bundle again: dabench results import"
+        ) from None
 
 
 def _of(events: list[Event], kind: type[_E]) -> list[_E]:
@@ -151,6 +183,14 @@ def _named(event: Event, tags: Mapping[str, str], final: str) -> Iterator[tuple[
                 yield from ((f"{prefix}/{name}", float(value)) for name, value in event.metrics.items())
         case StageFinished():
             yield f"time/stage/{event.stage}", event.seconds
+        case Selected():
+            yield "selection/update", float(event.update)
+            yield "selection/threshold", event.threshold
+            yield "selection/score", event.score
+        case Regret():
+            yield "oracle/selection/best", event.best
+            yield "oracle/selection/chosen", event.chosen
+            yield "oracle/selection/regret", event.best - event.chosen
         case Cost():
             yield "cost/annotation_seconds", event.annotation_seconds
             yield "cost/points", float(event.points)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from dabench.tracking.record import RunRecord
+from dabench.files import digest_of
+from dabench.tracking.record import HERE, RunRecord
 
 PREFIX = "dabench."
 
@@ -33,6 +34,7 @@ IDENTITY = (
     "seed",
     "protocol",
     "inference",
+    "selector",
     "status",
     "config_hash",
     "data_digest",
@@ -44,8 +46,20 @@ IDENTITY = (
 )
 NO_VALUE = "none"
 
-#: Raised when runs are to be written differently: then the next sync writes all of them anew.
-FORMAT = 2
+#: What a run is: a cell, or the summary of several.
+CELL, SUMMARY = "cell", "summary"
+#: What a summary stands for: a whole row, or one of its tasks.
+ROW_LEVEL, TASK_LEVEL = "row", "task"
+
+#: Names of tags that the writer searches by.
+CELL_TAG = f"{PREFIX}cell_id"
+KIND_TAG = f"{PREFIX}kind"
+LEVEL_TAG = f"{PREFIX}level"
+#: Written last: a run that has it is complete, and holds what the journals of that signature say.
+DIGEST_TAG = f"{PREFIX}journal_digest"
+
+#: Raised when runs or summaries are to be written differently: then the next sync writes all of them anew.
+FORMAT = 4
 
 #: Longest value of a setting that every store takes; longer ones go on under ``<name>.part2`` …
 CHUNK = 6000
@@ -54,18 +68,30 @@ POINTS = 500
 
 
 def signature(run: RunRecord) -> str:
-    """Changes when the run has changed, or the way in which runs are written."""
-    return f"{FORMAT}-{run.digest}"
+    """Changes when the run has changed, the row that it is in, or the way in which runs are written."""
+    row = run.tags.get("row")
+    return signed(run.digest + (f"-{digest_of(row)[:8]}" if row else ""))
+
+
+def signed(digest: str) -> str:
+    """A digest of what is written, with the way in which it is written."""
+    return f"{FORMAT}-{digest}"
 
 
 def tags_of(run: RunRecord) -> dict[str, str]:
     """Every identifying tag, prefixed, and whatever else the run was tagged with."""
-    values = {name: NO_VALUE for name in IDENTITY}
+    values = {name: NO_VALUE for name in (*IDENTITY, "row")}
     values |= {name: value for name, value in run.tags.items() if value}
-    values |= {"cell_id": run.cell_id, "suite": run.suite, "status": run.status}
+    values |= {"kind": CELL, "cell_id": run.cell_id, "suite": run.suite, "status": run.status, "origin": run.origin}
     if run.reason:
         values["reason"] = run.reason
     return {f"{PREFIX}{name}": value for name, value in values.items()}
+
+
+def key_of(tags: Mapping[str, str]) -> str:
+    """`RunRecord.key` of a stored run; earlier versions wrote no origin."""
+    cell_id, origin = tags.get(CELL_TAG, ""), tags.get(f"{PREFIX}origin", HERE)
+    return cell_id if origin == HERE else f"{cell_id}@{origin}"
 
 
 def params_of(run: RunRecord) -> dict[str, str]:
@@ -115,7 +141,7 @@ def name_of(run: RunRecord) -> str:
 
 def ordered(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
     """Metrics in the order in which a person reads them: the result first, seconds last."""
-    rank = {name: i for i, name in enumerate(("target_test", "stage", "oracle", "cost", "time"))}
+    rank = {name: i for i, name in enumerate(("target_test", "stage", "selection", "oracle", "cost", "time"))}
     return sorted(metrics.items(), key=lambda item: (rank[item[0].split("/")[0]], item[0].count("/")))
 
 

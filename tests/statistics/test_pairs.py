@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_tables import cell_of, cells_of, coverage
+from made_up_tables import ROOT, cell_of, cells_of, coverage
 from scipy import stats
 
 from dabench.statistics import Cell, SignedRank, compare, signed_rank
@@ -129,3 +132,11 @@ def test_coverage_and_ties_on_tables_whose_truth_is_known():
     assert found["tables with any tie called different (Holm)"] <= 0.05
     many = measure(setting(seeds=5, slices=100), tables=4, resamples=150)
     assert many["differences of 0.1 found (Holm)"] > 0.9
+
+
+def test_the_page_quotes_what_was_measured():
+    recorded = json.loads((ROOT / "benchmarks" / "results" / "statistics-coverage.json").read_text())
+    assert [row["setting"] for row in recorded["rows"]] == [asdict(setting) for setting in coverage().SETTINGS]
+    page = (ROOT / "docs" / "statistics.md").read_text()
+    assert recorded["command"] in page
+    assert coverage().markdown(recorded["rows"]) in page

@@ -10,7 +10,7 @@ from statsmodels.tsa.stattools import acf
 from dabench.statistics import Cell
 from dabench.statistics.cells import Table
 from dabench.statistics.resampling import Resampler
-from dabench.statistics.slices import _lag, independent_slices, pooled_inflation
+from dabench.statistics.slices import _lag, _unbiased, independent_slices, pooled_inflation
 
 
 def series(correlation: float, n: int, many: int = 1) -> list[np.ndarray]:
@@ -35,6 +35,24 @@ def test_noise_of_single_slices_hides_memory_from_one_lag_only():
 def test_lags_agree_with_statsmodels(k):
     (x,) = series(0.6, 50)
     assert _lag(x, k) == pytest.approx(acf(x, nlags=2, adjusted=True)[k])
+
+
+def test_short_series_do_not_hide_their_correlation():
+    """Of 20 slices the plain estimate is 0.34 on average where 0.5 is true."""
+    short = series(0.5, 20, many=2000)
+    plain = [(_lag(x, 1) or 0.0) * 19 / 20 for x in short]
+    assert np.mean(plain) < 0.36
+    assert np.mean([_unbiased(r, 20) for r in plain]) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_series_counts_for_itself_only_where_it_clearly_stands_out():
+    (smooth,) = series(0.9, 400)
+    (rough,) = series(0.0, 400)
+    alone = independent_slices(smooth)
+    assert alone < independent_slices(smooth, pooled=3.0) < 400 / 3
+    assert independent_slices(smooth, pooled=30.0) == pytest.approx(400 / 30)
+    assert independent_slices(rough, pooled=3.0) == pytest.approx(400 / 3)
+    assert independent_slices(rough, pooled=1.0) == 400
 
 
 def test_slices_that_do_not_count_break_no_pair_but_their_own():

@@ -58,7 +58,8 @@ def test_unknown_events_and_fields_are_skipped(tmp_path):
 
 
 def test_every_kind_has_its_own_name():
-    assert sorted(KINDS) == ["cell_finished", "cell_started", "cost", "phase", "scored", "stage_finished"]
+    outcomes = ["regret", "scored", "selected", "stage_finished"]
+    assert sorted(KINDS) == ["cell_finished", "cell_started", "cost", "phase", *outcomes]
 
 
 def test_unknown_status_is_refused():

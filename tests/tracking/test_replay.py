@@ -57,6 +57,18 @@ def test_again_changes_nothing_and_a_new_attempt_replaces(workspace, make_run):
     assert metrics["a"]["target_test/dice"] == 0.6
 
 
+def test_runs_of_one_cell_from_several_origins_are_kept_apart(workspace, make_run):
+    make_run(workspace.runs, "a", dice=0.5)
+    theirs = make_run(workspace.root / "theirs", "a", dice=0.7).rename(workspace.runs / "a@em-lab")
+    (theirs / "origin.json").write_text('{"origin": "em-lab"}')
+    assert sync(workspace).written == ("a", "a@em-lab")
+    assert sync(workspace).unchanged == ("a", "a@em-lab")
+    client = MlflowClient(workspace.tracking_uri)
+    ids = [e.experiment_id for e in client.search_experiments()]
+    found = {r.data.tags["dabench.origin"]: r.data.metrics["target_test/dice"] for r in client.search_runs(ids)}
+    assert found == {"here": 0.5, "em-lab": 0.7}
+
+
 def test_damaged_run_is_reported_and_the_others_are_written(workspace, make_run):
     make_run(workspace.runs, "a")
     bad = make_run(workspace.runs, "b") / "journal.jsonl"

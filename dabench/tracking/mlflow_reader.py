@@ -1,0 +1,109 @@
+"""Reads cells back out of an MLflow store: any that a sync has filled, local or on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+from dabench.errors import DabenchError
+from dabench.tracking.journal import JOURNAL
+from dabench.tracking.mlflow_store import TrackingError, connect, redact, sqlite_path
+from dabench.tracking.translate import CELL, DIGEST_TAG, KIND_TAG, PREFIX
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """One cell as a store has it: tags without prefix, the last value of each metric, flat settings.
+
+    ``artifacts`` is the folder of its artifacts where that lies on this machine and holds the run's journal.
+    """
+
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    params: Mapping[str, str]
+    ended: str
+    artifacts: Path | None
+
+
+def read_cells(uri: str) -> Iterator[StoredCell]:
+    """Every complete cell of a store; summaries and half-written runs are passed over.
+
+    Raises TrackingError for a store that is not there or cannot be used.
+    """
+    path = sqlite_path(uri)
+    if path is not None and not path.is_file():
+        raise TrackingError(
+            f"MLflow store {uri}: there is no file {path}.", f"Fill it: dabench results sync --to {uri}"
+        )
+    try:
+        client = connect(uri)
+        for run in _runs(client, _experiments(client)):
+            tags = run.data.tags
+            if DIGEST_TAG in tags and tags.get(KIND_TAG, CELL) == CELL:
+                yield _cell(run)
+    except DabenchError:
+        raise
+    except Exception as error:
+        first = str(error).strip().splitlines()[:1]
+        raise TrackingError(
+            f"MLflow store {redact(uri)} cannot be read: {type(error).__name__}: {''.join(first)[:300]}",
+            "Look at the address, and whether its server answers.",
+        ) from error
+
+
+def _experiments(client: MlflowClient) -> list[str]:
+    found: list[str] = []
+    token: str | None = None
+    while True:
+        page = client.search_experiments(max_results=_PAGE, page_token=token)
+        found += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return found
+
+
+def _runs(client: MlflowClient, experiments: list[str]) -> Iterator[Run]:
+    token: str | None = None
+    while experiments:
+        page = client.search_runs(experiments, max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _cell(run: Run) -> StoredCell:
+    tags = {k.removeprefix(PREFIX): v for k, v in run.data.tags.items() if k.startswith(PREFIX)}
+    metrics = {k: float(v) for k, v in run.data.metrics.items() if not k.startswith("train/")}
+    return StoredCell(
+        {k: v for k, v in tags.items() if k != DIGEST_TAG.removeprefix(PREFIX)},
+        metrics,
+        dict(run.data.params),
+        _time(run.info.end_time),
+        _local(run.info.artifact_uri),
+    )
+
+
+def _time(milliseconds: Any) -> str:
+    """MLflow's time in the journal's form; "" for a run that did not end."""
+    if not milliseconds:
+        return ""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _local(uri: str) -> Path | None:
+    parsed = urlparse(uri)
+    if parsed.scheme not in ("", "file"):
+        return None
+    folder = Path(unquote(parsed.path))
+    return folder if (folder / JOURNAL).is_file() else None

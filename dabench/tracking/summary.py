@@ -1,0 +1,210 @@
+"""What the cells of a suite say together: one summary a row and task, and one a row over its tasks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import fmean
+
+from dabench.files import digest_of
+from dabench.statistics import Cell, Interval, mean_interval
+from dabench.tracking.record import RunRecord
+from dabench.tracking.slices import slice_scores
+from dabench.tracking.translate import ROW_LEVEL, TASK_LEVEL, params_of, signature, signed
+
+#: What a row is never averaged over: runs that differ in one of these share no table.
+SETTING = ("data", "preset", "protocol", "inference")
+#: The task of a summary over several.
+ALL_TASKS = "all"
+
+#: Scores that get an interval; all of them lie between 0 and 1.
+_SCORE = re.compile(r"target_test/(?:points_(\d+)/)?(dice|aji|pq)")
+_MEANS = ("target_test/", "cost/")
+_LABELS = (("dice", "Dice"), ("aji", "AJI"), ("pq", "PQ"))
+#: Of Okabe and Ito: told apart by colour-blind eyes.
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#4D4D4D")
+#: Tags of a run that a summary of several would only repeat or contradict.
+_OWN_TAGS = ("cell_id", "row", "suite", "status", "reason", "task")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run that stands for several.
+
+    ``key`` tells apart the summaries of an experiment, ``parent`` is the key of the row's, if this is one of its tasks.
+    ``over`` are the tasks that the means are over. What takes time to work out is worked out when first asked for.
+    """
+
+    key: str
+    name: str
+    row: str
+    task: str
+    over: tuple[str, ...]
+    colour: str
+    runs: tuple[RunRecord, ...] = field(repr=False)
+    parent: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Changes when one of the runs has changed, what the summary is called, or the way in which runs are written."""
+        said = [self.key, self.name, self.over, self.colour, self.parent]
+        return signed(digest_of([*said, [(run.key, signature(run)) for run in self.runs]])[:16])
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Keys of the runs below it; those of a row over several tasks are below its tasks."""
+        return () if self.task == ALL_TASKS else tuple(run.key for run in self.runs)
+
+    @property
+    def status(self) -> str:
+        """``ok``, or how many ended in which way: ``2 ok, 1 failed``."""
+        counts = Counter(run.status for run in self.runs)
+        if len(counts) == 1:
+            return next(iter(counts))
+        return ", ".join(f"{n} {status}" for status, n in counts.most_common())
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Without prefix: those that all runs share, and its own."""
+        own = {"row": self.row, "task": self.task, "tasks": ", ".join(self.over), "status": self.status}
+        own |= {"suite": self.runs[0].suite, "origin": self.runs[0].origin}
+        own |= {"level": TASK_LEVEL if self.parent else ROW_LEVEL}
+        shared = _shared([run.tags for run in self.runs])
+        return {name: value for name, value in shared.items() if name not in _OWN_TAGS} | own
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The settings that all runs share."""
+        return _shared([params_of(run) for run in self.runs])
+
+    @cached_property
+    def intervals(self) -> Mapping[str, Interval]:
+        """Scores by name; none where one of the tasks is missing."""
+        found: dict[str, Interval] = {}
+        for name in sorted(_scores(self.runs)):
+            done = [run for run in _ok(self.runs) if name in run.metrics and _task(run) in self.over]
+            if {_task(run) for run in done} == set(self.over):
+                found[name] = mean_interval([_cell(run, name) for run in done])
+        return found
+
+    @property
+    def seeds(self) -> int:
+        """How many stand behind the scores, a task."""
+        return min((interval.n for interval in self.intervals.values()), default=0)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Means, intervals, costs and counts, to six digits: MLflow's tables show every one."""
+        found = _means(self.runs, self.over)
+        for name, interval in self.intervals.items():
+            found |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+            found |= {} if interval.sd is None else {f"{name}_sd": interval.sd}
+        counts = {f"cells/{status}": float(n) for status, n in Counter(run.status for run in self.runs).items()}
+        return {name: round(value, 6) for name, value in {**found, "n_seeds": float(self.seeds), **counts}.items()}
+
+    @property
+    def description(self) -> str:
+        """In Markdown: means with intervals, and each cell's own scores."""
+        found = ((label, self.intervals.get(f"target_test/{name}")) for name, label in _LABELS)
+        means = " · ".join(f"{label} {i.mean:.4f} ({i.low:.3f} to {i.high:.3f})" for label, i in found if i is not None)
+        cells = "\n".join(f"- {_task(run)} seed {run.tags.get('seed')}: {_outcome(run)}" for run in self.runs)
+        if not means:
+            return f"**No mean: {self.status}**\n\n{cells}"
+        return f"**{means}**\n\nMeans, 95 % intervals, seeds a task: {self.seeds}.\n\n{cells}"
+
+
+def summaries_of(runs: Sequence[RunRecord]) -> list[Summary]:
+    """The summaries of a suite's runs, those of whole rows first.
+
+    Scores are means over seeds with 95 % intervals (docs/statistics.md); a run that did not end well is counted and
+    otherwise missing, never 0. Runs without a row are left out. Rows keep the order in which they come.
+    """
+    groups: dict[tuple[str, ...], list[RunRecord]] = {}
+    for run in runs:
+        if run.tags.get("row"):
+            groups.setdefault((*(run.tags.get(name, "") for name in SETTING), run.origin), []).append(run)
+    differing = [i for i in range(len(SETTING) + 1) if len({group[i] for group in groups}) > 1]
+    colours = dict(zip(dict.fromkeys(run.tags.get("row", "") for run in runs), itertools.cycle(_COLOURS)))
+    found = [
+        summary
+        for group, members in groups.items()
+        for summary in _of_group(group, members, " ".join(group[i] for i in differing), colours)
+    ]
+    return sorted(found, key=lambda summary: bool(summary.parent))
+
+
+def _of_group(
+    group: tuple[str, ...], runs: Sequence[RunRecord], label: str, colours: Mapping[str, str]
+) -> Iterator[Summary]:
+    """Of one setting and origin: one summary a row, and one a row and task where there are several tasks."""
+    # Of two cells at one place the later counts: a manifest lists what ran last at its end.
+    places = {(run.tags["row"], _task(run), int(run.tags.get("seed", "0"))): run for run in runs}
+    rows: dict[str, dict[str, list[RunRecord]]] = {row: {} for row, _, _ in places}
+    for (row, task, _), run in sorted(places.items()):
+        rows[row].setdefault(task, []).append(run)
+    known = sorted({task for tasks in rows.values() for task, some in tasks.items() if _scores(some)})
+    several = len({task for _, task, _ in places}) > 1
+
+    def summary(row: str, task: str, over: Sequence[str], some: Iterable[RunRecord], parent: str = "") -> Summary:
+        key = digest_of([*group, row, task])[:16]
+        name = (f"{task} · {row}" if parent else row) + (f" [{label}]" if label else "")
+        return Summary(key, name, row, task, tuple(over), colours[row], tuple(some), parent)
+
+    for row, tasks in rows.items():
+        everything = [run for some in tasks.values() for run in some]
+        first = next(iter(tasks))
+        yield (
+            whole := summary(row, ALL_TASKS, known, everything) if several else summary(row, first, tasks, everything)
+        )
+        if several:
+            yield from (summary(row, task, [task], some, whole.key) for task, some in tasks.items())
+
+
+# --------------------------------------------------------------------------------------------------------------- parts
+def _task(run: RunRecord) -> str:
+    return run.tags.get("task", "")
+
+
+def _ok(runs: Iterable[RunRecord]) -> list[RunRecord]:
+    return [run for run in runs if run.status == "ok"]
+
+
+def _scores(runs: Iterable[RunRecord]) -> set[str]:
+    """Names of the scores that finished cells have."""
+    return {name for run in _ok(runs) for name in run.metrics if _SCORE.fullmatch(name)}
+
+
+def _cell(run: RunRecord, name: str) -> Cell:
+    """A finished cell as the statistics take it."""
+    match = _SCORE.fullmatch(name)
+    assert match is not None
+    along = slice_scores(run, [match[2]], int(match[1] or 0)).get(match[2])
+    known = {} if along is None else {z: v for z, v in enumerate(along.tolist()) if not math.isnan(v)}
+    return Cell(run.tags["row"], _task(run), int(run.tags.get("seed", "0")), run.metrics[name], known)
+
+
+def _shared(several: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """What all of them say alike."""
+    first, *rest = several
+    return {k: v for k, v in first.items() if all(one.get(k) == v for one in rest)}
+
+
+def _means(runs: Sequence[RunRecord], tasks: Sequence[str]) -> dict[str, float]:
+    """Means over tasks of the means over seeds, of what every task has; scores in `_SCORE` have their own rule."""
+    found: dict[str, list[float]] = {}
+    for done in ([run for run in _ok(runs) if _task(run) == task] for task in tasks):
+        for name in {n for run in done for n in run.metrics if n.startswith(_MEANS) and not _SCORE.fullmatch(n)}:
+            found.setdefault(name, []).append(fmean(run.metrics[name] for run in done if name in run.metrics))
+    return {name: fmean(values) for name, values in sorted(found.items()) if len(values) == len(tasks)}
+
+
+def _outcome(run: RunRecord) -> str:
+    scores = [f"{label} {run.metrics[n]:.4f}" for name, label in _LABELS if (n := f"target_test/{name}") in run.metrics]
+    if run.status == "ok" and scores:
+        return " · ".join(scores)
+    return run.status + (f": {run.reason}" if run.reason else "")
