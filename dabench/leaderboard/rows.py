@@ -129,15 +129,13 @@ def _outcome(cell_id: str, status: str, reason: str, origin: str) -> dict[str, s
 
 
 def _slices(run: RunRecord, scores: Mapping[str, float], headline: str) -> dict[str, Slices]:
-    """Per-slice scores under the names of ``scores``, as far as they are known."""
-    shares: dict[str, list[str]] = {}
-    for name in scores:
-        shares.setdefault(name.rpartition("/")[0], []).append(name)
+    """Per-slice scores of the last stage; those at the headline share of test points without prefix."""
     found: dict[str, Slices] = {}
-    for prefix, names in shares.items():
-        points = int(prefix.removeprefix("points_")) if prefix else round(100 * float(headline))
-        along = slice_scores(run, [name.rpartition("/")[2] for name in names], points)
-        found |= {name: along[base] for name in names if (base := name.rpartition("/")[2]) in along}
+    own = round(100 * float(headline))
+    for points in sorted({round(100 * score.test_points) for score in run.scores}):
+        prefix = "" if points == own else f"points_{points}/"
+        names = [name.rpartition("/")[2] for name in scores if name.rpartition("/")[0] == prefix.rstrip("/")]
+        found |= {prefix + name: values for name, values in slice_scores(run, names, points).items()}
     return found
 
 

@@ -51,7 +51,7 @@ class Summary:
 
     @property
     def digest(self) -> str:
-        """Changes when one of the runs has changed, what the summary is called, or the way in which runs are written."""
+        """Changes when a run has changed, the name or place of the summary, or the way in which runs are written."""
         said = [self.key, self.name, self.over, self.colour, self.parent]
         return signed(digest_of([*said, [(run.key, signature(run)) for run in self.runs]])[:16])
 
@@ -157,12 +157,12 @@ def _of_group(
 
     for row, tasks in rows.items():
         everything = [run for some in tasks.values() for run in some]
-        first = next(iter(tasks))
-        yield (
-            whole := summary(row, ALL_TASKS, known, everything) if several else summary(row, first, tasks, everything)
-        )
-        if several:
-            yield from (summary(row, task, [task], some, whole.key) for task, some in tasks.items())
+        if not several:
+            yield summary(row, next(iter(tasks)), list(tasks), everything)
+            continue
+        whole = summary(row, ALL_TASKS, known, everything)
+        yield whole
+        yield from (summary(row, task, [task], some, whole.key) for task, some in tasks.items())
 
 
 # --------------------------------------------------------------------------------------------------------------- parts

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
 from dabench.errors import ConfigError, UnknownNameError
 from dabench.suites.graph import make_graph
 from dabench.suites.jobs import Job, Outcome
-from dabench.suites.manifest import read_manifest, started_suites, write_manifest
+from dabench.suites.manifest import all_rows, cell_rows, read_manifest, started_suites, write_manifest
 from dabench.suites.schedule import Observer, report, run_suite
 from dabench.suites.spec import Suite, expand
 from dabench.tracking.record import RunRecord, read_run
@@ -24,9 +25,23 @@ class Seen(Observer):
         self.finished_cells.append(run)
 
 
+class Tracked:
+    """Remembers what a store is told."""
+
+    def __init__(self) -> None:
+        self.written: list[RunRecord] = []
+        self.summarised: list[tuple[str, list[RunRecord]]] = []
+
+    def write(self, run: RunRecord) -> None:
+        self.written.append(run)
+
+    def summarise(self, suite: str, runs: Sequence[RunRecord]) -> None:
+        self.summarised.append((suite, list(runs)))
+
+
 def test_a_suite_trains_common_stages_once_and_is_then_done(suite, registry, workspace, inline):
-    tracked: list[RunRecord] = []
-    done = run_suite(suite, registry, workspace, inline, track=tracked.append)
+    tracked = Tracked()
+    done = run_suite(suite, registry, workspace, inline, track=tracked)
     assert done.counts() == {"ok": 4}
     stages = [job.label for job in inline.jobs if job.stage is not None]
     assert sorted(stages) == [
@@ -38,8 +53,10 @@ def test_a_suite_trains_common_stages_once_and_is_then_done(suite, registry, wor
     assert done.graph.updates() == (2 * 12, 2 * (6 + 12))
     once, alone = done.graph.seconds() or (0, 0)
     assert 0 < once < alone
-    assert {run.suite for run in tracked} == {"two-rows"}
-    assert len(tracked) == 4
+    assert {run.suite for run in tracked.written} == {"two-rows"}
+    assert sorted(run.tags["row"] for run in tracked.written) == ["prompt", "prompt", "source", "source"]
+    ((name, runs),) = tracked.summarised
+    assert (name, [run.tags["row"] for run in runs]) == ("two-rows", ["source", "source", "prompt", "prompt"])
 
     again = InlineExecutor(workspace.root)
     assert run_suite(suite, registry, workspace, again).counts() == {"ok": 4}
@@ -56,6 +73,8 @@ def test_the_manifest_says_which_cell_is_which_row(suite, registry, workspace, i
     write_manifest(workspace, other, expand(other))
     listed = [(c["row"], c["place"]["seed"]) for c in read_manifest(workspace, "two-rows")["cells"]]
     assert listed == [("source", 0), ("source", 1)], "another seed is added, a row that is gone is dropped"
+    assert list(cell_rows(workspace, "two-rows").values()) == ["source", "source"]
+    assert all_rows(workspace) == {"two-rows": cell_rows(workspace, "two-rows")}
     with pytest.raises(UnknownNameError, match="Did you mean 'two-rows'"):
         read_manifest(workspace, "two-row")
 
