@@ -75,7 +75,7 @@ def leaderboard(
     if chosen:
         _write(chosen[0], found, place, file)
     else:
-        _show(found, place)
+        _show(found, source or str(place.runs))
 
 
 def _progress(done: int, total: int) -> None:
@@ -109,7 +109,7 @@ def _text(kind: str, found: Leaderboard, place: Workspace) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------- terminal
-def _show(found: Leaderboard, place: Workspace) -> None:
+def _show(found: Leaderboard, where: str) -> None:
     from rich.console import Console
 
     from dabench.leaderboard.tables import text_table
@@ -117,7 +117,7 @@ def _show(found: Leaderboard, place: Workspace) -> None:
     boards = found.boards(shown=False)
     if not boards:
         typer.echo(
-            f"Nothing to rank in {place.runs} yet. Make a run: "
+            f"Nothing to rank in {where} yet. Make a run: "
             "dabench run --method source-only --task human2stem --data phantom --preset tiny"
         )
         return

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from textwrap import shorten
 
 from dabench.leaderboard.board import Setting
 from dabench.leaderboard.labels import identity, labels, with_origins
@@ -18,6 +19,8 @@ from dabench.tracking.record import HERE
 OTHER_DATA = "other data"
 NOT_RUN = "not run"
 NOT_SCORED = "not scored"
+#: Characters of a reason under a board; all of it is with the cell.
+_REASON = 140
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ def seed_of(row: Row) -> int:
 def _why(row: Row) -> str:
     if row.status == "ok":
         return NOT_SCORED
-    return f"{row.status} ({row.reason})" if row.reason else row.status
+    first = row.reason.partition("\n")[0]
+    return f"{row.status} ({shorten(first, _REASON, placeholder=' ...')})" if first else row.status
 
 
 def by_setting(rows: Iterable[Row]) -> dict[Setting, list[Row]]:

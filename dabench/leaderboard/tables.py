@@ -85,7 +85,9 @@ def text_table(board: Board) -> TextTable:
         for source in dict.fromkeys(row.source for row in board.published)
     ]
     missing = tuple(f"{s.entry}: {'; '.join(s.missing)}" for s in board.standings if s.missing)
-    return TextTable(title_of(board), tuple(columns), board.tasks, tuple(sections), missing, board.notes)
+    about = dict.fromkeys(f"{row.source}: {row.note}" for row in board.published if row.note)
+    notes = (*board.notes, *about)
+    return TextTable(title_of(board), tuple(columns), board.tasks, tuple(sections), missing, notes)
 
 
 def title_of(board: Board) -> str:

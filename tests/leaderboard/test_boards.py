@@ -96,6 +96,15 @@ def test_a_failed_seed_is_missing_and_never_zero(benchmark, board_of):
     assert ipl.rank.mean == 1.0
 
 
+def test_a_long_reason_is_cut_under_the_board_and_whole_with_the_cell(workspace, board_of):
+    reason = f"PluginError: {'word ' * 99}\n  a traceback"
+    write_cell(workspace.runs, "ipl", status="failed", reason=reason)
+    (ipl,) = board_of(workspace).standings
+    assert ipl.missing[0].endswith("word ...)")
+    assert len(ipl.missing[0]) < 190
+    assert ipl.cells[0].reason == reason
+
+
 def test_a_cell_without_scores_is_missing(workspace, board_of):
     run = write_cell(workspace.runs, "ipl") / "journal.jsonl"
     run.write_text("".join(line for line in run.read_text().splitlines(keepends=True) if '"scored"' not in line))

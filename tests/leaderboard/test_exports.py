@@ -76,7 +76,7 @@ def made_up_board():
         Standing("low", {"x": {"dice": unsure}}, unsure, bracket="lower", train_seconds=200.0),
         Standing("torn", {}, missing=("x seed 0: failed (<b>why</b>)",)),
     )
-    published = (PublishedRow("a|b", "Paper, Table 2", {"x": {"dice": 0.8, "pq": 0.1}}),)
+    published = (PublishedRow("a|b", "Paper, Table 2", {"x": {"dice": 0.8, "pq": 0.1}}, "printed twice"),)
     setting = Setting("real", "small", "das-2d@1", "fast")
     return Board(setting, "dice", ("dice", "pq"), ("x",), standings, published, notes=("One note.",), suite="s/t")
 
@@ -104,6 +104,7 @@ def test_the_table_in_words():
     assert (torn["Dice"], torn["x"]) == ("-", "-")
     assert (paper["entry"], paper["Dice"], paper["x"], paper["group"]) == ("a|b", "80.0", "80.0", "")
     assert table.missing == ("torn: x seed 0: failed (<b>why</b>)",)
+    assert table.notes == ("One note.", "Paper, Table 2: printed twice")
 
 
 def test_a_narrow_terminal_drops_the_least_important_first():

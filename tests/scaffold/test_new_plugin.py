@@ -37,7 +37,7 @@ def test_commands_that_are_shown_exist(plugins):
     for plugin in plugins.values():
         group = typer.main.get_command(app)
         words = shlex.split(plugin.use)[1:]
-        while words[0] in getattr(group, "commands", {}):
+        while words and words[0] in getattr(group, "commands", {}):
             group = group.commands[words.pop(0)]
         options = {option for parameter in group.params for option in parameter.opts}
         assert group.name not in (None, "dabench"), plugin.use
