@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from made_up_cells import CHANGES, results, toy, write_cell
+from made_up_table import CHANGES, results, toy, write_cell
 
 from dabench.errors import ConfigError, DataError, UnknownNameError
 from dabench.leaderboard.board import Setting
