@@ -149,6 +149,8 @@ def one_table(rng: np.random.Generator, setting: Setting, resamples: int) -> dic
         f"differences of {2 * GAIN} found (Holm)": fmean(pairs[frozenset((e, "e5"))].p_holm < 0.05 for e in EQUAL),
         "half width of the mean": fmean((s[""].high - s[""].low) / 2 for s in summary.values()),
     }
+    if not setting.slices:
+        del shares["ties with Wilcoxon over slices below 5 %"]
     if not setting.entry_task_sd:  # otherwise entries truly differ on each task
         shares["mean rank, 95 % interval covers"] = fmean(i.low <= ranks[e] <= i.high for e, i in found.ranks.items())
     return shares

@@ -135,8 +135,10 @@ class Resampler:
         """Mean over the drawn slices that the cell counts, less the mean over all that it counts."""
         scores = self._scores(entry, task, seed)
         counted = np.isfinite(scores)
-        scores = np.where(counted, scores - np.nanmean(scores), 0.0)
         weights = self._slice_weights(task)
+        if counted.all():  # nearly always: then the weights of a draw sum to 1
+            return np.asarray(weights @ (scores - scores.mean()), dtype=np.float64)
+        scores = np.where(counted, scores - np.nanmean(scores), 0.0)
         total = weights @ counted
         return np.divide(weights @ scores, total, out=np.zeros_like(total), where=total > 0)
 

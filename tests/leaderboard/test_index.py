@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,3 +156,16 @@ def test_origin_is_what_the_import_wrote(workspace):
     imported = write_cell(workspace.runs, "sac", origin="lab-b")
     assert json.loads((imported / "origin.json").read_text()) == {"origin": "lab-b"}
     assert [row.tags["origin"] for row in open_and_refresh(workspace)[1]] == ["here", "lab-b"]
+
+
+def test_the_benchmarks_made_up_runs_are_whole(workspace):
+    path = Path(__file__).parents[2] / "benchmarks" / "leaderboard.py"
+    spec = importlib.util.spec_from_file_location("benchmark_leaderboard", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for place in module.places({"settings": 1, "entries": 2, "tasks": 1, "seeds": 1}):
+        module.write_cell(workspace.runs, place)
+    report, rows = open_and_refresh(workspace)
+    assert report.damaged == ()
+    assert [row.status for row in rows] == ["ok", "ok"]
+    assert all(len(row.slices["dice"]) == module.SLICES and len(row.panels) == 3 for row in rows)

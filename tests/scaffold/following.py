@@ -11,6 +11,7 @@ import shlex
 import site
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,6 +171,7 @@ def _run(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variables)
+    tempfile.tempdir = str(output.parent)  # a forked process does not tidy up as it ends
     file = os.open(output, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
     os.dup2(file, 1)
     os.dup2(file, 2)
