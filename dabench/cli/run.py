@@ -208,12 +208,14 @@ def _show_result(record: RunRecord, runner: Runner, uri: str) -> None:
     table = Table(
         title=f"{runner.config.task} ({runner.config.data}, {runner.config.preset}, {runner.config.protocol})"
     )
-    for column in ("after", "prompts at test", "Dice", "AJI", "PQ", "training"):
+    metrics = list(dict.fromkeys(m for o in runner.outcomes for score in o.scores for m in score.metrics))
+    heads = [{"dice": "Dice", "aji": "AJI", "pq": "PQ"}.get(m, m) for m in metrics]
+    for column in ("after", "prompts at test", *heads, "training"):
         table.add_column(column, justify="left" if column == "after" else "right")
     for outcome in runner.outcomes:
         name, done = outcome.title, outcome.planned.folder.record()
         for score in outcome.scores:
-            cells = [f"{score.metrics[m]:.3f}" if m in score.metrics else "" for m in ("dice", "aji", "pq")]
+            cells = [f"{score.metrics[m]:.3f}" if m in score.metrics else "" for m in metrics]
             seconds = f"{done.seconds:.0f} s" if done else ""
             reused = " (reused)" if outcome.planned.state == "cached" else ""
             table.add_row(name, f"{score.test_points:.0%}", *cells, seconds + reused)

@@ -10,7 +10,7 @@ from functools import cached_property
 from textwrap import shorten
 
 from dabench.leaderboard.board import Setting
-from dabench.leaderboard.labels import identity, labels, with_origins
+from dabench.leaderboard.labels import Identity, identity, labels, with_origins
 from dabench.leaderboard.roster import Roster, setting_of
 from dabench.leaderboard.rows import Row, order
 from dabench.tracking.record import HERE
@@ -103,11 +103,12 @@ def by_setting(rows: Iterable[Row]) -> dict[Setting, list[Row]]:
 
 def free_entries(rows: Sequence[Row]) -> list[Entry]:
     """Entries of rows of one setting that belong to no suite: all with the same settings but task and seed."""
-    names = labels(identity(row.tags) for row in rows)
-    groups: dict[str, list[Row]] = {}
+    groups: dict[Identity, list[Row]] = {}
     for row in rows:
-        groups.setdefault(names[identity(row.tags)], []).append(row)
-    return [entry for label in sorted(groups) for entry in _by_origin(label, groups[label], ())]
+        groups.setdefault(identity(row.tags), []).append(row)
+    names = labels(groups)
+    ordered = sorted(groups, key=lambda one: names[one])
+    return [entry for one in ordered for entry in _by_origin(names[one], groups[one], ())]
 
 
 def suite_entries(rows: Sequence[Row], roster: Roster, setting: Setting) -> list[Entry]:

@@ -13,9 +13,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-import torchvision.transforms.v2.functional as tvf
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
 
 from dabench.ops.precision import full_precision
 from dabench.types import IGNORE
@@ -113,7 +111,7 @@ class View:
         Returns:
             (C, H', W') float; 0 outside the crop.
         """
-        return self._warp(maps, InterpolationMode.BILINEAR, 0.0)
+        return self._warp(maps, "bilinear", 0.0)
 
     def labels(self, labels: Tensor) -> Tensor:
         """Warps label maps to the nearest pixel.
@@ -124,7 +122,7 @@ class View:
         Returns:
             (H', W') of the same type; `IGNORE` outside the crop.
         """
-        return self._warp(labels[None].float(), InterpolationMode.NEAREST, float(IGNORE))[0].to(labels.dtype)
+        return self._warp(labels[None].float(), "nearest", float(IGNORE))[0].to(labels.dtype)
 
     def points(self, points: Tensor) -> Tensor:
         """Moves points with the image; those that leave the crop are dropped.
@@ -149,21 +147,25 @@ class View:
         height, width = self.size
         return (width, height) if self.turns % 2 else (height, width)
 
-    def _warp(self, maps: Tensor, how: InterpolationMode, fill: float) -> Tensor:
+    def _warp(self, maps: Tensor, how: str, fill: float) -> Tensor:
         with full_precision(maps):
             return self._warp_exactly(maps, how, fill)
 
-    def _warp_exactly(self, maps: Tensor, how: InterpolationMode, fill: float) -> Tensor:
+    def _warp_exactly(self, maps: Tensor, how: str, fill: float) -> Tensor:
+        import torchvision.transforms.v2.functional as tvf  # two seconds, which a plan does not need
+        from torchvision.transforms import InterpolationMode
+
+        mode = InterpolationMode(how)
         axes = [axis for axis, flip in ((-1, self.flips[0]), (-2, self.flips[1])) if flip]
         warped = torch.rot90(torch.flip(maps, axes), self.turns, (-2, -1))
         if self.corners is not None:
             starts, ends = _edges(self.size).tolist(), self.corners.tolist()
-            warped = cast(Tensor, tvf.perspective(warped, starts, ends, interpolation=how, fill=[fill]))
+            warped = cast(Tensor, tvf.perspective(warped, starts, ends, interpolation=mode, fill=[fill]))
         if self.displacement is not None:
             height, width = self.size
             # torchvision wants displacements in its normalised coordinates, 2 across the image.
             normalised = self.displacement.to(warped) * torch.tensor([2 / width, 2 / height]).to(warped)
-            warped = cast(Tensor, tvf.elastic(warped, normalised[None], interpolation=how, fill=[fill]))
+            warped = cast(Tensor, tvf.elastic(warped, normalised[None], interpolation=mode, fill=[fill]))
         return warped
 
 

@@ -90,8 +90,10 @@ class RayExecutor(Executor):
         try:
             outcome, parcel = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            cause = str(error).strip().splitlines()[:1]
-            return Outcome(job.id, "killed", f"Ray: {type(error).__name__}: {''.join(cause)[:300]}")
+            raised = isinstance(error, self._ray.exceptions.RayTaskError)
+            said = str(error).strip().splitlines() or [""]
+            reason = f"Ray: {type(error).__name__}: {said[-1 if raised else 0][:300]}"
+            return Outcome(job.id, "failed" if raised else "killed", reason)
         if parcel is not None:
             unpack(self._workspace.root, parcel)
         found: Outcome = outcome

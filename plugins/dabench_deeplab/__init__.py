@@ -13,7 +13,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import resnet101
 
 from dabench import Component, Register, Settings, hookimpl
 from dabench.ops.prompts import Features, NetworkOutput, Prompts
@@ -35,6 +34,8 @@ class DeepLabV2(nn.Module):
     def __init__(self) -> None:
         """42,573,892 parameters, of which 73,732 in the classifier."""
         super().__init__()
+        from torchvision.models import resnet101  # two seconds, which only who builds the network waits for
+
         # Residual branches start at zero: a hundred layers from random weights stay bounded.
         trunk = resnet101(weights=None, replace_stride_with_dilation=[False, True, True], zero_init_residual=True)
         self.stem = nn.Sequential(trunk.conv1, trunk.bn1, trunk.relu, trunk.maxpool)

@@ -59,19 +59,20 @@ def page(charts):
 
 def names(page) -> list[str]:
     """Runs in the list, top to bottom."""
-    rows = page.locator(".ag-pinned-left-cols-container .ag-row, .ag-center-cols-container .ag-row")
-    found = {int(row.get_attribute("row-index")): row.inner_text() for row in rows.all() if row.inner_text().strip()}
-    return [found[i].strip().splitlines()[0] for i in sorted(found)]
+    script = "rows => rows.map(row => [Number(row.getAttribute('row-index')), row.querySelector('a')?.innerText])"
+    return [name for _, name in sorted(page.locator(".ag-row:has(a)").evaluate_all(script))]
 
 
-def test_the_address_opens_one_bar_a_row_best_first(page):
-    page.get_by_text("Comparison (5)").wait_for()
+def test_the_address_opens_charts_with_one_run_a_row_best_first(page):
+    area = page.get_by_test_id("experiment-view-compare-runs-chart-area")
+    area.get_by_text("target_test/aji").wait_for()
     assert page.get_by_test_id("saved-views-trigger").inner_text() == "dabench: means with intervals"
-    page.get_by_text("4 matching runs").wait_for()
     assert names(page) == ["all labels", "points + preferences", "points", "source only"]
-    bars = page.locator(".js-plotly-plot").first.locator(".bartext")
-    bars.first.wait_for()
-    assert bars.all_inner_texts() == sorted(bars.all_inner_texts())
+    shown = area.inner_text().split("\n")
+    assert shown[:2] == ["Comparison", "(5)"]
+    assert "target_test/dice" in shown
+    assert "cost/annotation_seconds vs. target_test/dice" in shown
+    assert "target_test/dice_low vs target_test/dice vs target_test/dice_high" in shown
 
 
 def test_the_list_of_views_opens_the_leaves(page):
