@@ -112,7 +112,9 @@ def slice_level(part: Draws, inflation: float | None = None) -> Level:
 
 def _of_mean(tasks: Sequence[Level]) -> Level:
     """One level of the mean over tasks, with Satterthwaite's degrees of freedom."""
-    total = sum(task.variance for task in tasks)
-    if total == 0:
+    largest = max((task.variance for task in tasks), default=0.0)
+    if largest == 0:
         return Level(0.0, 1.0)
-    return Level(total / len(tasks) ** 2, total**2 / sum(task.variance**2 / task.df for task in tasks))
+    shares = [task.variance / largest for task in tasks]  # squares of tiny variances would vanish
+    df = sum(shares) ** 2 / sum(share**2 / task.df for share, task in zip(shares, tasks, strict=True))
+    return Level(largest * sum(shares) / len(tasks) ** 2, df)

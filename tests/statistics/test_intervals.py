@@ -113,3 +113,10 @@ def test_an_entry_that_misses_a_task_has_no_overall_mean():
 def test_an_interval_is_of_one_entry_with_results(rows):
     with pytest.raises(DabenchError, match="finite cells of one entry"):
         mean_interval(cells_of(rows))
+
+
+def test_variances_too_small_to_be_squared_keep_their_degrees_of_freedom():
+    from dabench.statistics.spread import Level, _of_mean
+
+    found = _of_mean([Level(1e-200, 2.0), Level(1e-200, 2.0)])
+    assert (found.variance, found.df) == (pytest.approx(0.5e-200), pytest.approx(4.0))
