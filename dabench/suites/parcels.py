@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from dabench.files import atomic
 from dabench.suites.jobs import Job
 from dabench.workspace import Workspace
 
@@ -45,5 +46,8 @@ def unpack(root: Path, parcel: bytes) -> None:
     """Write a parcel below ``root``: records last, so that no half-written stage or run is taken for a whole one."""
     root.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(parcel)) as archive:
-        members = sorted(archive.getmembers(), key=lambda m: Path(m.name).name in ("stage.json", "journal.jsonl"))
-        archive.extractall(root, members=members, filter="data")
+        for member in sorted(archive.getmembers(), key=lambda m: Path(m.name).name in ("stage.json", "journal.jsonl")):
+            content = archive.extractfile(member)
+            if content is not None:
+                with atomic(root / member.name) as part:
+                    part.write_bytes(content.read())
