@@ -78,5 +78,6 @@ def test_the_address_opens_charts_with_one_run_a_row_best_first(page):
 def test_the_list_of_views_opens_the_leaves(page):
     page.get_by_test_id("saved-views-trigger").click()
     page.get_by_text("dabench: seeds by row").click()
-    page.get_by_text("16 matching runs").wait_for()
     page.get_by_text("Group: points + preferences").wait_for()
+    assert page.get_by_text("16 matching runs").is_visible(), "4 rows x 2 tasks x 2 seeds, no summary among them"
+    assert page.get_by_test_id("saved-views-trigger").inner_text() == "dabench: seeds by row"
