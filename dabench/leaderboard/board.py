@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dabench.statistics.intervals import Interval
+from dabench.statistics.pairs import PairTest
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,6 @@ class PublishedRow:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Two entries compared in pairs over tasks, seeds and slices: mean of the first less that of the second."""
-
-    first: str
-    second: str
-    difference: Interval
-    p: float
-    p_holm: float
-
-
-@dataclass(frozen=True)
 class Board:
     """One table: entries best first, then brackets, then incomplete ones.
 
@@ -92,7 +82,7 @@ class Board:
     tasks: tuple[str, ...]
     standings: tuple[Standing, ...]
     published: tuple[PublishedRow, ...] = ()
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[PairTest, ...] = ()
     figures: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     suite: str = ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
-from dabench.leaderboard.board import Board, CellLink, Difference, PublishedRow, Setting, Standing
+from dabench.leaderboard.board import Board, CellLink, PublishedRow, Setting, Standing
 from dabench.leaderboard.entries import Entry, seed_of
 from dabench.leaderboard.figures import figures
 from dabench.leaderboard.memory import Memory
@@ -15,7 +15,7 @@ from dabench.leaderboard.notes import notes
 from dabench.leaderboard.numbers import Numbers, Summary, Verdict
 from dabench.leaderboard.rows import Row, metric_order
 from dabench.leaderboard.tables import metric_name
-from dabench.statistics import Cell, Comparison, gap_closed, pareto
+from dabench.statistics import Cell, gap_closed, pareto
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Contest:
             tasks=tasks,
             standings=tuple(standings),
             published=self.published,
-            differences=_differences(verdict.comparison),
+            differences=verdict.comparison.pairs,
             figures=figures(verdict.comparison, standings, metric_name(metric)) if with_figures else {},
             notes=notes(self.entries, standings, tasks, metric, verdict, by_slice=by_slice),
             suite=self.suite,
@@ -161,11 +161,6 @@ def _with_front(standings: Sequence[Standing]) -> list[Standing]:
     return [replace(s, pareto=s.entry in front) for s in standings]
 
 
-def _differences(comparison: Comparison) -> tuple[Difference, ...]:
-    return tuple(Difference(p.first, p.second, p.difference, p.p, p.p_holm) for p in comparison.pairs)
-
-
-# --------------------------------------------------------------------------------------------------------------- gaps
 def _gaps(entries: Sequence[Entry], cells: Sequence[Cell]) -> dict[str, float]:
     """The share of the gap between the brackets that each entry closes, over all tasks of the board."""
     groups: dict[tuple[str, str], list[str]] = {}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from dabench.leaderboard.board import Board, CellLink, Difference, PublishedRow, Setting, Standing
+from dabench.leaderboard.board import Board, CellLink, PublishedRow, Setting, Standing
 from dabench.statistics.intervals import Interval
+from dabench.statistics.pairs import PairTest
 
 METRICS = ("dice", "aji", "pq")
 TASKS = ("vnc2lucchi", "lucchi2vnc", "human2rat")
@@ -62,7 +63,7 @@ def board(metric: str = "dice", **changes) -> Board:
     names = [row.entry for row in rows[:4]]
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     differences = tuple(
-        Difference(a, b, interval(0.02 + 0.03 * k, 0.03), 0.2 / (1 + k) ** 3, min(1.0, 1.2 / (1 + k) ** 3))
+        PairTest(a, b, interval(0.02 + 0.03 * k, 0.03), 0.2 / (1 + k) ** 3, min(1.0, 1.2 / (1 + k) ** 3))
         for k, (a, b) in enumerate(pairs)
     )
     printed = {task: {"dice": 0.86, "aji": 0.7} for task in TASKS}
