@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dabench.inference.training_split import plain_batches, predict_training
     from dabench.interfaces import (
         Adaptation,
+        BlockVolume,
         Budget,
         Candidate,
         CandidateSlice,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         IGNORE,
         Array,
         Batch,
+        Block,
         CropId,
         PointAnswer,
         PointRequest,
@@ -94,15 +96,15 @@ _HOMES = {
     "dabench.files": "write_json write_text",
     "dabench.hookspecs": "Component Register Settings hookimpl",
     "dabench.interfaces": (
-        "Adaptation Budget Candidate CandidateSlice Components CropSpec Desk Domain EvaluationProtocol Method "
-        "OptimizerSpec Predictor PreferenceOptimizer PseudoTargets Reader SelectionView Selector SelfTraining "
+        "Adaptation BlockVolume Budget Candidate CandidateSlice Components CropSpec Desk Domain EvaluationProtocol "
+        "Method OptimizerSpec Predictor PreferenceOptimizer PseudoTargets Reader SelectionView Selector SelfTraining "
         "SliceScore Split Stage StageSpec StartingPoint TaskInfo TrainingView Truth Turn Volume WeakLabel "
         "missing_neighbours starting_point"
     ),
     "dabench.training.checkpoint": "read_weights",
     "dabench.types": (
-        "API_VERSION IGNORE Array Batch CropId PointAnswer PointRequest Prediction PreferenceAnswer PreferenceQuestion "
-        "PreferenceRequest SourceCrops TargetCrops Window"
+        "API_VERSION IGNORE Array Batch Block CropId PointAnswer PointRequest Prediction PreferenceAnswer "
+        "PreferenceQuestion PreferenceRequest SourceCrops TargetCrops Window"
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -58,6 +58,38 @@ class Window:
         return kept
 
 
+@dataclass(frozen=True, order=True)
+class Block:
+    """A box of a volume, in voxels: slices ``[z, z+depth)``, rows ``[y, y+height)``, columns ``[x, x+width)``."""
+
+    z: int
+    y: int
+    x: int
+    depth: int
+    height: int
+    width: int
+
+    @classmethod
+    def whole(cls, shape: tuple[int, int, int]) -> Block:
+        """All of a volume of this shape."""
+        return cls(0, 0, 0, *shape)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(slices, rows, columns)."""
+        return self.depth, self.height, self.width
+
+    @property
+    def window(self) -> Window:
+        """Where the box lies on each of its slices."""
+        return Window(self.y, self.x, self.height, self.width)
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Index of the box in a ``(Z, H, W)`` array."""
+        return slice(self.z, self.z + self.depth), *self.window.slices
+
+
 @dataclass(frozen=True)
 class CropId:
     """Where a crop was cut: ``z`` is the slice's index in its split."""

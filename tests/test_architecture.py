@@ -23,16 +23,16 @@ FLOORS = (
     ("files", "workspace"),
     ("yaml_files", "ops", "statistics"),
     ("interfaces", "config"),
-    ("data", "annotation", "evaluation", "tracking", "inference"),
-    ("training", "hookspecs"),
-    ("registry", "weights", "task", "scoring"),
+    ("data", "annotation", "evaluation", "tracking", "inference", "output"),
+    ("training", "hookspecs", "instances"),
+    ("registry", "weights", "task", "scoring", "measuring"),
     ("assembly", "source_model", "selection"),
     ("plan",),
     ("account",),
     ("runner",),
-    ("suites", "checking", "scaffold"),
-    ("leaderboard", "testing"),
-    ("reproduce",),
+    ("suites", "checking", "scaffold", "models"),
+    ("leaderboard", "testing", "prediction"),
+    ("reproduce", "viewing"),
     ("cli",),
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
@@ -45,7 +45,8 @@ SINGLE_IMPORTERS = {
     "typer": ("dabench.cli",),
     "click": ("dabench.cli",),
     "rich": ("dabench.cli",),
-    "ray": ("dabench.suites",),
+    "ray": ("dabench.suites", "dabench.prediction"),
+    "zarr": ("dabench.output", "dabench_readers"),
     "scikit_posthocs": ("dabench.statistics",),
 }
 #: The first command's example in ``dabench --help`` names a method.

@@ -7,7 +7,7 @@ Randomness arrives as a generator; devices, seeds, files, loops and logging belo
 from __future__ import annotations
 
 from dabench.interfaces.annotation import Desk, Truth, WeakLabel
-from dabench.interfaces.data import Domain, Reader, Split, Volume
+from dabench.interfaces.data import BlockVolume, Domain, Reader, Split, Volume
 from dabench.interfaces.evaluation import EvaluationProtocol, SliceScore
 from dabench.interfaces.methods import (
     Adaptation,
@@ -27,6 +27,7 @@ from dabench.interfaces.stages import CropSpec, OptimizerSpec, Stage, StageSpec,
 
 __all__ = [
     "Adaptation",
+    "BlockVolume",
     "Budget",
     "Candidate",
     "CandidateSlice",

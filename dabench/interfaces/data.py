@@ -5,18 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
 
-    from dabench.types import Array
+    from dabench.types import Array, Block
 
 
 class Volume(Protocol):
-    """A stack of equally sized 2-D slices that is read one slice at a time."""
+    """A stack of equally sized 2-D slices that is read one slice at a time.
+
+    A volume whose file says how large a voxel is has an attribute ``voxel``: nm (z, y, x), or None.
+    """
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -28,6 +31,21 @@ class Volume(Protocol):
 
     def read(self, z: int) -> Array:
         """Slice ``z`` as ``(H, W)``, in the stored type. Raises DataError naming file and slice."""
+
+
+@runtime_checkable
+class BlockVolume(Volume, Protocol):
+    """A volume of which any box can be read without the rest of its slices (`dabench.data.blocks.read_block`)."""
+
+    @property
+    def chunks(self) -> tuple[int, int, int]:
+        """The box that is stored together, (slices, rows, columns): reading a part of it costs as much as all of it."""
+
+    def read_block(self, block: Block) -> Array:
+        """A box that lies in the volume, as ``(depth, height, width)`` in the stored type.
+
+        Safe to call from several threads. Raises DataError naming file and place.
+        """
 
 
 class Reader(ABC):

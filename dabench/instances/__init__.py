@@ -1,0 +1,1 @@
+"""Objects of a volume larger than memory: labelled block by block, joined exactly."""

@@ -1,0 +1,1 @@
+"""How many mitochondria, how large, how long: from instance ids, block by block."""

@@ -1,0 +1,1 @@
+"""Volumes and predictions as one self-contained page."""
