@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from unittest import mock
 
 import pytest
@@ -16,6 +13,7 @@ from dabench.plan import make_plan
 from dabench.registry import Registry
 from dabench.suites.spec import expand, load_suite
 from dabench.workspace import Workspace
+from tests.benchmark_script import load
 
 ROOT = Path(__file__).parents[1]
 SUITES = sorted((ROOT / "benchmarks" / "suites").glob("*.yaml"))
@@ -36,16 +34,6 @@ def test_suites_are_valid_and_their_rows_differ(path: Path, registry: Registry, 
 def test_the_suite_of_all_methods_has_the_recorded_rows(registry: Registry) -> None:
     suite = load_suite(ROOT / "benchmarks" / "suites" / "baselines-small.yaml", registry)
     assert list(suite.rows) == list(load("real_tasks").ROWS)
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("name", ["real-small", "phantom-tiny"])

@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field
 from torch import nn
 
 from dabench import (
-    Component,
     CropSpec,
     DataError,
     EvaluationProtocol,
@@ -28,26 +27,11 @@ from dabench import (
     Stage,
     StageSpec,
     Turn,
-    hookimpl,
 )
-from dabench.hookspecs import KINDS
 from dabench.registry import PluginStatus, Registry
-from dabench.testing import check_components, conformance_checks
+from dabench.testing import conformance_checks
 from dabench.testing.bench import PlainStudent
-
-
-def problems(kind, factory, **record):
-    """Check names and messages of what is wrong with one component."""
-    component = Component("broken", factory, **{"summary": "broken", "licence": "MIT", **record})
-    registry = Registry.load()
-
-    @hookimpl
-    def hook(register):
-        register(component)
-
-    registry.add(SimpleNamespace(**{KINDS[kind]: hook}), PluginStatus("broken-plugin", "broken-dist"))
-    assert not registry.plugins["broken-plugin"].error
-    return {o.check: o.problem for o in check_components(registry, [registry.get(kind, "broken")]) if o.problem}
+from tests.conformance.broken import problems
 
 
 # ---------------------------------------------------------------- records

@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from dabench import Component, Selector, hookimpl
-from dabench.hookspecs import KINDS
-from dabench.registry import PluginStatus, Registry
-from dabench.testing import check_components
-
-
-def problems(kind: str, factory: object, name: str = "broken") -> dict[str, str]:
-    """Check names and messages of what is wrong with one component."""
-    component = Component(name, factory, summary="broken", licence="MIT")
-    registry = Registry.load()
-
-    @hookimpl
-    def hook(register):
-        register(component)
-
-    registry.add(SimpleNamespace(**{KINDS[kind]: hook}), PluginStatus("broken-plugin", "broken-dist"))
-    assert not registry.plugins["broken-plugin"].error
-    return {o.check: o.problem for o in check_components(registry, [registry.get(kind, name)]) if o.problem}
+from dabench import Selector
+from tests.conformance.broken import problems
 
 
 # ---------------------------------------------------------------- selectors

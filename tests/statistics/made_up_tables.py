@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from dabench.statistics import Cell
+from tests.benchmark_script import load
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,14 +27,6 @@ def cell_of(entry: str, task: str, seed: int, scores: Sequence[float]) -> Cell:
     return Cell(entry, task, seed, sum(scores) / len(scores), dict(enumerate(scores)))
 
 
-@cache
 def coverage() -> ModuleType:
     """The benchmark script as a module."""
-    path = ROOT / "benchmarks" / "statistics_coverage.py"
-    spec = importlib.util.spec_from_file_location("benchmark_statistics_coverage", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+    return load("statistics_coverage")
