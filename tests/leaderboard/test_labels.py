@@ -59,8 +59,8 @@ def test_what_is_not_usual_is_always_said():
         "test_points": "0.15",
     }
     assert names(unusual) == [
-        "ipl selector entropy of 4 snapshots threshold 0.4,0.5 from lab source-free 20% wrong answers intensity slice source labels contour "
-        "+15% test points"
+        "ipl selector entropy of 4 snapshots threshold 0.4,0.5 from lab source-free 20% wrong answers intensity slice "
+        "source labels contour +15% test points"
     ]
     usual = {"rater": "simulated:0", "selector": "last", "intensity": "volume", "snapshots": "1", "thresholds": "0.5"}
     assert names(usual) == names({}) == ["ipl"]
