@@ -1,1 +1,1 @@
-"""Volumes and predictions as one self-contained page."""
+"""Volumes to look at: one HTML file with slices, contours, errors, probability and objects; or napari."""

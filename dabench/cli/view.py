@@ -1,0 +1,157 @@
+"""``dabench view``: look at a run, a prediction or a volume, slice by slice."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dabench.types import Window
+    from dabench.viewing.cut import Cut
+    from dabench.viewing.html import Written
+    from dabench.viewing.scene import Scene, Voxel
+
+#: From this size on a page opens slowly.
+_LARGE = 150 * 10**6
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("view")(view)
+
+
+def view(
+    target: Annotated[
+        str, typer.Argument(help="A run, a predicted OME-Zarr, a file of masks or ids, or a volume of images.")
+    ],
+    images: Annotated[Path | None, typer.Option(help="Images below a mask, ids or probability.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Truth: its contours, errors, Dice.")] = None,
+    label_values: Annotated[
+        str | None,
+        typer.Option(metavar="V:L,...", help="What label values mean, e.g. 0:0,1:1,2:255 (255 ignore) [not 0 is 1]."),
+    ] = None,
+    probability: Annotated[Path | None, typer.Option(help="Probability, floating point or uint8 as predicted.")] = None,
+    points: Annotated[Path | None, typer.Option(help="Points to mark: a CSV or JSON of clicks.")] = None,
+    slices: Annotated[str | None, typer.Option(metavar="A:B", help="Slices A to B-1 only.")] = None,
+    every: Annotated[int, typer.Option(metavar="N", help="Every N-th slice.")] = 1,
+    most: Annotated[int, typer.Option("--max", metavar="N", help="At most so many slices, evenly spread.")] = 64,
+    window: Annotated[str | None, typer.Option(metavar="Y,X,H,W", help="Only this part of each slice.")] = None,
+    side: Annotated[int, typer.Option(help="Longer slices are shown at 1/2, 1/3, ...")] = 1024,
+    voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [what the files say].")] = None,
+    output: Annotated[Path, typer.Option(help="The page.")] = Path("view.html"),
+    no_open: Annotated[bool, typer.Option("--no-open", help="Write the page without opening it.")] = False,
+    napari: Annotated[bool, typer.Option("--napari", help="Open napari instead of writing a page.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON; opens nothing.")] = False,
+) -> None:
+    """Write a page that shows slices with contours, errors, probability and objects; it needs no network.
+
+    Example:  dabench view mito.zarr --images scan.zarr --labels truth.tif --slices 0:40 --output look.html
+    """
+    from dabench.registry import Registry
+    from dabench.viewing.targets import Given, Opener
+    from dabench.workspace import Workspace
+
+    values = _values(label_values) if label_values else None
+    size = _voxel(voxel) if voxel else None
+    given = Given(images, labels, values, probability, points, size)
+    scene = Opener(Registry.load(), Workspace.find()).open(target, given)
+    if napari:
+        from dabench.viewing.napari import open_napari
+
+        open_napari(scene)
+        return
+    written = _write(scene, _cut(scene, slices, every, most, window, side), output, quiet=as_json)
+    _report(written, as_json)
+    if not (no_open or as_json) and _has_display():
+        import webbrowser
+
+        webbrowser.open(output.resolve().as_uri())
+
+
+def _values(text: str) -> dict[int, int]:
+    from dabench.cli.evaluate import _values as values
+
+    return values(text)
+
+
+def _voxel(text: str) -> Voxel:
+    from dabench.errors import ConfigError
+
+    try:
+        z, y, x = (float(part) for part in text.split(","))
+    except ValueError:
+        z = y = x = 0.0
+    if not all(0 < length < float("inf") for length in (z, y, x)):
+        raise ConfigError(f"--voxel {text!r}: three lengths in nm, for example  --voxel 30,8,8")
+    return z, y, x
+
+
+def _cut(scene: Scene, slices: str | None, every: int, most: int, window: str | None, side: int) -> Cut:
+    from dabench.viewing.cut import choose_cut
+
+    depth = scene.images.shape[0]
+    wanted = _slices(slices, depth) if slices else None
+    part = _window(window) if window else None
+    return choose_cut(scene.images.shape, slices=wanted, every=every, most=most, window=part, side=side)
+
+
+def _slices(text: str, depth: int) -> range:
+    """``A:B`` as a range; either may be left out. Raises ConfigError."""
+    from dabench.errors import ConfigError
+
+    first, colon, last = text.partition(":")
+    try:
+        chosen = range(int(first or 0), int(last or depth))
+    except ValueError:
+        colon, chosen = "", range(0)
+    if not colon:
+        raise ConfigError(f"--slices {text!r}: write A:B, for example  --slices 0:{min(depth, 10)}")
+    return chosen
+
+
+def _window(text: str) -> Window:
+    from dabench.errors import ConfigError
+    from dabench.types import Window
+
+    try:
+        y, x, height, width = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"--window {text!r}: first row, first column, rows, columns, for example  --window 0,0,512,512"
+        ) from None
+    return Window(y, x, height, width)
+
+
+def _write(scene: Scene, cut: Cut, output: Path, *, quiet: bool) -> Written:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from dabench.viewing.html import write_page
+
+    with Progress(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("slices", total=len(cut.slices))
+        return write_page(scene, cut, output, lambda done, _: bar.update(task, completed=done))
+
+
+def _report(written: Written, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        typer.echo(json.dumps(written.as_json(), indent=1))
+        return
+    shown = f"{written.slices} of {written.of} slices" if written.slices < written.of else f"{written.slices} slices"
+    reduced = f", shown at 1/{written.factor}" if written.factor > 1 else ""
+    typer.echo(f"written: {written.path} ({written.bytes / 1e6:.1f} MB, {shown}{reduced})")
+    if written.bytes > _LARGE:
+        typer.echo("A page of this size opens slowly: --max 64, --side 512 or --window make it smaller.")
+
+
+def _has_display() -> bool:
+    """Whether a browser could open a window here."""
+    if sys.platform.startswith("linux"):
+        return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return True
