@@ -20,7 +20,7 @@ def attach(app: typer.Typer) -> None:
 
 def evaluate(
     prediction: Annotated[
-        Path, typer.Option(help="Stack to score: a TIFF, a folder of slices, any registered format.")
+        Path, typer.Option(help="Stack to score: what dabench predict wrote, a TIFF, a folder, any registered format.")
     ],
     labels: Annotated[Path, typer.Option(help="Stack of labels of the same shape.")],
     protocol: Annotated[str, typer.Option(help="Rule of scoring (dabench ls protocols).")] = "das-2d@1",
@@ -35,12 +35,19 @@ def evaluate(
     threshold: Annotated[
         float | None, typer.Option(help="Foreground from this value on [0.5 for floating point, else: not 0].")
     ] = None,
+    predicted: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|mask|ids", help="What the prediction holds, for rules that take ids (instances-3d@1)."
+        ),
+    ] = "auto",
     per_slice: Annotated[Path | None, typer.Option(help="Also write one row a slice to this CSV file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, rows included.")] = False,
 ) -> None:
     """Score a stack of predictions against a stack of labels.
 
     Any label that is not 0 is foreground unless --label-values says otherwise. Nothing is resampled: shapes must match.
+    Of an OME-Zarr of dabench predict, the instances are scored where the rule takes ids, else the mask.
 
     Example:  dabench evaluate --prediction prediction.tif --labels labels.tif --per-slice scores.csv
     """
@@ -50,12 +57,15 @@ def evaluate(
     registry = Registry.load()
     rule = _make(registry, "protocol", protocol)
     mapping = _values(label_values) if label_values else None
-    predicted, truth = _open(registry, prediction), _truth(_open(registry, labels), labels, rule, mapping)
+    stack = _open(registry, _part(prediction, instances=rule.takes_instances, whole=threshold is not None))
+    truth = _truth(_open(registry, _part(labels, instances=rule.wants_instances)), labels, rule, mapping)
+    _check_threshold(threshold, stack)
     if label_slices:
-        truth = _part(truth, label_slices, labels)
+        truth = _range_of(truth, label_slices, labels)
     wanted = _range("--slices", slices, truth.shape[0]) if slices else None
-    report = evaluate_stacks(predicted, truth, rule, name=protocol, slices=wanted, threshold=threshold)
-    how = _how(predicted, threshold)
+    ids = _are_ids(predicted, rule, stack, threshold, wanted)
+    report = evaluate_stacks(stack, truth, rule, name=protocol, slices=wanted, threshold=threshold, ids=ids)
+    how = f"{stack.dtype} instance ids" if ids else _how(stack, threshold)
     if per_slice:
         report.write_csv(per_slice)
     if as_json:
@@ -77,7 +87,7 @@ def _open(registry: Registry, path: Path) -> Volume:
 
 def _truth(volume: Volume, path: Path, rule: EvaluationProtocol, mapping: dict[int, int] | None) -> Volume:
     """The labels as the protocol wants them: ids as they are, or 0/1/255."""
-    from dabench.data.volumes import InstanceIds, MappedLabels
+    from dabench.data.labels import InstanceIds, MappedLabels
 
     if rule.wants_instances:
         return InstanceIds(volume, mapping or {}, str(path))
@@ -113,7 +123,40 @@ def _range(option: str, text: str, count: int) -> range:
     return chosen
 
 
-def _part(volume: Volume, text: str, path: Path) -> Volume:
+def _part(path: Path, *, instances: bool, whole: bool = False) -> Path:
+    """The label image of an OME-Zarr that is meant; with a threshold the probability itself."""
+    from dabench.instances.parts import IDS, MASK, part_of
+
+    if whole:
+        return path
+    return part_of(path, IDS, MASK) if instances else part_of(path, MASK, IDS)
+
+
+def _are_ids(said: str, rule: EvaluationProtocol, stack: Volume, threshold: float | None, wanted: range | None) -> bool:
+    """Whether the prediction is handed over as ids. Raises ConfigError where that was asked for and cannot be."""
+    from dabench.errors import ConfigError
+    from dabench.evaluation import holds_ids
+
+    if said not in ("auto", "mask", "ids"):
+        raise ConfigError(f"--predicted {said!r}: choose one of auto, mask and ids.")
+    if said == "ids" and not rule.takes_instances:
+        raise ConfigError("--predicted ids: this protocol makes its own objects of a mask.", "Use instances-3d@1.")
+    if said == "ids" and (stack.dtype.kind not in "iu" or threshold is not None):
+        raise ConfigError(f"--predicted ids: ids are whole numbers and have no threshold, the stack is {stack.dtype}.")
+    return said == "ids" or (said == "auto" and rule.takes_instances and threshold is None and holds_ids(stack, wanted))
+
+
+def _check_threshold(threshold: float | None, stack: Volume) -> None:
+    from dabench.errors import ConfigError
+
+    if threshold is not None and 0 < threshold < 1 and stack.dtype.kind in "ui":
+        raise ConfigError(
+            f"--threshold {threshold:g}: the prediction holds {stack.dtype}, of which everything above 0 would pass.",
+            f"For probabilities stored as 0 to 255 use --threshold {round(256 * threshold)}.",
+        )
+
+
+def _range_of(volume: Volume, text: str, path: Path) -> Volume:
     from dabench.data.volumes import SliceRange
 
     chosen = _range("--label-slices", text, volume.shape[0])
@@ -146,3 +189,5 @@ def _print_table(report: Report, title: str, how: str) -> None:
         table.add_row(metric, f"{value:.4f}" if report.n else "-", *ends)
     Console().print(table)
     typer.echo(f"{report.n} slices counted, {report.left_out} left out (empty on both sides). Prediction: {how}.")
+    if not report.n:
+        typer.echo("No score: there is no object on any slice, neither predicted nor labelled (or all is ignored).")

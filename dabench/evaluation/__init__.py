@@ -9,7 +9,7 @@ from dabench.evaluation.panels import (
     write_panels,
     write_slices,
 )
-from dabench.evaluation.scoring import Report, evaluate_slices, evaluate_stacks, foreground, truth_volume
+from dabench.evaluation.scoring import Report, evaluate_slices, evaluate_stacks, foreground, holds_ids, truth_volume
 
 __all__ = [
     "Panel",
@@ -19,6 +19,7 @@ __all__ = [
     "evaluate_slices",
     "evaluate_stacks",
     "foreground",
+    "holds_ids",
     "overlay",
     "truth_volume",
     "write_comparison",

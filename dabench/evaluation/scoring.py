@@ -74,8 +74,8 @@ def evaluate_slices(slices: Iterable[tuple[int, Array, Array]], protocol: Evalua
     """Score slices as they come.
 
     Args:
-        slices: (z, prediction, truth); prediction ``(H, W)`` bool, truth ``(H, W)`` 0/1/255 or, for a protocol that
-            wants them, instance ids.
+        slices: (z, prediction, truth); prediction ``(H, W)`` bool, or ids for a protocol that takes them; truth
+            ``(H, W)`` 0/1/255 or, for a protocol that wants them, instance ids.
         protocol: a fresh one; it is used up.
         name: its registered name, for the report.
 
@@ -102,6 +102,7 @@ def evaluate_stacks(
     name: str = "",
     slices: range | None = None,
     threshold: float | None = None,
+    ids: bool = False,
 ) -> Report:
     """Score a stack of predictions against a stack of labels; one slice of each is in memory at a time.
 
@@ -112,6 +113,7 @@ def evaluate_stacks(
         name: its registered name, for the report.
         slices: which slices (all).
         threshold: from which value on a pixel is foreground, whatever the type of ``predictions``.
+        ids: hand the predictions over as instance ids; only for a protocol that takes them (`holds_ids` tells).
 
     Raises:
         DataError: the shapes differ, ``slices`` go past the stack, or a prediction has NaN pixels.
@@ -123,7 +125,32 @@ def evaluate_stacks(
             f"slices {wanted.start} to {wanted.stop - 1} asked for, the stack has {labels.shape[0]} "
             f"(0 to {labels.shape[0] - 1})."
         )
+    if ids:
+        pairs = ((z, predictions.read(z), labels.read(z)) for z in wanted)
+        return evaluate_slices(pairs, protocol, name)
     return evaluate_slices(_pairs(predictions, labels, wanted, threshold), protocol, name)
+
+
+def holds_ids(volume: Volume, slices: range | None = None) -> bool:
+    """Whether a stack holds instance ids: whole numbers of more than two values.
+
+    A mask is read to its end to tell; of ids, mostly the first slices.
+    """
+    if volume.dtype.kind not in "iu":
+        return False
+    seen: set[int] = set()
+    for z in range(volume.shape[0]) if slices is None else slices:
+        seen |= _some_values(volume.read(z))
+        if len(seen) > 2:
+            return True
+    return False
+
+
+def _some_values(ids: Array) -> set[int]:
+    """Up to three different values of a slice, without sorting it."""
+    lowest, highest = ids.min(initial=0), ids.max(initial=0)
+    between = ids[(ids != lowest) & (ids != highest)]
+    return {int(lowest), int(highest), *map(int, between[:1])} if ids.size else set()
 
 
 def foreground(prediction: Array, z: int, threshold: float | None = None) -> Array:
@@ -147,8 +174,10 @@ def truth_volume(split: Split, protocol: EvaluationProtocol) -> Volume:
     if volume is None:
         what = "instance ids" if protocol.wants_instances else "labels"
         raise DataError(
-            f"domain {split.domain!r}, split {split.name!r}: its card has no {what}.",
-            "Use --protocol das-2d@1." if protocol.wants_instances else f"dabench data ls {split.domain}",
+            f"domain {split.domain!r}, split {split.name!r}: its card has no {what}: nothing to score against.",
+            "Use a protocol of binary labels (das-2d@1)."
+            if split.labels is not None
+            else f"Predict and measure without scores, or add labels:  dabench data add {split.domain} --labels …",
         )
     return volume
 

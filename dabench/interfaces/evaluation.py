@@ -27,10 +27,19 @@ class EvaluationProtocol(ABC):
     metrics: tuple[str, ...] = ("dice", "aji", "pq")
     #: Whether `update` wants true instance ids rather than binary labels.
     wants_instances: bool = False
+    #: Whether `update` also takes predicted instance ids: whole numbers, 0 = background, the same id on every slice that
+    #: an object goes through. Without it a prediction is always a mask.
+    takes_instances: bool = False
 
     @abstractmethod
     def update(self, z: int, prediction: Array, label: Array) -> SliceScore:
-        """Take one slice: prediction ``(H, W)`` bool, label ``(H, W)`` 0/1/255, or instance ids."""
+        """Take one slice, each ``(H, W)``.
+
+        Args:
+            z: its index in the stack; a slice comes once.
+            prediction: bool, or whole-number ids where the rule takes them (all slices of a stack alike).
+            label: 0/1/255, or instance ids (0 background, below 0 ignored) where the rule wants them.
+        """
 
     @abstractmethod
     def result(self) -> dict[str, float]:

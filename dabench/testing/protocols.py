@@ -110,12 +110,11 @@ def any_order(bench: Bench, item: Registered) -> None:
 
 
 def ignores_unknown(bench: Bench, item: Registered) -> None:
-    """Pixels labelled 255 take no part."""
+    """Pixels labelled 255, or with an id below 0, take no part."""
     prediction, label = _slices()[1]
-    if _fresh(bench, item).wants_instances:
-        return
-    unknown = label.copy()
-    unknown[:40, :40] = 255
+    wants_instances = _fresh(bench, item).wants_instances
+    unknown = _label(_fresh(bench, item), label).copy()
+    unknown[:40, :40] = -1 if wants_instances else 255
     flipped = prediction.copy()
     flipped[:40, :40] = ~flipped[:40, :40]
     first, second = _fresh(bench, item), _fresh(bench, item)
@@ -123,7 +122,24 @@ def ignores_unknown(bench: Bench, item: Registered) -> None:
     second.update(0, flipped, unknown)
     for metric in first.metrics:
         pair = first.result()[metric], second.result()[metric]
-        expect(abs(pair[0] - pair[1]) < 1e-9, f"{metric} changes with the prediction on pixels labelled 255: {pair}")
+        what = "with an id below 0" if wants_instances else "labelled 255"
+        expect(abs(pair[0] - pair[1]) < 1e-9, f"{metric} changes with the prediction on pixels {what}: {pair}")
+
+
+def predicted_ids(bench: Bench, item: Registered) -> None:
+    """A rule that takes predicted ids gives 1 for the true ones, whatever they are called."""
+    slices, results = _slices(), []
+    if not _fresh(bench, item).takes_instances:
+        return
+    for factor in (1, 7):
+        protocol = _fresh(bench, item)
+        for z, (_, label) in enumerate(slices):
+            protocol.update(z, factor * label_components(label == 1), _label(protocol, label))
+        results.append(protocol.result())
+    for metric in results[0]:
+        first, second = results[0][metric], results[1][metric]
+        expect(first == second, f"{metric} is {first!r} or {second!r}, depending on what the predicted ids are")
+        expect(metric in ("n", "left_out") or abs(first - 1) < _CLOSE, f"{metric} of the true ids is {first!r}, not 1")
 
 
 CHECKS = (
@@ -133,4 +149,5 @@ CHECKS = (
     Check("never NaN", never_nan),
     Check("any order", any_order),
     Check("ignores unknown pixels", ignores_unknown),
+    Check("predicted ids", predicted_ids),
 )

@@ -1,4 +1,4 @@
-"""The rules of scoring: `das-2d@1` (the published one), `das-2d-pooled@1` and `instances-2d@1`.
+"""The rules of scoring: `das-2d@1` (the published one), `das-2d-pooled@1`, `instances-2d@1` and `instances-3d@1`.
 
 A rule has a version and no settings: whoever changes it gives it another name. All work slice by slice and keep a few
 numbers a slice. Formulae and edge cases: docs/protocol.md.
@@ -15,6 +15,7 @@ import numpy as np
 from dabench import IGNORE, Component, EvaluationProtocol, Register, SliceScore, hookimpl
 from dabench.ops.components import label_components
 from dabench.ops.metrics import Overlap, aji, dice, overlap_table, panoptic
+from dabench_protocols.instances_3d import Instances3d
 
 if TYPE_CHECKING:
     from dabench.types import Array
@@ -135,12 +136,18 @@ _RULES: tuple[tuple[str, Any, str, str], ...] = (
         "As das-2d@1 against the card's true instance ids.",
         "dabench",
     ),
+    (
+        "instances-3d@1",
+        Instances3d,
+        "Whole 3-D objects against true ids: AP at IoU 0.75 and 0.5 (of ids or 26-connected components), PQ, Dice.",
+        "MitoEM (Wei et al., MICCAI 2020) and its challenge's code; PQ: Kirillov et al. 2019, arXiv:1801.00868",
+    ),
 )
 
 
 @hookimpl
 def register_protocols(register: Register) -> None:
-    """Register the three rules."""
+    """Register the rules."""
     for name, rule, summary, paper in _RULES:
         register(Component(name, _factory(rule), summary=summary, paper=paper, licence="Apache-2.0"))
 

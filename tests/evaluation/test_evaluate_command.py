@@ -64,7 +64,7 @@ def test_json_and_rows(stacks, tmp_path):
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 5
 
 
-@pytest.mark.parametrize("protocol", ["das-2d-pooled@1", "instances-2d@1"])
+@pytest.mark.parametrize("protocol", ["das-2d-pooled@1", "instances-2d@1", "instances-3d@1"])
 def test_other_protocols(stacks, protocol):
     answer = json.loads(call(stacks, "--json", "--protocol", protocol).output)
     assert answer["protocol"] == protocol
@@ -110,6 +110,70 @@ def test_names_and_files_that_do_not_exist(stacks):
     result = call(stacks, "--label-values", "0:0,1:1")
     assert isinstance(result.exception, DataError)
     assert "label value 255" in str(result.exception)
+
+
+@pytest.fixture
+def objects(tmp_path):
+    """Two true objects that touch, predicted as two ids."""
+    ids = np.zeros((4, 40, 50), np.uint16)
+    ids[1:3, 5:25, 5:25], ids[1:3, 5:25, 25:40] = 7, 9
+    paths = tmp_path / "ids.tif", tmp_path / "true.tif"
+    for path in paths:
+        tifffile.imwrite(path, ids, photometric="minisblack")
+    return paths
+
+
+def test_ids_are_handed_over_to_rules_that_take_them(objects):
+    result = call(objects, "--protocol", "instances-3d@1")
+    assert "uint16 instance ids" in result.output
+    answers = {
+        kind: json.loads(call(objects, "--json", "--protocol", "instances-3d@1", "--predicted", kind).output)["metrics"]
+        for kind in ("auto", "ids", "mask")
+    }
+    assert answers["auto"] == answers["ids"] == dict.fromkeys(answers["ids"], 1)
+    assert (answers["mask"]["dice"], answers["mask"]["ap_75"]) == (1, 0), "a mask of both is one component"
+    assert json.loads(call(objects, "--json").output)["slices"][1]["n_pred"] == 1, "2-D rules see a mask, as ever"
+
+
+def test_wrong_words_about_ids(objects, stacks):
+    for paths, options, message in (
+        (objects, ["--predicted", "ids"], "makes its own objects"),
+        (objects, ["--predicted", "id"], "choose one of"),
+        (stacks, ["--predicted", "ids", "--protocol", "instances-3d@1"], "float32"),
+        (objects, ["--threshold", "0.6"], "--threshold 154"),
+    ):
+        result = call(paths, *options)
+        assert isinstance(result.exception, ConfigError)
+        assert message in str(result.exception)
+
+
+def test_nothing_to_score(objects):
+    tifffile.imwrite(objects[0], np.zeros((4, 40, 50), np.uint8), photometric="minisblack")
+    result = call(objects, "--label-values", "0:0,7:255,9:255")
+    assert "0 slices counted, 4 left out" in result.output
+    assert "No score: there is no object" in result.output
+
+
+def test_parts_of_an_ome_zarr(tmp_path, objects):
+    """The label image inside is scored: ids where they are taken, else the mask; the image itself with a threshold."""
+    zarr = pytest.importorskip("zarr")
+    ids = tifffile.imread(objects[1])
+    root = zarr.open_group(tmp_path / "mito.zarr", mode="w")
+    image = (ids > 0).astype(np.uint8) * 200
+    image[:, :5] = 3
+    for name, array in (("0", image), ("labels/mask/0", (ids > 0).astype(np.uint8)), ("labels/instances/0", ids)):
+        root.create_array(name, data=array)
+        axes = [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"]
+        scale = [{"type": "scale", "scale": [30.0, 8.0, 8.0]}]
+        multiscales = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}]
+        group = root[name[:-2]] if name != "0" else root
+        group.attrs["ome"] = {"version": "0.5", "multiscales": multiscales}
+    paths = tmp_path / "mito.zarr", objects[1]
+    assert json.loads(call(paths, "--json", "--protocol", "instances-3d@1").output)["metrics"]["ap_75"] == 1
+    assert "uint8, foreground where not 0" in call(paths).output
+    assert json.loads(call(paths, "--json").output)["metrics"]["dice"] == 1
+    assert json.loads(call(paths, "--json", "--threshold", "2").output)["metrics"]["dice"] < 1
+    assert json.loads(call(paths, "--json", "--threshold", "128").output)["metrics"]["dice"] == 1
 
 
 def test_the_module_stays_light():

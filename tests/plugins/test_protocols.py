@@ -34,11 +34,11 @@ def block(*boxes, shape=(40, 40)):
     return mask
 
 
-def test_all_three_are_registered():
+def test_all_are_registered():
     registry = Registry()
     registry.add(dabench_protocols, PluginStatus("protocols", "dabench"))
     assert not registry.failures()
-    assert registry.names("protocol") == ["das-2d-pooled@1", "das-2d@1", "instances-2d@1"]
+    assert registry.names("protocol") == ["das-2d-pooled@1", "das-2d@1", "instances-2d@1", "instances-3d@1"]
     for item in registry.of_kind("protocol"):
         made = item.component.factory(item.component.config())
         assert {*made.metrics, "n", "left_out"} == set(made.result())

@@ -1,0 +1,218 @@
+"""``dabench measure``: count and measure the objects of a prediction, or of any mask or volume of ids."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dabench.interfaces import Volume
+    from dabench.measuring import Measures
+
+_Voxel = tuple[float, float, float]
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("measure")(measure)
+
+
+def measure(
+    file: Annotated[
+        Path, typer.Argument(help="What dabench predict wrote, or any mask or instance ids: OME-Zarr, TIFF …")
+    ],
+    csv: Annotated[Path | None, typer.Option(help="Write one row an object to this CSV file.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="The same as parquet.")] = None,
+    per_slice: Annotated[Path | None, typer.Option(help="Write one row a slice to this CSV file.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="Write plots: a .png, a .html, or both into a folder.")] = None,
+    voxel: Annotated[str | None, typer.Option(help="Voxel size in nm, z,y,x [what the file says].")] = None,
+    min_size: Annotated[
+        str | None, typer.Option(help="Drop objects smaller than this: 16px, 5e5nm3 or, in 2-D, 900nm2.")
+    ] = None,
+    dims: Annotated[
+        int | None, typer.Option(help="3: objects go through slices; 2: each slice on its own [3; 2 for one slice].")
+    ] = None,
+    content: Annotated[
+        str, typer.Option(metavar="auto|mask|ids", help="What the file holds; a mask is labelled first.")
+    ] = "auto",
+    scratch: Annotated[
+        Path | None, typer.Option(help="Keep intermediate results of labelling here, to go on after an interruption.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Count and measure objects: volume, surface, length, elongation, place, and how many each slice cuts.
+
+    Of an OME-Zarr of dabench predict, its instances are measured, or its mask where it has none. A mask (two values) is
+    labelled first, with 26 neighbours in 3-D and 8 in 2-D. The memory needed does not grow with the volume.
+
+    Example:  dabench measure mito.zarr --csv mito.csv --summary mito.html
+    """
+    from dabench.instances.parts import IDS, MASK, part_of
+
+    outputs = {"csv": csv, "parquet": parquet, "per_slice": per_slice, "summary": summary}
+    _check(content, summary)
+    path = part_of(file, IDS, MASK)
+    volume = _open(path)
+    size = _voxel_size(voxel, volume, path)
+    dims = dims or (3 if volume.shape[0] > 1 else 2)
+    is_mask = _is_mask(content, volume, path)
+    with _progress() as progress:
+        measures = _measure(volume, size, dims, min_size, is_mask, scratch, progress)
+    written = _write(measures, outputs, file.name)
+    how = f"{volume.dtype} mask, labelled in {dims}-D" if is_mask else f"{volume.dtype} ids"
+    if as_json:
+        _print_json(measures, {"file": str(path), "content": how, "written": written})
+    else:
+        _print(measures, path, how, written)
+
+
+def _measure(
+    volume: Volume,
+    voxel: _Voxel,
+    dims: int,
+    min_size: str | None,
+    is_mask: bool,
+    scratch: Path | None,
+    progress: Callable[[str, int, int], None],
+) -> Measures:
+    """Label what is a mask, drop what is small, measure."""
+    from functools import partial
+
+    from dabench.data.blocks import chunks_of
+    from dabench.instances import LabelledVolume, Labelling, find_objects, least_voxels
+    from dabench.instances.settings import default_chunk
+    from dabench.measuring import measure as measure_ids
+    from dabench.measuring.filtering import LargeOnly
+
+    least = least_voxels(min_size, voxel, dims) if min_size else 0
+    chunk = default_chunk(chunks_of(volume), volume.shape)
+    ids: Volume = volume
+    if is_mask:
+        with _folder(scratch) as folder:
+            settings = Labelling.of(volume.shape, dims, chunk)
+            ids = LabelledVolume(volume, find_objects(volume, settings, least, folder, partial(progress, "labelling")))
+    elif least > 1:
+        ids = LargeOnly(volume, least, chunk, dims)
+    return measure_ids(ids, voxel, chunk, dims, partial(progress, "measuring"))
+
+
+def _open(path: Path) -> Volume:
+    from dabench.data.volumes import open_volume
+    from dabench.registry import Registry
+
+    registry = Registry.load()
+    readers = [registry.get("reader", name).component for name in registry.names("reader")]
+    return open_volume(path, [reader.factory(reader.config()) for reader in readers])
+
+
+def _check(content: str, summary: Path | None) -> None:
+    """What is wrong is said before an hour of measuring, not after."""
+    from dabench.errors import ConfigError
+
+    if content not in ("auto", "mask", "ids"):
+        raise ConfigError(f"--content {content!r}: choose one of auto, mask and ids.")
+    if summary is not None and summary.suffix not in ("", ".png", ".html"):
+        raise ConfigError(f"--summary {summary}: give a folder, or a name that ends in .png or .html.")
+
+
+def _voxel_size(text: str | None, volume: Volume, path: Path) -> _Voxel:
+    """What was given, else what the file says. Raises ConfigError for neither."""
+    from dabench.data.blocks import voxel_of
+    from dabench.errors import ConfigError
+
+    if text is None:
+        found = voxel_of(volume)
+        if found is None:
+            raise ConfigError(f"{path}: the file does not say how large a voxel is.", "Add --voxel z,y,x (nm).")
+        return found
+    try:
+        z, y, x = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--voxel {text!r}: write three numbers of nm, z,y,x, for example 30,8,8.") from None
+    return z, y, x
+
+
+def _is_mask(content: str, volume: Volume, path: Path) -> bool:
+    from dabench.errors import DataError
+    from dabench.evaluation import holds_ids
+
+    if volume.dtype.kind not in "bui":
+        raise DataError(
+            f"{path}: {volume.dtype} is neither a mask nor ids, which are whole numbers.",
+            "Write a mask or instances with dabench predict, or cut the probability at a threshold.",
+        )
+    if content != "auto":
+        return content == "mask"
+    if path.parent.name == "labels" and path.name in ("mask", "instances"):
+        return path.name == "mask"
+    return not holds_ids(volume)
+
+
+@contextmanager
+def _folder(scratch: Path | None) -> Iterator[Path]:
+    """A folder of one's own that is kept only if this was asked for and something goes wrong."""
+    import shutil
+    from tempfile import TemporaryDirectory
+
+    if scratch is None:
+        with TemporaryDirectory(prefix="dabench-") as folder:
+            yield Path(folder) / "pieces"
+    else:
+        yield scratch / "pieces"
+        shutil.rmtree(scratch / "pieces")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, count: bar.update(task, description=what, completed=done, total=count)
+
+
+def _write(measures: Measures, outputs: dict[str, Path | None], title: str) -> list[str]:
+    from dabench.measuring.summary import write_summary
+
+    written: list[Path] = []
+    for name, save in (
+        ("csv", measures.write_csv),
+        ("parquet", measures.write_parquet),
+        ("per_slice", measures.write_slices),
+    ):
+        path = outputs[name]
+        if path is not None:
+            save(path)
+            written.append(path)
+    if outputs["summary"] is not None:
+        written += write_summary(measures, outputs["summary"], title)
+    return [str(path) for path in written]
+
+
+def _print_json(measures: Measures, origin: dict[str, Any]) -> None:
+    import json
+
+    typer.echo(json.dumps({**origin, **measures.summary()}, indent=1))
+
+
+def _print(measures: Measures, path: Path, how: str, written: list[str]) -> None:
+    from dabench.measuring.summary import lines
+
+    size = " x ".join(map(str, measures.shape))
+    voxel = " x ".join(f"{side:g}" for side in measures.voxel)
+    typer.echo(f"{path}: {size} voxels of {voxel} nm (z, y, x); {how}")
+    for what, value in lines(measures):
+        typer.echo(f"  {what:<22} {value}")
+    cuts = measures.objects.get("slices")
+    if cuts is not None and cuts.size and cuts.max() == 1 and measures.shape[0] > 1:
+        typer.echo("  Every object lies on a single slice: for profiles (area, perimeter) measure again with --dims 2.")
+    for name in written:
+        typer.echo(f"wrote {name}")
