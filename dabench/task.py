@@ -9,9 +9,10 @@ from pathlib import Path
 from dabench.config import RunConfig, split_task
 from dabench.data.contour import ContourAdjusted
 from dabench.data.intensity import UnitVolume
+from dabench.data.labels import known_slices
 from dabench.data.sampling import LabelledSlices, gap_slices
-from dabench.data.volumes import CachedVolume, open_volume
-from dabench.errors import DataError
+from dabench.data.volumes import CachedVolume, SliceRange, open_volume
+from dabench.errors import ConfigError, DataError
 from dabench.interfaces import CropSpec, Domain, Reader, Split, StageSpec, TaskInfo, Volume
 
 
@@ -49,13 +50,22 @@ class TaskData:
         """The labelled source."""
         split = self._open(self._source, "train")
         if split.labels is None:
-            raise DataError(f"domain {self.source!r} has no training labels: it cannot be a source.")
+            raise DataError(
+                f"domain {self.source!r} has no training labels: it cannot be a source.",
+                f"Adapt the other way round (--task SOURCE2{self.source}), or give it labels:  dabench data add "
+                f"{self.source} --images … --labels … --replace",
+            )
         return split
 
     @cached_property
     def target_train(self) -> Split:
-        """The target's training split; its labels are for the annotation desk and the oracle alone."""
-        return self._open(self._target, "train")
+        """The target's training split; its labels are for the annotation desk and the oracle alone.
+
+        A domain without a split ``train`` is trained on its split ``unlabelled``.
+        """
+        splits = self._target.splits()
+        alone = "unlabelled" in splits and "train" not in splits
+        return self._open(self._target, "unlabelled" if alone else "train")
 
     @cached_property
     def source_validation(self) -> Split | None:
@@ -66,6 +76,23 @@ class TaskData:
     def has_test_labels(self) -> bool:
         """Whether there is anything to score: a volume of one's own may come without test labels."""
         return "test" in self._target.splits() and self.target_test.labels is not None
+
+    def unscored(self) -> str:
+        """Why this run has no scores; "" where it has some."""
+        if self.has_test_labels():
+            return ""
+        if "test" not in self._target.splits():
+            return f"{self.target!r} has no test split, so there is nothing to score"
+        return f"the test split of {self.target!r} has no labels, so there is nothing to score"
+
+    def check_test_points(self) -> None:
+        """Raises ConfigError for shares of test centres of a split that has no labels to take them from."""
+        why = self.unscored() if any(self.config.test_points) else ""
+        if why:
+            raise ConfigError(
+                f"test points {', '.join(f'{share:g}' for share in self.config.test_points)}: {why}.",
+                "Leave --test-points out; dabench predict takes a file of points as prompts.",
+            )
 
     @cached_property
     def target_test(self) -> Split:
@@ -83,29 +110,41 @@ class TaskData:
         return self.unit(self.target_train)
 
     def labelled(self, crops: CropSpec) -> LabelledSlices | None:
-        """What feeds ``Batch.source``: the source, or for the oracle the labelled target."""
+        """What feeds ``Batch.source``: the source, or for the oracle the labelled target; only slices with labels."""
         if not crops.source:
             return None
         split = self.labelled_split(crops)
         assert split.labels is not None
-        labels: Volume = split.labels
+        images, labels = self.unit(split), split.labels
         if self.config.source_labels == "contour" and crops.labelled == "source":
-            labels = CachedVolume(ContourAdjusted(self.unit(split), labels))
-        return LabelledSlices(self.unit(split), labels)
+            labels = CachedVolume(ContourAdjusted(images, labels))
+        known = known_slices(split.labels)
+        if len(known) == labels.shape[0]:
+            return LabelledSlices(images, labels)
+        ranges = (SliceRange(volume, known.start, known.stop, split.domain) for volume in (images, labels))
+        return LabelledSlices(*ranges)
 
     def gaps(self, crops: CropSpec) -> tuple[int, int]:
         """Slices between the sections of a pair, in the labelled and in the target split; 0 without pairs."""
 
-        def gap(split: Split) -> int:
-            return gap_slices(crops.neighbour, split.voxel[0], split.images.shape[0])
+        def gap(split: Split, depth: int) -> int:
+            return gap_slices(crops.neighbour, split.voxel[0], depth)
 
-        return gap(self.labelled_split(crops)) if crops.source else 0, gap(self.target_train) if crops.target else 0
+        labelled = self.labelled_split(crops) if crops.source else None
+        known = len(known_slices(labelled.labels)) if labelled and labelled.labels is not None else 0
+        target = gap(self.target_train, self.target_train.images.shape[0]) if crops.target else 0
+        return gap(labelled, known) if labelled else 0, target
 
     def labelled_split(self, crops: CropSpec) -> Split:
         """The split behind `labelled`."""
         split = self.source_train if crops.labelled == "source" else self.target_train
         if split.labels is None:
-            raise DataError(f"domain {split.domain!r} has no labels for its {split.name} split.")
+            raise DataError(
+                f"domain {split.domain!r} has no labels for its {split.name} split, and {self.config.method!r} learns "
+                "from them.",
+                "Take a method that needs none (dabench ls methods), or add the labels:  dabench data add "
+                f"{split.domain} --images … --labels … --split {split.name} --replace",
+            )
         return split
 
     def data_digest(self, spec: StageSpec) -> dict[str, str]:

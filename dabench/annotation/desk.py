@@ -82,6 +82,35 @@ class AnnotationDesk(Desk):
         """Share of all centres of the split that are given."""
         return self._budget.points
 
+    def check(self, asks: Iterable[str]) -> None:
+        """Refuse, before anything trains, recorded answers that cannot be of this split. Hands out nothing.
+
+        Args:
+            asks: kinds of annotation that some stage asks for.
+
+        Raises:
+            DataError: a recorded file cannot be read, is empty, or leaves the training split; names file and value.
+        """
+        asked = set(asks)
+        if isinstance(self._rater, RecordedRater) and "points" in asked and self._budget.points > 0:
+            request = PointRequest(self._budget.points, tuple(range(self._shape[0])))
+            answers: list[PointAnswer] = self._rater.answer("points", request, self._weak["points"])
+            self._check_inside(answers)
+            if not any(len(answer.points) for answer in answers):
+                raise DataError(f"{self._rater.file('points')}: holds no point.", "docs/annotation.md has the formats.")
+        if isinstance(self._rater, RecordedRater) and "preferences" in asked and self._budget.patches > 0:
+            self._check_patches(self._rater.file("preferences"), self._rater.recorded(self._weak, "preferences"))
+
+    def _check_patches(self, file: Path, answers: Iterable[PreferenceAnswer]) -> None:
+        slices, height, width = self._shape
+        for z, window in ((answer.z, answer.window) for answer in answers):
+            if z >= slices or window.y + window.height > height or window.x + window.width > width:
+                raise DataError(
+                    f"{file}: a patch on slice {z}, {window}, leaves the training split of {slices} slices of "
+                    f"{height} x {width} pixels.",
+                    "Preferences belong to the volume that they were recorded on.",
+                )
+
     def _draw_points(self) -> dict[int, PointAnswer]:
         request = PointRequest(self._budget.points, tuple(range(self._shape[0])))
         answers: list[PointAnswer] = self._rater.answer("points", request, self._weak["points"])
@@ -93,13 +122,19 @@ class AnnotationDesk(Desk):
     def _check_inside(self, answers: Iterable[PointAnswer]) -> None:
         slices, height, width = self._shape
         whole = Window(0, 0, height, width)
+        file = f"{self._rater.file('points')}: " if isinstance(self._rater, RecordedRater) else ""
+        mend = "Points are voxels of the training split: z counts its slices from 0, y its rows, x its columns."
         for answer in answers:
             if not 0 <= answer.z < slices:
-                raise DataError(f"points on slice {answer.z}: the training split has slices 0 to {slices - 1}")
+                raise DataError(
+                    f"{file}points on slice {answer.z}: the training split has slices 0 to {slices - 1}", mend
+                )
             inside = whole.contains(answer.points)
             if not inside.all():
                 x, y = answer.points[~inside][0]
-                raise DataError(f"point (x {x:g}, y {y:g}) on slice {answer.z} lies outside {height} x {width} pixels")
+                raise DataError(
+                    f"{file}point (x {x:g}, y {y:g}) on slice {answer.z} lies outside {height} x {width} pixels", mend
+                )
 
     def rng(self, what: str) -> np.random.Generator:
         """Generator of a draw that belongs to annotation; seeded by the budget's seed, never by the training seed."""

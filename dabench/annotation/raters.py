@@ -16,6 +16,13 @@ from dabench.interfaces import Truth, WeakLabel
 from dabench.ops.choice import best_candidate, candidate_digests
 from dabench.types import PointAnswer, PointRequest, PreferenceAnswer, PreferenceRequest
 
+#: What a user gives so that somebody answers, and what asks nobody.
+_GIVE = {
+    "points": "Give a file of points (--points clicks.csv)",
+    "preferences": "Give a file of preferences (--preferences choices.jsonl), or take --po upo, which asks nobody",
+}
+_NONE = {"points": "--points 0", "preferences": "--patches 0"}
+
 
 class Rater(ABC):
     """Answers requests for one kind of annotation after another. Knows nothing of budgets."""
@@ -61,7 +68,7 @@ class TruthRater(Rater):
         if self._truth is None:
             raise DataError(
                 f"the target's training split has no labels: nobody can simulate its {kind}.",
-                f"Record {kind} and use rater 'recorded', or set the budget of {kind} to 0.",
+                f"{_GIVE[kind]}, or set their budget to 0 ({_NONE[kind]}).",
             )
 
 
@@ -109,17 +116,22 @@ class RecordedRater(Rater):
         self._read: dict[str, list[Any]] = {}
 
     def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
+        return weak.match(request, self.recorded({kind: weak}, kind))
+
+    def recorded(self, weak: Mapping[str, WeakLabel], kind: str) -> list[Any]:
+        """All answers of a kind's file; read once. Raises ConfigError or DataError."""
         if kind not in self._read:
-            self._read[kind] = weak.read(self._file(kind))
-        return weak.match(request, self._read[kind])
+            self._read[kind] = weak[kind].read(self.file(kind))
+        return self._read[kind]
 
     def identity(self, kind: str) -> dict[str, Any]:
-        return {"rater": "recorded", "file": digest_file(self._file(kind))}
+        return {"rater": "recorded", "file": digest_file(self.file(kind))}
 
-    def _file(self, kind: str) -> Path:
+    def file(self, kind: str) -> Path:
+        """The file with a kind of answers. Raises ConfigError where none was given, DataError where it is not there."""
         path = self._files.get(kind)
         if path is None:
-            mend = f"Give --set budget.{kind}_file=FILE, or set the budget of {kind} to 0."
+            mend = f"{_GIVE[kind]}, or set their budget to 0 ({_NONE[kind]})."
             raise ConfigError(f"rater 'recorded' has no file with {kind}.", mend)
         if not path.is_file():
             raise DataError(f"{path}: no such file with recorded {kind}.")

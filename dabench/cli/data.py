@@ -41,11 +41,19 @@ def ls(as_json: _Json = False) -> None:
 @app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="Name of the new domain: lower-case letters, digits, + . _ -")],
-    images: Annotated[Path, typer.Option(help="TIFF stack or folder of slices.")],
-    voxel: Annotated[str, typer.Option(help="Voxel size in nm: z,y,x.")],
+    images: Annotated[
+        Path, typer.Option(help="TIFF, HDF5, zarr, NIfTI or a folder of slices; scan.h5/raw is a volume in a file.")
+    ],
+    voxel: Annotated[str | None, typer.Option(help="Voxel size in nm: z,y,x [default: what the file says].")] = None,
     labels: Annotated[Path | None, typer.Option(help="Labels of the same slices.")] = None,
     split: Annotated[str, typer.Option(help="train, test or unlabelled.")] = "train",
     slices: Annotated[str | None, typer.Option(help="Only slices FIRST:LAST (LAST not included).")] = None,
+    label_slices: Annotated[
+        str | None, typer.Option(help="The same of the label file, where it counts its slices in another way.")
+    ] = None,
+    labelled: Annotated[
+        str | None, typer.Option(help="Slices FIRST:LAST of the images that the labels cover; the others are unknown.")
+    ] = None,
     label_kind: Annotated[str, typer.Option(help="auto, semantic or instance.")] = "auto",
     value: Annotated[
         list[str] | None, typer.Option(help="What a label value is: STORED=0, =1 or =255 (ignore).")
@@ -58,23 +66,34 @@ def add(
 ) -> None:
     """Write a card for your own volume; call it once a split.
 
-    Example:  dabench data add liver --images liver.tif --labels liver_mito.tif --voxel 50,8,8 --split train
+    Example:  dabench data add liver --images liver.zarr --labels liver_mito.tif --voxel 50,8,8 --split train
     """
-    from dabench.data.adding import add_split, new_card
+    from dabench.data.adding import add_split, choose_voxel, new_card, shown
     from dabench.data.card import save_card
 
     registry = _registry()
     _free_name(registry, name)
+    given = cast("tuple[float, float, float]", _numbers(voxel, 3, "--voxel")) if voxel else None
+    ranges = [
+        _range(text, option)
+        for text, option in ((slices, "--slices"), (label_slices, "--label-slices"), (labelled, "--labelled"))
+    ]
+    said = _kind(label_kind), _values(value or [])
+    size, warning = choose_voxel(_opener(registry)(images), given, str(images))
+    if warning:
+        typer.echo(f"warning: {warning}", err=True)
     card = new_card(
         name,
         cast("SplitName", split),
         images,
         labels,
-        cast("tuple[float, float, float]", _numbers(voxel, 3, "--voxel")),
+        size,
         _opener(registry),
-        slices=_range(slices),
-        kind=_kind(label_kind),
-        values=_values(value or []),
+        slices=ranges[0],
+        label_slices=ranges[1],
+        labelled=ranges[2],
+        kind=said[0],
+        values=said[1],
         intensity=cast("tuple[float, float] | None", _numbers(intensity, 2, "--intensity") if intensity else None),
         neighbours=neighbours,
         description=description,
@@ -85,7 +104,8 @@ def add(
     if as_json:
         typer.echo(json.dumps({"card": str(path), **card.model_dump(mode="json")}, indent=1))
         return
-    typer.echo(f"{path}: domain {name!r}, splits {', '.join(card.splits)}; labels {card.label_kind} {card.mapping()}")
+    meant = f"labels {card.label_kind} {card.mapping()}" if labels else "no labels"
+    typer.echo(f"{path}: domain {name!r}, splits {', '.join(card.splits)}; voxel {shown(card.voxel)} nm; {meant}")
     typer.echo(f"Look at it:  dabench data show {name} --split {split}")
 
 
@@ -253,14 +273,14 @@ def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     return numbers
 
 
-def _range(text: str | None) -> tuple[int, int] | None:
+def _range(text: str | None, option: str) -> tuple[int, int] | None:
     from dabench.errors import ConfigError
 
     if text is None:
         return None
     first, colon, last = text.partition(":")
     if not (colon and first.isdigit() and last.isdigit()):
-        raise ConfigError(f"--slices {text!r}: expected FIRST:LAST, for example  --slices 0:12")
+        raise ConfigError(f"{option} {text!r}: expected FIRST:LAST, for example  {option} 0:12")
     return int(first), int(last)
 
 

@@ -166,7 +166,8 @@ def _show_plan(plan: Plan) -> None:
         f"{config.cell_id}: {plan.task.source} → {plan.task.target} ({config.data} data, preset {config.preset})"
     )
     rater = "simulated rater" if config.budget.rater == "truth" else f"{config.budget.rater} rater"
-    typer.echo(f"  budget: {plan.budget.points:.0%} of points, {plan.budget.patches:.0%} of patches, {rater}")
+    points = f"the points of {file}" if (file := config.budget.points_file) else f"{plan.budget.points:.0%} of points"
+    typer.echo(f"  budget: {points}, {plan.budget.patches:.0%} of patches, {rater}")
     if plan.skip:
         typer.echo(f"  skipped: {plan.skip}")
     for path in plan.missing:
@@ -178,6 +179,8 @@ def _show_plan(plan: Plan) -> None:
         typer.echo(
             f"  stage {number}: {stage.spec.name:<12} {stage.spec.iterations:>6} updates   {state}   {stage.key[:10]}"
         )
+    if plan.stages and (why := plan.task.unscored()):
+        typer.echo(f"  no scores: {why}")
     if len(plan.candidates) > 1:
         typer.echo(f"  choice: {config.selector}, among {len(plan.candidates)} candidates of the last stage")
 
@@ -219,7 +222,7 @@ def _show_result(record: RunRecord, runner: Runner, uri: str) -> None:
             seconds = f"{done.seconds:.0f} s" if done else ""
             reused = " (reused)" if outcome.planned.state == "cached" else ""
             table.add_row(name, f"{score.test_points:.0%}", *cells, seconds + reused)
-    console.print(table)
+    console.print(table if runner.outcomes else f"no scores: {record.reason}", highlight=False, soft_wrap=True)
     for line in _choice(record):
         console.print(line, highlight=False, soft_wrap=True)
     cost = record.metrics.get("cost/annotation_seconds", 0.0)
@@ -227,7 +230,8 @@ def _show_result(record: RunRecord, runner: Runner, uri: str) -> None:
         f"annotation: {cost / 60:.1f} min of a {'simulated ' if runner.config.budget.rater == 'truth' else ''}person"
     )
     shown = _short(runner.path)
-    console.print(f"run:      {shown}\npanels:   {shown}/panels", soft_wrap=True)
+    panels = f"\npanels:   {shown}/panels" if runner.outcomes else ""
+    console.print(f"run:      {shown}{panels}", soft_wrap=True)
     if uri:
         console.print("browse:   dabench ui   (MLflow)")
 

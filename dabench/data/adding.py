@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from dabench.data.blocks import voxel_of
 from dabench.data.card import Card, SplitName, load_card, parse_card
 from dabench.data.card_domain import CardDomain
 from dabench.data.digests import DigestCache
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from dabench.interfaces import Volume
 
 LabelKind = Literal["auto", "semantic", "instance"]
-#: Slices of a label volume that are looked at to guess what its values mean.
+#: Slices of a volume that are looked at to guess what its values mean.
 _LOOKED_AT = 16
+#: Share by which the user's voxel size may differ from the file's without a word.
+_TOLERANCE = 0.01
+Voxel = tuple[float, float, float]
 
 
 def new_card(
@@ -28,10 +32,12 @@ def new_card(
     split: SplitName,
     images: Path,
     labels: Path | None,
-    voxel: tuple[float, float, float],
+    voxel: Voxel,
     open_volume: Callable[[Path], Volume],
     *,
     slices: Slices | None = None,
+    label_slices: Slices | None = None,
+    labelled: Slices | None = None,
     kind: LabelKind = "auto",
     values: dict[int, int] | None = None,
     intensity: tuple[float, float] | None = None,
@@ -39,6 +45,8 @@ def new_card(
     description: str = "",
 ) -> Card:
     """A card with one split, whose label values are those given or found in the file.
+
+    Args are those of the card (`dabench.data.card`); ``images`` and ``labels`` may name a volume inside a file.
 
     Raises:
         MissingDataError, DataError: the files do not open or do not fit together.
@@ -55,6 +63,8 @@ def new_card(
                 "images": str(images.absolute()),
                 "labels": str(labels.absolute()) if labels else None,
                 "slices": slices,
+                "label_slices": label_slices,
+                "labelled": labelled,
             }
         },
         "label_kind": found_kind,
@@ -63,10 +73,60 @@ def new_card(
         "neighbours": neighbours,
         "intensity": intensity,
     }
-    open_volume(images)
+    if intensity is None:
+        _need_range(open_volume(images), images)
     card = parse_card(raw | {"sha256": {str(path): digests.of(path) for path in files}}, f"card {name!r}")
     CardDomain(card, digests=digests).open(split, open_volume)
     return card
+
+
+def choose_voxel(volume: Volume, given: Voxel | None, name: str) -> tuple[Voxel, str]:
+    """The voxel size of a card in nm (z, y, x), and a warning where the file says another one ("" where not).
+
+    Raises:
+        ConfigError: nobody says how large a voxel is.
+        DataError: only the file says it, and what it says means nothing.
+    """
+    try:
+        said = voxel_of(volume)
+    except DataError as error:
+        if given is None:
+            raise
+        return given, f"{error.message} --voxel is taken."
+    if given is None and said is None:
+        raise ConfigError(
+            f"{name}: the file does not say how large a voxel is.", "Say it in nm, z,y,x:  --voxel 30,8,8"
+        )
+    if given is None or said is None:
+        return given or said or (0, 0, 0), ""
+    if all(abs(a - b) <= _TOLERANCE * b for a, b in zip(given, said, strict=True)):
+        return given, ""
+    return given, f"{name} says that a voxel is {shown(said)} nm, --voxel says {shown(given)} nm; --voxel is taken."
+
+
+def shown(voxel: Voxel) -> str:
+    """A voxel size as ``--voxel`` takes it."""
+    return ",".join(f"{size:g}" for size in voxel)
+
+
+def _need_range(volume: Volume, images: Path) -> None:
+    """Raises DataError for floating-point images that no declared range brings to [0, 1]; proposes the range seen."""
+    if volume.dtype.kind != "f":
+        return
+    low, high, slices = np.inf, -np.inf, _spread(volume.shape[0])
+    for z in slices:
+        image = volume.read(z)
+        if not np.isfinite(image).all():
+            raise DataError(
+                f"{images}: slice {z} holds NaN or infinite pixels.",
+                "Write the volume again without them (0 is fine for missing tissue).",
+            )
+        low, high = min(low, float(image.min())), max(high, float(image.max()))
+    if low < 0 or high > 1:
+        raise DataError(
+            f"{images}: floating-point pixels from {low:g} to {high:g} (in {len(slices)} slices), expected 0 to 1.",
+            f"Say which values become 0 and 1, for example  --intensity {low:g},{high:g}",
+        )
 
 
 def add_split(path: Path, card: Card, *, replace: bool = False) -> Card:
@@ -128,11 +188,15 @@ def _meaning(
 
 
 def _values(volume: Volume) -> set[int]:
-    count = volume.shape[0]
     found: set[int] = set()
-    for z in np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).round().astype(int)):
-        part = np.unique(volume.read(int(z)))
+    for z in _spread(volume.shape[0]):
+        part = np.unique(volume.read(z))
         if part.dtype.kind == "f" and not (part == np.round(part)).all():
             raise DataError(f"labels: slice {z} holds {part[part != np.round(part)][0]}, which is not a whole number.")
         found.update(int(value) for value in part)
     return found
+
+
+def _spread(count: int) -> list[int]:
+    """At most 16 evenly spaced slices."""
+    return [int(z) for z in np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).round())]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dabench.types import Array
 
 Shape = tuple[int, int, int]
+#: Most bytes that a walk through a volume holds at once, where the file's chunks allow it.
+_SLAB_BYTES = 64 * 2**20
 
 
 def read_block(volume: Volume, block: Block) -> Array:
@@ -27,10 +29,14 @@ def read_block(volume: Volume, block: Block) -> Array:
         IndexError: the box leaves the volume.
         DataError: the file is damaged there.
     """
-    if not _inside(block, volume.shape):
-        raise IndexError(f"{block} leaves a volume of {volume.shape} (slices, rows, columns)")
+    check_inside(block, volume.shape)
     if isinstance(volume, BlockVolume):
         return volume.read_block(block)
+    return read_by_slice(volume, block)
+
+
+def read_by_slice(volume: Volume, block: Block) -> Array:
+    """The same from whole slices, which a cache of slices may keep."""
     return np.stack([volume.read(z)[block.window.slices] for z in range(block.z, block.z + block.depth)])
 
 
@@ -40,7 +46,11 @@ def chunks_of(volume: Volume) -> Shape:
 
 
 def voxel_of(volume: Volume) -> tuple[float, float, float] | None:
-    """Voxel size in nm (z, y, x) as the file says it, or None."""
+    """Voxel size in nm (z, y, x) as the file says it, or None.
+
+    Raises:
+        DataError: the file says it in a way that means nothing (an unknown unit, a size of 0).
+    """
     voxel: tuple[float, float, float] | None = getattr(volume, "voxel", None)
     return voxel
 
@@ -52,6 +62,19 @@ def block_grid(shape: Shape, chunk: Shape) -> Iterator[Block]:
         yield Block(z, y, x, *sizes)
 
 
-def _inside(block: Block, shape: Shape) -> bool:
-    starts, sizes = (block.z, block.y, block.x), block.shape
-    return all(a >= 0 and n >= 1 and a + n <= length for a, n, length in zip(starts, sizes, shape, strict=True))
+def slabs(volume: Volume, itemsize: int | None = None) -> Iterator[Block]:
+    """Boxes of full width that cover a volume along its chunks: each stored value is decoded once, memory is bounded.
+
+    A box has at most 64 MiB (of ``itemsize`` bytes a voxel, default the stored type's) or one row of chunks.
+    """
+    depth, rows, _ = chunks_of(volume)
+    row_bytes = volume.shape[2] * depth * (itemsize or volume.dtype.itemsize)
+    band = max(1, _SLAB_BYTES // max(1, row_bytes * rows)) * rows
+    return block_grid(volume.shape, (depth, min(band, volume.shape[1]), volume.shape[2]))
+
+
+def check_inside(block: Block, shape: Shape) -> None:
+    """Raises IndexError for a box that leaves a volume of this shape or holds nothing."""
+    starts = (block.z, block.y, block.x)
+    if not all(a >= 0 and n >= 1 and a + n <= length for a, n, length in zip(starts, block.shape, shape, strict=True)):
+        raise IndexError(f"{block} leaves a volume of {shape} (slices, rows, columns)")

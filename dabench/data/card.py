@@ -24,23 +24,38 @@ class _Frozen(BaseModel):
 class SplitCard(_Frozen):
     """Files of one split. Paths are relative to the domain's folder, or absolute."""
 
-    images: str = Field(description="TIFF stack or folder of slices that holds the images.")
+    images: str = Field(description="File or folder that holds the images, or a volume inside one (scan.h5/raw).")
     labels: str | None = Field(None, description="The labels of the same slices; none for an unlabelled split.")
     instances: str | None = Field(None, description="Instance ids, where they lie in a file beside the labels.")
     slices: Slices | None = Field(None, description="First and one past the last slice of the images; all if left out.")
-    label_slices: Slices | None = Field(None, description="The same for labels and instances; `slices` if left out.")
+    label_slices: Slices | None = Field(
+        None, description="The same for labels and instances; if left out `slices`, or all where `labelled` is given."
+    )
+    labelled: Slices | None = Field(
+        None, description="Slices, as the images count them, that the labels cover; the others are unknown (255)."
+    )
 
-    @field_validator("slices", "label_slices")
+    @field_validator("slices", "label_slices", "labelled")
     @classmethod
     def _ordered(cls, value: Slices | None) -> Slices | None:
         if value is not None and not 0 <= value[0] < value[1]:
             raise ValueError("must be [first, one past the last] with 0 <= first < last")
         return value
 
+    @model_validator(mode="after")
+    def _within(self) -> SplitCard:
+        if self.labelled is None:
+            return self
+        if self.labels is None:
+            raise ValueError("labelled names slices, and the split has no labels")
+        if self.slices and not self.slices[0] <= self.labelled[0] < self.labelled[1] <= self.slices[1]:
+            raise ValueError(f"labelled {list(self.labelled)} must lie within slices {list(self.slices)}")
+        return self
+
     @property
     def range_of_labels(self) -> Slices | None:
         """Range of slices in the label files."""
-        return self.label_slices or self.slices
+        return self.label_slices or (None if self.labelled else self.slices)
 
     def files(self) -> list[str]:
         """Every path that the split names, images first."""
@@ -65,7 +80,7 @@ class Card(_Frozen):
     intensity: tuple[float, float] | None = Field(
         None, description="Values that become 0 and 1, for images that do not fill their type's range (float, 12 bit)."
     )
-    reader: str = Field("", description="Format plugin that the files need, when it is not TIFF or PNG.")
+    reader: str = Field("", description="Format plugin that the files need, when it is not a format of docs/data.md.")
     licence: str = Field("", description="Licence or terms of use.")
     citation: str = Field("", description="What to cite.")
     source: str = Field("", description="Where to get the files, and how to lay them out.")

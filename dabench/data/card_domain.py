@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dabench.data.card import Card, SplitCard, SplitName, load_card
-from dabench.data.digests import DigestCache
+from dabench.data.digests import DigestCache, container
 from dabench.data.intensity import RescaledVolume
-from dabench.data.volumes import CachedVolume, InstanceIds, MappedLabels, SliceRange
+from dabench.data.labels import InstanceIds, MappedLabels, PartialLabels, known_slices
+from dabench.data.volumes import CachedVolume, SliceRange
 from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
 from dabench.files import digest_of
 from dabench.interfaces import Domain, Split, Volume
+from dabench.types import IGNORE
 from dabench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class CardDomain(Domain):
             DataError: a digest, a shape, a slice range or a label value does not fit; names file, slice and value.
         """
         part = self._split(split)
-        absent = [str(p) for p in self._paths(self.card, part) if not p.exists()]
+        absent = [str(p) for p in self._paths(self.card, part) if container(p) is None]
         if absent:
             raise MissingDataError(
                 f"domain {self.card.name!r}, split {split!r}: missing {', '.join(absent)}.", self._where()
@@ -96,19 +98,21 @@ class CardDomain(Domain):
         if part.labels is None:
             return None
         raw = self._volume(part.labels, part.range_of_labels, open_volume)
-        self._same_shape(part.images, images, part.labels, raw)
+        self._same_shape(part, images, part.labels, raw)
         is_instance = self.card.label_kind == "instance"
         name = str(self._path(self.card, part.labels))
-        return CachedVolume(MappedLabels(raw, self.card.mapping(), name, instances=is_instance))
+        labels = CachedVolume(MappedLabels(raw, self.card.mapping(), name, instances=is_instance))
+        return _padded(labels, part, images.shape[0], IGNORE)
 
     def _instances(self, part: SplitCard, open_volume: Callable[[Path], Volume], images: Volume) -> Volume | None:
         file = part.instances or (part.labels if self.card.label_kind == "instance" else None)
         if file is None:
             return None
         raw = self._volume(file, part.range_of_labels, open_volume)
-        self._same_shape(part.images, images, file, raw)
+        self._same_shape(part, images, file, raw)
         mapping = self.card.mapping() if self.card.label_kind == "instance" else {0: 0}
-        return CachedVolume(InstanceIds(raw, mapping, str(self._path(self.card, file))))
+        ids = CachedVolume(InstanceIds(raw, mapping, str(self._path(self.card, file))))
+        return _padded(ids, part, images.shape[0], -1)
 
     def _volume(self, file: str, slices: Slices | None, open_volume: Callable[[Path], Volume]) -> Volume:
         path = self._path(self.card, file)
@@ -116,20 +120,27 @@ class CardDomain(Domain):
         volume = open_volume(path)
         return volume if slices is None else SliceRange(volume, *slices, name=str(path))
 
-    def _same_shape(self, image_file: str, images: Volume, label_file: str, labels: Volume) -> None:
-        if images.shape != labels.shape:
-            raise DataError(
-                f"domain {self.card.name!r}: {self._path(self.card, label_file)} has shape {labels.shape}, the images "
-                f"{self._path(self.card, image_file)} have {images.shape} (slices, rows, columns).",
-                "Labels must cover the same slices and pixels: choose the matching files, or set `slices` and "
-                "`label_slices` in the card.",
-            )
+    def _same_shape(self, part: SplitCard, images: Volume, label_file: str, labels: Volume) -> None:
+        depth = images.shape[0] if part.labelled is None else part.labelled[1] - part.labelled[0]
+        expected = (depth, *images.shape[1:])
+        inside = part.labelled is None or part.labelled[1] - (part.slices or (0, 0))[0] <= images.shape[0]
+        if labels.shape == expected and inside:
+            return
+        covered = (
+            f", of which slices {part.labelled[0]} to {part.labelled[1] - 1} are labelled" if part.labelled else ""
+        )
+        raise DataError(
+            f"domain {self.card.name!r}: {self._path(self.card, label_file)} has shape {labels.shape}, the images "
+            f"{self._path(self.card, part.images)} have {images.shape} (slices, rows, columns){covered}.",
+            "Labels must cover the same slices and pixels: choose the matching files, or set `slices`, `label_slices` "
+            "or, for labels of some slices only, `labelled` in the card.",
+        )
 
     def _need_foreground(self, labels: Volume, part: SplitCard) -> None:
-        if not any((labels.read(z) == 1).any() for z in range(labels.shape[0])):
+        if not any((labels.read(z) == 1).any() for z in known_slices(labels)):
             raise DataError(
                 f"domain {self.card.name!r}: {self._path(self.card, part.labels or '')}: no foreground in any of the "
-                f"{labels.shape[0]} training slices (label_values {self.card.mapping()}).",
+                f"{len(known_slices(labels))} training slices (label_values {self.card.mapping()}).",
                 f"Correct label_values in the card, or the file; then  dabench data verify {self.card.name}",
             )
 
@@ -140,7 +151,9 @@ class CardDomain(Domain):
     def _label_digest(self, part: SplitCard) -> str:
         if part.labels is None:
             return ""
-        meaning = [self.card.label_kind, sorted(self.card.mapping().items())]
+        meaning: list[object] = [self.card.label_kind, sorted(self.card.mapping().items())]
+        if part.labelled is not None:
+            meaning.append(part.labelled)
         return self._digest(part.labels, part.range_of_labels, meaning)
 
     def _check_digest(self, file: str, found: str) -> None:
@@ -155,7 +168,7 @@ class CardDomain(Domain):
     def rehash(self, split: str) -> None:
         """Compute the digests of a split's files again, whatever the cache says."""
         for path in self._paths(self.card, self._split(split)):
-            if path.exists():
+            if container(path) is not None:
                 self._digests.of(path, fresh=True)
 
     # --------------------------------------------------------------------------------------------------------- paths
@@ -176,7 +189,7 @@ class CardDomain(Domain):
 
     def _absent(self, card: Card) -> list[str]:
         paths = [p for part in card.splits.values() for p in self._paths(card, part)]
-        return [str(p) for p in dict.fromkeys(paths) if not p.exists()]
+        return [str(p) for p in dict.fromkeys(paths) if container(p) is None]
 
     def _where(self) -> str:
         reader = f" They need the reader {self.card.reader!r}." if self.card.reader else ""
@@ -184,6 +197,14 @@ class CardDomain(Domain):
         return (
             f"{source}{reader} Data root: {self.folder.parent} (DABENCH_DATA). See  dabench data show {self.card.name}"
         )
+
+
+def _padded(labels: Volume, part: SplitCard, depth: int, unknown: int) -> Volume:
+    """Labels of the whole split: the slices that nobody labelled read as unknown."""
+    if part.labelled is None:
+        return labels
+    first = part.labelled[0] - (part.slices[0] if part.slices else 0)
+    return PartialLabels(labels, first, depth, unknown)
 
 
 def user_domains(workspace: Workspace) -> list[tuple[str, CardDomain]]:

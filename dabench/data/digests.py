@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from typing import TYPE_CHECKING
 
 from dabench.files import digest_file, digest_of, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+#: Files whose presence makes a folder a zarr store.
+_ZARR = ("zarr.json", ".zgroup", ".zarray")
+#: Folder of a zarr store whose label images are volumes of their own: adding one leaves the images what they were.
+_LABELS = "labels"
+
+
+def container(path: Path) -> Path | None:
+    """The file or folder that holds a volume: ``path`` itself, or the file of which it names a part (``scan.h5/raw``).
+
+    Returns:
+        None where neither is there.
+    """
+    if path.exists():
+        return path
+    return next((parent for parent in path.parents if parent.is_file()), None)
 
 
 class DigestCache:
@@ -26,24 +44,49 @@ class DigestCache:
         self._lock = threading.Lock()
 
     def of(self, path: Path, *, fresh: bool = False) -> str:
-        """SHA-256 of a file's bytes, or of a folder's file names and their digests."""
+        """SHA-256 of a file's bytes, of a folder's file names and their digests, or of a zarr store with all below it.
+
+        A volume inside a file has the digest of the file and its place there; a zarr store has one without its label
+        images. Raises OSError for a path that is not there.
+        """
         with self._lock:
             before = len(self._known())
-            result = self._folder(path, fresh) if path.is_dir() else self._file(path, fresh)
+            result = self._of(path, fresh)
             if fresh or len(self._known()) != before:
                 self._save()
             return result
+
+    def _of(self, path: Path, fresh: bool) -> str:
+        file = container(path) or path
+        if file != path:
+            return digest_of([self._file(file, fresh), path.relative_to(file).as_posix()])
+        if not path.is_dir():
+            return self._file(path, fresh)
+        if path.suffix == ".zarr" or any((path / name).is_file() for name in _ZARR):
+            return self._store(path, fresh)
+        return self._folder(path, fresh)
 
     def _folder(self, path: Path, fresh: bool) -> str:
         names = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
         return digest_of([(p.name, self._file(p, fresh)) for p in names])
 
+    def _store(self, path: Path, fresh: bool) -> str:
+        """One entry for a whole store: it may have a hundred thousand files."""
+        files = sorted(_walk(str(path)))
+        state = hashlib.sha256(repr((str(path.resolve()), files)).encode()).hexdigest()[:32]
+        return self._remembered(
+            state, path.name, fresh, lambda: digest_of([(name, digest_file(path / name)) for name, _, _ in files])
+        )
+
     def _file(self, path: Path, fresh: bool) -> str:
         status = path.stat()
         key = hashlib.sha256(f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}".encode()).hexdigest()[:32]
+        return self._remembered(key, path.name, fresh, lambda: digest_file(path))
+
+    def _remembered(self, key: str, name: str, fresh: bool, compute: Callable[[], str]) -> str:
         known = self._known().get(key)
         if known is None or fresh:
-            known = [digest_file(path), path.name]
+            known = [compute(), name]
             self._known()[key] = known
         return str(known[0])
 
@@ -64,3 +107,15 @@ class DigestCache:
             write_json(self._path, self._known())
         except OSError:
             self._path = None  # a workspace that cannot be written: keep the digests in memory
+
+
+def _walk(root: str, below: str = "") -> Iterator[tuple[str, int, int]]:
+    """Every file below a folder, hidden ones too (zarr v2 metadata): relative name, bytes, time of change in ns."""
+    with os.scandir(f"{root}/{below}") as entries:
+        for entry in entries:
+            name = f"{below}/{entry.name}" if below else entry.name
+            if not entry.is_dir():
+                status = entry.stat()
+                yield name, status.st_size, status.st_mtime_ns
+            elif below or entry.name != _LABELS:
+                yield from _walk(root, name)

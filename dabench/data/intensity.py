@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dabench.data.blocks import block_grid, read_block
+from dabench.data.volumes import Converted
 from dabench.errors import DataError
+from dabench.types import Block
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dabench.interfaces import Volume
     from dabench.types import Array
 
@@ -18,33 +24,32 @@ Mode = Literal["range", "volume", "slice"]
 _SPREAD = 6.0
 #: Most slices that the statistics of a volume look at.
 _SAMPLED_SLICES = 32
+#: Pixels of a slice above which it is measured in bands of rows, and pixels of a band.
+_LARGE_SLICE, _BAND = 2**24, 2**22
 
 
-class RescaledVolume:
+class RescaledVolume(Converted):
     """Float32 in which the values ``low`` and ``high`` of another volume are 0 and 1; values beyond are clipped."""
 
     def __init__(self, volume: Volume, low: float, high: float) -> None:
         """Wrap without reading."""
-        self.volume, self._low, self._high = volume, low, high
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(slices, rows, columns)."""
-        return self.volume.shape
+        super().__init__(volume)
+        self._low, self._high = low, high
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Always float32."""
         return np.dtype(np.float32)
 
-    def read(self, z: int) -> Array:
-        """Slice ``z`` as ``(H, W)`` float32 in [0, 1]; NaN stays NaN."""
-        image = self.volume.read(z).astype(np.float32)
+    def convert(self, raw: Array, block: Block) -> Array:
+        """Float32 in [0, 1]; NaN stays NaN."""
+        del block
+        image = raw.astype(np.float32)
         scaled: Array = np.clip((image - self._low) / (self._high - self._low), 0, 1).astype(np.float32)
         return scaled
 
 
-class UnitVolume:
+class UnitVolume(Converted):
     """Any volume as float32 in [0, 1].
 
     Args:
@@ -53,42 +58,47 @@ class UnitVolume:
             "volume" maps the volume's mean to 0.5 and its standard deviation to 1/6, clipped, from at most 32 evenly
             spaced slices and no label; "slice" stretches each slice from its minimum to its maximum.
         name: named in errors, usually the file.
+        statistics: mean and standard deviation for mode "volume", where they are known; measured otherwise.
     """
 
-    def __init__(self, volume: Volume, mode: Mode = "range", name: str = "volume") -> None:
+    def __init__(
+        self,
+        volume: Volume,
+        mode: Mode = "range",
+        name: str = "volume",
+        statistics: tuple[float, float] | None = None,
+    ) -> None:
         """Wrap without reading; statistics are taken at the first read that needs them."""
         if mode not in ("range", "volume", "slice"):
             raise DataError(f"intensity mode {mode!r}: one of range, volume, slice.")
-        self.volume, self.mode, self._name = volume, mode, name
-        self._statistics: tuple[float, float] | None = None
+        super().__init__(volume)
+        self.mode, self._name = mode, name
+        self._statistics = statistics
+        self._extents: dict[int, tuple[np.float32, np.float32]] = {}
         self._lock = threading.Lock()
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(slices, rows, columns)."""
-        return self.volume.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Always float32."""
         return np.dtype(np.float32)
 
-    def read(self, z: int) -> Array:
-        """Slice ``z`` as ``(H, W)`` float32 in [0, 1].
+    def convert(self, raw: Array, block: Block) -> Array:
+        """Float32 in [0, 1].
 
         Raises:
             DataError: NaN or infinite pixels, or (mode "range") floats outside [0, 1]; names file, slice and value.
         """
-        raw = self._finite(z)
+        self._need_finite(raw, block)
         if self.mode == "slice":
-            return _stretch(raw)
+            whole = block.shape[1:] == self.shape[1:]
+            extents = [_extent(plane) if whole else self._extent(block.z + i) for i, plane in enumerate(raw)]
+            return np.stack([_stretch(plane, *extent) for plane, extent in zip(raw, extents, strict=True)])
         if self.mode == "volume":
-            mean, sd = self.statistics()
-            return _standardise(raw, mean, sd)
-        return self._by_range(raw, z)
+            return _standardise(raw, *self.statistics())
+        return self._by_range(raw, block)
 
     def statistics(self) -> tuple[float, float]:
-        """Mean and standard deviation over at most 32 evenly spaced slices; computed once."""
+        """Mean and standard deviation over at most 32 evenly spaced slices; computed once, in bounded memory."""
         with self._lock:
             if self._statistics is None:
                 self._statistics = self._measure()
@@ -98,24 +108,45 @@ class UnitVolume:
         count = self.shape[0]
         chosen = np.unique(np.linspace(0, count - 1, min(count, _SAMPLED_SLICES)).round().astype(int))
         sums = np.zeros(3)
-        for z in chosen:
-            image = self._finite(int(z)).astype(np.float64)
+        for band in (band for z in chosen for band in self._bands(int(z))):
+            image = band.astype(np.float64)
             sums += image.size, image.sum(), np.square(image).sum()
         mean = sums[1] / sums[0]
         return float(mean), float(np.sqrt(max(sums[2] / sums[0] - mean**2, 0.0)))
 
-    def _finite(self, z: int) -> Array:
-        raw = self.volume.read(z)
-        if raw.dtype.kind == "f" and not np.isfinite(raw).all():
-            bad = np.argwhere(~np.isfinite(raw))
-            y, x = bad[0]
-            raise DataError(
-                f"{self._name}: slice {z}: {len(bad)} pixels are NaN or infinite, {raw[y, x]} at row {y}, column {x}.",
-                "Write the volume again without NaN (0 is fine for missing tissue), then  dabench data verify NAME",
-            )
-        return raw
+    def _extent(self, z: int) -> tuple[np.float32, np.float32]:
+        """Least and greatest value of a whole slice, remembered."""
+        if z not in self._extents:
+            lows, highs = zip(*map(_extent, self._bands(z)), strict=True)
+            self._extents[z] = min(lows), max(highs)
+        return self._extents[z]
 
-    def _by_range(self, raw: Array, z: int) -> Array:
+    def _bands(self, z: int) -> Iterator[Array]:
+        """Slice ``z`` as stored: at once, or a large one in bands of rows."""
+        _, height, width = self.shape
+        if height * width <= _LARGE_SLICE:
+            raw = self.volume.read(z)
+            self._need_finite(raw[None], Block(z, 0, 0, 1, height, width))
+            yield raw
+            return
+        for band in block_grid((1, height, width), (1, max(1, _BAND // width), width)):
+            block = replace(band, z=z)
+            raw = read_block(self.volume, block)
+            self._need_finite(raw, block)
+            yield raw
+
+    def _need_finite(self, raw: Array, block: Block) -> None:
+        if raw.dtype.kind != "f" or np.isfinite(raw).all():
+            return
+        z, y, x = np.argwhere(~np.isfinite(raw))[0]
+        count = int((~np.isfinite(raw[z])).sum())
+        raise DataError(
+            f"{self._name}: slice {block.z + z}: {count} pixels are NaN or infinite, {raw[z, y, x]} at row "
+            f"{block.y + y}, column {block.x + x}.",
+            "Write the volume again without NaN (0 is fine for missing tissue), then  dabench data verify NAME",
+        )
+
+    def _by_range(self, raw: Array, block: Block) -> Array:
         if raw.dtype == bool:
             return raw.astype(np.float32)
         if raw.dtype.kind in "ui":
@@ -124,16 +155,26 @@ class UnitVolume:
             return ((raw.astype(np.float32) - np.float32(info.min)) * np.float32(scale)).clip(0, 1)
         low, high = float(raw.min()), float(raw.max())
         if low < 0 or high > 1:
+            place = f"slice {block.z}" if block.depth == 1 else f"slices {block.z} to {block.z + block.depth - 1}"
             raise DataError(
-                f"{self._name}: slice {z}: floating-point pixels from {low:g} to {high:g}, expected 0 to 1.",
+                f"{self._name}: {place}: floating-point pixels from {low:g} to {high:g}, expected 0 to 1.",
                 "Say what becomes 0 and 1 in the card:  intensity: [low, high]",
             )
         return raw.astype(np.float32)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_lock"}
 
-def _stretch(raw: Array) -> Array:
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+
+def _extent(raw: Array) -> tuple[np.float32, np.float32]:
+    return np.float32(raw.min()), np.float32(raw.max())
+
+
+def _stretch(raw: Array, low: np.float32, high: np.float32) -> Array:
     image = raw.astype(np.float32)
-    low, high = image.min(), image.max()
     if high <= low:
         return np.full(image.shape, 0.5, np.float32)
     stretched: Array = (image - low) / (high - low)

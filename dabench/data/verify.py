@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dabench.data.blocks import read_block, slabs
 from dabench.data.card_domain import CardDomain
 from dabench.data.intensity import UnitVolume
 from dabench.errors import DataError
+from dabench.types import IGNORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,17 +56,18 @@ def _verify(domain: Domain, name: str, open_volume: Callable[[Path], Volume]) ->
 
 
 def _read_slices(split: Split, report: SplitReport) -> None:
+    """Every voxel once, in boxes of bounded size along the file's chunks."""
     images = UnitVolume(split.images, "range", f"{split.domain}/{split.name}")
     foreground = ignored = total = 0
-    for z in range(images.shape[0]):
+    for block in slabs(images):
         try:
-            images.read(z)
+            images.read_block(block)
             if split.instances is not None:
-                split.instances.read(z)
+                read_block(split.instances, block)
             if split.labels is not None:
-                label = split.labels.read(z)
+                label = read_block(split.labels, block)
                 foreground += int((label == 1).sum())
-                ignored += int((label == 255).sum())
+                ignored += int((label == IGNORE).sum())
                 total += label.size
         except DataError as error:
             report.problems.append(str(error))

@@ -1,47 +1,52 @@
-"""Lazy stacks of slices: subsets, label mapping, instance ids, memory and a small cache."""
+"""Lazy volumes: opening a path, arrays, subsets and a small cache. All are read by slice or by box."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dabench.data.blocks import check_inside, chunks_of, read_block, read_by_slice, voxel_of
 from dabench.errors import DataError, MissingDataError
-from dabench.types import IGNORE
+from dabench.types import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from dabench.interfaces import Reader, Volume
     from dabench.types import Array
 
 Shape = tuple[int, int, int]
-_UNKNOWN = 254
+#: Slices that a cache must have room for to serve boxes from whole slices.
+_FEW = 4
 
 
 def open_volume(path: Path, readers: Iterable[Reader]) -> Volume:
-    """Open a file or folder with the first reader that accepts it, behind a small cache of slices.
+    """Open a file, folder or volume inside a file (``scan.h5/raw``) with the first reader that accepts it.
+
+    The volume keeps the slices that were read last (`CachedVolume`).
 
     Raises:
         MissingDataError: nothing lies there.
         DataError: no reader knows the format, or the file is damaged.
     """
+    asked = []
+    for reader in readers:
+        if reader.accepts(path):
+            return CachedVolume(reader.open(path))
+        asked.append(type(reader).__name__)
     if not path.exists():
         raise MissingDataError(
             f"{path}: no such file or folder.", "dabench data ls  (says what is missing and where to get it)"
         )
-    tried = []
-    for reader in readers:
-        if reader.accepts(path):
-            return CachedVolume(reader.open(path))
-        tried.append(type(reader).__name__)
     kind = "folder" if path.is_dir() else f"{''.join(path.suffixes) or 'suffix-less'} file"
     raise DataError(
-        f"{path}: no reader opens this {kind} (asked: {', '.join(tried) or 'none registered'}).",
-        "Convert it to a TIFF stack or a folder of PNG slices, or install a plugin with a reader (dabench plugins).",
+        f"{path}: no reader opens this {kind} (asked: {', '.join(asked) or 'none registered'}).",
+        "docs/data.md lists the formats: convert it, or install a plugin with a reader (dabench plugins).",
     )
 
 
@@ -69,11 +74,22 @@ class ArrayVolume:
         """Slice ``z``."""
         return _frozen(self._array[_checked(z, self.shape[0], "array")].view())
 
+    @property
+    def chunks(self) -> Shape:
+        """Slices, by custom: any box of an array costs only itself."""
+        return 1, *self.shape[1:]
 
-class _Wrapper:
-    """Base of volumes that change what another one reads."""
+    def read_block(self, block: Block) -> Array:
+        """A box, as a read-only view. Raises IndexError beyond the array."""
+        check_inside(block, self.shape)
+        return _frozen(self._array[block.slices])
+
+
+class Wrapper:
+    """Base of volumes that change what another one reads; whatever is not changed is the other one's."""
 
     def __init__(self, volume: Volume) -> None:
+        """Wrap without reading."""
         self.volume = volume
 
     @property
@@ -86,12 +102,43 @@ class _Wrapper:
         """Pixel type."""
         return self.volume.dtype
 
+    @property
+    def chunks(self) -> Shape:
+        """What is stored together in the file."""
+        return chunks_of(self.volume)
+
+    @property
+    def voxel(self) -> tuple[float, float, float] | None:
+        """Voxel size in nm (z, y, x) as the file says it, or None."""
+        return voxel_of(self.volume)
+
     def read(self, z: int) -> Array:
         """Slice ``z``."""
         return self.volume.read(z)
 
+    def read_block(self, block: Block) -> Array:
+        """A box, ``(depth, height, width)``."""
+        return read_block(self.volume, block)
 
-class SliceRange(_Wrapper):
+
+class Converted(Wrapper):
+    """Base of volumes whose value at a voxel follows from what is stored there (and from which slice it is)."""
+
+    def read(self, z: int) -> Array:
+        """Slice ``z``, converted."""
+        image: Array = self.convert(self.volume.read(z)[None], Block(z, 0, 0, 1, *self.shape[1:]))[0]
+        return image
+
+    def read_block(self, block: Block) -> Array:
+        """A box, converted."""
+        return self.convert(read_block(self.volume, block), block)
+
+    def convert(self, raw: Array, block: Block) -> Array:
+        """What the stored values ``raw`` of a box become; ``(depth, height, width)`` both."""
+        raise NotImplementedError
+
+
+class SliceRange(Wrapper):
     """Slices ``first`` to ``last - 1`` of another volume."""
 
     def __init__(self, volume: Volume, first: int, last: int, name: str) -> None:
@@ -114,94 +161,28 @@ class SliceRange(_Wrapper):
         """Slice ``z`` counted from the start of the range."""
         return self.volume.read(self._first + _checked(z, self.shape[0], "range"))
 
+    def read_block(self, block: Block) -> Array:
+        """A box counted from the start of the range. Raises IndexError beyond it."""
+        check_inside(block, self.shape)
+        return read_block(self.volume, replace(block, z=block.z + self._first))
 
-class MappedLabels(_Wrapper):
-    """Stored label values as uint8 0, 1, 255.
 
-    ``mapping`` gives stored value -> label. With ``instances`` every value that it does not name is 1, except 0;
-    otherwise such a value is an error that names file, slice and value.
+class CachedVolume(Wrapper):
+    """Keeps the slices read last, up to ``max_bytes``. Safe to read from several threads; slices are read-only.
+
+    Where the file stores several slices in one chunk, they are read and kept together: to decode a chunk for one of
+    its slices costs as much as for all.
     """
-
-    def __init__(self, volume: Volume, mapping: Mapping[int, int], name: str, *, instances: bool = False) -> None:
-        """Refuse a volume that cannot hold labels (floating point). Raises DataError."""
-        super().__init__(volume)
-        if volume.dtype.kind not in "buif":
-            raise DataError(f"{name}: labels of type {volume.dtype} are not numbers.")
-        self._mapping, self._name = dict(mapping), name
-        self._other = 1 if instances else _UNKNOWN
-        if instances:
-            self._mapping.setdefault(0, 0)
-        self._table = self._lookup() if volume.dtype.kind in "bu" and volume.dtype.itemsize <= 2 else None
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Always uint8."""
-        return np.dtype(np.uint8)
-
-    def read(self, z: int) -> Array:
-        """Slice ``z`` as ``(H, W)`` uint8 in {0, 1, 255}. Raises DataError for a value that the card does not name."""
-        raw = self.volume.read(z)
-        labels = (
-            self._table[raw.view(np.uint8) if raw.dtype == bool else raw] if self._table is not None else self._map(raw)
-        )
-        unknown = labels == _UNKNOWN
-        if unknown.any():
-            y, x = np.argwhere(unknown)[0]
-            raise DataError(
-                f"{self._name}: slice {z}: label value {raw[y, x].item()!r} at row {y}, column {x} "
-                f"is not among the card's label_values {self._mapping}.",
-                f"Add it to the card, for example  label_values: {{{raw[y, x].item()}: {IGNORE}}}  (255 = ignore).",
-            )
-        return labels
-
-    def _lookup(self) -> Array:
-        table = np.full(2 ** (8 * self.volume.dtype.itemsize), self._other, np.uint8)
-        for value, label in self._mapping.items():
-            if 0 <= value < table.size:
-                table[value] = label
-        return table
-
-    def _map(self, raw: Array) -> Array:
-        labels = np.full(raw.shape, self._other, np.uint8)
-        for value, label in self._mapping.items():
-            labels[raw == value] = label
-        if raw.dtype.kind == "f":
-            labels[~np.isfinite(raw)] = _UNKNOWN
-        return labels
-
-
-class InstanceIds(_Wrapper):
-    """Instance ids as int32; values that the card maps to 0 become 0, those that it maps to ignore become -1."""
-
-    def __init__(self, volume: Volume, mapping: Mapping[int, int], name: str) -> None:
-        """Refuse floating-point ids. Raises DataError."""
-        super().__init__(volume)
-        if volume.dtype.kind not in "bui":
-            raise DataError(f"{name}: instance ids must be whole numbers, the file holds {volume.dtype}.")
-        self._dropped = {value: -1 if label == IGNORE else 0 for value, label in mapping.items() if label != 1}
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Always int32."""
-        return np.dtype(np.int32)
-
-    def read(self, z: int) -> Array:
-        """Slice ``z`` as ``(H, W)`` int32, 0 = background, -1 = ignored."""
-        raw = self.volume.read(z)
-        ids = raw.astype(np.int32)
-        for value, label in self._dropped.items():
-            ids[raw == value] = label
-        return ids
-
-
-class CachedVolume(_Wrapper):
-    """Keeps the slices read last, up to ``max_bytes``. Safe to read from several threads; slices are read-only."""
 
     def __init__(self, volume: Volume, max_bytes: int = 256 * 2**20) -> None:
         """Wrap a volume with an empty cache."""
         super().__init__(volume)
         slice_bytes = max(1, volume.shape[1] * volume.shape[2] * volume.dtype.itemsize)
         self._capacity = max(1, max_bytes // slice_bytes)
+        depth, _, width = chunks_of(volume)
+        self._together = depth if depth <= self._capacity else 1
+        # Rows of a page lie together: to keep whole slices saves decoding them again for the box beside.
+        self._by_slice = depth == 1 and width == volume.shape[2] and self._capacity >= _FEW
         self._slices: OrderedDict[int, Array] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -211,15 +192,31 @@ class CachedVolume(_Wrapper):
             if z in self._slices:
                 self._slices.move_to_end(z)
                 return self._slices[z]
-        image = _frozen(self.volume.read(_checked(z, self.shape[0], "volume")))
+        found = self._load(_checked(z, self.shape[0], "volume"))
         with self._lock:
-            self._slices[z] = image
+            self._slices.update(found)
+            self._slices.move_to_end(z)
             while len(self._slices) > self._capacity:
                 self._slices.popitem(last=False)
-        return image
+        return found[z]
+
+    def read_block(self, block: Block) -> Array:
+        """A box: cut from kept slices where the file stores whole rows, else straight from the file."""
+        check_inside(block, self.shape)
+        if self._by_slice and block.depth <= self._capacity:
+            return read_by_slice(self, block)
+        return read_block(self.volume, block)
+
+    def _load(self, z: int) -> dict[int, Array]:
+        if self._together == 1:
+            return {z: _frozen(self.volume.read(z))}
+        first = z // self._together * self._together
+        depth = min(self._together, self.shape[0] - first)
+        slab = _frozen(read_block(self.volume, Block(first, 0, 0, depth, *self.shape[1:])))
+        return {first + i: slab[i] for i in range(depth)}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"volume": self.volume, "_capacity": self._capacity}
+        return {key: value for key, value in self.__dict__.items() if key not in ("_slices", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _slices=OrderedDict(), _lock=threading.Lock())

@@ -19,8 +19,11 @@ from dabench import (
     load_card,
     phantom_summaries,
 )
+from dabench_domains.mitoem2 import MitoEM2Domain
 
 CARDS = Path(__file__).parent / "cards"
+#: Domains that are handed out as MitoEM 2.0 is.
+_MITOEM2 = ("stem",)
 
 
 class CardSettings(Settings):
@@ -80,6 +83,8 @@ def register_domains(register: Register) -> None:
 
 def _card_domain(name: str, config: CardSettings) -> CardDomain:
     available = layouts(name)
+    if name in _MITOEM2 and config.layout in ("", "official"):
+        return MitoEM2Domain(available["official"], config.folder)
     if not config.layout:
         return CardDomain(list(available.values()), config.folder)
     if config.layout not in available:

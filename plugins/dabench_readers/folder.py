@@ -1,4 +1,4 @@
-"""A folder of slices: ``im0000.png, im0001.png, …`` or single-page TIFFs, in natural order of their names."""
+"""A folder of slices: ``im0000.png, im0001.png, …``, JPEGs or single-page TIFFs, in natural order of their names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from dabench import Volume
     from dabench.types import Array
 
-_PNG, _TIFF = {".png"}, {".tif", ".tiff"}
+#: Suffixes of a format; a folder holds slices of one.
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 _GET_AGAIN = "Copy or download the file again, then  dabench data verify NAME"
 _DAMAGE = (
     UnidentifiedImageError,
@@ -31,20 +32,20 @@ _DAMAGE = (
 
 
 class FolderReader(Reader):
-    """Opens a folder that holds PNG slices, or single-page TIFF slices (MitoEM's labels)."""
+    """Opens a folder that holds PNG, JPEG or single-page TIFF slices (MitoEM's labels)."""
 
     def accepts(self, path: Path) -> bool:
         """Whether the folder holds at least one slice."""
-        return path.is_dir() and any(p.suffix.lower() in _PNG | _TIFF for p in path.iterdir())
+        return path.is_dir() and any(_format(p) for p in path.iterdir())
 
     def open(self, path: Path) -> Volume:
-        """Open the slices of the commoner of the two formats. Raises DataError for a mixture or an unreadable slice."""
-        found = [p for p in path.iterdir() if p.suffix.lower() in _PNG | _TIFF and not p.name.startswith(".")]
+        """Open the slices of a folder. Raises DataError for a mixture of formats or an unreadable first slice."""
+        found = [p for p in path.iterdir() if _format(p)]
         if not found:
-            raise DataError(f"{path}: the folder holds no PNG or TIFF slice.", "Check the path in the card.")
-        kinds = sorted({p.suffix.lower() for p in found})
-        if len({k in _PNG for k in kinds}) > 1:
-            raise DataError(f"{path}: PNG and TIFF slices lie mixed ({', '.join(kinds)}).", "Keep one format a folder.")
+            raise DataError(f"{path}: the folder holds no PNG, JPEG or TIFF slice.", "Check the path in the card.")
+        kinds = sorted({_format(p) for p in found})
+        if len(kinds) > 1:
+            raise DataError(f"{path}: {' and '.join(kinds)} slices lie mixed.", "Keep one format a folder.")
         slices = sorted(found, key=natural_order)
         first = _load(slices[0], 0)
         return FolderVolume(slices, first.shape, first.dtype)
@@ -69,6 +70,8 @@ class FolderVolume:
 
     def read(self, z: int) -> Array:
         """Slice ``z`` as ``(H, W)``. Raises DataError naming file and slice: damaged, or another size or type."""
+        if not 0 <= z < len(self._slices):
+            raise IndexError(f"{self._slices[0].parent}: slice {z} of {len(self._slices)}")
         image = _load(self._slices[z], z)
         if image.shape != self._plane:
             raise DataError(
@@ -81,6 +84,11 @@ class FolderVolume:
         return image.astype(self._dtype, copy=False)
 
 
+def _format(path: Path) -> str:
+    """PNG, JPEG or TIFF; "" for anything else, and for hidden files."""
+    return "" if path.name.startswith(".") else _FORMATS.get(path.suffix.lower(), "")
+
+
 def natural_order(path: Path) -> list[tuple[int, int, str]]:
     """Sort key by which slice 2 comes before slice 10."""
     parts = re.split(r"(\d+)", path.name)
@@ -89,13 +97,13 @@ def natural_order(path: Path) -> list[tuple[int, int, str]]:
 
 def _load(path: Path, z: int) -> Array:
     try:
-        image = tifffile.imread(path) if path.suffix.lower() in _TIFF else _load_png(path)
+        image = tifffile.imread(path) if _format(path) == "TIFF" else _load_picture(path)
     except _DAMAGE as error:
         raise DataError(f"{path}: slice {z} cannot be decoded: {error}.", _GET_AGAIN) from None
     return _grey(np.asarray(image), path, z)
 
 
-def _load_png(path: Path) -> Array:
+def _load_picture(path: Path) -> Array:
     with Image.open(path) as picture:
         picture.load()
         if picture.mode == "P" and not _is_index_map(picture):

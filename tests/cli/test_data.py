@@ -5,9 +5,12 @@ from pathlib import Path
 
 import dabench_domains
 import dabench_readers
+import h5py
+import nibabel
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -105,6 +108,7 @@ def test_verify_fails_on_damage(files):
         (["add", "liver", "--images", "x.tif", "--voxel", "8"], ConfigError, "--voxel 30,8,8"),
         (["add", "liver", "--images", "x.tif", "--voxel", "1,1,1"], MissingDataError, "no such file"),
         (["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--slices", "3"], ConfigError, "--slices 0:12"),
+        (["add", "liver", "--images", "x.tif", "--labelled", "3"], ConfigError, "--labelled 0:12"),
         (["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--value", "3=9"], ConfigError, "STORED=LABEL"),
         (
             ["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--label-kind", "dense"],
@@ -122,3 +126,63 @@ def test_usage_errors_show_an_example(arguments, error, words):
 @pytest.mark.parametrize("command", ["ls", "add", "verify", "show"])
 def test_help_has_an_example(command):
     assert f"Example:  dabench data {command}" in call(command, "--help")
+
+
+def zarr_with_voxel(path: Path, array: np.ndarray = IMAGES) -> Path:
+    """An OME-Zarr of 30 x 8 x 8 nm."""
+    axes = [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
+    level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [30, 8, 8]}]}
+    multiscale = {"axes": axes, "datasets": [level]}
+    group = zarr.open_group(str(path), mode="w", attributes={"ome": {"version": "0.5", "multiscales": [multiscale]}})
+    group.create_array("0", data=array, chunks=(2, 16, 16))
+    return path
+
+
+def card_of(name: str) -> dict:
+    return json.loads(call("show", name, "--json"))
+
+
+def test_add_takes_the_voxel_size_that_the_file_says(tmp_path: Path):
+    scan = zarr_with_voxel(tmp_path / "scan.zarr")
+    assert "voxel 30,8,8 nm; no labels" in call("add", "mine", "--images", scan)
+    assert card_of("mine")["voxel"] == [30, 8, 8]
+    assert "ok" in call("verify", "mine")
+    assert "warning" not in call("add", "near", "--images", scan, "--voxel", "30.1,8,8")
+    out = call("add", "far", "--images", scan, "--voxel", "40,8,8")
+    assert f"warning: {scan} says that a voxel is 30,8,8 nm, --voxel says 40,8,8 nm; --voxel is taken." in out
+    assert card_of("far")["voxel"] == [40, 8, 8]
+
+
+def test_add_asks_for_a_voxel_size_that_nobody_says(files):
+    with pytest.raises(ConfigError, match="does not say how large a voxel is") as caught:
+        call("add", "liver", "--images", files[0])
+    assert "--voxel 30,8,8" in caught.value.mend
+
+
+def test_add_labels_from_other_formats_and_for_some_slices(tmp_path: Path):
+    scan = zarr_with_voxel(tmp_path / "scan.zarr")
+    labels = np.zeros((2, 40, 60), np.uint8)
+    labels[:, 5:20, 10:30] = 1
+    image = nibabel.Nifti1Image(labels.transpose(2, 1, 0), np.eye(4))
+    nibabel.save(image, tmp_path / "lab.nii.gz")
+    call("add", "mine", "--images", scan, "--labels", tmp_path / "lab.nii.gz", "--labelled", "1:3")
+    report = json.loads(call("verify", "mine", "--json"))[0]
+    assert report["ignored"] == 0.5
+    assert report["foreground"] == pytest.approx(300 / 2400 / 2)
+    with h5py.File(tmp_path / "lab.h5", "w") as file:
+        file["a/mito"], file["a/cells"] = np.repeat(labels, 3, 0), np.repeat(labels, 3, 0)
+    inner = tmp_path / "lab.h5" / "a" / "mito"
+    call("add", "two", "--images", scan, "--labels", inner, "--slices", "0:2", "--label-slices", "4:6")
+    assert "ok" in call("verify", "two")
+
+
+def test_add_asks_for_the_range_of_floats(tmp_path: Path):
+    scan = zarr_with_voxel(tmp_path / "f.zarr", IMAGES.astype(np.float32) * 16)
+    with pytest.raises(DataError, match="floating-point pixels from 0 to 4064") as caught:
+        call("add", "mine", "--images", scan)
+    assert "--intensity 0,4064" in caught.value.mend
+    call("add", "mine", "--images", scan, "--intensity", "0,4064")
+    assert "float32" in call("verify", "mine")
+    nan = zarr_with_voxel(tmp_path / "n.zarr", np.where(IMAGES > 250, np.nan, 0.5))
+    with pytest.raises(DataError, match="slice 0 holds NaN"):
+        call("add", "other", "--images", nan)

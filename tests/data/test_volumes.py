@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from dabench.data.volumes import ArrayVolume, CachedVolume, InstanceIds, MappedLabels, SliceRange, open_volume, read_all
+from dabench.data.labels import InstanceIds, MappedLabels
+from dabench.data.volumes import ArrayVolume, CachedVolume, SliceRange, open_volume, read_all
 from dabench.errors import DataError, MissingDataError
 
 

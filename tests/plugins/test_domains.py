@@ -1,10 +1,12 @@
 """First-party domains: every card loads, official layouts open from tiny files, real data match their cards."""
 
+import json
 import os
 from pathlib import Path
 
 import dabench_domains
 import dabench_readers
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -131,19 +133,76 @@ def test_lucchi_official_epfl_stacks(registry, opener, tmp_path):
     np.testing.assert_array_equal(read_all(split.labels), np.stack([MITO] * 3))
 
 
-def test_stem_says_which_reader_it_needs(registry, opener, tmp_path):
-    for folder, names in (
-        ("imagesTr", ["me2-stem_train01_0000.nii.gz", "me2-stem_train02_0000.nii.gz"]),
-        ("labelsTr", ["me2-stem_train01.nii.gz"]),
-        ("imagesTs", ["me2-stem_test01_0000.nii.gz"]),
-        ("labelsTs", ["me2-stem_test01.nii.gz"]),
-    ):
-        (tmp_path / folder).mkdir()
-        for name in names:
-            (tmp_path / folder / name).touch()
-    with pytest.raises(DataError, match=r"no reader opens this \.nii\.gz file"):
-        make(registry, "stem", folder=tmp_path).open("train", opener)
-    with pytest.raises(MissingDataError, match="'nifti'"):
+@pytest.fixture
+def stem_files(tmp_path) -> Path:
+    """Dataset008_ME2-Stem as it is handed out, as tiny files: (x, y, z), three classes, 8 x 8 x 30."""
+    label = np.stack([MITO] * 3)
+    label[:, 3, 5:15] = 2  # between neighbours
+    for side, cases in (("Tr", ["me2-stem_train01", "me2-stem_train02"]), ("Ts", ["me2-stem_test01"])):
+        for kind, array in (("images", np.stack([MITO * 9 + z for z in range(3)])), ("labels", label)):
+            (tmp_path / f"{kind}{side}").mkdir()
+            for number, case in enumerate(cases):
+                name = f"{case}_0000.nii.gz" if kind == "images" else f"{case}.nii.gz"
+                content = array + np.uint8(100 * number) if kind == "images" else array
+                image = nibabel.Nifti1Image(content.transpose(2, 1, 0), np.diag([8, 8, 30, 1]))
+                nibabel.save(image, tmp_path / f"{kind}{side}" / name)
+    labels = {"background": 0, "mitochondria": 1, "boundary": 2}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels, "file_ending": ".nii.gz"}))
+    return tmp_path
+
+
+def test_stem_official_layout(registry, opener, stem_files):
+    domain = make(registry, "stem", folder=stem_files)
+    train, test = domain.open("train", opener), domain.open("test", opener)
+    assert train.images.shape == test.images.shape == (3, 24, 32)
+    assert train.voxel == (30, 8, 8)
+    assert [int(train.images.read(z)[0, 0]) for z in range(3)] == [0, 1, 2]
+    np.testing.assert_array_equal(train.labels.read(1), MITO)
+    assert domain.open("unlabelled", opener).images.read(0)[0, 0] == 100
+    assert test.instances is None
+
+
+@pytest.mark.parametrize("file", ["split.json", "splits.json", "splits_final.json"])
+@pytest.mark.parametrize("key", ["val", "valid"])
+def test_stem_reads_every_spelling_of_the_split_file(registry, opener, stem_files, file, key):
+    content = {"train": ["me2-stem_train02"], key: ["me2-stem_train01"], "test": ["me2-stem_test01"]}
+    (stem_files / file).write_text(json.dumps([content] if key == "val" else content))
+    domain = make(registry, "stem", folder=stem_files)
+    assert domain.open("train", opener).images.read(0)[0, 0] == 100
+    assert domain.open("unlabelled", opener).images.read(0)[0, 0] == 0
+
+
+def test_stem_takes_the_meaning_of_values_from_dataset_json_and_true_instances(registry, opener, stem_files):
+    (stem_files / "dataset.json").write_text(json.dumps({"labels": {"0": "background", "1": "boundary", "2": "mito"}}))
+    (stem_files / "instancesTs").mkdir()
+    ids = nibabel.Nifti1Image(np.full((32, 24, 3), 7, np.uint16), np.eye(4))
+    nibabel.save(ids, stem_files / "instancesTs" / "me2-stem_test01.nii.gz")
+    split = make(registry, "stem", folder=stem_files).open("test", opener)
+    assert split.labels.read(0).sum() == 10
+    assert split.instances.read(2)[0, 0] == 7
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("dataset.json", "{", "not JSON"),
+        ("dataset.json", '{"labels": {"background": 0, "nucleus": 1}}', "label 'nucleus': 1 is none of"),
+        ("dataset.json", '{"labels": {"background": 0}}', "name no mitochondrion"),
+        ("dataset.json", '{"name": "x"}', "expected names and values, got None"),
+        ("split.json", '[{"train": 3}]', "'train' = 3 is not a list of cases"),
+        ("splits.json", "[]", r"expected names and values, got \[\]"),
+    ],
+)
+def test_stem_says_what_is_wrong_beside_the_volumes(registry, opener, stem_files, file, content, words):
+    (stem_files / file).write_text(content)
+    domain = make(registry, "stem", folder=stem_files)
+    with pytest.raises(DataError, match=words) as caught:
+        domain.open("train", opener)
+    assert file in str(caught.value)
+
+
+def test_stem_that_is_not_there(registry, opener, tmp_path):
+    with pytest.raises(MissingDataError, match=r"me2-stem_train01_0000.*\n.*pytc/MitoEM2"):
         make(registry, "stem", folder=tmp_path / "nowhere").open("train", opener)
 
 

@@ -173,7 +173,7 @@ def test_folder_errors_name_file_and_slice(tmp_path: Path):
     with pytest.raises(DataError, match="mixed"):
         FolderReader().open(folder)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no PNG or TIFF"):
+    with pytest.raises(DataError, match="no PNG, JPEG or TIFF"):
         FolderReader().open(tmp_path / "empty")
 
 

@@ -1,0 +1,150 @@
+"""Labels as they are meant: stored values to 0, 1, 255, instance ids, and labels of a part of the slices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dabench.data.blocks import check_inside, read_block
+from dabench.data.volumes import Converted, Wrapper
+from dabench.errors import DataError
+from dabench.types import IGNORE, Block
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dabench.interfaces import Volume
+    from dabench.types import Array
+
+_UNKNOWN = 254
+
+
+class MappedLabels(Converted):
+    """Stored label values as uint8 0, 1, 255.
+
+    ``mapping`` gives stored value -> label. With ``instances`` every value that it does not name is 1, except 0;
+    otherwise such a value is an error that names file, slice and value.
+    """
+
+    def __init__(self, volume: Volume, mapping: Mapping[int, int], name: str, *, instances: bool = False) -> None:
+        """Refuse a volume that cannot hold labels (floating point). Raises DataError."""
+        super().__init__(volume)
+        if volume.dtype.kind not in "buif":
+            raise DataError(f"{name}: labels of type {volume.dtype} are not numbers.")
+        self._mapping, self._name = dict(mapping), name
+        self._other = 1 if instances else _UNKNOWN
+        if instances:
+            self._mapping.setdefault(0, 0)
+        self._table = self._lookup() if volume.dtype.kind in "bu" and volume.dtype.itemsize <= 2 else None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Always uint8."""
+        return np.dtype(np.uint8)
+
+    def convert(self, raw: Array, block: Block) -> Array:
+        """Labels uint8 in {0, 1, 255}. Raises DataError for a value that the card does not name."""
+        labels = (
+            self._table[raw.view(np.uint8) if raw.dtype == bool else raw] if self._table is not None else self._map(raw)
+        )
+        unknown = labels == _UNKNOWN
+        if unknown.any():
+            z, y, x = np.argwhere(unknown)[0]
+            value = raw[z, y, x].item()
+            raise DataError(
+                f"{self._name}: slice {block.z + z}: label value {value!r} at row {block.y + y}, column {block.x + x} "
+                f"is not among the card's label_values {self._mapping}.",
+                f"Add it to the card, for example  label_values: {{{value}: {IGNORE}}}  (255 = ignore).",
+            )
+        return labels
+
+    def _lookup(self) -> Array:
+        table = np.full(2 ** (8 * self.volume.dtype.itemsize), self._other, np.uint8)
+        for value, label in self._mapping.items():
+            if 0 <= value < table.size:
+                table[value] = label
+        return table
+
+    def _map(self, raw: Array) -> Array:
+        labels = np.full(raw.shape, self._other, np.uint8)
+        for value, label in self._mapping.items():
+            labels[raw == value] = label
+        if raw.dtype.kind == "f":
+            labels[~np.isfinite(raw)] = _UNKNOWN
+        return labels
+
+
+class InstanceIds(Converted):
+    """Instance ids as int32; values that the card maps to 0 become 0, those that it maps to ignore become -1."""
+
+    def __init__(self, volume: Volume, mapping: Mapping[int, int], name: str) -> None:
+        """Refuse floating-point ids. Raises DataError."""
+        super().__init__(volume)
+        if volume.dtype.kind not in "bui":
+            raise DataError(f"{name}: instance ids must be whole numbers, the file holds {volume.dtype}.")
+        self._dropped = {value: -1 if label == IGNORE else 0 for value, label in mapping.items() if label != 1}
+        self._name = name
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Always int32."""
+        return np.dtype(np.int32)
+
+    def convert(self, raw: Array, block: Block) -> Array:
+        """Ids int32, 0 = background, -1 = ignored. Raises DataError for an id beyond 2³¹ - 1."""
+        if raw.dtype.itemsize >= 4 and raw.dtype != np.int32 and raw.max() > np.iinfo(np.int32).max:
+            raise DataError(
+                f"{self._name}: slices {block.z} to {block.z + block.depth - 1}: instance id {raw.max()} is above "
+                f"{np.iinfo(np.int32).max}.",
+                "Number the instances anew, from 1.",
+            )
+        ids = raw.astype(np.int32)
+        for value, label in self._dropped.items():
+            ids[raw == value] = label
+        return ids
+
+
+class PartialLabels(Wrapper):
+    """Labels of some slices of a longer stack: the slices that nobody labelled read as ``unknown``.
+
+    Args:
+        volume: labels of the known slices.
+        first: where they begin in the stack.
+        depth: slices of the whole stack.
+        unknown: what the others read as: 255 for labels, -1 for instance ids.
+    """
+
+    def __init__(self, volume: Volume, first: int, depth: int, unknown: int = IGNORE) -> None:
+        """Wrap without reading."""
+        super().__init__(volume)
+        self._depth, self._unknown = depth, unknown
+        self.known = range(first, first + volume.shape[0])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(slices of the whole stack, rows, columns)."""
+        return self._depth, self.volume.shape[1], self.volume.shape[2]
+
+    def read(self, z: int) -> Array:
+        """Slice ``z`` of the whole stack."""
+        if z in self.known:
+            return self.volume.read(z - self.known.start)
+        nothing: Array = self.read_block(Block(z, 0, 0, 1, *self.shape[1:]))[0]
+        return nothing
+
+    def read_block(self, block: Block) -> Array:
+        """A box of the whole stack."""
+        check_inside(block, self.shape)
+        values = np.full(block.shape, self._unknown, self.dtype)
+        first, last = max(block.z, self.known.start), min(block.z + block.depth, self.known.stop)
+        if first < last:
+            part = Block(first - self.known.start, block.y, block.x, last - first, block.height, block.width)
+            values[first - block.z : last - block.z] = read_block(self.volume, part)
+        return values
+
+
+def known_slices(labels: Volume) -> range:
+    """The slices of labels that anybody labelled; all, where the card does not say otherwise."""
+    found: range = getattr(labels, "known", range(labels.shape[0]))
+    return found

@@ -1,0 +1,130 @@
+"""HDF5: the one volume of a file, or the one that a path names inside it (``scan.h5/volumes/raw``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dabench import Block, DataError, Reader
+from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, Spatial, listing, need_numbers
+from dabench_readers.voxels import Voxel, as_text, from_attributes
+
+if TYPE_CHECKING:
+    import h5py
+
+    from dabench import Volume
+    from dabench.types import Array
+
+_SUFFIXES = {".h5", ".hdf5", ".hdf", ".he5", ".ilp"}
+#: Bytes of decoded chunks that HDF5 keeps for each file: a row of 64³ chunks of a 4096² volume.
+_CHUNK_CACHE = 32 * 2**20
+
+
+class Hdf5Reader(Reader):
+    """Opens ``.h5``, ``.hdf5`` and ``.hdf`` files and the volumes in them."""
+
+    def accepts(self, path: Path) -> bool:
+        """By the suffix of the file, which may be a parent of the path."""
+        return _split(path) is not None
+
+    def open(self, path: Path) -> Volume:
+        """Open the only volume below the path. Raises DataError: damaged, none or several, not numbers, not 3-D."""
+        found = _split(path)
+        if found is None:
+            raise DataError(f"{path}: no HDF5 file.", "The name of an HDF5 file ends in .h5, .hdf5 or .hdf.")
+        file, inner = found
+        try:
+            with _file(file) as opened:
+                return _inspect(file, inner, opened)
+        except DAMAGE as error:
+            raise DataError(f"{file}: not a readable HDF5 file: {error}.", GET_AGAIN) from None
+
+
+class Hdf5Volume(BoxVolume):
+    """A dataset of an HDF5 file."""
+
+    def __init__(self, file: Path, dataset: h5py.Dataset, spatial: Spatial) -> None:
+        """Keep what the dataset says of itself; ``file`` stays closed until something is read."""
+        chunks = spatial.of(dataset.chunks) if dataset.chunks else (1, *spatial.shape[1:])
+        voxel = from_attributes(dict(dataset.attrs))
+        super().__init__(
+            Path(f"{file}{dataset.name}"),
+            spatial.shape,
+            dataset.dtype,
+            chunks,
+            voxel if voxel.sizes else _dims(dataset),
+        )
+        self._file, self._inner, self._spatial = file, dataset.name, spatial
+
+    def _open(self) -> Any:
+        # The decoded chunks that HDF5 keeps live as long as the dataset is open, the dataset as long as the file.
+        file = _file(self._file)
+        return file, file[self._inner]
+
+    def _fetch(self, block: Block) -> Array:
+        values: Array = self._opened()[1][self._spatial.index(block)]
+        return values
+
+
+def _file(path: Path) -> h5py.File:
+    import h5py
+
+    return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
+
+
+def _split(path: Path) -> tuple[Path, str] | None:
+    """The file, and the place inside it ("" for all of it)."""
+    for file in (path, *path.parents):
+        if file.suffix.lower() in _SUFFIXES and file.is_file():
+            return file, path.relative_to(file).as_posix() if file != path else ""
+    return None
+
+
+def _inspect(file: Path, inner: str, opened: h5py.File) -> Hdf5Volume:
+    import h5py
+
+    if inner and inner not in opened:
+        raise DataError(f"{file}: holds no {inner!r}; it holds {listing(_datasets(opened))}.", f"Say  {file}/PATH")
+    node = opened[inner] if inner else opened
+    if isinstance(node, h5py.Group):
+        node = _only(file, node)
+    if not isinstance(node, h5py.Dataset):
+        raise DataError(f"{file}/{inner}: is a {type(node).__name__}, not a dataset.")
+    where = f"{file}{node.name}"
+    need_numbers(node.dtype, where)
+    return Hdf5Volume(file, node, Spatial(node.shape or (), where))
+
+
+def _only(file: Path, group: h5py.Group) -> h5py.Dataset:
+    found = _datasets(group)
+    volumes = [entry for entry in found if len(entry[1]) >= 3 and entry[2].kind in "buif"]
+    if len(volumes) == 1:
+        return group[volumes[0][0]]
+    if not volumes:
+        raise DataError(f"{file}: holds no dataset with three axes; it holds {listing(found)}.", GET_AGAIN)
+    raise DataError(
+        f"{file}: holds {len(volumes)} volumes: {listing(volumes)}.", f"Say which, for example  {file}{volumes[0][0]}"
+    )
+
+
+def _datasets(group: h5py.Group) -> list[tuple[str, tuple[int, ...], Any]]:
+    """Full name, shape and type of every dataset below a group, in order of names."""
+    import h5py
+
+    found: list[tuple[str, tuple[int, ...], Any]] = []
+
+    def visit(_: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset) and node.shape and not node.is_scale:
+            found.append((node.name, node.shape, node.dtype))
+
+    group.visititems(visit)
+    return sorted(found, key=lambda entry: entry[0])
+
+
+def _dims(dataset: h5py.Dataset) -> Voxel:
+    """Voxel size from dimension scales: the step of each axis's coordinates, in the unit that the scale names."""
+    axes = [dim[0] for dim in dataset.dims if len(dim)]
+    if len(axes) != 3 or any(axis.ndim != 1 or len(axis) < 2 for axis in axes):
+        return Voxel()
+    units = tuple(as_text(axis.attrs.get("units", axis.attrs.get("unit", ""))) for axis in axes)
+    return Voxel(tuple(float(axis[1] - axis[0]) for axis in axes), units, "a dimension scale")

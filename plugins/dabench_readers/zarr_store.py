@@ -1,0 +1,158 @@
+"""zarr v2 and v3: arrays, groups with one volume, and OME-Zarr 0.1 to 0.5 (full resolution of the first multiscale)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dabench import Block, DataError, Reader
+from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, Spatial, listing, need_numbers
+from dabench_readers.ome import Multiscale, multiscale_of
+from dabench_readers.voxels import Voxel, from_attributes
+
+if TYPE_CHECKING:
+    from dabench import Volume
+    from dabench.types import Array
+
+_MARKS = ("zarr.json", ".zgroup", ".zarray")
+
+
+class ZarrReader(Reader):
+    """Opens zarr folders, and arrays, groups and label images inside them (``x.zarr/labels/mito``)."""
+
+    def accepts(self, path: Path) -> bool:
+        """Whether the path is a zarr node, or names something inside a store."""
+        return _store(path) is not None
+
+    def open(self, path: Path) -> Volume:
+        """Open the only volume below the path. Raises DataError: damaged, none or several, axes that are no volume."""
+        try:
+            return _inspect(path, _node(path))
+        except FileNotFoundError:
+            store = _store(path) or path
+            inner = path.relative_to(store)
+            what = f"no {inner.as_posix()!r}" if path != store else "no zarr array or group"
+            held = listing(_volumes(_node(store))) if path != store else "no zarr.json, .zarray or .zgroup"
+            raise DataError(f"{store}: holds {what}; it holds {held}.", f"Say  {store}/PATH") from None
+        except DAMAGE as error:
+            raise DataError(f"{path}: not a readable zarr: {type(error).__name__}: {error}.", GET_AGAIN) from None
+
+
+class ZarrVolume(BoxVolume):
+    """A zarr array. Chunks that are not there hold the array's fill value, as zarr defines it."""
+
+    def __init__(self, path: Path, array: Any, spatial: Spatial, voxel: Voxel) -> None:
+        """Keep what the array says of itself; ``path`` is the array's own folder."""
+        # A part of a shard is read on its own: what is decoded together is the inner chunk.
+        super().__init__(path, spatial.shape, array.dtype, spatial.of(array.chunks), voxel)
+        self._spatial = spatial
+
+    def _open(self) -> Any:
+        return _node(self._path)
+
+    def _fetch(self, block: Block) -> Array:
+        values: Array = self._opened()[self._spatial.index(block)]
+        return values
+
+
+def _node(path: Path) -> Any:
+    import zarr
+
+    if not any((path / mark).is_file() for mark in _MARKS):
+        raise FileNotFoundError(path)
+    return zarr.open(str(path), mode="r")
+
+
+def _store(path: Path) -> Path | None:
+    """The outermost zarr folder that the path is, or lies in."""
+    found = None
+    for folder in (path, *path.parents):
+        if folder.suffix == ".zarr" or any((folder / mark).is_file() for mark in _MARKS):
+            found = folder if folder.is_dir() else found
+        elif found is not None:
+            break
+    return found
+
+
+def _inspect(path: Path, node: Any) -> ZarrVolume:
+    import zarr
+
+    if isinstance(node, zarr.Array):
+        return _volume(path, node, None)
+    multiscale = multiscale_of(dict(node.attrs), path)
+    if multiscale is not None:
+        inner = path / multiscale.path
+        try:
+            array = _node(inner)
+        except FileNotFoundError:
+            raise DataError(
+                f"{path}: its multiscale names the array {multiscale.path!r}, which is not there.", GET_AGAIN
+            ) from None
+        return _volume(inner, array, multiscale)
+    volumes = _volumes(node)
+    if len(volumes) == 1:
+        inner = path / volumes[0][0]
+        return _inspect(inner, _node(inner))
+    if not volumes:
+        raise DataError(f"{path}: an empty group: no array with three axes lies in it.", GET_AGAIN)
+    raise DataError(
+        f"{path}: holds {len(volumes)} volumes: {listing(volumes)}.",
+        f"Say which, for example  {path / volumes[0][0]}",
+    )
+
+
+def _volume(path: Path, array: Any, multiscale: Multiscale | None) -> ZarrVolume:
+    import zarr
+
+    if not isinstance(array, zarr.Array):
+        raise DataError(f"{path}: is a group, and its parent's multiscale says it is an array.", GET_AGAIN)
+    need_numbers(array.dtype, str(path))
+    if multiscale is not None:
+        multiscale.check(array.shape, path)
+    spatial = Spatial(array.shape, str(path))
+    names = getattr(array.metadata, "dimension_names", None)
+    _check_order(tuple(names or ()), path)
+    voxel = multiscale.voxel if multiscale is not None else from_attributes(dict(array.attrs))
+    return ZarrVolume(path, array, spatial, voxel)
+
+
+def _check_order(names: tuple[str | None, ...], path: Path) -> None:
+    """Raises DataError for named axes in another order than z, y, x; axes of other names may mean anything."""
+    spatial = [name for name in names if name in ("x", "y", "z")]
+    if len(spatial) == 3 and spatial != ["z", "y", "x"]:
+        raise DataError(
+            f"{path}: its axes are {', '.join(str(name) for name in names)}, a volume has z, y, x in this order.",
+            "Write it again, transposed.",
+        )
+
+
+def _volumes(node: Any) -> list[tuple[str, tuple[int, ...], Any]]:
+    """Arrays of three or more axes below a node; of a multiscale the group, with the shape of its full resolution."""
+    import zarr
+
+    if isinstance(node, zarr.Array):
+        return [("", node.shape, node.dtype)]
+    found: list[tuple[str, tuple[int, ...], Any]] = []
+    _collect(node, "", found)
+    return sorted(found, key=lambda entry: entry[0])
+
+
+def _collect(group: Any, below: str, found: list[tuple[str, tuple[int, ...], Any]]) -> None:
+    import zarr
+
+    for name, node in group.members():
+        path = f"{below}{name}"
+        if isinstance(node, zarr.Array):
+            if node.ndim >= 3:
+                found.append((path, node.shape, node.dtype))
+        elif (level := _first_level(node)) is not None:
+            found.append((path, level.shape, level.dtype))
+        else:
+            _collect(node, f"{path}/", found)
+
+
+def _first_level(group: Any) -> Any:
+    attributes: Mapping[str, Any] = dict(group.attrs)
+    multiscale = multiscale_of(attributes, Path(group.name))
+    return group.get(multiscale.path) if multiscale is not None else None

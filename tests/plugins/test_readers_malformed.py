@@ -1,0 +1,466 @@
+"""Malformed files: each is refused with an error that names the file and says what is wrong, before or at the read."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import dabench_readers
+import h5py
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from PIL import Image
+
+from dabench.data.blocks import voxel_of
+from dabench.data.intensity import UnitVolume
+from dabench.data.volumes import open_volume, read_all
+from dabench.errors import DataError, MissingDataError
+from dabench.registry import PluginStatus, Registry
+
+STACK = np.random.default_rng(0).integers(0, 255, (6, 20, 24), np.uint8)
+CASES: dict[str, tuple[Callable[[Path], Path], str]] = {}
+
+
+@pytest.fixture(scope="module")
+def readers():
+    registry = Registry()
+    registry.add(dabench_readers, PluginStatus("readers", "dabench"))
+    return [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
+
+
+def case(words: str) -> Callable[[Callable[[Path], Path]], Callable[[Path], Path]]:
+    """Register what makes a malformed file, and the words of its error."""
+
+    def keep(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+        CASES[make.__name__] = make, words
+        return make
+
+    return keep
+
+
+def halved(path: Path, share: float = 0.5) -> Path:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    return path
+
+
+# --------------------------------------------------------------------------------------------------------------- HDF5
+def hdf5(folder: Path, **arrays: np.ndarray) -> Path:
+    with h5py.File(folder / "a.h5", "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+    return folder / "a.h5"
+
+
+def hdf5_with(folder: Path, **attributes: object) -> Path:
+    path = hdf5(folder, raw=STACK)
+    with h5py.File(path, "a") as file:
+        file["raw"].attrs.update(attributes)
+    return path
+
+
+@case("a.h5: not a readable HDF5 file: .*truncated file")
+def hdf5_truncated(folder):
+    return halved(hdf5(folder, raw=np.repeat(STACK, 20, 0)))
+
+
+@case("a.h5: not a readable HDF5 file: .*signature not found")
+def hdf5_of_text(folder):
+    (folder / "a.h5").write_text("hello")
+    return folder / "a.h5"
+
+
+@case(r"a.h5: holds no dataset with three axes; it holds /line \(4,\) int64")
+def hdf5_without_a_volume(folder):
+    return hdf5(folder, line=np.arange(4))
+
+
+@case("a.h5: holds no dataset with three axes; it holds nothing")
+def hdf5_empty(folder):
+    return hdf5(folder)
+
+
+@case(r"(?s)a.h5: holds 2 volumes: /labels .*, /raw .*Say which, for example  .*a.h5/labels")
+def hdf5_with_two_volumes(folder):
+    return hdf5(folder, raw=STACK, labels=STACK)
+
+
+@case(r"a.h5: holds no 'rw'; it holds /raw \(6, 20, 24\) uint8")
+def hdf5_wrong_inner_path(folder):
+    return hdf5(folder, raw=STACK) / "rw"
+
+
+@case(r"a.h5/raw: an array of shape \(6, 20, 24, 3\); a volume has three axes")
+def hdf5_colour(folder):
+    return hdf5(folder, raw=np.repeat(STACK[..., None], 3, -1))
+
+
+@case(r"a.h5/raw: holds complex64, not grey values")
+def hdf5_complex(folder):
+    return hdf5(folder, raw=STACK.astype(np.complex64)) / "raw"
+
+
+@case(r"a.h5/raw: an array of shape \(0, 20, 24\) holds no voxel")
+def hdf5_no_voxel(folder):
+    return hdf5(folder, raw=STACK[:0])
+
+
+@case(r"a.h5/raw: slice 0 cannot be decoded")
+def hdf5_damaged_chunk(folder):
+    with h5py.File(folder / "a.h5", "w") as file:
+        data = file.create_dataset("raw", data=STACK, chunks=(1, 20, 24), compression="gzip")
+        where = data.id.get_chunk_info(0)
+    content = bytearray((folder / "a.h5").read_bytes())
+    content[where.byte_offset : where.byte_offset + where.size] = bytes(where.size)
+    (folder / "a.h5").write_bytes(content)
+    return folder / "a.h5"
+
+
+@case(r"(?s)element_size_um says that a voxel is \(0.0, 1.0, 1.0\) um: expected three numbers above 0.*--voxel")
+def hdf5_voxel_of_zero(folder):
+    return hdf5_with(folder, element_size_um=[0.0, 1.0, 1.0])
+
+
+@case("resolution says that a voxel is .* furlong: the unit 'furlong' is no length")
+def hdf5_unknown_unit(folder):
+    return hdf5_with(folder, resolution=[30.0, 8.0, 8.0], units="furlong")
+
+
+@case("resolution says that a voxel is .8.0, 8.0. nm: expected three numbers")
+def hdf5_voxel_of_two(folder):
+    return hdf5_with(folder, resolution=[8.0, 8.0])
+
+
+@case("expected three numbers above 0")
+def hdf5_voxel_nan(folder):
+    return hdf5_with(folder, resolution=[np.nan, 8.0, 8.0])
+
+
+# --------------------------------------------------------------------------------------------------------------- zarr
+def zarr_of(folder: Path, array: np.ndarray = STACK, version: int = 2, **options: object) -> Path:
+    zarr.create_array(str(folder / "a.zarr"), data=array, chunks=(2, 10, 12), zarr_format=version, **options)
+    return folder / "a.zarr"
+
+
+def ome(folder: Path, axes: object = "zyx", shape: tuple[int, ...] = STACK.shape, **changes: object) -> Path:
+    """An OME-Zarr 0.4 with one level, and what is to be wrong with its multiscale."""
+    group = zarr.open_group(str(folder / "a.zarr"), mode="w", zarr_format=2)
+    group.create_array("0", data=np.zeros(shape, np.uint8))
+    named = [{"name": a, "type": "space", "unit": "nanometer"} for a in axes] if isinstance(axes, str) else axes
+    scale = {"type": "scale", "scale": [1.0] * (len(shape) - 3) + [30, 8, 8]}
+    level = {"path": "0", "coordinateTransformations": [scale]}
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": named, "datasets": [level], **changes}]
+    return folder / "a.zarr"
+
+
+@case("a.zarr: not a readable zarr: JSONDecodeError")
+def zarr_bad_metadata(folder):
+    path = zarr_of(folder)
+    (path / ".zarray").write_text("{")
+    return path
+
+
+@case("a.zarr: not a readable zarr: ")
+def zarr_3_bad_metadata(folder):
+    path = zarr_of(folder, version=3)
+    (path / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "array"}))
+    return path
+
+
+@case("a.zarr: holds no zarr array or group; it holds no zarr.json")
+def zarr_without_metadata(folder):
+    path = zarr_of(folder)
+    (path / ".zarray").unlink()
+    return path
+
+
+@case("a.zarr: an empty group")
+def zarr_empty_group(folder):
+    zarr.open_group(str(folder / "a.zarr"), mode="w")
+    return folder / "a.zarr"
+
+
+@case(r"a.zarr: holds no 'label'; it holds labels \(6, 20, 24\) uint8")
+def zarr_wrong_inner_path(folder):
+    zarr.open_group(str(folder / "a.zarr"), mode="w").create_array("labels", data=STACK)
+    return folder / "a.zarr" / "label"
+
+
+@case("(?s)a.zarr: holds 2 volumes: one .*, two .*Say which")
+def zarr_two_volumes(folder):
+    group = zarr.open_group(str(folder / "a.zarr"), mode="w")
+    group.create_array("one", data=STACK)
+    group.create_array("two", data=STACK)
+    return folder / "a.zarr"
+
+
+@case(r"a.zarr: an array of shape \(20, 24\); a volume has three axes")
+def zarr_of_two_axes(folder):
+    zarr.create_array(str(folder / "a.zarr"), data=STACK[0])
+    return folder / "a.zarr"
+
+
+@case("a.zarr: slices 0 to 1 cannot be decoded")
+def zarr_truncated_chunk(folder):
+    path = zarr_of(folder)
+    halved(path / "0.0.0", 0.3)
+    return path
+
+
+@case("pixels are NaN or infinite, nan at row 0, column 0")
+def zarr_missing_chunk_with_a_fill_value_of_nan(folder):
+    path = zarr_of(folder, STACK / np.float32(255), fill_value=np.nan)
+    (path / "1.0.0").unlink()
+    return path
+
+
+@case("a.zarr: its axes are x, y, z, a volume has z, y, x")
+def zarr_3_other_order(folder):
+    zarr.create_array(str(folder / "a.zarr"), data=STACK, dimension_names=["x", "y", "z"])
+    return folder / "a.zarr"
+
+
+@case("its `multiscales` metadata are not those of OME-Zarr: KeyError: 'datasets'")
+def ome_without_datasets(folder):
+    path = ome(folder)
+    (path / ".zattrs").write_text(json.dumps({"multiscales": [{"version": "0.4"}]}))
+    return path
+
+
+@case("its `multiscales` metadata are not those of OME-Zarr: IndexError")
+def ome_without_levels(folder):
+    return ome(folder, datasets=[])
+
+
+@case("its multiscale names the array '7', which is not there")
+def ome_without_its_array(folder):
+    return ome(folder, datasets=[{"path": "7"}])
+
+
+@case("its axes are x, y, z, a volume has z, y, x")
+def ome_other_order(folder):
+    return ome(folder, axes="xyz")
+
+
+@case("holds 3 along 'c'")
+def ome_three_channels(folder):
+    return ome(folder, axes="czyx", shape=(3, 4, 5, 6))
+
+
+@case(r"3 axes, its multiscale names 4 \(c, z, y, x\)")
+def ome_axes_that_are_not_there(folder):
+    return ome(folder, axes="czyx", datasets=[{"path": "0"}])
+
+
+@case("a scale of 2 numbers for 3 axes")
+def ome_scale_of_two(folder):
+    steps = [{"type": "scale", "scale": [8, 8]}]
+    return ome(folder, datasets=[{"path": "0", "coordinateTransformations": steps}])
+
+
+@case("the multiscale says that a voxel is .* cubit.*: the unit 'cubit' is no length")
+def ome_unknown_unit(folder):
+    return ome(folder, axes=[{"name": a, "type": "space", "unit": "cubit"} for a in "zyx"])
+
+
+@case("8e.08 nm a voxel, which no electron microscope makes")
+def ome_absurd_voxel(folder):
+    return ome(folder, axes=[{"name": a, "type": "space", "unit": "centimeter"} for a in "zyx"], **_scaled(80))
+
+
+@case("expected three numbers")
+def ome_scale_of_words(folder):
+    steps = [{"type": "scale", "scale": ["thirty", 8, 8]}]
+    return ome(folder, datasets=[{"path": "0", "coordinateTransformations": steps}])
+
+
+def _scaled(size: float) -> dict[str, object]:
+    steps = [{"type": "scale", "scale": [size] * 3}]
+    return {"datasets": [{"path": "0", "coordinateTransformations": steps}]}
+
+
+# -------------------------------------------------------------------------------------------------------------- NIfTI
+def nifti(folder: Path, array: np.ndarray, name: str = "a.nii", unit: str = "micron") -> Path:
+    image = nibabel.Nifti1Image(array, np.diag([0.008, 0.008, 0.03, 1]))
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, folder / name)
+    return folder / name
+
+
+@case("a.nii: truncated: its voxels end at byte 3232, the file has 2908")
+def nifti_truncated(folder):
+    return halved(nifti(folder, STACK), 0.9)
+
+
+@case("a.nii.gz: slices 0 to 23 cannot be decoded")
+def nifti_gzipped_truncated(folder):
+    return halved(nifti(folder, STACK, "a.nii.gz"), 0.7)
+
+
+@case("a.nii.gz: not a readable NIfTI")
+def nifti_not_gzipped(folder):
+    (folder / "a.nii.gz").write_bytes(nifti(folder, STACK).read_bytes())
+    return folder / "a.nii.gz"
+
+
+@case("a.nii: not a readable NIfTI")
+def nifti_of_zeros(folder):
+    (folder / "a.nii").write_bytes(bytes(400))
+    return folder / "a.nii"
+
+
+@case(r"a.nii: an image of \(6, 20, 24, 2\)")
+def nifti_of_two_volumes(folder):
+    return nifti(folder, np.stack([STACK, STACK], -1))
+
+
+@case(r"a.nii: holds \[\('R', 'u1'\), \('G', 'u1'\), \('B', 'u1'\)\], not grey values")
+def nifti_colour(folder):
+    return nifti(folder, np.zeros((4, 5, 6), [("R", "u1"), ("G", "u1"), ("B", "u1")]))
+
+
+@case("the header says that a voxel is .* meter: that is 3e.07 nm a voxel")
+def nifti_in_metres(folder):
+    return nifti(folder, STACK, unit="meter")
+
+
+@case("a.nii.gz: not a readable NIfTI: Empty file")
+def nifti_empty(folder):
+    (folder / "a.nii.gz").touch()
+    return folder / "a.nii.gz"
+
+
+@case("a.nii.gz: not a readable NIfTI")
+def nifti_gzipped_text(folder):
+    (folder / "a.nii.gz").write_bytes(gzip.compress(b"hello" * 100))
+    return folder / "a.nii.gz"
+
+
+# ---------------------------------------------------------------------------------------------------- TIFF and folders
+@case("a.tif: truncated")
+def tiff_tiled_truncated(folder):
+    tifffile.imwrite(folder / "a.tif", STACK, tile=(16, 16), photometric="minisblack")
+    return halved(folder / "a.tif", 0.9)
+
+
+@case("a.tif: slice 2 cannot be decoded")
+def tiff_damaged_tile(folder):
+    tifffile.imwrite(folder / "a.tif", STACK, tile=(16, 16), photometric="minisblack", compression="zlib")
+    with tifffile.TiffFile(folder / "a.tif") as tif:
+        at, size = tif.pages[2].dataoffsets[1], tif.pages[2].databytecounts[1]
+    content = bytearray((folder / "a.tif").read_bytes())
+    content[at : at + size] = bytes(size)
+    (folder / "a.tif").write_bytes(content)
+    return folder / "a.tif"
+
+
+@case(r"a.tif: a hyperstack \(Z 3, C 2\)")
+def tiff_hyperstack(folder):
+    array = STACK.reshape(3, 2, 20, 24)
+    tifffile.imwrite(folder / "a.tif", array, imagej=True, metadata={"axes": "ZCYX"})
+    return folder / "a.tif"
+
+
+@case("its ImageJ metadata says that a voxel is .* parsec: the unit 'parsec'")
+def tiff_unknown_unit(folder):
+    about = {"spacing": 30, "unit": "parsec", "axes": "ZYX"}
+    tifffile.imwrite(folder / "a.tif", STACK, imagej=True, resolution=(1, 1), metadata=about)
+    return folder / "a.tif"
+
+
+@case("a.tif: holds complex64, not grey values")
+def tiff_complex(folder):
+    tifffile.imwrite(folder / "a.tif", STACK.astype(np.complex64), photometric="minisblack")
+    return folder / "a.tif"
+
+
+@case("JPEG and PNG slices lie mixed")
+def folder_of_two_formats(folder):
+    Image.fromarray(STACK[0]).save(folder / "0.png")
+    Image.fromarray(STACK[1]).save(folder / "1.jpg")
+    return folder
+
+
+@case("1.jpg: slice 1 cannot be decoded")
+def folder_with_a_damaged_jpeg(folder):
+    for z in range(2):
+        Image.fromarray(STACK[z]).save(folder / f"{z}.jpg")
+    halved(folder / "1.jpg")
+    return folder
+
+
+@case("0.jpg: slice 0 is not a grey picture")
+def folder_of_colours(folder):
+    ramp = np.linspace(0, 255, 64 * 64 * 3).reshape(3, 64, 64).transpose(1, 2, 0)
+    Image.fromarray(ramp.astype(np.uint8)).save(folder / "0.jpg")
+    return folder
+
+
+@case(r"1.png: slice 1 has \(10, 24\) pixels, the first slice has \(20, 24\)")
+def folder_of_two_sizes(folder):
+    Image.fromarray(STACK[0]).save(folder / "0.png")
+    Image.fromarray(STACK[0, :10]).save(folder / "1.png")
+    return folder
+
+
+@case(r"a.raw: no reader opens this .raw file \(asked: Hdf5Reader, NiftiReader")
+def unknown_suffix(folder):
+    (folder / "a.raw").write_bytes(STACK.tobytes())
+    return folder / "a.raw"
+
+
+@case("nowhere.zarr: no such file or folder")
+def nothing_there(folder):
+    return folder / "nowhere.zarr"
+
+
+def use(path: Path, readers: list) -> None:
+    """Open a file, ask for its voxel size and read all of it."""
+    volume = open_volume(path, readers)
+    voxel_of(volume)
+    read_all(UnitVolume(volume, "volume", str(path)))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_malformed_file_has_a_clear_error(tmp_path, readers, name):
+    make, words = CASES[name]
+    path = make(tmp_path)
+    with pytest.raises(DataError, match=words) as caught:
+        use(path, readers)
+    assert caught.value.exit_code == 3
+    assert caught.value.mend
+    assert str(tmp_path) in caught.value.message
+
+
+def test_there_are_at_least_thirty():
+    assert len(CASES) >= 30
+
+
+def test_a_missing_chunk_holds_the_fill_value(tmp_path, readers):
+    path = zarr_of(tmp_path, fill_value=9)
+    (path / "1.0.0").unlink()
+    expected = STACK.copy()
+    expected[2:4, :10, :12] = 9
+    np.testing.assert_array_equal(read_all(open_volume(path, readers)), expected)
+
+
+def test_an_unknown_unit_hinders_nothing_but_the_voxel_size(tmp_path, readers):
+    volume = open_volume(hdf5_unknown_unit(tmp_path), readers)
+    np.testing.assert_array_equal(read_all(volume), STACK)
+    with pytest.raises(DataError, match="--voxel 30,8,8"):
+        voxel_of(volume)
+
+
+def test_a_file_that_says_nothing_of_its_unit_says_nothing(tmp_path, readers):
+    assert voxel_of(open_volume(nifti(tmp_path, STACK, unit="unknown"), readers)) is None
+    (tmp_path / "z").mkdir()
+    axes = [{"name": a, "type": "space"} for a in "zyx"]
+    assert voxel_of(open_volume(ome(tmp_path / "z", axes=axes), readers)) is None
+
+
+def test_nothing_is_missing_data(tmp_path, readers):
+    with pytest.raises(MissingDataError):
+        open_volume(tmp_path / "a.h5" / "raw", readers)
