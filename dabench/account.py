@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 from dabench import __version__
 from dabench.files import digest_file, digest_of, write_json
+from dabench.interfaces import Candidate, StageSpec
 from dabench.plan import Plan, PlannedStage, scoring_digest
 from dabench.registry import Registry
 from dabench.scoring import Score
 from dabench.source_model import uses_source
 from dabench.tracking import environment as env
-from dabench.tracking.events import CellStarted, Cost, InputData, Scored, StageFinished
+from dabench.tracking.events import CellStarted, Cost, InputData, ModelMade, Scored, StageFinished
 from dabench.tracking.journal import JOURNAL
 from dabench.training.store import StageRecord
 
@@ -160,6 +161,28 @@ def cost(plan: Plan) -> Cost:
         sum(e["count"] for e in entries if e["kind"] == "points"),
         sum(e["count"] for e in entries if e["kind"] == "preferences"),
     )
+
+
+def model(plan: Plan, registry: Registry, chosen: Candidate) -> ModelMade:
+    """What the model that predicts is rebuilt from."""
+    last, info = plan.stages[-1].spec, plan.task.info()
+    return ModelMade(
+        last.name,
+        chosen.update,
+        chosen.threshold,
+        last.crops.size,
+        plan.task.target_train.voxel,
+        plan.budget.points,
+        plan.budget.patches,
+        info.neighbours,
+        info.has_source,
+        {f"{kind}:{name}": registry.source_digest(kind, name) for kind, name in parts([s.spec for s in plan.stages])},
+    )
+
+
+def parts(specs: Sequence[StageSpec]) -> list[tuple[str, str]]:
+    """(kind, name) of every method and component that a chain of stages is made of, each once, first to last."""
+    return list(dict.fromkeys(pair for spec in specs for pair in (("method", spec.method), *spec.components)))
 
 
 def write_receipt(run_dir: Path, plan: Plan) -> None:

@@ -113,7 +113,7 @@ def make_plan(config: RunConfig, registry: Registry, workspace: Workspace, *, ca
     registry.get("protocol", config.protocol)
     method = assembly.method(config.method)
     task = TaskData(config, all_domains(assembly, workspace), assembly.readers())
-    budget = _budget(config, assembly)
+    budget = budget_of(config, assembly)
     info = task.info()
     skip = method.skip(info, budget) or ""
     specs = [] if skip else method.stages(info, budget)
@@ -135,7 +135,9 @@ def make_plan(config: RunConfig, registry: Registry, workspace: Workspace, *, ca
     plan = Plan(config, assembly, task, budget, method, selector, [], skip, missing, _pretrained(assembly, uses))
     if skip or missing:
         return plan
+    task.check_test_points()
     desk = make_desk(config, task, weak_labels, budget)
+    desk.check(kind for spec in specs for kind in spec.asks)
     root = workspace.stages if cache else workspace.runs / config.cell_id / "stages"
     stages = _stages(assembly, task, desk, specs, root)
     if not cache:
@@ -158,7 +160,7 @@ def _why_not(selector: Selector, config: RunConfig, task: TaskData, budget: Budg
     return why_not(selector, config.selector, task, points=points, source=source)
 
 
-def _budget(config: RunConfig, assembly: Assembly) -> Budget:
+def budget_of(config: RunConfig, assembly: Assembly) -> Budget:
     """The run's budget; patches default to what the preference optimizer asks for by definition."""
     patches = config.budget.patches
     if patches is None:
@@ -292,6 +294,7 @@ def describe(plan: Plan) -> Mapping[str, Any]:
         "skip": plan.skip,
         "budget": {"points": plan.budget.points, "patches": plan.budget.patches, "rater": plan.config.budget.rater},
         "missing_data": plan.missing,
+        "unscored": "" if plan.missing or plan.skip else plan.task.unscored(),
         "missing_weights": [name for name, digest in plan.weights.items() if not digest],
         "selector": plan.config.selector,
         "candidates": len(plan.candidates),

@@ -135,7 +135,7 @@ class Runner:
                 journal.append(CellFinished(status, f"{type(error).__name__}: {error}", *self._totals()))
             raise
         account.write_receipt(self.path, self.plan)
-        journal.append(CellFinished("ok", "", *self._totals()))
+        journal.append(CellFinished("ok", self.plan.task.unscored(), *self._totals()))
         return read_run(self.path)
 
     def _run(self, journal: Journal) -> None:
@@ -147,6 +147,8 @@ class Runner:
         journal.append(account.cost(self.plan))
         plot_curves(self.path)
         self._select(journal)
+        if self.chosen is not None:
+            journal.append(account.model(self.plan, self.registry, self.chosen))
         self._score_all(journal)
         for name, seconds in self._times.items():
             journal.append(Phase(name, seconds))

@@ -124,6 +124,30 @@ class Selected(Event):
 
 
 @dataclass(frozen=True)
+class ModelMade(Event):
+    """What the model that predicts is rebuilt from, without the data that it was trained on (docs/models.md).
+
+    ``update`` and ``threshold`` are those of the chosen candidate, ``tile`` the side of its tiles in pixels, ``voxel``
+    nm (z, y, x) of the target's training split; ``points`` and ``patches`` are the budget and ``neighbours`` and
+    ``has_source`` what the method was told of the task; ``sources`` are digests of the plugins' source by
+    ``kind:name``.
+    """
+
+    kind: ClassVar[str] = "model"
+
+    stage: str
+    update: int
+    threshold: float
+    tile: int
+    voxel: Sequence[float]
+    points: float
+    patches: float
+    neighbours: bool
+    has_source: bool
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Regret(Event):
     """What the target's test labels would have chosen: computed apart, after the choice, and never ranked.
 
@@ -170,7 +194,7 @@ class CellFinished(Event):
 
 
 KINDS: Mapping[str, type[Event]] = {
-    c.kind: c for c in (CellStarted, StageFinished, Cost, Selected, Scored, Regret, Phase, CellFinished)
+    c.kind: c for c in (CellStarted, StageFinished, Cost, Selected, ModelMade, Scored, Regret, Phase, CellFinished)
 }
 
 

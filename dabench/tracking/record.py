@@ -18,6 +18,7 @@ from dabench.tracking.events import (
     Cost,
     Event,
     InputData,
+    ModelMade,
     Phase,
     Regret,
     Scored,
@@ -66,6 +67,8 @@ class RunRecord:
     #: Who was chosen to predict, and what target labels would have chosen; None where there was nothing to choose.
     selected: Selected | None = field(default=None, repr=False)
     regret: Regret | None = field(default=None, repr=False)
+    #: What the model is rebuilt from; None in runs of before there was such a record.
+    model: ModelMade | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -139,6 +142,7 @@ def _record(run_dir: Path, events: list[Event], attempts: int) -> RunRecord:
         origin=read_origin(run_dir),
         selected=next(iter(_of(events, Selected)), None),
         regret=next(iter(_of(events, Regret)), None),
+        model=next(iter(_of(events, ModelMade)), None),
     )
 
 

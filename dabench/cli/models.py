@@ -1,0 +1,171 @@
+"""``dabench models``: trained models: listed, shown, exported, registered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dabench.models import Model, ModelCard
+    from dabench.registry import Registry
+    from dabench.workspace import Workspace
+
+app = typer.Typer(help="List, show, export and register trained models.", no_args_is_help=True, rich_markup_mode=None)
+
+Reference = Annotated[
+    str, typer.Argument(metavar="RUN", help="A cell's id, a run folder, or a model file (dabench models ls).")
+]
+
+
+@app.command("ls")
+def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+    """List models: runs of the workspace that ended well, and model files in its models/ folder.
+
+    Example:  dabench models ls
+    """
+    from dataclasses import asdict
+
+    from dabench.models.listing import list_models
+    from dabench.workspace import Workspace
+
+    place = Workspace.find()
+    found = list(list_models(place))
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=1, default=str))
+        return
+    if not found:
+        typer.echo(f"no trained models in {place.root}; a finished `dabench run` is one.")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("model", "", "task", "data", "score"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        score = f"{one.metric} {one.score:.4f}" if one.score is not None else "-"
+        table.add_row(one.name, one.kind, one.task, one.data, one.problem or score)
+    Console().print(table)
+
+
+@app.command("show")
+def show(
+    reference: Reference, as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False
+) -> None:
+    """Show a model's card: what it was trained on, how it is to be used, what it scored, what it is built from.
+
+    Example:  dabench models show models/stem.safetensors --json
+    """
+    from dabench.models import read_model_card
+    from dabench.models.loading import find
+    from dabench.workspace import Workspace
+
+    path = find(reference, Workspace.find())
+    # A file tells of itself also where the plugins that it needs are not installed.
+    card = read_model_card(path) if path.is_file() else _load(reference)[0].card
+    typer.echo(card.model_dump_json(indent=1) if as_json else _page(card))
+
+
+@app.command("export")
+def export_model(
+    reference: Reference,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write [default: <workspace>/models/NAME.<suffix>].")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="safetensors (for dabench), torchscript or onnx (automatic mode only).")
+    ] = "safetensors",
+) -> None:
+    """Write a model as one file. TorchScript and ONNX are compared with the model before the file gets its name.
+
+    Example:  dabench models export RUN --format onnx --output stem.onnx
+    """
+    from dabench.models.exports import SUFFIXES, export
+    from dabench.models.loading import models_folder
+    from dabench.models.tiles import image_tiles
+
+    model, registry, place = _load(reference)
+    path = output or models_folder(place) / f"{model.card.name}{SUFFIXES.get(form, '')}"
+    tiles, name = ([], "")
+    if form in ("torchscript", "onnx"):
+        batch, name = image_tiles(model.card, registry, place)
+        tiles = [batch]
+    done = export(model, path, form, tiles)
+    typer.echo(f"wrote {done.path} ({done.path.stat().st_size / 1e6:.1f} MB)")
+    if name:
+        typer.echo(f"largest difference from the model on random tiles and on tiles of {name}: {done.difference:.2g}")
+    for note in done.notes:
+        typer.echo(f"  {note}")
+
+
+@app.command("register")
+def register_model(
+    reference: Reference,
+    name: Annotated[str, typer.Option(help="Name in the registry [default: the cell's id].")] = "",
+    to: Annotated[str, typer.Option("--to", help="Any MLflow tracking URI [default: the workspace's own store].")] = "",
+) -> None:
+    """Register a model with MLflow as a pyfunc model with a signature; linked to its run where the store has that.
+
+    Example:  dabench models register RUN --name stem-mitochondria
+    """
+    from dabench.models.registering import register
+
+    model, _, place = _load(reference)
+    done = register(model, place, name, to)
+    said = "registered" if done.new else "is registered already:"
+    typer.echo(f"{said} {done.name} version {done.version}" + (f", of MLflow run {done.run_id}" if done.run_id else ""))
+    typer.echo(f"mlflow.pyfunc.load_model({done.uri!r})")
+
+
+def _load(reference: str) -> tuple[Model, Registry, Workspace]:
+    """A model on the CPU; what loading warns of goes to stderr in one line."""
+    import warnings
+
+    from dabench.models import ModelWarning, load_model
+    from dabench.registry import Registry
+    from dabench.workspace import Workspace
+
+    registry, place = Registry.load(), Workspace.find()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)
+        model = load_model(reference, registry, place)
+    for text in model.warnings:
+        typer.echo(f"warning: {text}", err=True)
+    return model, registry, place
+
+
+def _page(card: ModelCard) -> str:
+    """The card for a reader: one line a fact."""
+    config = card.config
+    voxel = " x ".join(f"{side:g}" for side in card.voxel) + " nm (z, y, x)" if card.voxel else "not known"
+    facts = {
+        "name": card.name,
+        "method": f"{config.method}, stage {card.stage}, {card.update} updates, seed {card.seed}",
+        "task": f"{card.task.name} ({config.data} data), target voxels {voxel}",
+        "annotation": _annotation(card),
+        "network": f"{card.part('network')} on {card.part('backbone')}, preset {config.preset}",
+        "use": f"tile {card.tile} px, intensity {card.intensity}, profile {card.inference}, "
+        f"threshold {card.threshold:g}" + (f", pairs {card.neighbour:g} nm apart" if card.neighbour else ""),
+        "weights": f"sha256 {card.digest[:16]}… ({', '.join(card.modules)})",
+        "made by": f"dabench {card.dabench_version}, torch {card.torch_version}, {card.created}",
+    }
+    lines = [f"{key:<11} {value}" for key, value in facts.items()]
+    for score in card.scores:
+        numbers = "  ".join(f"{metric} {value:.4f}" for metric, value in score.metrics.items())
+        given = f", {score.test_points:.0%} of centres given" if score.test_points else ""
+        lines.append(f"{'score':<11} {numbers}  (target test split, {score.protocol}, {score.inference}{given})")
+    lines += [
+        f"{'part':<11} {p.key} of {p.distribution} {p.version}  [{p.licence or 'no licence note'}]" for p in card.parts
+    ]
+    return "\n".join([*lines, *(f"{'note':<11} {note}" for note in card.notes)])
+
+
+def _annotation(card: ModelCard) -> str:
+    """Who answered what; simulated answers are called simulated."""
+    if card.rater == "none":
+        return "none"
+    who = "simulated from labels" if card.simulated else card.rater
+    return f"{who} (points {card.budget.points:g}, patches {card.budget.patches:g})"

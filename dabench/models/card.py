@@ -1,0 +1,148 @@
+"""The card of a trained model: all that is needed to rebuild it, to use it rightly and to judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dabench.config import RunConfig
+from dabench.errors import WeightsError
+
+#: Version of the file and of the card; another one is refused.
+FORMAT = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskCard(_Frozen):
+    """What the method was told of the task."""
+
+    name: str = Field(description="SOURCE2TARGET.")
+    source: str = Field(description="The labelled domain.")
+    target: str = Field(description="The domain that the model was adapted to.")
+    neighbours: bool = Field(description="Whether slices lay next to each other in both domains.")
+    has_source: bool = Field(description="Whether the source's images were there.")
+
+
+class BudgetCard(_Frozen):
+    """What of the target's training split could be annotated."""
+
+    points: float = Field(description="Share of mitochondria with a centre point.")
+    patches: float = Field(description="Share of patches asked about; the preference optimizer's own by default.")
+
+
+class PartCard(_Frozen):
+    """A component that the model is built from."""
+
+    kind: str = Field(description="method, network, backbone …")
+    name: str = Field(description="Its registered name.")
+    distribution: str = Field(description="What to install to have it.")
+    version: str = Field("", description="Version of that distribution.")
+    source: str = Field("", description="SHA-256 of the plugin's source when the model was trained; empty: unknown.")
+    licence: str = Field("", description="Licence or terms of what it builds on.")
+
+    @property
+    def key(self) -> str:
+        """``kind:name``."""
+        return f"{self.kind}:{self.name}"
+
+
+class ScoreCard(_Frozen):
+    """What the model scored on the target's test split, under which rule."""
+
+    split: Literal["test"] = Field("test", description="Always the target's test split.")
+    protocol: str = Field(description="Rule of scoring.")
+    inference: str = Field(description="Inference profile.")
+    test_points: float = Field(description="Share of true centres given as prompts.")
+    slices: int = Field(description="Slices that count.")
+    metrics: dict[str, float] = Field(description="Metric -> mean over slices.")
+
+
+class Digests(_Frozen):
+    """SHA-256 of what the model is."""
+
+    weights: str = Field(description="Of all tensors with their names, types and shapes.")
+    config: str = Field(description="Of the configuration below.")
+
+
+class ModelCard(_Frozen):
+    """Everything but the weights."""
+
+    format: Literal[1] = Field(1, description="Version of the card.")
+    name: str = Field(description="What the model is called; a cell's id unless it was given another.")
+    cell_id: str = Field(description="The run that it comes from.")
+    created: str = Field(description="When the run ended, ISO-8601.")
+    config: RunConfig = Field(description="All settings of the run; of files of answers the name alone.")
+    task: TaskCard = Field(description="The task as the method saw it.")
+    budget: BudgetCard = Field(description="The budget as the method saw it.")
+    stage: str = Field(description="The stage that predicts, the last one.")
+    update: int = Field(ge=0, description="Updates after which its weights were taken.")
+    tile: int = Field(ge=1, description="Side of a tile in pixels.")
+    inference: str = Field(description="Inference profile of the run.")
+    intensity: str = Field(description="How grey values become [0, 1].")
+    threshold: float = Field(gt=0, lt=1, description="Probability from which a pixel is a mitochondrion.")
+    neighbour: float = Field(0.0, ge=0, description="nm to the second section that it sees; 0: it sees one.")
+    voxel: tuple[float, float, float] | None = Field(None, description="nm (z, y, x) of the target's training data.")
+    seed: int = Field(description="Training seed.")
+    rater: str = Field(description="Who annotated: none, simulated:ERROR_RATE, self or recorded.")
+    modules: tuple[str, ...] = Field(description="Modules whose weights are kept; `state` are tensors beside them.")
+    parts: tuple[PartCard, ...] = Field(description="What it is built from.")
+    scores: tuple[ScoreCard, ...] = Field((), description="Scores of the run, the headline first.")
+    digests: Digests = Field(description="SHA-256 of weights and configuration.")
+    dabench_version: str = Field(description="Version that trained it.")
+    torch_version: str = Field("", description="PyTorch that trained it.")
+    notes: tuple[str, ...] = Field((), description="What is not known for certain.")
+
+    @property
+    def digest(self) -> str:
+        """Digest of the weights: two models with the same one predict the same."""
+        return self.digests.weights
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the annotation was answered from labels, not by a person."""
+        return self.rater.startswith("simulated")
+
+    def part(self, kind: str) -> str:
+        """The last part of a kind, ``none`` without one."""
+        return next((part.name for part in reversed(self.parts) if part.kind == kind), "none")
+
+
+def read_card(text: str, where: str) -> ModelCard:
+    """A card from its JSON. Raises WeightsError for another format or a damaged one, naming the keys.
+
+    Args:
+        text: as it stands in a file.
+        where: named in errors, usually the file.
+    """
+    import json
+
+    try:
+        values = json.loads(text)
+        version = values.get("format") if isinstance(values, dict) else None
+    except ValueError as error:
+        raise WeightsError(f"{where}: its card is damaged ({error}).", "Export the model again.") from None
+    if version != FORMAT:
+        raise WeightsError(
+            f"{where}: a model of format {version!r}, this dabench reads {FORMAT}.",
+            f"It was written by dabench {_written_by(values)}: use that version, or export the run again.",
+        )
+    try:
+        return ModelCard.model_validate(values)
+    except ValidationError as error:
+        raise WeightsError(
+            f"{where}: its card does not fit: {'; '.join(_problems(error.errors()))}.",
+            f"It was written by dabench {_written_by(values)}: use that version, or export the run again.",
+        ) from None
+
+
+def _written_by(values: Any) -> str:
+    return str(values.get("dabench_version", "(unknown)")) if isinstance(values, dict) else "(unknown)"
+
+
+def _problems(errors: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in errors][:5]
