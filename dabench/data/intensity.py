@@ -24,6 +24,8 @@ Mode = Literal["range", "volume", "slice"]
 _SPREAD = 6.0
 #: Most slices that the statistics of a volume look at.
 _SAMPLED_SLICES = 32
+#: Side of a patch that is padding when all its pixels are equal: noise sees to it that tissue never is.
+_PATCH = 64
 #: Pixels of a slice above which it is measured in bands of rows, and pixels of a band.
 _LARGE_SLICE, _BAND = 2**24, 2**22
 
@@ -98,7 +100,10 @@ class UnitVolume(Converted):
         return self._by_range(raw, block)
 
     def statistics(self) -> tuple[float, float]:
-        """Mean and standard deviation over at most 32 evenly spaced slices; computed once, in bounded memory."""
+        """Mean and standard deviation over at most 32 evenly spaced slices; computed once, in bounded memory.
+
+        Padding (patches of 64 x 64 pixels that have one value) takes no part, unless there is nothing else.
+        """
         with self._lock:
             if self._statistics is None:
                 self._statistics = self._measure()
@@ -107,12 +112,13 @@ class UnitVolume(Converted):
     def _measure(self) -> tuple[float, float]:
         count = self.shape[0]
         chosen = np.unique(np.linspace(0, count - 1, min(count, _SAMPLED_SLICES)).round().astype(int))
-        sums = np.zeros(3)
+        tissue, everything = np.zeros(3), np.zeros(3)
         for band in (band for z in chosen for band in self._bands(int(z))):
-            image = band.astype(np.float64)
-            sums += image.size, image.sum(), np.square(image).sum()
-        mean = sums[1] / sums[0]
-        return float(mean), float(np.sqrt(max(sums[2] / sums[0] - mean**2, 0.0)))
+            tissue += _sums(_without_padding(band))
+            everything += _sums(band)
+        count, total, squares = tissue if tissue[0] else everything
+        mean = total / count
+        return float(mean), float(np.sqrt(max(squares / count - mean**2, 0.0)))
 
     def _extent(self, z: int) -> tuple[np.float32, np.float32]:
         """Least and greatest value of a whole slice, remembered."""
@@ -167,6 +173,25 @@ class UnitVolume(Converted):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
+
+
+def _sums(image: Array) -> tuple[float, float, float]:
+    """Number of pixels, their sum and that of their squares."""
+    exact = image.astype(np.float64)
+    return exact.size, exact.sum(), np.square(exact).sum()
+
+
+def _without_padding(image: Array) -> Array:
+    """The pixels of ``(H, W)`` outside patches of one value: where a scan ends, or tissue is missing."""
+    height, width = image.shape
+    padded = np.pad(image, ((0, -height % _PATCH), (0, -width % _PATCH)), mode="edge")
+    patches = padded.reshape(padded.shape[0] // _PATCH, _PATCH, padded.shape[1] // _PATCH, _PATCH)
+    blank = patches.min(axis=(1, 3)) == patches.max(axis=(1, 3))
+    if not blank.any():
+        return image
+    outside = ~blank.repeat(_PATCH, axis=0).repeat(_PATCH, axis=1)[:height, :width]
+    pixels: Array = image[outside]
+    return pixels
 
 
 def _extent(raw: Array) -> tuple[np.float32, np.float32]:

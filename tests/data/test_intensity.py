@@ -75,3 +75,14 @@ def test_slice_mode_stretches_each_slice():
 def test_unknown_mode():
     with pytest.raises(DataError, match="one of range, volume, slice"):
         unit(np.zeros((1, 1, 1)), "zscore")
+
+
+def test_padding_takes_no_part_in_the_statistics():
+    rng = np.random.default_rng(0)
+    tissue = rng.normal(100, 10, (2, 128, 192)).astype(np.uint8)
+    padded = np.zeros((2, 300, 500), np.uint8)
+    padded[:, 64:192, 128:320] = tissue
+    assert (
+        UnitVolume(ArrayVolume(padded), "volume").statistics() == UnitVolume(ArrayVolume(tissue), "volume").statistics()
+    )
+    assert UnitVolume(ArrayVolume(np.full((2, 90, 90), 7, np.uint8)), "volume").statistics() == (7.0, 0.0)
