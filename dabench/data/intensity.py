@@ -110,8 +110,8 @@ class UnitVolume(Converted):
             return self._statistics
 
     def _measure(self) -> tuple[float, float]:
-        count = self.shape[0]
-        chosen = np.unique(np.linspace(0, count - 1, min(count, _SAMPLED_SLICES)).round().astype(int))
+        depth = self.shape[0]
+        chosen = np.unique(np.linspace(0, depth - 1, min(depth, _SAMPLED_SLICES)).round().astype(int))
         tissue, everything = np.zeros(3), np.zeros(3)
         for band in (band for z in chosen for band in self._bands(int(z))):
             tissue += _sums(_without_padding(band))
