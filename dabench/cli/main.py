@@ -16,14 +16,18 @@ from dabench.cli import (
     doctor,
     evaluate,
     leaderboard,
+    measure,
+    models,
     new_plugin,
     plugins,
+    predict,
     reproduce,
     results,
     run,
     suite,
     ui,
     verify,
+    view,
     weights,
 )
 from dabench.errors import DabenchError
@@ -69,6 +73,9 @@ def root(
 
 run.attach(app)
 components.attach(app)
+predict.attach(app)
+measure.attach(app)
+view.attach(app)
 evaluate.attach(app)
 doctor.attach(app)
 ui.attach(app)
@@ -78,6 +85,7 @@ reproduce.attach(app)
 new_plugin.attach(app)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
 app.add_typer(weights.app, name="weights")
 app.add_typer(results.app, name="results")
 app.add_typer(suite.app, name="suite")

@@ -118,3 +118,77 @@ def make_display(*, quiet: bool) -> Display:
         return Display()
     console = Console()
     return BarDisplay(console) if console.is_terminal else PlainDisplay(console)
+
+
+class PhaseDisplay(AbstractContextManager["PhaseDisplay"]):
+    """Phases of one long work, told as (phase, done, of). This one says nothing (``--json``)."""
+
+    def advance(self, phase: str, done: int, count: int) -> None:
+        """So much of a phase is done."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+class PlainPhases(PhaseDisplay):
+    """A line every ten seconds and at the end of a phase, with the time that is left."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to this console."""
+        self._console, self._last = console, time.monotonic()
+        self._begun: dict[str, tuple[float, int]] = {}
+
+    def advance(self, phase: str, done: int, count: int) -> None:
+        """Write a line if it is time."""
+        now = time.monotonic()
+        # What was done before the first report, perhaps by a run that was stopped, says nothing about the speed.
+        start, before = self._begun.setdefault(phase, (now, done))
+        if done < count and now - self._last < _EVERY:
+            return
+        self._last = now
+        left = f", {clock((now - start) / (done - before) * (count - done))} left" if before < done < count else ""
+        self._console.print(f"{phase}: {done}/{count}{left}", highlight=False, soft_wrap=True)
+
+
+class BarPhases(PhaseDisplay):
+    """A bar a phase, with the time that is left."""
+
+    def __init__(self, console: Console) -> None:
+        """Draw on this console."""
+        columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console)
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> BarPhases:
+        """Show the bars."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def advance(self, phase: str, done: int, count: int) -> None:
+        """Move the phase's bar."""
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(phase, total=count)
+        self._progress.update(self._tasks[phase], completed=done)
+
+
+def clock(seconds: float) -> str:
+    """``47 s``, ``3:05 min`` or ``2:10 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02} min" if minutes < 100 else f"{minutes // 60}:{minutes % 60:02} h"
+
+
+def make_phase_display(*, quiet: bool) -> PhaseDisplay:
+    """The display that fits: none, bars on a terminal, or plain lines."""
+    if quiet:
+        return PhaseDisplay()
+    console = Console()
+    return BarPhases(console) if console.is_terminal else PlainPhases(console)

@@ -1,6 +1,19 @@
-"""Tiles, blending, test-time rotations and prediction of whole stacks."""
+"""Tiles, blending, test-time rotations and prediction of whole stacks, or of chunks of them."""
 
+from dabench.inference.chunks import Sections, SlicePrediction, predict_chunk
+from dabench.inference.cover import Cover, Tiling
 from dabench.inference.tiles import PROFILES, Profile, profile_named
-from dabench.inference.volume import SlicePrediction, Tiling, predict_slice, predict_slices
+from dabench.inference.volume import predict_slice, predict_slices
 
-__all__ = ["PROFILES", "Profile", "SlicePrediction", "Tiling", "predict_slice", "predict_slices", "profile_named"]
+__all__ = [
+    "PROFILES",
+    "Cover",
+    "Profile",
+    "Sections",
+    "SlicePrediction",
+    "Tiling",
+    "predict_chunk",
+    "predict_slice",
+    "predict_slices",
+    "profile_named",
+]

@@ -75,24 +75,36 @@ def turn_points(points: torch.Tensor, turns: int, size: int) -> torch.Tensor:
 
 
 class Blend:
-    """Running plain mean of overlapping tiles of one slice.
+    """Running plain mean of overlapping tiles of one slice, or of a part of it.
 
     Sums are kept in double precision, so that the mean of equal values is that value, bit for bit.
     """
 
-    def __init__(self, shape: tuple[int, int], device: torch.device) -> None:
-        """Start an ``(H, W)`` map of zeros on a device."""
+    def __init__(self, shape: tuple[int, int], device: torch.device, corner: tuple[int, int] = (0, 0)) -> None:
+        """Start an ``(H, W)`` map of zeros on a device; ``corner`` is the (y, x) of its first pixel on the slice."""
         exact = torch.float32 if device.type == "mps" else torch.float64
         self._sum = torch.zeros(shape, dtype=exact, device=device)
-        self._count = torch.zeros(shape, dtype=torch.int32, device=device)
+        self._count = torch.zeros(shape, dtype=torch.int16, device=device)
+        self._corner = corner
 
     def add(self, places: Sequence[Window], tiles: torch.Tensor) -> None:
-        """Add tiles ``(B, S, S)``, one a window."""
+        """Add tiles ``(B, S, S)``, one a window of the slice; what lies beyond the map is left out."""
         for window, tile in zip(places, tiles.to(self._sum.dtype), strict=True):
-            self._sum[window.slices] += tile
-            self._count[window.slices] += 1
+            here, part = self._overlap(window)
+            self._sum[here] += tile[part]
+            self._count[here] += 1
 
     def mean(self) -> Array:
-        """``(H, W)`` float32 mean; every pixel must have been covered."""
-        result: Array = (self._sum / self._count).float().cpu().numpy()
+        """``(H, W)`` float32 mean, once: it is made in place. Every pixel must have been covered."""
+        result: Array = self._sum.div_(self._count).float().cpu().numpy()
         return result
+
+    def _overlap(self, window: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Where a window meets the map: in the map's pixels, and in the window's own."""
+        here, part = [], []
+        places = zip(self._corner, self._sum.shape, (window.y, window.x), (window.height, window.width), strict=True)
+        for corner, length, first, size in places:
+            start, stop = max(first, corner), min(first + size, corner + length)
+            here.append(slice(start - corner, stop - corner))
+            part.append(slice(start - first, stop - first))
+        return (here[0], here[1]), (part[0], part[1])

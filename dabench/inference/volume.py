@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from dabench.errors import ConfigError, DataError
-from dabench.inference.tiles import Blend, Profile, pad_to_tile, profile_named, turn_points, windows
+from dabench.inference.chunks import Sections, SlicePrediction, predict_chunk
+from dabench.inference.cover import Cover, Tiling
+from dabench.inference.tiles import profile_named
 
 if TYPE_CHECKING:
+    import torch
+
     from dabench.interfaces import Predictor, Volume
-    from dabench.types import Array, Prediction, Window
+    from dabench.types import Array
 
-
-@dataclass(frozen=True)
-class SlicePrediction:
-    """probability ``(H, W)`` float32 in [0, 1]; density ``(H, W)`` float32, or None where there is none."""
-
-    probability: Array = field(repr=False)
-    density: Array | None = field(default=None, repr=False)
-
-    def mask(self, threshold: float = 0.5) -> Array:
-        """``(H, W)`` bool: probability >= threshold."""
-        mask: Array = self.probability >= threshold
-        return mask
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """How one slice is cut: side of a tile in pixels, inference profile, tiles a forward pass."""
-
-    tile: int
-    profile: Profile
-    batch_size: int = 8
-
-    def __post_init__(self) -> None:
-        """Refuse sizes that cannot be."""
-        if self.tile < 1 or self.batch_size < 1:
-            raise ConfigError(f"tile {self.tile} and batch size {self.batch_size} must be at least 1.")
+__all__ = ["SlicePrediction", "Tiling", "partner", "predict_slice", "predict_slices"]
 
 
 def predict_slices(
@@ -81,9 +58,7 @@ def predict_slices(
         DataError: a slice is not a floating-point image in two dimensions, or has NaN or infinite pixels.
     """
     tiling = Tiling(tile, profile_named(profile), batch_size)
-    return _predict_each(
-        predictor, _numbered(images, slices, gap), tiling, points, torch.device(device), density, gap > 0
-    )
+    return _predict_each(predictor, _numbered(images, slices, gap), tiling, points, device, density, gap > 0)
 
 
 def _predict_each(
@@ -91,7 +66,7 @@ def _predict_each(
     numbered: Iterable[tuple[int, Array]],
     tiling: Tiling,
     points: Mapping[int, Array] | None,
-    device: torch.device,
+    device: torch.device | str,
     density: bool,
     pairs: bool,
 ) -> Iterator[tuple[int, SlicePrediction]]:
@@ -102,7 +77,6 @@ def _predict_each(
         yield z, predict_slice(predictor, image, tiling, given, device, density=density)
 
 
-@torch.inference_mode()
 def predict_slice(
     predictor: Predictor,
     image: Array,
@@ -112,42 +86,12 @@ def predict_slice(
     *,
     density: bool = False,
 ) -> SlicePrediction:
-    """Predict one ``(H, W)`` slice, or a pair ``(2, H, W)``: cut, turn, predict, turn back, take the plain mean."""
-    device = torch.device(device)
+    """Predict one ``(H, W)`` slice, or a pair ``(2, H, W)``: the chunk that is a whole slice."""
     height, width = image.shape[-2:]
-    sections = [pad_to_tile(section, tiling.tile) for section in image.reshape(-1, height, width)]
-    padded = torch.from_numpy(np.stack(sections).astype(np.float32)).to(device)
-    blends = [Blend((padded.shape[1], padded.shape[2]), device) for _ in range(1 + density)]
-    for places in _batches(padded, tiling):
-        tiles = torch.stack([padded[:, *window.slices] for window in places])
-        local = None if points is None else [torch.from_numpy(w.to_local(points)).to(device) for w in places]
-        for turns in tiling.profile.turns:
-            blends = _add(blends, places, _predict_turned(predictor, tiles, local, turns, density), turns)
-    maps = [blend.mean()[:height, :width] for blend in blends]
-    return SlicePrediction(maps[0], maps[1] if len(maps) > 1 else None)
-
-
-def _batches(padded: torch.Tensor, tiling: Tiling) -> Iterator[list[Window]]:
-    places = windows((padded.shape[1], padded.shape[2]), tiling.tile, tiling.profile.step(tiling.tile))
-    for first in range(0, len(places), tiling.batch_size):
-        yield places[first : first + tiling.batch_size]
-
-
-def _predict_turned(
-    predictor: Predictor, tiles: torch.Tensor, points: Sequence[torch.Tensor] | None, turns: int, density: bool
-) -> Prediction:
-    """Predict tiles ``(B, C, S, S)`` after quarter turns; the points turn with them."""
-    size = tiles.shape[-1]
-    turned = None if points is None else [turn_points(p, turns, size) for p in points]
-    return predictor.predict(torch.rot90(tiles, turns, (-2, -1)), turned, density=density)
-
-
-def _add(blends: list[Blend], places: list[Window], prediction: Prediction, turns: int) -> list[Blend]:
-    """Turn a prediction back and add it; the density's blend is dropped when the predictor has no density."""
-    maps = [m for m in (prediction.probability, prediction.density) if m is not None][: len(blends)]
-    for blend, tiles in zip(blends, maps, strict=False):
-        blend.add(places, torch.rot90(tiles, -turns, (-2, -1)))
-    return blends[: len(maps)]
+    planes = image.reshape(-1, height, width)
+    sections = Sections(planes, [tuple(range(len(planes)))], None if points is None else [points])
+    (found,) = predict_chunk(predictor, sections, Cover.whole((height, width), tiling), device, density=density)
+    return found
 
 
 def _numbered(images: Volume | Iterable[Array], slices: Iterable[int] | None, gap: int) -> Iterator[tuple[int, Array]]:
@@ -163,10 +107,10 @@ def _numbered(images: Volume | Iterable[Array], slices: Iterable[int] | None, ga
     which = range(depth) if slices is None else slices
     if not gap:
         return ((z, volume.read(z)) for z in which)
-    return ((z, np.stack([volume.read(z), volume.read(_partner(z, gap, depth))])) for z in which)
+    return ((z, np.stack([volume.read(z), volume.read(partner(z, gap, depth))])) for z in which)
 
 
-def _partner(z: int, gap: int, depth: int) -> int:
+def partner(z: int, gap: int, depth: int) -> int:
     """The slice ``gap`` further, or back, or where both leave the volume its farther end."""
     if z + gap < depth:
         return z + gap

@@ -1,1 +1,22 @@
 """A whole volume predicted by a model: chunk by chunk, resumable, on one machine or several."""
+
+from dabench.prediction.executors import ChunkExecutor, LocalExecutor, ProcessExecutor
+from dabench.prediction.plan import PredictionPlan, make_prediction_plan
+from dabench.prediction.request import Request
+from dabench.prediction.volume import Summary, check_output, predict_volume
+from dabench.prediction.worker import Assignment, ModelBytes, RunModel
+
+__all__ = [
+    "Assignment",
+    "ChunkExecutor",
+    "LocalExecutor",
+    "ModelBytes",
+    "PredictionPlan",
+    "ProcessExecutor",
+    "Request",
+    "RunModel",
+    "Summary",
+    "check_output",
+    "make_prediction_plan",
+    "predict_volume",
+]

@@ -46,7 +46,7 @@ class RayExecutor(Executor):
         share: Literal["files", "objects"] = "files",
     ) -> None:
         """Connect. Raises ConfigError where Ray is not installed or the cluster cannot be reached."""
-        self._ray = _connect(address)
+        self._ray = connect(address)
         self._site, self._share = site, share
         self._resources = resources or RayResources()
         self._workspace = Workspace(site.workspace)
@@ -107,7 +107,8 @@ class RayExecutor(Executor):
         self._ray.shutdown()
 
 
-def _connect(address: str) -> Any:
+def connect(address: str) -> Any:
+    """Ray, connected: to a running cluster, or with "" to one that is started here. Raises ConfigError."""
     try:
         import ray
     except ImportError:

@@ -1,0 +1,225 @@
+"""``dabench predict``: a trained model over a whole volume."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dabench.cli.progress import PhaseDisplay
+    from dabench.models import Model
+    from dabench.prediction import ChunkExecutor, PredictionPlan, Summary
+    from dabench.workspace import Workspace
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("predict")(predict)
+
+
+def predict(
+    run: Annotated[str, typer.Option(help="A cell's id, a run folder or a model file (dabench models ls).")],
+    images: Annotated[Path, typer.Option(help="The scan: OME-Zarr, zarr, HDF5, NIfTI, TIFF, a folder of slices.")],
+    output: Annotated[Path, typer.Option(help="OME-Zarr (.zarr) with all results, or one of them: .tif, .h5.")],
+    points: Annotated[
+        Path | None, typer.Option(help="Points as prompts: CSV or JSON with z, y, x, or z_nm, y_nm, x_nm.")
+    ] = None,
+    points_unit: Annotated[str, typer.Option(help="Unit of the points: voxel or nm.")] = "voxel",
+    profile: Annotated[str | None, typer.Option(help="fast or paper [the model's].")] = None,
+    voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [the file's].")] = None,
+    intensity: Annotated[
+        str | None, typer.Option(help="volume, range, slice, or LOW,HIGH: values that become 0 and 1 [the model's].")
+    ] = None,
+    slices: Annotated[str | None, typer.Option(metavar="A:B", help="Predict slices A to B-1 only.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Foreground from this probability on [the model's].")] = None,
+    instances: Annotated[str, typer.Option(help="Objects: 3d (through slices), 2d (each slice) or none.")] = "3d",
+    min_size: Annotated[str, typer.Option(help="Objects smaller than this are dropped: 16px, 5e5nm3.")] = "16px",
+    what: Annotated[str, typer.Option(help="For .tif and .h5: mask, probability or instances.")] = "mask",
+    chunk: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxels that are predicted at once.")] = None,
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    batch: Annotated[int, typer.Option(help="Tiles a forward pass.", min=1)] = 8,
+    executor: Annotated[str, typer.Option(help="local, or ray for several machines.")] = "local",
+    jobs: Annotated[int, typer.Option(help="Chunks at a time [local: 1; ray: all that fit].", min=0)] = 0,
+    address: Annotated[str, typer.Option(help="Of a running Ray cluster: auto, ray://head:10001.")] = "",
+    share: Annotated[
+        str, typer.Option(help="Ray: nodes see the images and the model by path (files), or are sent them (objects).")
+    ] = "files",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Predict a whole volume: probability, mask and instances, chunk by chunk. The same command continues after a stop.
+
+    Example:  dabench predict --run human2stem-prefer-das-slpo --images scan.zarr --output mito.zarr
+    """
+    from dabench.models import load_model
+    from dabench.prediction import Request, check_output, make_prediction_plan
+    from dabench.registry import Registry
+    from dabench.workspace import Workspace
+
+    request = Request(
+        run=run,
+        images=images,
+        output=output,
+        points=points,
+        points_unit=_one_of("--points-unit", points_unit, ("voxel", "nm")),
+        profile=profile,
+        voxel=_three("--voxel", voxel, float),
+        intensity=intensity,
+        slices=_pair(slices),
+        threshold=threshold,
+        instances=_one_of("--instances", instances, ("3d", "2d", "none")),
+        min_size=min_size,
+        chunk=_three("--chunk", chunk, int),
+        precision=_one_of("--precision", precision, ("auto", "float32", "bfloat16")),
+        device=device,
+        batch=batch,
+        what=_one_of("--what", what, ("mask", "probability", "instances")),
+        overwrite=overwrite,
+    )
+    executor = _one_of("--executor", executor, ("local", "ray"))
+    share = _one_of("--share", share, ("files", "objects"))
+    registry, place = Registry.load(), Workspace.find()
+    model = load_model(run, registry, place, device)
+    plan = make_prediction_plan(request, model, registry)
+    if dry_run:
+        _print_plan(plan, as_json=as_json)
+        return
+    check_output(plan)
+    if not as_json:
+        _print_plan(plan, as_json=False)
+    made = _make_executor(executor, model, address, jobs, share)
+    with closing(made):
+        summary = _execute(plan.with_statistics(registry), made, place, quiet=as_json, share=share)
+    _print_summary(summary, plan, as_json=as_json)
+
+
+def _execute(plan: PredictionPlan, executor: ChunkExecutor, place: Workspace, *, quiet: bool, share: str) -> Summary:
+    from dabench.cli.progress import make_phase_display
+    from dabench.models.loading import find
+    from dabench.prediction import ModelBytes, RunModel, predict_volume
+
+    device = str(plan.model.device)
+    source = (
+        ModelBytes.of(plan.model, device)
+        if share == "objects"
+        else RunModel(str(find(plan.request.run, place).absolute()), place.root, device)
+    )
+    display: PhaseDisplay
+    with make_phase_display(quiet=quiet) as display:
+        return predict_volume(plan, plan.assignment(source), executor, display.advance)
+
+
+def _make_executor(name: str, model: Model, address: str, jobs: int, share: Any) -> ChunkExecutor:
+    from dabench.errors import ConfigError
+    from dabench.prediction import LocalExecutor, ProcessExecutor
+
+    if name == "ray":
+        from dabench.prediction.ray_executor import RayChunks
+        from dabench.suites.ray_executor import RayResources
+
+        return RayChunks(address, jobs, RayResources(gpus=float(model.device.type == "cuda"), retries=10), share)
+    if address or share == "objects":
+        raise ConfigError("--address and --share belong to --executor ray.")
+    if jobs > 1 and model.device.type != "cpu":
+        raise ConfigError(f"--jobs {jobs}: processes would share one GPU.", "Leave --jobs out, or use --device cpu.")
+    return ProcessExecutor(jobs, _threads(jobs)) if jobs > 1 else LocalExecutor(model.predictor)
+
+
+def _threads(jobs: int) -> int:
+    """Cores of each process."""
+    import torch
+
+    return max(1, torch.get_num_threads() // jobs)
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
+    from dabench.errors import ConfigError, UnknownNameError
+
+    if value not in allowed:
+        raise UnknownNameError(f"value of {option}", value, allowed) if value else ConfigError(f"{option} is empty.")
+    return value
+
+
+def _three(option: str, text: str | None, kind: type) -> Any:
+    """``Z,Y,X`` as three positive numbers, or None. Raises ConfigError."""
+    from dabench.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        values = tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 3 or not all(0 < value < float("inf") for value in values):
+        raise ConfigError(f"{option} {text!r}: write three positive numbers z,y,x, for example {option} 30,8,8.")
+    return values
+
+
+def _pair(text: str | None) -> tuple[int, int] | None:
+    """``A:B`` as two numbers, or None. Raises ConfigError."""
+    from dabench.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        first, last = (int(part) for part in text.split(":"))
+    except ValueError:
+        raise ConfigError(f"--slices {text!r}: write A:B, for example --slices 0:100.") from None
+    return first, last
+
+
+def _print_plan(plan: PredictionPlan, *, as_json: bool) -> None:
+    import json
+
+    said = plan.describe()
+    if as_json:
+        typer.echo(json.dumps(said, indent=1))
+        return
+    shape, chunk = (" x ".join(map(str, said[key])) for key in ("shape", "chunk"))
+    voxel = " x ".join(f"{v:g}" for v in said["voxel_nm"]) + " nm" if said["voxel_nm"] else "voxel size unknown"
+    points = "automatic, without points" if said["points"] is None else f"{said['points']} points as prompts"
+    objects = "none" if said["instances"] == "none" else f"{said['instances']} of {said['min_voxels']} voxels and more"
+    typer.echo(f"model     {said['model']}, threshold {said['threshold']:g}, {points}")
+    typer.echo(f"images    {said['images']}: {shape}, {voxel}, intensity {said['intensity']}")
+    typer.echo(
+        f"tiles     {said['tiles']} of {said['tile']}, profile {said['profile']}, "
+        f"{said['precision']} on {said['device']}"
+    )
+    typer.echo(
+        f"chunks    {said['chunks']} of {chunk}; {said['recomputed']:.1%} of the tiles are predicted again at borders"
+    )
+    typer.echo(f"memory    about {_size(said['memory_bytes'])} and the network's own")
+    typer.echo(f"output    {said['output']}, about {_size(said['output_bytes'])}; instances: {objects}")
+    for note in said["notes"]:
+        typer.echo(f"note      {note}")
+
+
+def _print_summary(summary: Summary, plan: PredictionPlan, *, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        typer.echo(json.dumps({**plan.describe(), **summary.as_json()}, indent=1))
+        return
+    shape = " x ".join(map(str, summary.shape))
+    speed = f", {summary.tiles / summary.predicting_seconds:.1f} tiles/s" if summary.predicting_seconds else ""
+    before = f" ({summary.continued} chunks were there)" if summary.continued else ""
+    objects = "" if summary.objects is None else f", {summary.objects} objects"
+    typer.echo(f"{summary.path}: {shape} in {summary.seconds:.0f} s{speed}{before}")
+    typer.echo(f"{summary.foreground:.2%} foreground{objects}")
+    if summary.path.suffix == ".zarr":
+        typer.echo(f"next: dabench view {summary.path}")
+        if summary.objects:
+            typer.echo(f"      dabench measure {summary.path} --csv {summary.path.with_suffix('.csv').name}")
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,132 @@
+"""The engine: a part of one or several slices predicted from one array, as if each whole slice had been."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dabench.inference.tiles import Blend, pad_to_tile, turn_points
+from dabench.types import Window
+
+if TYPE_CHECKING:
+    from dabench.inference.cover import Cover
+    from dabench.interfaces import Predictor
+    from dabench.types import Array, Prediction
+
+
+@dataclass(frozen=True)
+class SlicePrediction:
+    """probability ``(H, W)`` float32 in [0, 1]; density ``(H, W)`` float32, or None where there is none."""
+
+    probability: Array = field(repr=False)
+    density: Array | None = field(default=None, repr=False)
+
+    def mask(self, threshold: float = 0.5) -> Array:
+        """``(H, W)`` bool: probability >= threshold."""
+        mask: Array = self.probability >= threshold
+        return mask
+
+
+@dataclass(frozen=True)
+class Sections:
+    """What a chunk was read as.
+
+    Attributes:
+        pixels: ``(N, h, w)`` float in [0, 1], the window `Cover.seen` of N slices, each read once.
+        channels: for every slice that is wanted, which of the N it is made of: itself, and its partner for pairs.
+        points: for every slice that is wanted its prompts ``(M, 2)`` (x, y) of the whole slice; None is automatic mode.
+    """
+
+    pixels: Array = field(repr=False)
+    channels: Sequence[tuple[int, ...]]
+    points: Sequence[Array] | None = None
+
+
+@torch.inference_mode()
+def predict_chunk(
+    predictor: Predictor,
+    sections: Sections,
+    cover: Cover,
+    device: torch.device | str = "cpu",
+    *,
+    density: bool = False,
+) -> Iterator[SlicePrediction]:
+    """Predict the window of a cover on every wanted slice: cut, turn, predict, turn back, take the plain mean.
+
+    Tiles of all the slices share forward passes. A predictor that treats the tiles of a batch apart gives every pixel
+    the bits that the whole slice would.
+
+    Yields:
+        One `SlicePrediction` of the window a slice, in order.
+    """
+    device = torch.device(device)
+    canvas = _Canvas(sections, cover, device)
+    blends = [canvas.blends(1 + density) for _ in sections.channels]
+    for group in cover.groups():
+        for turns in cover.tiling.profile.turns:
+            for batch in canvas.batches(group):
+                _add(blends, batch, canvas.predict(predictor, batch, turns, density), turns)
+    while blends:
+        maps = [blend.mean() for blend in blends.pop(0)]
+        yield SlicePrediction(maps[0], maps[1] if len(maps) > 1 else None)
+
+
+#: Tiles of a forward pass: the number of the slice among those wanted, and the window on it.
+_Batch = list[tuple[int, Window]]
+
+
+class _Canvas:
+    """The pixels of a chunk on the device, from which tiles are cut."""
+
+    def __init__(self, sections: Sections, cover: Cover, device: torch.device) -> None:
+        self._sections, self._cover, self._device = sections, cover, device
+        pixels = sections.pixels
+        if self._short():
+            pixels = np.stack([pad_to_tile(plane, cover.tiling.tile) for plane in pixels])
+        # Volumes hand out read-only views, of which torch makes no tensor without a copy.
+        self._pixels = torch.from_numpy(np.require(pixels, np.float32, ["C", "W"])).to(device)
+
+    def _short(self) -> bool:
+        return min(self._cover.shape) < self._cover.tiling.tile
+
+    def blends(self, count: int) -> list[Blend]:
+        """Empty maps of the window."""
+        window = self._cover.window
+        return [Blend((window.height, window.width), self._device, (window.y, window.x)) for _ in range(count)]
+
+    def batches(self, group: Sequence[Window]) -> Iterator[_Batch]:
+        """The tiles of a group on every slice, in forward passes."""
+        size = self._cover.tiling.batch_size
+        tiles = [(k, window) for k in range(len(self._sections.channels)) for window in group]
+        yield from (tiles[first : first + size] for first in range(0, len(tiles), size))
+
+    def predict(self, predictor: Predictor, batch: _Batch, turns: int, density: bool) -> Prediction:
+        """Predict tiles ``(B, C, S, S)`` after quarter turns; the points turn with them."""
+        tiles = torch.stack([self._cut(k, window) for k, window in batch])
+        points = None
+        if self._sections.points is not None:
+            points = [turn_points(self._local(k, w), turns, w.height) for k, w in batch]
+        return predictor.predict(torch.rot90(tiles, turns, (-2, -1)), points, density=density)
+
+    def _cut(self, k: int, window: Window) -> torch.Tensor:
+        seen = self._cover.seen
+        y, x = window.y - seen.y, window.x - seen.x
+        return self._pixels[list(self._sections.channels[k]), y : y + window.height, x : x + window.width]
+
+    def _local(self, k: int, window: Window) -> torch.Tensor:
+        assert self._sections.points is not None
+        return torch.from_numpy(window.to_local(self._sections.points[k])).to(self._device)
+
+
+def _add(blends: list[list[Blend]], batch: _Batch, prediction: Prediction, turns: int) -> None:
+    """Turn a prediction back and add it; the density's blend is dropped when the predictor has no density."""
+    found = [m for m in (prediction.probability, prediction.density) if m is not None]
+    upright = [torch.rot90(m, -turns, (-2, -1)) for m in found]
+    for row, (k, window) in enumerate(batch):
+        del blends[k][len(upright) :]
+        for blend, tiles in zip(blends[k], upright, strict=False):
+            blend.add([window], tiles[row : row + 1])

@@ -1,0 +1,56 @@
+"""What a user asks for when a volume is to be predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Voxel = tuple[float, float, float]
+What = Literal["mask", "probability", "instances"]
+Instances = Literal["3d", "2d", "none"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One `dabench predict`. None means: as the model's card, the file or the machine say.
+
+    Attributes:
+        run: a cell's id, a run folder or a model file.
+        images: what is predicted, of any registered format.
+        output: ``.zarr``, ``.tif``, ``.tiff``, ``.h5`` or ``.hdf5``.
+        points: a file of prompts.
+        points_unit: of its positions, ``voxel`` or ``nm``.
+        profile: inference profile.
+        voxel: nm (z, y, x).
+        intensity: ``range``, ``volume``, ``slice``, or ``LOW,HIGH``: the values that become 0 and 1.
+        slices: the first slice and the one after the last.
+        threshold: probability from which a voxel is a mitochondrion.
+        instances: objects through slices, on each slice, or none.
+        min_size: least size of an object that is kept, ``16px`` or ``5e5nm3``.
+        chunk: voxels (z, y, x) that are predicted at once.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``.
+        batch: tiles a forward pass.
+        what: which array goes to a TIFF or HDF5 file.
+        overwrite: whether an output that exists is replaced.
+    """
+
+    run: str
+    images: Path
+    output: Path
+    points: Path | None = None
+    points_unit: Literal["voxel", "nm"] = "voxel"
+    profile: str | None = None
+    voxel: Voxel | None = None
+    intensity: str | None = None
+    slices: tuple[int, int] | None = None
+    threshold: float | None = None
+    instances: Instances = "3d"
+    min_size: str = "16px"
+    chunk: tuple[int, int, int] | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = "auto"
+    batch: int = 8
+    what: What = "mask"
+    overwrite: bool = False

@@ -1,0 +1,162 @@
+"""A part of a slice is predicted as the whole slice would be: same tiles, same order, same bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dabench.inference import Cover, Sections, Tiling, predict_chunk, predict_slice, profile_named
+from dabench.inference.predictor import FlippedPredictor
+from dabench.inference.tiles import windows
+from dabench.inference.wrapped import AutocastPredictor, BlankPredictor, finishes
+from dabench.interfaces import Predictor
+from dabench.types import Prediction, Window
+from tests.prediction.fakes import Deterministic, Finishing
+
+
+def overlaps(tile: Window, window: Window) -> bool:
+    rows = max(tile.y, window.y) < min(tile.y + tile.height, window.y + window.height)
+    return rows and max(tile.x, window.x) < min(tile.x + tile.width, window.x + window.width)
+
+
+@st.composite
+def covers(draw):
+    """A window of a slice, and how the slice is cut."""
+    shape = draw(st.tuples(st.integers(3, 40), st.integers(3, 40)))
+    y, x = (draw(st.integers(0, n - 1)) for n in shape)
+    height, width = draw(st.integers(1, shape[0] - y)), draw(st.integers(1, shape[1] - x))
+    tiling = Tiling(
+        draw(st.integers(7, 20)), profile_named(draw(st.sampled_from(["fast", "paper"]))), draw(st.integers(1, 5))
+    )
+    return Cover(shape, Window(y, x, height, width), tiling)
+
+
+@settings(max_examples=60, deadline=None)
+@given(covers())
+def test_a_cover_is_the_tiles_of_the_whole_slice_that_touch(cover):
+    tile, step = cover.tiling.tile, cover.tiling.profile.step(cover.tiling.tile)
+    padded = (max(tile, cover.shape[0]), max(tile, cover.shape[1]))
+    expected = [w for w in windows(padded, tile, step) if overlaps(w, cover.window)]
+    assert [w for group in cover.groups() for w in group] == expected
+    assert len(cover) == len(expected)
+    assert all(len(group) <= cover.tiling.batch_size for group in cover.groups())
+    seen = cover.seen
+    assert (seen.y, seen.x) == (min(w.y for w in expected), min(w.x for w in expected))
+    assert seen.y + seen.height == min(cover.shape[0], max(w.y + tile for w in expected))
+    assert seen.x + seen.width == min(cover.shape[1], max(w.x + tile for w in expected))
+
+
+@settings(max_examples=30, deadline=None)
+@given(covers(), st.integers(1, 2), st.booleans(), st.booleans(), st.integers(0, 2**16))
+def test_a_chunk_is_its_part_of_the_whole(cover, depth, prompted, pairs, seed):
+    rng, window, predictor = np.random.default_rng(seed), cover.window, Deterministic()
+    images = rng.random((depth + pairs, *cover.shape), dtype=np.float32)
+    channels = [(z, z + 1) if pairs else (z,) for z in range(depth)]
+    size = np.array(cover.shape[::-1])
+    points = [(rng.random((4, 2)) * size - 0.5).astype(np.float32) for _ in range(depth)] if prompted else None
+    seen = np.ascontiguousarray(images[:, *cover.seen.slices])
+    found = list(predict_chunk(predictor, Sections(seen, channels, points), cover, density=True))
+    assert len(found) == depth
+    for z, own in enumerate(channels):
+        image = images[list(own)] if pairs else images[z]
+        whole = predict_slice(predictor, image, cover.tiling, points[z] if points else None, density=True)
+        np.testing.assert_array_equal(found[z].probability, whole.probability[window.slices])
+        np.testing.assert_array_equal(found[z].density, whole.density[window.slices])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_point_on_the_border_of_two_chunks_reaches_both(axis):
+    """The tiles that hold it belong to both chunks; the pixels that it changes are changed in each."""
+    shape, cut = (32, 32), 16
+    image = np.zeros(shape, np.float32)
+    tiling = Tiling(16, profile_named("fast"))
+    for at in (15.4, 15.5, 16.0):
+        point = np.array([[at, 8.0] if axis else [8.0, at]], np.float32)
+        whole = predict_slice(Deterministic(), image, tiling, point).probability
+        parts = []
+        for first in (0, cut):
+            window = Window(0, first, 32, cut) if axis else Window(first, 0, cut, 32)
+            cover = Cover(shape, window, tiling)
+            sections = Sections(image[None][:, *cover.seen.slices], [(0,)], [point])
+            (found,) = predict_chunk(Deterministic(), sections, cover)
+            parts.append(found.probability)
+        np.testing.assert_array_equal(np.concatenate(parts, axis), whole)
+        assert whole[round(at), 8] if not axis else whole[8, round(at)]
+
+
+# ---------------------------------------------------------------- predictors around predictors
+class Counting(Deterministic):
+    """Notes how many tiles it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def predict(self, images, points=None, *, density=False):
+        self.seen += len(images)
+        return super().predict(images, points, density=density)
+
+
+def test_blank_tiles_are_predicted_once_and_the_result_is_the_same():
+    image = np.zeros((64, 64), np.float32)
+    image[:16, :16] = np.random.default_rng(0).random((16, 16))
+    image[:, 48:] = 0.5
+    points = np.array([[30.0, 30.0]], np.float32)
+    tiling, counting = Tiling(16, profile_named("paper")), Counting()
+    found = predict_slice(BlankPredictor(counting), image, tiling, points, density=True)
+    expected = predict_slice(Deterministic(), image, tiling, points, density=True)
+    np.testing.assert_array_equal(found.probability, expected.probability)
+    np.testing.assert_array_equal(found.density, expected.density)
+    # Three or four tiles hold texture, as many the point, seven the step to 0.5; four turns each.
+    assert counting.seen < 4 * 7 * 7 / 2
+
+
+def test_blank_tiles_with_points_are_not_blank():
+    tiles, counting = torch.zeros(3, 1, 16, 16), Counting()
+    blank = BlankPredictor(counting)
+    none, one = torch.zeros(0, 2), torch.tensor([[3.0, 4.0]])
+    found = blank.predict(tiles, [none, one, none]).probability
+    assert counting.seen == 2
+    assert found[1, 4, 3] == 0.25
+    assert torch.equal(found[0], found[2])
+    blank.predict(tiles)
+    assert counting.seen == 3, "automatic mode is another question than no points"
+
+
+def test_few_greys_are_remembered():
+    blank = BlankPredictor(Deterministic())
+    for grey in range(20):
+        blank.predict(torch.full((1, 1, 4, 4), float(grey)))
+    assert len(blank._known) <= blank.capacity
+
+
+class SmallNetwork(Predictor):
+    def __init__(self):
+        torch.manual_seed(0)
+        layers = [torch.nn.Conv2d(a, b, 3, padding=1) for a, b in ((1, 16), (16, 16), (16, 1))]
+        self.network = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2])
+
+    def predict(self, images, points=None, *, density=False):
+        logits = 8 * self.network(images)[:, 0]
+        return Prediction(torch.sigmoid(logits), logits if density else None)
+
+
+def test_bfloat16_stays_within_a_hundredth_and_comes_back_as_float32():
+    images = torch.rand(4, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    network = SmallNetwork()
+    with torch.inference_mode():
+        exact, fast = network.predict(images), AutocastPredictor(network).predict(images, density=True)
+    assert fast.probability.dtype == fast.density.dtype == torch.float32
+    assert exact.probability.std() > 0.02
+    assert 0 < (exact.probability - fast.probability).abs().max() <= 1e-2
+
+
+def test_a_last_step_is_seen_through_wrappers():
+    assert finishes(Finishing())
+    assert finishes(BlankPredictor(AutocastPredictor(FlippedPredictor(Finishing()))))
+    assert not finishes(BlankPredictor(FlippedPredictor(Deterministic())))
+    mask = np.eye(4, dtype=bool)
+    assert not BlankPredictor(Finishing()).finish(mask).any()
