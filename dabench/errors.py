@@ -20,6 +20,16 @@ class DabenchError(Exception):
         self.message = message
         self.mend = mend
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel between processes whole, whatever a subclass's constructor takes."""
+        return _again, (type(self), self.message, self.mend), self.__dict__
+
+
+def _again(kind: type[DabenchError], message: str, mend: str) -> DabenchError:
+    error = kind.__new__(kind)
+    DabenchError.__init__(error, message, mend)
+    return error
+
 
 class ConfigError(DabenchError):
     """A flag, a configuration file or a combination of settings is wrong."""

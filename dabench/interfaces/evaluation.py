@@ -27,8 +27,8 @@ class EvaluationProtocol(ABC):
     metrics: tuple[str, ...] = ("dice", "aji", "pq")
     #: Whether `update` wants true instance ids rather than binary labels.
     wants_instances: bool = False
-    #: Whether `update` also takes predicted instance ids: whole numbers, 0 = background, the same id on every slice that
-    #: an object goes through. Without it a prediction is always a mask.
+    #: Whether `update` also takes predicted instance ids: whole numbers, 0 = background, the same id on every slice
+    #: that an object goes through. Without it a prediction is always a mask.
     takes_instances: bool = False
 
     @abstractmethod
