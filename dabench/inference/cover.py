@@ -7,12 +7,16 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dabench.errors import ConfigError
 from dabench.inference.tiles import Profile, origins
 from dabench.types import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from dabench.types import Array
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,11 @@ class Cover:
         (top, bottom), (left, right) = (self._ends(axis) for axis in (0, 1))
         return Window(top, left, bottom - top, right - left)
 
+    def counts(self) -> tuple[Array, Array]:
+        """Tiles that lie on each row and on each column of the window; on a pixel lie as many as their product."""
+        window = self.window
+        return self._count(self.rows, window.y, window.height), self._count(self.columns, window.x, window.width)
+
     def groups(self) -> Iterator[list[Window]]:
         """The tiles, row by row, parted as the batches of the whole slice are.
 
@@ -88,6 +97,12 @@ class Cover:
     def _touching(self, length: int, first: int, size: int) -> list[tuple[int, int]]:
         tile = self.tiling.tile
         return [(n, at) for n, at in enumerate(self._origins(length)) if at < first + size and at + tile > first]
+
+    def _count(self, touching: list[tuple[int, int]], first: int, size: int) -> Array:
+        count = np.zeros(size, np.int32)
+        for _, at in touching:
+            count[max(0, at - first) : at + self.tiling.tile - first] += 1
+        return count
 
     def _ends(self, axis: int) -> tuple[int, int]:
         touching = (self.rows, self.columns)[axis]

@@ -75,7 +75,7 @@ def turn_points(points: torch.Tensor, turns: int, size: int) -> torch.Tensor:
 
 
 class Blend:
-    """Running plain mean of overlapping tiles of one slice, or of a part of it.
+    """Running sum of overlapping tiles of one slice, or of a part of it, which becomes their plain mean.
 
     Sums are kept in double precision, so that the mean of equal values is that value, bit for bit.
     """
@@ -84,7 +84,6 @@ class Blend:
         """Start an ``(H, W)`` map of zeros on a device; ``corner`` is the (y, x) of its first pixel on the slice."""
         exact = torch.float32 if device.type == "mps" else torch.float64
         self._sum = torch.zeros(shape, dtype=exact, device=device)
-        self._count = torch.zeros(shape, dtype=torch.int16, device=device)
         self._corner = corner
 
     def add(self, places: Sequence[Window], tiles: torch.Tensor) -> None:
@@ -92,11 +91,14 @@ class Blend:
         for window, tile in zip(places, tiles.to(self._sum.dtype), strict=True):
             here, part = self._overlap(window)
             self._sum[here] += tile[part]
-            self._count[here] += 1
 
-    def mean(self) -> Array:
-        """``(H, W)`` float32 mean, once: it is made in place. Every pixel must have been covered."""
-        result: Array = self._sum.div_(self._count).float().cpu().numpy()
+    def mean(self, count: torch.Tensor) -> Array:
+        """``(H, W)`` float32 mean, once: it is made in place.
+
+        Args:
+            count: ``(H, W)`` whole numbers >= 1, the tiles that lie on each pixel; one that was not added counts as 0.
+        """
+        result: Array = self._sum.div_(count).float().cpu().numpy()
         return result
 
     def _overlap(self, window: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

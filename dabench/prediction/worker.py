@@ -19,7 +19,7 @@ from dabench.data.blocks import read_block
 from dabench.errors import DataError
 from dabench.inference import Cover, Sections, predict_chunk
 from dabench.inference.volume import partner
-from dabench.inference.wrapped import AutocastPredictor, BlankPredictor
+from dabench.inference.wrapped import AutocastPredictor
 from dabench.models import load_model
 from dabench.registry import Registry
 from dabench.types import Block, Window
@@ -158,7 +158,7 @@ class Worker:
         os.environ.update(assignment.environment)
         self._assignment = assignment
         found = predictor or assignment.model.load(Registry.load())
-        self._predictor = BlankPredictor(AutocastPredictor(found) if assignment.bfloat16 else found)
+        self._predictor = AutocastPredictor(found) if assignment.bfloat16 else found
 
     @cached_property
     def _reader(self) -> ChunkReader:

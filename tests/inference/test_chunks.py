@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dabench.inference import Cover, Sections, Tiling, predict_chunk, predict_slice, profile_named
 from dabench.inference.predictor import FlippedPredictor
 from dabench.inference.tiles import windows
-from dabench.inference.wrapped import AutocastPredictor, BlankPredictor, finishes
+from dabench.inference.wrapped import AutocastPredictor, finishes
 from dabench.interfaces import Predictor
 from dabench.types import Prediction, Window
 from tests.prediction.fakes import Deterministic, Finishing
@@ -100,37 +100,39 @@ class Counting(Deterministic):
         return super().predict(images, points, density=density)
 
 
-def test_blank_tiles_are_predicted_once_and_the_result_is_the_same():
+def test_blank_tiles_are_zero_and_no_network_is_asked():
     image = np.zeros((64, 64), np.float32)
     image[:16, :16] = np.random.default_rng(0).random((16, 16))
     image[:, 48:] = 0.5
     points = np.array([[30.0, 30.0]], np.float32)
-    tiling, counting = Tiling(16, profile_named("paper")), Counting()
-    found = predict_slice(BlankPredictor(counting), image, tiling, points, density=True)
-    expected = predict_slice(Deterministic(), image, tiling, points, density=True)
-    np.testing.assert_array_equal(found.probability, expected.probability)
-    np.testing.assert_array_equal(found.density, expected.density)
-    # Three or four tiles hold texture, as many the point, seven the step to 0.5; four turns each.
-    assert counting.seen < 4 * 7 * 7 / 2
+    counting = Counting()
+    found = predict_slice(counting, image, Tiling(16, profile_named("paper")), points, density=True)
+    # Four tiles hold texture, nine the point, seven a step to 0.5 that is no border of tiles; four turns each.
+    everything = Counting()
+    predict_slice(everything, np.random.default_rng(1).random((64, 64), np.float32), Tiling(16, profile_named("paper")))
+    assert 0 < counting.seen < everything.seen / 2
+    assert not found.probability[40:, :32].any()
+    assert found.probability[:8, :8].all()
+    assert found.probability[30, 30] > 0
 
 
-def test_blank_tiles_with_points_are_not_blank():
-    tiles, counting = torch.zeros(3, 1, 16, 16), Counting()
-    blank = BlankPredictor(counting)
-    none, one = torch.zeros(0, 2), torch.tensor([[3.0, 4.0]])
-    found = blank.predict(tiles, [none, one, none]).probability
-    assert counting.seen == 2
-    assert found[1, 4, 3] == 0.25
-    assert torch.equal(found[0], found[2])
-    blank.predict(tiles)
-    assert counting.seen == 3, "automatic mode is another question than no points"
+def test_a_blank_slice_is_empty():
+    counting = Counting()
+    found = predict_slice(counting, np.full((40, 50), 0.3, np.float32), Tiling(16, profile_named("fast")))
+    assert counting.seen == 0
+    assert not found.probability.any()
 
 
-def test_few_greys_are_remembered():
-    blank = BlankPredictor(Deterministic())
-    for grey in range(20):
-        blank.predict(torch.full((1, 1, 4, 4), float(grey)))
-    assert len(blank._known) <= blank.capacity
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20), st.data())
+def test_counts_are_those_of_the_windows(height, width, tile, data):
+    y, x = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    window = Window(y, x, data.draw(st.integers(1, height - y)), data.draw(st.integers(1, width - x)))
+    cover = Cover((height, width), window, Tiling(tile, profile_named("fast")))
+    literal = np.zeros((max(height, tile), max(width, tile)), int)
+    for place in windows(literal.shape, tile, profile_named("fast").step(tile)):
+        literal[place.slices] += 1
+    rows, columns = cover.counts()
+    np.testing.assert_array_equal(np.outer(rows, columns), literal[window.slices])
 
 
 class SmallNetwork(Predictor):
@@ -156,7 +158,7 @@ def test_bfloat16_stays_within_a_hundredth_and_comes_back_as_float32():
 
 def test_a_last_step_is_seen_through_wrappers():
     assert finishes(Finishing())
-    assert finishes(BlankPredictor(AutocastPredictor(FlippedPredictor(Finishing()))))
-    assert not finishes(BlankPredictor(FlippedPredictor(Deterministic())))
+    assert finishes(AutocastPredictor(FlippedPredictor(Finishing())))
+    assert not finishes(AutocastPredictor(FlippedPredictor(Deterministic())))
     mask = np.eye(4, dtype=bool)
-    assert not BlankPredictor(Finishing()).finish(mask).any()
+    assert not AutocastPredictor(Finishing()).finish(mask).any()
