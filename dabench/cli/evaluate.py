@@ -47,18 +47,21 @@ def evaluate(
     """Score a stack of predictions against a stack of labels.
 
     Any label that is not 0 is foreground unless --label-values says otherwise. Nothing is resampled: shapes must match.
+    Where the rule wants true ids and the labels are a mask, its components are the objects, and the output says so.
     Of an OME-Zarr of dabench predict, the instances are scored where the rule takes ids, else the mask.
 
     Example:  dabench evaluate --prediction prediction.tif --labels labels.tif --per-slice scores.csv
     """
-    from dabench.evaluation import evaluate_stacks
+    from dabench.evaluation import evaluate_stacks, holds_ids
     from dabench.registry import Registry
 
     registry = Registry.load()
     rule = _make(registry, "protocol", protocol)
     mapping = _values(label_values) if label_values else None
     stack = _open(registry, _part(prediction, instances=rule.takes_instances, whole=threshold is not None))
-    truth = _truth(_open(registry, _part(labels, instances=rule.wants_instances)), labels, rule, mapping)
+    stored = _open(registry, _part(labels, instances=rule.wants_instances))
+    is_mask = rule.wants_instances and not mapping and not holds_ids(stored)
+    truth = _truth(_objects(stored, rule) if is_mask else stored, labels, rule, mapping)
     _check_threshold(threshold, stack)
     if label_slices:
         truth = _range_of(truth, label_slices, labels)
@@ -66,6 +69,7 @@ def evaluate(
     ids = _are_ids(predicted, rule, stack, threshold, wanted)
     report = evaluate_stacks(stack, truth, rule, name=protocol, slices=wanted, threshold=threshold, ids=ids)
     how = f"{stack.dtype} instance ids" if ids else _how(stack, threshold)
+    how += "; labels: a mask, whose components are the true objects" if is_mask else ""
     if per_slice:
         report.write_csv(per_slice)
     if as_json:
@@ -92,6 +96,18 @@ def _truth(volume: Volume, path: Path, rule: EvaluationProtocol, mapping: dict[i
     if rule.wants_instances:
         return InstanceIds(volume, mapping or {}, str(path))
     return MappedLabels(volume, mapping or {}, str(path), instances=mapping is None)
+
+
+def _objects(mask: Volume, rule: EvaluationProtocol) -> Volume:
+    """The components of a mask as ids: through slices for a rule of objects in 3-D, else of each slice."""
+    import tempfile
+
+    from dabench.data.volumes import CachedVolume
+    from dabench.instances import LabelledVolume, Labelling, find_objects
+
+    settings = Labelling.of(mask.shape, 3 if rule.takes_instances else 2, (1, *mask.shape[1:]))
+    with tempfile.TemporaryDirectory() as folder:
+        return CachedVolume(LabelledVolume(mask, find_objects(mask, settings, 0, Path(folder))))
 
 
 def _values(text: str) -> dict[int, int]:

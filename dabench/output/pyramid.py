@@ -47,6 +47,8 @@ def coarser_mean(values: Array, steps: list[int]) -> Array:
 def coarser_mode(values: Array, steps: list[int]) -> Array:
     """The commonest value of each box of ``steps``; among equally common ones the largest, so thin things stay."""
     parts = _parts(values, steps)
+    if not values.any():  # most of a label image is background
+        return np.zeros_like(parts[0])
     best, most = parts[0].copy(), np.zeros(parts[0].shape, np.uint8)
     for part in parts:
         count = np.zeros(part.shape, np.uint8)

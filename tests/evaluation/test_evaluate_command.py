@@ -180,3 +180,14 @@ def test_the_module_stays_light():
     code = "import sys, dabench.cli.evaluate; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"numpy", "torch", "cc3d", "matplotlib", "mlflow"}.isdisjoint(loaded)
+
+
+def test_components_of_a_mask_are_the_true_objects(tmp_path):
+    ids = np.zeros((3, 30, 40), np.uint8)
+    ids[:, 2:9, 2:9], ids[1:, 15:25, 20:35] = 1, 2
+    paths = tmp_path / "ids.tif", tmp_path / "mask.tif"
+    for path, stack in zip(paths, (ids + (ids > 0), 255 * (ids > 0).astype(np.uint8)), strict=True):
+        tifffile.imwrite(path, stack, photometric="minisblack")
+    answer = json.loads(call(paths, "--json", "--protocol", "instances-3d@1").output)
+    assert answer["metrics"]["ap_75"] == answer["metrics"]["pq"] == 1
+    assert "components are the true objects" in answer["foreground"]
