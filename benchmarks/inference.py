@@ -52,8 +52,9 @@ def image(side: int) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def ours(profile: str, precision: str) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
-    """dabench's prediction of one slice."""
+    """dabench's prediction of one slice, with the network laid out as `dabench.models.load_model` does."""
     predictor = network()
+    predictor.network.to(memory_format=torch.channels_last)
 
     def predict(picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dabench.cli.numbers import three_numbers
+
 if TYPE_CHECKING:
     from dabench.cli.progress import PhaseDisplay
     from dabench.models import Model
@@ -68,13 +70,13 @@ def predict(
         points=points,
         points_unit=_one_of("--points-unit", points_unit, ("voxel", "nm")),
         profile=profile,
-        voxel=_three("--voxel", voxel, float),
+        voxel=three_numbers("--voxel", voxel),
         intensity=intensity,
         slices=_pair(slices),
         threshold=threshold,
         instances=_one_of("--instances", instances, ("3d", "2d", "none")),
         min_size=min_size,
-        chunk=_three("--chunk", chunk, int),
+        chunk=three_numbers("--chunk", chunk, int),
         precision=_one_of("--precision", precision, ("auto", "float32", "bfloat16")),
         device=device,
         batch=batch,
@@ -84,7 +86,7 @@ def predict(
     executor = _one_of("--executor", executor, ("local", "ray"))
     share = _one_of("--share", share, ("files", "objects"))
     registry, place = Registry.load(), Workspace.find()
-    model = load_model(run, registry, place, device)
+    model = load_model(run, registry, place, device, channels_last=True)
     plan = make_prediction_plan(request, model, registry)
     if dry_run:
         _print_plan(plan, as_json=as_json)
@@ -143,21 +145,6 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
     if value not in allowed:
         raise UnknownNameError(f"value of {option}", value, allowed) if value else ConfigError(f"{option} is empty.")
     return value
-
-
-def _three(option: str, text: str | None, kind: type) -> Any:
-    """``Z,Y,X`` as three positive numbers, or None. Raises ConfigError."""
-    from dabench.errors import ConfigError
-
-    if text is None:
-        return None
-    try:
-        values = tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) != 3 or not all(0 < value < float("inf") for value in values):
-        raise ConfigError(f"{option} {text!r}: write three positive numbers z,y,x, for example {option} 30,8,8.")
-    return values
 
 
 def _pair(text: str | None) -> tuple[int, int] | None:

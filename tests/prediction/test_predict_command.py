@@ -25,7 +25,7 @@ from tests.prediction.fakes import Deterministic, arrays, fake_model, request_of
 def invoke(tmp_path, monkeypatch):
     """Run the command on a small scan with a fake model."""
     scan(tmp_path / "scan.tif")
-    monkeypatch.setattr("dabench.models.load_model", lambda *_: fake_model())
+    monkeypatch.setattr("dabench.models.load_model", lambda *_, **__: fake_model())
     monkeypatch.setattr("dabench.models.loading.find", lambda run, place: tmp_path / run)
     app = typer.Typer()
     command.attach(app)
