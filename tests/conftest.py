@@ -1,15 +1,18 @@
-"""Shared: a registry, and configurations small enough for a test."""
+"""Shared: a registry, configurations small enough for a test, and a browser for pages."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
 from dabench.config import RunConfig, validate_config
-from dabench.registry import Registry
+from dabench.registry import PluginStatus, Registry
 from dabench.workspace import Workspace
 
 #: A few updates a stage on small crops: seconds, not results.
@@ -28,6 +31,57 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def registry() -> Registry:
     return Registry.load()
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the commands of a test find these plugins alone, given as ``name=module``."""
+
+    def install(**plugins: ModuleType) -> None:
+        registry = Registry()
+        for name, module in plugins.items():
+            registry.add(module, PluginStatus(name, "dabench"))
+        monkeypatch.setattr(Registry, "load", classmethod(lambda cls: registry))
+
+    return install
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window; skips where it or playwright is not installed."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (the dev extra) drives the browser")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on this machine (Debian: apt install chromium)")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a page's file. Whatever a test does, nothing is requested, no line is said and no script gets in."""
+    requests: list[str] = []
+    said: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+
+    def open_file(file: Path, address: str = "") -> Any:
+        page.goto(file.as_uri() + address)
+        requests.remove(file.as_uri())
+        return page
+
+    yield open_file
+    attacked = page.evaluate("window.attacked")
+    context.close()
+    assert [url for url in requests if not url.startswith(("data:", "blob:"))] == []
+    assert said == []
+    assert attacked is None
 
 
 @pytest.fixture

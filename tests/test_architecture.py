@@ -20,7 +20,7 @@ CORE, PLUGINS = ROOT / "dabench", ROOT / "plugins"
 #: other rooms or from above. A room is a module or a package straight below ``dabench``.
 FLOORS = (
     ("types", "errors"),
-    ("files", "workspace"),
+    ("files", "workspace", "page_parts"),
     ("yaml_files", "ops", "statistics"),
     ("interfaces", "config"),
     ("data", "annotation", "evaluation", "tracking", "inference", "output"),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dabench.cli.numbers import three_numbers
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -55,7 +57,7 @@ def measure(
     from dabench.instances.parts import IDS, MASK, part_of
 
     outputs = {"csv": csv, "parquet": parquet, "per_slice": per_slice, "summary": summary}
-    _check(content, summary)
+    _check(content, dims, summary)
     path = part_of(file, IDS, MASK)
     volume = _open(path)
     size = _voxel_size(voxel, volume, path)
@@ -110,12 +112,14 @@ def _open(path: Path) -> Volume:
     return open_volume(path, [reader.factory(reader.config()) for reader in readers])
 
 
-def _check(content: str, summary: Path | None) -> None:
+def _check(content: str, dims: int | None, summary: Path | None) -> None:
     """What is wrong is said before an hour of measuring, not after."""
     from dabench.errors import ConfigError
 
     if content not in ("auto", "mask", "ids"):
         raise ConfigError(f"--content {content!r}: choose one of auto, mask and ids.")
+    if dims not in (None, 2, 3):
+        raise ConfigError(f"--dims {dims}: there are 2 (each slice on its own) and 3.")
     if summary is not None and summary.suffix not in ("", ".png", ".html"):
         raise ConfigError(f"--summary {summary}: give a folder, or a name that ends in .png or .html.")
 
@@ -125,16 +129,10 @@ def _voxel_size(text: str | None, volume: Volume, path: Path) -> _Voxel:
     from dabench.data.blocks import voxel_of
     from dabench.errors import ConfigError
 
-    if text is None:
-        found = voxel_of(volume)
-        if found is None:
-            raise ConfigError(f"{path}: the file does not say how large a voxel is.", "Add --voxel z,y,x (nm).")
-        return found
-    try:
-        z, y, x = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--voxel {text!r}: write three numbers of nm, z,y,x, for example 30,8,8.") from None
-    return z, y, x
+    found: _Voxel | None = three_numbers("--voxel", text) if text else voxel_of(volume)
+    if found is None:
+        raise ConfigError(f"{path}: the file does not say how large a voxel is.", "Add --voxel z,y,x (nm).")
+    return found
 
 
 def _is_mask(content: str, volume: Volume, path: Path) -> bool:
@@ -203,6 +201,10 @@ def _print_json(measures: Measures, origin: dict[str, Any]) -> None:
     typer.echo(json.dumps({**origin, **measures.summary()}, indent=1))
 
 
+#: Share of a volume that no tissue's mitochondria fill.
+_TOO_FULL = 0.9
+
+
 def _print(measures: Measures, path: Path, how: str, written: list[str]) -> None:
     from dabench.measuring.summary import lines
 
@@ -214,5 +216,11 @@ def _print(measures: Measures, path: Path, how: str, written: list[str]) -> None
     cuts = measures.objects.get("slices")
     if cuts is not None and cuts.size and cuts.max() == 1 and measures.shape[0] > 1:
         typer.echo("  Every object lies on a single slice: for profiles (area, perimeter) measure again with --dims 2.")
+    if measures.summary()["volume_fraction"] > _TOO_FULL:
+        typer.echo(
+            f"warning: {path}: hardly any background. Images or a probability have no objects; "
+            "measure the mask or the instances.",
+            err=True,
+        )
     for name in written:
         typer.echo(f"wrote {name}")

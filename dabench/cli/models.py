@@ -44,7 +44,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
 
     table = Table(box=None, pad_edge=False)
     for column in ("model", "", "task", "data", "score"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "model")
     for one in found:
         score = f"{one.metric} {one.score:.4f}" if one.score is not None else "-"
         table.add_row(one.name, one.kind, one.task, one.data, one.problem or score)

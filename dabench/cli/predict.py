@@ -188,6 +188,7 @@ def _print_plan(plan: PredictionPlan, *, as_json: bool) -> None:
 
 def _print_summary(summary: Summary, plan: PredictionPlan, *, as_json: bool) -> None:
     import json
+    import shlex
 
     if as_json:
         typer.echo(json.dumps({**plan.describe(), **summary.as_json()}, indent=1))
@@ -199,9 +200,10 @@ def _print_summary(summary: Summary, plan: PredictionPlan, *, as_json: bool) -> 
     typer.echo(f"{summary.path}: {shape} in {summary.seconds:.0f} s{speed}{before}")
     typer.echo(f"{summary.foreground:.2%} foreground{objects}")
     if summary.path.suffix == ".zarr":
-        typer.echo(f"next: dabench view {summary.path}")
+        file, table = shlex.quote(str(summary.path)), shlex.quote(summary.path.with_suffix(".csv").name)
+        typer.echo(f"next: dabench view {file}")
         if summary.objects:
-            typer.echo(f"      dabench measure {summary.path} --csv {summary.path.with_suffix('.csv').name}")
+            typer.echo(f"      dabench measure {file} --csv {table}")
 
 
 def _size(count: float) -> str:

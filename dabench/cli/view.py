@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dabench.cli.numbers import three_numbers
+
 if TYPE_CHECKING:
     from dabench.types import Window
     from dabench.viewing.cut import Cut
     from dabench.viewing.html import Written
-    from dabench.viewing.scene import Scene, Voxel
+    from dabench.viewing.scene import Scene
 
 #: From this size on a page opens slowly.
 _LARGE = 150 * 10**6
@@ -44,7 +46,9 @@ def view(
     voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [what the files say].")] = None,
     output: Annotated[Path, typer.Option(help="The page.")] = Path("view.html"),
     no_open: Annotated[bool, typer.Option("--no-open", help="Write the page without opening it.")] = False,
-    napari: Annotated[bool, typer.Option("--napari", help="Open napari instead of writing a page.")] = False,
+    napari: Annotated[
+        bool, typer.Option("--napari", help="Open napari instead of writing a page: all slices, at full size.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON; opens nothing.")] = False,
 ) -> None:
     """Write a page that shows slices with contours, errors, probability and objects; it needs no network.
@@ -56,8 +60,7 @@ def view(
     from dabench.workspace import Workspace
 
     values = _values(label_values) if label_values else None
-    size = _voxel(voxel) if voxel else None
-    given = Given(images, labels, values, probability, points, size)
+    given = Given(images, labels, values, probability, points, three_numbers("--voxel", voxel))
     scene = Opener(Registry.load(), Workspace.find()).open(target, given)
     if napari:
         from dabench.viewing.napari import open_napari
@@ -76,18 +79,6 @@ def _values(text: str) -> dict[int, int]:
     from dabench.cli.evaluate import _values as values
 
     return values(text)
-
-
-def _voxel(text: str) -> Voxel:
-    from dabench.errors import ConfigError
-
-    try:
-        z, y, x = (float(part) for part in text.split(","))
-    except ValueError:
-        z = y = x = 0.0
-    if not all(0 < length < float("inf") for length in (z, y, x)):
-        raise ConfigError(f"--voxel {text!r}: three lengths in nm, for example  --voxel 30,8,8")
-    return z, y, x
 
 
 def _cut(scene: Scene, slices: str | None, every: int, most: int, window: str | None, side: int) -> Cut:

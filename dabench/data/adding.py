@@ -24,6 +24,8 @@ LabelKind = Literal["auto", "semantic", "instance"]
 _LOOKED_AT = 16
 #: Share by which the user's voxel size may differ from the file's without a word.
 _TOLERANCE = 0.01
+#: Less of it, and many values are taken for an image: no tissue consists of mitochondria alone.
+_LEAST_BACKGROUND = 0.05
 Voxel = tuple[float, float, float]
 
 
@@ -175,7 +177,7 @@ def _meaning(
         return ("semantic" if kind == "auto" else kind), dict(values or {})
     if kind == "instance":
         return kind, {}
-    found = _values(open_volume(labels))
+    found, background = _values(open_volume(labels))
     if len(found - {0}) <= 1:
         return "semantic", {0: 0, **dict.fromkeys(found - {0}, 1)}
     if kind == "semantic" or max(found) == 255:
@@ -184,17 +186,26 @@ def _meaning(
             "Say what each one is, for example  --value 255=1 --value 128=0 --value 0=255  (255 = ignore), "
             "or  --label-kind instance",
         )
+    if background < _LEAST_BACKGROUND:
+        raise ConfigError(
+            f"{labels}: {len(found)} different values and {background:.1%} zeros: images, not labels?",
+            "Labels are 0 where there is no mitochondrion. If these are ids all the same:  --label-kind instance",
+        )
     return "instance", {}
 
 
-def _values(volume: Volume) -> set[int]:
+def _values(volume: Volume) -> tuple[set[int], float]:
+    """The values of some slices, and the share of their pixels that is 0."""
     found: set[int] = set()
-    for z in _spread(volume.shape[0]):
-        part = np.unique(volume.read(z))
+    zeros, slices = 0, _spread(volume.shape[0])
+    for z in slices:
+        pixels = volume.read(z)
+        part = np.unique(pixels)
+        zeros += int(np.count_nonzero(pixels == 0))
         if part.dtype.kind == "f" and not (part == np.round(part)).all():
             raise DataError(f"labels: slice {z} holds {part[part != np.round(part)][0]}, which is not a whole number.")
         found.update(int(value) for value in part)
-    return found
+    return found, zeros / (len(slices) * volume.shape[1] * volume.shape[2])
 
 
 def _spread(count: int) -> list[int]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dabench.data.blocks import block_grid, read_block, voxel_of
+from dabench.data.blocks import block_grid, read_block
+from dabench.data.volumes import Wrapper
 from dabench.errors import DataError
 from dabench.instances.pieces import PieceStore, binary_box, checksum, contacts, label_box, pieces_of
 from dabench.instances.settings import Labelling, Shape
@@ -48,17 +49,13 @@ class Objects:
     checks: Array = field(repr=False)
 
 
-class LabelledVolume:
+class LabelledVolume(Wrapper):
     """A mask seen as ids: each box is labelled again when it is read, so that ids need no room on disk."""
 
     def __init__(self, mask: Volume, objects: Objects) -> None:
         """``mask`` must be what ``objects`` were found in."""
-        self.mask, self.objects = mask, objects
-
-    @property
-    def shape(self) -> Shape:
-        """(slices, rows, columns)."""
-        return self.mask.shape
+        super().__init__(mask)
+        self.objects = objects
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -69,11 +66,6 @@ class LabelledVolume:
     def chunks(self) -> Shape:
         """The boxes in which it is labelled; reading a part of one costs as much as all of it."""
         return self.objects.settings.chunk
-
-    @property
-    def voxel(self) -> tuple[float, float, float] | None:
-        """Voxel size of the mask."""
-        return voxel_of(self.mask)
 
     def read(self, z: int) -> Array:
         """Slice ``z``; costs a whole layer of boxes."""
@@ -100,9 +92,12 @@ class LabelledVolume:
 
     def _label(self, place: tuple[int, ...], block: Block) -> Array:
         box = int(np.ravel_multi_index(place, self.objects.settings.grid))
-        binary = binary_box(read_block(self.mask, block), block)
+        binary = binary_box(read_block(self.volume, block), block)
         if checksum(binary) != self.objects.checks[box]:
-            raise DataError(f"the mask changed while it was being labelled (at {block}).", "Start the labelling anew.")
+            raise DataError(
+                f"the mask changed since it was labelled, or the scratch folder is that of another one (at {block}).",
+                "Start the labelling anew, with an empty scratch folder.",
+            )
         begin, end = self.objects.offsets[box : box + 2]
         names: Array = np.concatenate([np.zeros(1, self.dtype), self.objects.names[begin:end]])
         ids: Array = names[label_box(binary, self.objects.settings)]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -15,6 +13,7 @@ from typing import Any
 
 from dabench.leaderboard.board import Board
 from dabench.leaderboard.pictures import MOST_BYTES, make_album
+from dabench.page_parts import content_policy, inline_json
 
 _PAGE = files("dabench.leaderboard") / "page"
 #: In the order in which they are read: each may use what stands before it.
@@ -41,13 +40,10 @@ def render_html(boards: Sequence[Board], *, title: str = "dabench leaderboard") 
     """
     css = (_PAGE / "page.css").read_text("utf-8")
     js = "\n".join((_PAGE / name).read_text("utf-8") for name in _SCRIPTS)
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_digest(css)}'; script-src '{_digest(js)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    policy = content_policy(css, js)
     template = Template((_PAGE / "page.html").read_text("utf-8"))
     return template.substitute(
-        title=escape(title), policy=escape(policy, quote=True), css=css, js=js, data=_json(_tabs(boards))
+        title=escape(title), policy=escape(policy, quote=True), css=css, js=js, data=inline_json(_plain(_tabs(boards)))
     )
 
 
@@ -98,14 +94,3 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     number = float(value)
     return float(f"{number:.6g}") if math.isfinite(number) else None
-
-
-def _json(value: Any) -> str:
-    """JSON that no HTML parser takes for markup, wherever it stands."""
-    text = json.dumps(_plain(value), separators=(",", ":"), allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _digest(text: str) -> str:
-    """The hash by which a content security policy knows an inline script or style."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -60,7 +60,7 @@ def measure(
         inner = ids[1 : 1 + block.depth, 1 : 1 + block.height, 1 : 1 + block.width]
         if (inner > 0).any() or ids.any():
             cuts = sums_of_runs(runs_of(np.ascontiguousarray(inner)), block)
-            counter.add(cuts)
+            counter.add(cuts, block.z)
             ledger.add(cuts.whole() if dims == 3 else cuts)
             ledger.add(surface_sums(*_rims(ids, block, dims, table)))
         if progress:

@@ -20,15 +20,13 @@ class SliceCounter:
         self._objects = np.zeros(shape[0], np.int64)
         self._voxels = np.zeros(shape[0], np.int64)
         self._layer: list[Array] = []
-        self._end = 0
+        self._first = 0
 
-    def add(self, cuts: Sums) -> None:
-        """Take the cuts of one box, by (slice, id)."""
-        if not len(cuts.keys):
-            return
-        if cuts.keys[:, 0].min() >= self._end:
+    def add(self, cuts: Sums, first: int) -> None:
+        """Take the cuts, by (slice, id), of one box whose first slice is ``first``."""
+        if first != self._first:
             self._close()
-        self._end = max(self._end, int(cuts.keys[:, 0].max()) + 1)
+            self._first = first
         self._layer.append(cuts.keys)
         np.add.at(self._voxels, cuts.keys[:, 0], cuts.voxels)
 

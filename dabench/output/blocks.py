@@ -71,17 +71,25 @@ class ZarrBlocks:
         self.array[block.slices] = values.astype(self.dtype, copy=False)
 
     def flush(self, block: Block) -> None:
-        """Wait until the files of a box lie on the disk."""
-        for file in self._files(block):
-            if file.is_file():  # blank boxes have none
-                with file.open("rb") as handle:
-                    os.fsync(handle.fileno())
+        """Wait until the files of a box lie on the disk, and their names in the folders."""
+        files = [file for file in self._files(block) if file.is_file()]  # blank boxes have none
+        folders = {folder for file in files for folder in file.parents if folder.is_relative_to(self._root)}
+        for path in [*files, *folders]:
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    @property
+    def _root(self) -> Path:
+        root: Path = Path(self.array.store.root) / self.array.path
+        return root
 
     def _files(self, block: Block) -> list[Path]:
-        root = Path(self.array.store.root) / self.array.path
         ranges = [
             range(at // size, (at + length - 1) // size + 1)
             for at, length, size in zip((block.z, block.y, block.x), block.shape, self.shards, strict=True)
         ]
         key = self.array.metadata.encode_chunk_key
-        return [root / key((z, y, x)) for z in ranges[0] for y in ranges[1] for x in ranges[2]]
+        return [self._root / key((z, y, x)) for z in ranges[0] for y in ranges[1] for x in ranges[2]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +66,7 @@ def low_and_high(text: str) -> tuple[float, float]:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
         low = high = 0.0
-    if not low < high:
+    if not -math.inf < low < high < math.inf:
         raise ConfigError(
             f"--intensity {text!r}: neither {', '.join(get_args(Mode))} nor LOW,HIGH.",
             "For example  --intensity 0,4095: these values become 0 and 1.",

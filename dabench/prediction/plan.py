@@ -27,11 +27,11 @@ from dabench.prediction.request import Request, Voxel
 from dabench.prediction.worker import Assignment, PredictorSource
 
 if TYPE_CHECKING:
-    from dabench.models import Model
+    from dabench.models import Model, ModelCard
     from dabench.registry import Registry
 
 #: Source that decides the bytes of a prediction, beside the model's own plugins.
-_SOURCE = ("inference", "prediction", "output", "instances", "ops", "data", "interfaces", "types.py")
+_SOURCE = ("inference", "prediction", "models", "output", "instances", "ops", "data", "interfaces", "types.py")
 _CARRIED = ("DABENCH_PLUGIN_FILES", "DABENCH_STRICT_PLUGINS")
 
 
@@ -52,7 +52,7 @@ class PredictionPlan:
         bfloat16: whether the model runs under autocast.
         min_voxels: least size of an object.
         points: prompts by slice of the scan, or None.
-        plugins: digest of the source that the model is built from.
+        plugins: digest of the source that the model is built from, and of the readers.
         notes: what a user should know.
     """
 
@@ -204,7 +204,7 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
         bfloat16=uses_bfloat16(request.precision, model.device),
         min_voxels=0 if request.instances == "none" else least_voxels(request.min_size, voxel, dims),
         points=points,
-        plugins=digest_of([registry.source_digest(part.kind, part.name) for part in card.parts]),
+        plugins=_plugins(card, registry),
         notes=tuple(notes),
     )
 
@@ -221,6 +221,13 @@ def uses_bfloat16(precision: str, device: torch.device) -> bool:
     # torch has no public question for it; a name that is gone in another version means float32.
     asked = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
     return device.type == "cpu" and any(ask() for ask in asked if ask is not None)
+
+
+def _plugins(card: ModelCard, registry: Registry) -> str:
+    """Digest of the source that makes the model, and of that which reads the images."""
+    parts = [(part.kind, part.name) for part in card.parts]
+    readers = [("reader", name) for name in registry.names("reader")]
+    return digest_of([registry.source_digest(*part) for part in [*parts, *readers]])
 
 
 @cache

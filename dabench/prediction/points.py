@@ -67,12 +67,12 @@ def _read_nanometres(path: Path, voxel: Voxel) -> dict[int, Array]:
     for number, row in enumerate(table, 1):
         try:
             z, y, x = (float(row[name]) / size for name, size in zip(names, voxel, strict=True))
-        except (KeyError, TypeError, ValueError):
+            found.setdefault(round(z), []).append((x, y))
+        except (KeyError, TypeError, ValueError, OverflowError):
             seen = ",".join(str(value) for value in row.values())
             raise DataError(
                 f"{path}, point {number}: {seen!r} is not a position in nm.", f"Columns: {', '.join(names)}."
             ) from None
-        found.setdefault(round(z), []).append((x, y))
     return {z: np.asarray(xy, np.float32) for z, xy in sorted(found.items())}
 
 

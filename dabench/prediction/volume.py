@@ -80,6 +80,9 @@ def check_output(plan: PredictionPlan) -> None:
         raise ConfigError(f"--output {path}: exists.", "Choose another name, or add --overwrite.")
     if path.absolute() == plan.images.path or path.absolute() in plan.images.path.parents:
         raise ConfigError(f"--output {path}: these are the images.", "Choose another name.")
+    if plan.images.path in path.absolute().parents:
+        # Images are known by the files of their folder: it must not change while they are predicted.
+        raise ConfigError(f"--output {path}: lies in the folder of the images.", "Choose a place outside of it.")
 
 
 def _sweep(plan: PredictionPlan) -> None:

@@ -41,9 +41,9 @@ class Grey:
 
 
 def measure_grey(images: Volume, cut: Cut) -> Grey:
-    """The 0.5th and the 99.5th percentile of eight of the shown slices."""
-    picked = cut.slices[:: max(1, len(cut.slices) // _SAMPLED)][:_SAMPLED]
-    values = [_some(read_window(images, z, cut)) for z in picked]
+    """The 0.5th and the 99.5th percentile of eight of the shown slices, evenly spread from the first to the last."""
+    places = np.linspace(0, len(cut.slices) - 1, min(_SAMPLED, len(cut.slices))).round().astype(int)
+    values = [_some(read_window(images, cut.slices[place], cut)) for place in places]
     finite = np.concatenate([v[np.isfinite(v)] for v in values])
     low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
     return Grey(float(low), float(high))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import time
 from dataclasses import asdict, dataclass
 from html import escape
@@ -13,6 +10,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from dabench.files import atomic
+from dabench.page_parts import content_policy, inline_json
 from dabench.viewing.encode import Grey, encode_slice, measure_grey
 
 if TYPE_CHECKING:
@@ -136,23 +134,9 @@ def _template(title: str) -> tuple[str, str, str]:
     """The page before its description, between that and its slices, and after them."""
     css = (_PAGE / "view.css").read_text("utf-8")
     js = "\n".join((_PAGE / name).read_text("utf-8") for name in _SCRIPTS)
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_digest(css)}'; script-src '{_digest(js)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    policy = content_policy(css, js)
     head, _, rest = (_PAGE / "view.html").read_text("utf-8").partition("$about")
     between, _, tail = rest.partition("$slices")
     values = {"title": escape(title), "policy": escape(policy, quote=True), "css": css, "js": js}
     first, second, third = (Template(text).substitute(values) for text in (head, between, tail))
     return first, second, third
-
-
-def inline_json(value: Any) -> str:
-    """JSON that no HTML parser takes for markup, wherever it stands."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _digest(text: str) -> str:
-    """The hash by which a content security policy knows an inline script or style."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -55,6 +55,15 @@ def test_unclear_values_are_refused_and_can_be_said(tmp_path):
     assert card.label_values == {255: 1, 128: 0, 0: 255}
 
 
+def test_images_given_as_labels_are_noticed(tmp_path):
+    images = write(tmp_path, "im.tif", IMAGES)
+    labels = write(tmp_path, "lab.tif", IMAGES.astype(np.uint16) * 16)
+    with pytest.raises(ConfigError, match="images, not labels") as caught:
+        new_card("liver", "train", images, labels, VOXEL, opener)
+    assert "--label-kind instance" in caught.value.mend
+    assert new_card("liver", "train", images, labels, VOXEL, opener, kind="instance").label_kind == "instance"
+
+
 def test_files_that_do_not_fit(tmp_path):
     images = write(tmp_path, "im.tif", IMAGES)
     with pytest.raises(MissingDataError, match=r"none\.tif"):

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from dabench.cli import evaluate as command
 from dabench.errors import ConfigError, DataError, UnknownNameError
-from dabench.registry import PluginStatus, Registry
 
 app = typer.Typer()
 command.attach(app)
@@ -24,11 +23,8 @@ app.callback()(lambda: None)
 
 
 @pytest.fixture(autouse=True)
-def _registry(monkeypatch):
-    registry = Registry()
-    registry.add(dabench_protocols, PluginStatus("protocols", "dabench"))
-    registry.add(dabench_readers, PluginStatus("readers", "dabench"))
-    monkeypatch.setattr(Registry, "load", classmethod(lambda cls: registry))
+def _registry(installed):
+    installed(protocols=dabench_protocols, readers=dabench_readers)
 
 
 @pytest.fixture

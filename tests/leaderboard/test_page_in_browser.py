@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,47 +14,20 @@ from dabench.leaderboard.board import Board, Setting
 from dabench.leaderboard.html import render_html
 from dabench.statistics.intervals import Interval
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (the dev extra) drives the browser")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt install chromium)")
-
 Open = Callable[..., Any]
 NAMES = ["alpha (slpo)", "alpha (gpo)", "beta", f"gamma {ATTACK}"]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield running
-        running.close()
-
-
 @pytest.fixture
-def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Open boards from a file. Whatever a test does, nothing is requested, no error is said and no script gets in."""
-    requests: list[str] = []
-    said: list[str] = []
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
+def show(visit: Open, tmp_path: Path) -> Open:
+    """Open boards from a file."""
 
     def open_boards(*boards: Board) -> Any:
         file = tmp_path / "leaderboard.html"
         file.write_text(render_html(boards), encoding="utf-8")
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(file.as_uri())
-        requests.remove(file.as_uri())
-        return page
+        return visit(file)
 
-    yield open_boards
-    attacked = page.evaluate("window.attacked")
-    context.close()
-    assert [url for url in requests if not url.startswith("data:")] == []
-    assert said == []
-    assert attacked is None
+    return open_boards
 
 
 def entries(page: Any, kind: str = "ranked") -> list[str]:

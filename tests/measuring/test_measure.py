@@ -104,6 +104,13 @@ def test_the_boxes_do_not_matter(shape, chunk, dims, seed):
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
+def test_an_object_in_two_boxes_of_a_slice_counts_once():
+    """Even if the box between them has nothing on that slice."""
+    ids = np.zeros((2, 4, 4), np.uint8)
+    ids[0, :, 0], ids[1, 0, 3] = 1, 2
+    assert measure(ArrayVolume(ids), VOXEL, (2, 2, 2)).slices["objects"].tolist() == [1, 1]
+
+
 def test_profiles_equal_scikit_image_slice_by_slice():
     ids = blobs((4, 14, 15), 5)
     found = measure(ArrayVolume(ids), VOXEL, (3, 5, 4), dims=2).objects

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from dabench.cli import measure as command
 from dabench.errors import ConfigError, DataError
-from dabench.registry import PluginStatus, Registry
 
 app = typer.Typer()
 command.attach(app)
@@ -24,10 +23,8 @@ app.callback()(lambda: None)
 
 
 @pytest.fixture(autouse=True)
-def _registry(monkeypatch):
-    registry = Registry()
-    registry.add(dabench_readers, PluginStatus("readers", "dabench"))
-    monkeypatch.setattr(Registry, "load", classmethod(lambda cls: registry))
+def _registry(installed):
+    installed(readers=dabench_readers)
 
 
 @pytest.fixture
@@ -155,11 +152,13 @@ def test_scratch_is_used_and_removed(ids, tmp_path):
     ("options", "message"),
     [
         ([], "--voxel z,y,x"),
-        (["--voxel", "30,8"], "three numbers"),
+        (["--voxel", "30,8"], "three positive numbers"),
         (["--voxel", "30,8,-8"], "three positive numbers"),
         (["--voxel", "30,8,8", "--min-size", "5"], "its unit"),
         (["--voxel", "30,8,8", "--min-size", "5nm2"], "nm3"),
-        (["--voxel", "30,8,8", "--dims", "4"], "4 dimensions"),
+        (["--voxel", "0,8,8", "--min-size", "5e5nm3"], "three positive numbers"),
+        (["--voxel", "30,8,8", "--dims", "4"], "--dims 4"),
+        (["--voxel", "30,8,8", "--dims", "0"], "--dims 0"),
         (["--voxel", "30,8,8", "--content", "id"], "--content"),
         (["--voxel", "30,8,8", "--summary", "x.pdf"], ".png or .html"),
     ],
@@ -182,3 +181,10 @@ def test_the_module_stays_light():
     code = "import sys, dabench.cli.measure; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"numpy", "torch", "cc3d", "matplotlib", "pyarrow", "scipy", "skimage"}.isdisjoint(loaded)
+
+
+def test_what_has_no_background_is_doubted(tmp_path, stack):
+    image = np.random.default_rng(0).integers(1, 250, (3, 9, 8), np.uint8)
+    tifffile.imwrite(tmp_path / "image.tif", image, photometric="minisblack")
+    assert "hardly any background" in call(tmp_path / "image.tif", "--voxel", "30,8,8").output
+    assert "hardly any background" not in call(stack, "--voxel", "30,8,8").output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -113,6 +114,18 @@ def test_pyramids_are_means_and_modes_of_what_lies_below(made):
     np.testing.assert_array_equal(output.blocks("probability", 1).array[:], np.floor(mean + 0.5))
     mask = volumes["mask"].reshape(6, 150, 2, 260, 2).sum(axis=(2, 4))
     np.testing.assert_array_equal(output.blocks("mask", 1).array[:], mask >= 2)
+
+
+def test_a_flush_waits_for_files_and_for_their_names(tmp_path, monkeypatch):
+    output = OmeZarr(tmp_path / "o.zarr", (2, 64, 64), (1, 64, 64), VOXEL)
+    output.create()
+    blocks, first = output.blocks("mask"), Block(0, 0, 0, 1, 64, 64)
+    blocks.write_block(first, np.ones((1, 64, 64), np.uint8))
+    opened, plain = [], os.open
+    monkeypatch.setattr(os, "open", lambda path, *flags: opened.append(path) or plain(path, *flags))
+    blocks.flush(first)
+    array = tmp_path / "o.zarr" / "labels" / "mask" / "0"
+    assert set(opened) == {array, *(array / name for name in ("c", "c/0", "c/0/0", "c/0/0/0"))}
 
 
 def test_blank_boxes_make_no_files_and_flushing_them_is_fine(tmp_path):

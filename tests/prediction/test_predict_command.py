@@ -45,6 +45,12 @@ def test_it_says_what_it_will_do_and_what_came_of_it(invoke, tmp_path):
     assert arrays(tmp_path / "o.zarr")["0"].shape == (5, 40, 56)
 
 
+def test_the_next_commands_can_be_pasted(invoke, tmp_path):
+    found = invoke("--min-size", "1px", output="Gewebe übung.zarr")
+    assert f"next: dabench view '{tmp_path / 'Gewebe übung.zarr'}'" in found.output
+    assert "--csv 'Gewebe übung.csv'" in found.output
+
+
 def test_a_dry_run_writes_nothing(invoke, tmp_path):
     found = invoke("--dry-run", "--json", "--chunk", "5,20,56", "--voxel", "40,5,5")
     plan = json.loads(found.output)
@@ -77,6 +83,7 @@ def test_json_is_plan_and_summary(invoke):
         (["--executor", "dask"], "'dask'"),
         (["--address", "auto"], "belong to --executor ray"),
         (["--intensity", "5,1"], "--intensity '5,1'"),
+        (["--intensity", "0,inf"], "--intensity '0,inf'"),
         (["--intensity", "bright"], "--intensity 'bright'"),
         (["--min-size", "15"], "size '15'"),
         (["--points", "none.csv"], "none.csv"),
@@ -156,6 +163,8 @@ def test_voxels_and_nanometres_are_the_same_points(tmp_path, registry):
         ("z_nm,y_nm,x_nm\n150,0,0\n", "voxel", "z=5"),
         ("z_nm,y_nm,x_nm\n-20,0,0\n", "voxel", "z=-1"),
         ("z_nm,y_nm,x_nm\n1,two,3\n", "voxel", r"point 1: '1,two,3' is not a position in nm"),
+        ("z_nm,y_nm,x_nm\nnan,2,3\n", "voxel", r"point 1: 'nan,2,3' is not a position in nm"),
+        ("z_nm,y_nm,x_nm\ninf,2,3\n", "voxel", "point 1"),
         ("z,y\n1,2\n", "nm", "point 1"),
         ("z,y,x\n1,b,3\n", "voxel", "line 2: y = 'b'"),
     ],

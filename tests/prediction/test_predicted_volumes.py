@@ -243,6 +243,9 @@ def test_an_output_is_replaced_only_when_asked_and_only_when_the_new_one_is_ther
     assert [p.name for p in tmp_path.iterdir()] == ["o.zarr"]
     with pytest.raises(ConfigError, match="these are the images"):
         run(registry, replace(request, images=request.output, overwrite=True))
+    with pytest.raises(ConfigError, match="lies in the folder of the images"):
+        run(registry, replace(request, images=request.output, output=request.output / "again.zarr"))
+    assert [p.name for p in tmp_path.iterdir()] == ["o.zarr"]
 
 
 # ---------------------------------------------------------------- several processes, broken models

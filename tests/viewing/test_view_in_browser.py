@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,46 +10,19 @@ import numpy as np
 import pytest
 from made_up_scene import ATTACK, HEIGHT, WIDTH, arrays, scene, write
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (the dev extra) drives the browser")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt install chromium)")
-
 Open = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield running
-        running.close()
-
-
 @pytest.fixture
-def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Open a scene. Whatever a test does, nothing is requested, no line is said and no script gets in."""
-    requests: list[str] = []
-    said: list[str] = []
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
+def show(visit: Open, tmp_path: Path) -> Open:
+    """Open a scene."""
 
     def open_scene(shown: Any = None, address: str = "", **cut: Any) -> Any:
-        file = write(tmp_path / "view.html", shown, **cut)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(file.as_uri() + address)
-        requests.remove(file.as_uri())
+        page = visit(write(tmp_path / "view.html", shown, **cut), address)
         page.wait_for_selector("#stage[data-shown]")
         return page
 
-    yield open_scene
-    attacked = page.evaluate("window.attacked")
-    context.close()
-    assert [url for url in requests if not url.startswith(("data:", "blob:"))] == []
-    assert said == []
-    assert attacked is None
+    return open_scene
 
 
 def wait(page: Any, z: int) -> None:

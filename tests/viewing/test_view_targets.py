@@ -198,7 +198,7 @@ def test_the_page_is_opened_where_there_is_a_display(files, tmp_path, monkeypatc
         (("--slices", "9"), "write A:B"),
         (("--slices", "0:5"), "the volume has 4"),
         (("--window", "1,2,3"), "--window 0,0,512,512"),
-        (("--voxel", "30,0,8"), "three lengths in nm"),
+        (("--voxel", "30,0,8"), "three positive numbers"),
         (("--label-values", "a"), "VALUE:LABEL"),
     ],
 )
