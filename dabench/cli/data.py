@@ -68,7 +68,7 @@ def add(
 
     Example:  dabench data add liver --images liver.zarr --labels liver_mito.tif --voxel 50,8,8 --split train
     """
-    from dabench.data.adding import add_split, choose_voxel, new_card, shown
+    from dabench.data.adding import add_split, choose_voxel, doubt_voxel, new_card, shown
     from dabench.data.card import save_card
 
     registry = _registry()
@@ -80,8 +80,8 @@ def add(
     ]
     said = _kind(label_kind), _values(value or [])
     size, warning = choose_voxel(_opener(registry)(images), given, str(images))
-    if warning:
-        typer.echo(f"warning: {warning}", err=True)
+    for text in filter(None, (warning, doubt_voxel(size))):
+        typer.echo(f"warning: {text}", err=True)
     card = new_card(
         name,
         cast("SplitName", split),

@@ -106,6 +106,15 @@ def choose_voxel(volume: Volume, given: Voxel | None, name: str) -> tuple[Voxel,
     return given, f"{name} says that a voxel is {shown(said)} nm, --voxel says {shown(given)} nm; --voxel is taken."
 
 
+def doubt_voxel(voxel: Voxel) -> str:
+    """What is strange about a voxel size in nm (z, y, x) of electron microscopy; "" where nothing is."""
+    if max(voxel) < 1 or max(voxel) >= 1000:
+        return f"a voxel of {shown(voxel)} nm (z,y,x) is unusual for electron microscopy: is another unit meant?"
+    if voxel[0] < max(voxel[1:]):
+        return f"a voxel of {shown(voxel)} nm is thinner than it is wide: the order is z,y,x."
+    return ""
+
+
 def shown(voxel: Voxel) -> str:
     """A voxel size as ``--voxel`` takes it."""
     return ",".join(f"{size:g}" for size in voxel)

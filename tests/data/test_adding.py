@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from dabench_readers.tiff import TiffReader
 
-from dabench.data.adding import add_split, new_card
+from dabench.data.adding import add_split, doubt_voxel, new_card
 from dabench.data.card import load_card, save_card
 from dabench.data.card_domain import CardDomain
 from dabench.data.digests import DigestCache
@@ -62,6 +62,22 @@ def test_images_given_as_labels_are_noticed(tmp_path):
         new_card("liver", "train", images, labels, VOXEL, opener)
     assert "--label-kind instance" in caught.value.mend
     assert new_card("liver", "train", images, labels, VOXEL, opener, kind="instance").label_kind == "instance"
+
+
+@pytest.mark.parametrize(
+    ("voxel", "said"),
+    [
+        ((30, 8, 8), ""),
+        ((5, 5, 5), ""),
+        ((8, 8, 30), "z,y,x"),
+        ((0.03, 0.008, 0.008), "unit"),
+        ((3e4, 8e3, 8e3), "unit"),
+    ],
+)
+def test_a_strange_voxel_is_doubted(voxel, said):
+    found = doubt_voxel(voxel)
+    assert said in found
+    assert bool(found) == bool(said)
 
 
 def test_files_that_do_not_fit(tmp_path):
