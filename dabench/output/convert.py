@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dabench.errors import ConfigError
 from dabench.files import atomic
 from dabench.types import Block
@@ -32,7 +34,10 @@ def format_of(path: Path) -> str:
 
 
 def write_tiff(volume: ZarrBlocks, path: Path, name: str, progress: Progress) -> None:
-    """A deflated BigTIFF with the voxel size in its OME metadata; a mask is 0 and 255, so that a viewer shows it."""
+    """A deflated BigTIFF with the voxel size in its OME metadata.
+
+    A mask is 0 and 255, so that a viewer shows it; a probability is float32 in [0, 1), so that nobody takes it for ids.
+    """
     import tifffile
 
     about: dict[str, Any] = {"axes": "ZYX", "Name": name}
@@ -42,34 +47,46 @@ def write_tiff(volume: ZarrBlocks, path: Path, name: str, progress: Progress) ->
             about |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "nm"}
         # Pixels per centimetre, for programs that read the plain tags only.
         plain = {"resolution": (1e7 / volume.voxel[2], 1e7 / volume.voxel[1]), "resolutionunit": "CENTIMETER"}
+    dtype, factor = _scale(volume, name)
     kind: dict[str, Any] = {
         "shape": volume.shape,
-        "dtype": volume.dtype,
+        "dtype": dtype,
         "photometric": "minisblack",
         "compression": "zlib",
     }
     with atomic(path) as part, tifffile.TiffWriter(part, bigtiff=True, ome=True) as writer:
-        writer.write(_pages(volume, 255 if name == "mask" else 1, progress), **kind, **plain, metadata=about)
+        writer.write(
+            _pages(volume, dtype, 255 if name == "mask" else factor, progress), **kind, **plain, metadata=about
+        )
 
 
 def write_hdf5(volume: ZarrBlocks, path: Path, name: str, progress: Progress) -> None:
-    """A chunked, compressed data set of that name, with ``element_size_um`` (z, y, x) where it is known."""
+    """A chunked, compressed data set of that name, with ``element_size_um`` (z, y, x) where it is known.
+
+    A mask is 0 and 1; a probability is float32 in [0, 1), so that nobody takes it for ids.
+    """
     import h5py
 
     kind: dict[str, Any] = {"chunks": volume.chunks, "compression": "gzip", "compression_opts": 4, "shuffle": True}
     with atomic(path) as part, h5py.File(part, "w") as file:
-        made = file.create_dataset(name, shape=volume.shape, dtype=volume.dtype, **kind)
+        dtype, factor = _scale(volume, name)
+        made = file.create_dataset(name, shape=volume.shape, dtype=dtype, **kind)
         if volume.voxel:
             made.attrs["element_size_um"] = [size / 1000 for size in volume.voxel]
         for z, slab in _slabs(volume):
-            made[z : z + len(slab)] = slab
+            made[z : z + len(slab)] = slab.astype(dtype) * dtype.type(factor)
             progress(z + len(slab), volume.shape[0])
 
 
-def _pages(volume: ZarrBlocks, factor: int, progress: Progress) -> Iterator[Array]:
+def _scale(volume: ZarrBlocks, name: str) -> tuple[np.dtype[Any], float]:
+    """Type and factor of what is written: a stored probability q is q / 256, so 0.5 and more is exactly p >= 0.5."""
+    return (np.dtype(np.float32), 1 / 256) if name == "probability" else (volume.dtype, 1)
+
+
+def _pages(volume: ZarrBlocks, dtype: np.dtype[Any], factor: float, progress: Progress) -> Iterator[Array]:
     for z, slab in _slabs(volume):
         progress(z + len(slab), volume.shape[0])
-        yield from slab * slab.dtype.type(factor)
+        yield from slab.astype(dtype) * dtype.type(factor)
 
 
 def _slabs(volume: ZarrBlocks) -> Iterator[tuple[int, Array]]:

@@ -39,8 +39,8 @@ def test_a_tiff_has_the_voxels_and_their_size(output, name, tmp_path):
         assert file.is_bigtiff
         assert len(file.pages) == 5
         assert file.pages[0].compression == tifffile.COMPRESSION.ADOBE_DEFLATE
-    np.testing.assert_array_equal(found, values * (255 if name == "mask" else 1))
-    assert found.dtype == (np.uint32 if name == "instances" else np.uint8)
+    np.testing.assert_array_equal(found, values * {"mask": 255, "probability": 1 / 256, "instances": 1}[name])
+    assert found.dtype == {"mask": np.uint8, "probability": np.float32, "instances": np.uint32}[name]
     assert told == [(2, 5), (4, 5), (5, 5)]
     sizes = [(about.get(f"PhysicalSize{axis}"), about.get(f"PhysicalSize{axis}Unit")) for axis in "ZYX"]
     assert sizes == ([(30, "nm"), (8, "nm"), (4, "nm")] if output.voxel else [(None, None)] * 3)

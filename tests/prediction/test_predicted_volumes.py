@@ -119,7 +119,7 @@ def test_one_array_goes_to_a_file(suffix, what, folder, whole, registry, tmp_pat
     run(registry, request_of(folder, output=output, what=what, points=folder / "clicks.csv", chunk=(2, 40, 56)))
     found = h5py.File(output)[what][:] if suffix == ".h5" else tifffile.imread(output)
     expected = whole["0" if what == "probability" else f"labels/{what}/0"]
-    same(found, expected * (255 if what == "mask" else 1))
+    same(found, expected * np.float32({"mask": 255, "probability": 1 / 256, "instances": 1}[what]))
     assert [p.name for p in tmp_path.iterdir()] == [output.name]
 
 
