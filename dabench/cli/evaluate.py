@@ -52,6 +52,7 @@ def evaluate(
 
     Example:  dabench evaluate --prediction prediction.tif --labels labels.tif --per-slice scores.csv
     """
+    from dabench.data.adding import refuse_images
     from dabench.evaluation import evaluate_stacks, holds_ids
     from dabench.registry import Registry
 
@@ -60,6 +61,8 @@ def evaluate(
     mapping = _values(label_values) if label_values else None
     stack = _open(registry, _part(prediction, instances=rule.takes_instances, whole=threshold is not None))
     stored = _open(registry, _part(labels, instances=rule.wants_instances))
+    if not mapping:
+        refuse_images(stored, str(labels), "--label-values 0:0,1:1,... (what each value means)")
     is_mask = rule.wants_instances and not mapping and not holds_ids(stored)
     truth = _truth(_objects(stored, rule) if is_mask else stored, labels, rule, mapping)
     _check_threshold(threshold, stack)

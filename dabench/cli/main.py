@@ -44,6 +44,9 @@ app = typer.Typer(
 )
 
 
+_INTERRUPTED = "\ninterrupted; start the same command again to continue."
+
+
 def _version(value: bool) -> None:
     if value:
         from dabench import __version__
@@ -100,7 +103,8 @@ def main() -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
-    except typer.Abort:
+    except typer.Abort:  # what typer makes of Ctrl-C
+        typer.echo(_INTERRUPTED, err=True)
         sys.exit(130)
     except TyperException as error:
         show = getattr(error, "show", None)  # only usage errors have it
@@ -112,7 +116,7 @@ def main() -> None:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        typer.echo("\ninterrupted; start the same command again to continue.", err=True)
+        typer.echo(_INTERRUPTED, err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)

@@ -196,11 +196,29 @@ def _meaning(
             "or  --label-kind instance",
         )
     if background < _LEAST_BACKGROUND:
-        raise ConfigError(
-            f"{labels}: {len(found)} different values and {background:.1%} zeros: images, not labels?",
-            "Labels are 0 where there is no mitochondrion. If these are ids all the same:  --label-kind instance",
-        )
+        raise _images_as_labels(str(labels), len(found), background, "--label-kind instance")
     return "instance", {}
+
+
+def refuse_images(labels: Volume, name: str, otherwise: str) -> None:
+    """Raises ConfigError where labels have many values and hardly a zero, as images do.
+
+    Args:
+        labels: of whole numbers; some slices are looked at.
+        name: of the file.
+        otherwise: the option that says that they are labels all the same.
+    """
+    slices = [labels.read(z) for z in _spread(labels.shape[0])[::5]]
+    background = float(np.mean([np.mean(pixels == 0) for pixels in slices]))
+    if background < _LEAST_BACKGROUND and (count := len(np.unique(slices[0]))) > 2:
+        raise _images_as_labels(name, count, background, otherwise)
+
+
+def _images_as_labels(name: str, count: int, background: float, otherwise: str) -> ConfigError:
+    return ConfigError(
+        f"{name}: {count} different values and {background:.1%} zeros: images, not labels?",
+        f"Labels are 0 where there is no mitochondrion. If these are labels all the same:  {otherwise}",
+    )
 
 
 def _values(volume: Volume) -> tuple[set[int], float]:

@@ -98,7 +98,11 @@ def models_folder(workspace: Workspace) -> Path:
 
 
 def find(reference: str | Path, workspace: Workspace) -> Path:
-    """The run folder or the model file that is meant. Raises UnknownNameError with the nearest names."""
+    """The run folder or the model file that is meant; the beginning of a cell's id will do where only one has it.
+
+    Raises:
+        UnknownNameError: none or several; with the nearest names.
+    """
     given, folder = Path(reference), models_folder(workspace)
     places = [given, workspace.runs / given, folder / given, folder / f"{given}{SUFFIX}"]
     for path in places:
@@ -107,6 +111,9 @@ def find(reference: str | Path, workspace: Workspace) -> Path:
     if given.is_dir():
         raise ConfigError(f"{given}: a folder without {JOURNAL} is no run.", "dabench models ls shows what there is.")
     runs = {p.parent.name for p in workspace.runs.glob(f"*/{JOURNAL}")}
+    meant = [name for name in runs if str(reference) and name.startswith(str(reference))]
+    if len(meant) == 1:
+        return workspace.runs / meant[0]
     raise UnknownNameError("run or model file", str(reference), runs | {p.stem for p in folder.glob(f"*{SUFFIX}")})
 
 

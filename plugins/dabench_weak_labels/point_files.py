@@ -102,9 +102,16 @@ def _header(path: Path, number: int, cells: list[str]) -> list[str]:
     if missing:
         raise DataError(
             f"{path}, line {number}: no column {', '.join(missing)} in {','.join(cells)!r}",
-            "A points file has the columns z, y, x (pixels of the training split, z = slice from 0).",
+            "A points file has the columns z, y, x (pixels of the training split, z = slice from 0)."
+            + (
+                " These are nm: divide by the voxel size; dabench predict reads them as they are." if _nm(names) else ""
+            ),
         )
     return names
+
+
+def _nm(names: list[str]) -> bool:
+    return all(f"{axis}_nm" in names for axis in "zyx")
 
 
 def _is_number(cell: str) -> bool:

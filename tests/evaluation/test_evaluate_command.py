@@ -187,3 +187,11 @@ def test_components_of_a_mask_are_the_true_objects(tmp_path):
     answer = json.loads(call(paths, "--json", "--protocol", "instances-3d@1").output)
     assert answer["metrics"]["ap_75"] == answer["metrics"]["pq"] == 1
     assert "components are the true objects" in answer["foreground"]
+
+
+def test_images_are_no_labels(tmp_path, stacks):
+    images = np.random.default_rng(0).integers(1, 200, (4, 40, 50)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "images.tif", images, photometric="minisblack")
+    result = call((stacks[0], tmp_path / "images.tif"))
+    assert isinstance(result.exception, ConfigError)
+    assert "images, not labels?" in str(result.exception)

@@ -106,6 +106,8 @@ def test_a_run_is_found_by_id_folder_and_file_name(trained, registry, tmp_path, 
     trained.model.save(place.root / "models" / "mine.safetensors")
     for reference in (name, trained.record.path, "mine", "mine.safetensors"):
         assert load_model(reference, registry, place).card.cell_id == name
+    (run,) = (p.name for p in trained.workspace.runs.iterdir() if p.is_dir())
+    assert load_model(run[:12], registry, trained.workspace).card.cell_id == run, "the beginning of an id will do"
     with pytest.raises(UnknownNameError, match="Did you mean 'mine'"):
         load_model("mein", registry, place)
     with pytest.raises(ConfigError, match="no run"):

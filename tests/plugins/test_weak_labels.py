@@ -82,6 +82,7 @@ def test_clicks_of_a_person_are_read(points, tmp_path, text):
         ("a.csv", "0,-7,2\n", "line 1: y = '-7' is not a position"),
         ("a.csv", "0.5,7,2\n", "line 1: z = '0.5' is not a whole slice number"),
         ("a.csv", "slice,row\n1,2\n", "line 1: no column y, x in 'slice,row'"),
+        ("a.csv", "z_nm,y_nm,x_nm\n1,2,3\n", "These are nm"),
         ("a.json", '{"points": [\n{"z": 0, "y": 1}]}', "point 0: x = None is not a number"),
         ("a.json", '{"points": [3]}', "point 0: 3 is not an object"),
         ("a.json", "{\n]", "line 2: not JSON"),
