@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,12 +69,13 @@ def predict_chunk(
     canvas = _Canvas(sections, cover, device)
     blends = [canvas.blends(1 + density) for _ in sections.channels]
     for group in cover.groups():
+        for blend in chain.from_iterable(blends):
+            blend.settle(group[0].y)
         for turns in cover.tiling.profile.turns:
             for batch in canvas.batches(group):
                 _add(blends, batch, canvas.predict(predictor, batch, turns, density), turns)
-    count = canvas.count()
     while blends:
-        maps = [blend.mean(count) for blend in blends.pop(0)]
+        maps = [blend.mean() for blend in blends.pop(0)]
         yield SlicePrediction(maps[0], maps[1] if len(maps) > 1 else None)
 
 
@@ -97,13 +99,10 @@ class _Canvas:
 
     def blends(self, count: int) -> list[Blend]:
         """Empty maps of the window."""
-        window = self._cover.window
-        return [Blend((window.height, window.width), self._device, (window.y, window.x)) for _ in range(count)]
-
-    def count(self) -> torch.Tensor:
-        """Turned tiles that lie on each pixel of the window, ``(H, W)`` int32."""
-        rows, columns = (torch.from_numpy(count).to(self._device) for count in self._cover.counts())
-        return torch.outer(rows * len(self._cover.tiling.profile.turns), columns)
+        rows, columns = self._cover.counts()
+        corner = self._cover.window.y, self._cover.window.x
+        lying = rows * len(self._cover.tiling.profile.turns), columns
+        return [Blend(lying, self._device, corner) for _ in range(count)]
 
     def batches(self, group: Sequence[Window]) -> Iterator[_Batch]:
         """The tiles of a group on every slice, in forward passes, without blank ones."""

@@ -31,6 +31,9 @@ class Profile:
         return min(self.stride, half) if self.stride else half
 
 
+#: Rows of a band of sums.
+_BAND = 256
+
 #: ``fast``: half-tile stride, no test-time augmentation. ``paper``: stride 128, four rotations (FACTS §1.7).
 PROFILES = {p.name: p for p in (Profile("fast", 0, (0,)), Profile("paper", 128, (0, 1, 2, 3)))}
 
@@ -75,38 +78,62 @@ def turn_points(points: torch.Tensor, turns: int, size: int) -> torch.Tensor:
 
 
 class Blend:
-    """Running sum of overlapping tiles of one slice, or of a part of it, which becomes their plain mean.
+    """Overlapping tiles of one slice, or of a part of it, becoming their plain mean from the top downward.
 
-    Sums are kept in double precision, so that the mean of equal values is that value, bit for bit.
+    Sums are kept in double precision, so that the mean of equal values is that value, bit for bit; they are kept in
+    bands of rows, each only from its first tile to its last, so that a large slice takes little more than its result.
     """
 
-    def __init__(self, shape: tuple[int, int], device: torch.device, corner: tuple[int, int] = (0, 0)) -> None:
-        """Start an ``(H, W)`` map of zeros on a device; ``corner`` is the (y, x) of its first pixel on the slice."""
-        exact = torch.float32 if device.type == "mps" else torch.float64
-        self._sum = torch.zeros(shape, dtype=exact, device=device)
-        self._corner = corner
+    def __init__(self, count: tuple[Array, Array], device: torch.device, corner: tuple[int, int] = (0, 0)) -> None:
+        """Start an empty map.
+
+        Args:
+            count: how many tiles lie on each of its rows and columns (on a pixel as many as their product), whole
+                numbers >= 1; a tile that is never added counts as 0.
+            device: of the tiles.
+            corner: (y, x) of its first pixel on the slice.
+        """
+        self._rows, self._columns = (torch.from_numpy(axis).to(device) for axis in count)
+        self._corner, self._shape = corner, (len(count[0]), len(count[1]))
+        self._exact = torch.float32 if device.type == "mps" else torch.float64
+        self._bands: dict[int, torch.Tensor] = {}
+        self._mean = np.zeros(self._shape, np.float32)
 
     def add(self, places: Sequence[Window], tiles: torch.Tensor) -> None:
         """Add tiles ``(B, S, S)``, one a window of the slice; what lies beyond the map is left out."""
-        for window, tile in zip(places, tiles.to(self._sum.dtype), strict=True):
-            here, part = self._overlap(window)
-            self._sum[here] += tile[part]
+        for window, tile in zip(places, tiles.to(self._exact), strict=True):
+            top, bottom, y = self._overlap(window, 0)
+            left, right, x = self._overlap(window, 1)
+            for number in range(top // _BAND, -(-bottom // _BAND)):
+                start, stop = max(top, number * _BAND), min(bottom, (number + 1) * _BAND)
+                part = tile[start - top + y : stop - top + y, x : x + right - left]
+                self._band(number)[start - number * _BAND : stop - number * _BAND, left:right] += part
 
-    def mean(self, count: torch.Tensor) -> Array:
-        """``(H, W)`` float32 mean, once: it is made in place.
+    def settle(self, row: int) -> None:
+        """No tile that is still to come begins above this row of the slice."""
+        for number in [n for n in self._bands if (n + 1) * _BAND <= row - self._corner[0]]:
+            self._finish(number)
 
-        Args:
-            count: ``(H, W)`` whole numbers >= 1, the tiles that lie on each pixel; one that was not added counts as 0.
-        """
-        result: Array = self._sum.div_(count).float().cpu().numpy()
-        return result
+    def mean(self) -> Array:
+        """``(H, W)`` float32, after the last tile."""
+        for number in list(self._bands):
+            self._finish(number)
+        return self._mean
 
-    def _overlap(self, window: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """Where a window meets the map: in the map's pixels, and in the window's own."""
-        here, part = [], []
-        places = zip(self._corner, self._sum.shape, (window.y, window.x), (window.height, window.width), strict=True)
-        for corner, length, first, size in places:
-            start, stop = max(first, corner), min(first + size, corner + length)
-            here.append(slice(start - corner, stop - corner))
-            part.append(slice(start - first, stop - first))
-        return (here[0], here[1]), (part[0], part[1])
+    def _band(self, number: int) -> torch.Tensor:
+        if number not in self._bands:
+            height = min(_BAND, self._shape[0] - number * _BAND)
+            self._bands[number] = torch.zeros((height, self._shape[1]), dtype=self._exact, device=self._rows.device)
+        return self._bands[number]
+
+    def _finish(self, number: int) -> None:
+        rows = slice(number * _BAND, (number + 1) * _BAND)
+        total = self._bands.pop(number).div_(torch.outer(self._rows[rows], self._columns))
+        self._mean[rows] = total.float().cpu().numpy()
+
+    def _overlap(self, window: Window, axis: int) -> tuple[int, int, int]:
+        """Where a window meets the map along an axis: from, to (in the map), and where in the window that begins."""
+        first, size = ((window.y, window.height), (window.x, window.width))[axis]
+        start = max(first, self._corner[axis])
+        stop = min(first + size, self._corner[axis] + self._shape[axis])
+        return start - self._corner[axis], stop - self._corner[axis], start - first

@@ -119,8 +119,8 @@ def _middle(shape: Shape, chunk: Shape) -> tuple[int, int]:
 
 
 def _bytes(depth: int, seen: Window, window: Window, gap: int) -> int:
-    """Float images with what reading them takes; sums, counts, results; the mean of one slice."""
+    """Float images with what reading them takes; means, and what is stored of them; bands of sums."""
     planes = depth + min(gap, depth)
     images = 8 * planes * seen.height * seen.width
     area = window.height * window.width
-    return images + 12 * depth * area + 8 * area
+    return images + 6 * depth * area + 8 * depth * window.width * (seen.height - window.height + 512)

@@ -62,11 +62,14 @@ def test_points_turn_with_their_pixels(turns):
     torch.testing.assert_close(turn_points(moved, -turns, size), marks)
 
 
-def test_mean_of_equal_values_is_that_value():
-    blend, value = Blend((8, 8), torch.device("cpu")), torch.tensor(0.1)
-    count, places = torch.zeros(8, 8, dtype=torch.int32), windows((8, 8), 4, 1)
-    for _ in range(3):
-        blend.add(places, value.expand(len(places), 4, 4))
-        for place in places:
-            count[place.slices] += 1
-    assert (blend.mean(count) == np.float32(0.1)).all()
+@pytest.mark.parametrize("side", [8, 600])
+def test_mean_of_equal_values_is_that_value(side):
+    tile, value = side // 2, torch.tensor(0.1)
+    places, ones = windows((side, side), tile, tile // 2), np.zeros(side, np.int32)
+    for place in places[: int(len(places) ** 0.5)]:
+        ones[place.x : place.x + tile] += 1
+    blend = Blend((3 * ones, ones), torch.device("cpu"))
+    for place in places:
+        blend.settle(place.y)
+        blend.add([place] * 3, value.expand(3, tile, tile))
+    assert (blend.mean() == np.float32(0.1)).all()
