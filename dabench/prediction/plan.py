@@ -201,26 +201,12 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
         voxel=voxel,
         chunking=Chunking(shape, chunk or choose_chunk(shape, tiling, gap, whole_slices=whole), tiling, gap),
         threshold=card.threshold if request.threshold is None else _threshold(request.threshold),
-        bfloat16=uses_bfloat16(request.precision, model.device),
+        bfloat16=request.precision == "bfloat16",
         min_voxels=0 if request.instances == "none" else least_voxels(request.min_size, voxel, dims),
         points=points,
         plugins=_plugins(card, registry),
         notes=tuple(notes),
     )
-
-
-def uses_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether to predict under autocast: when asked, or where the hardware multiplies bfloat16 matrices.
-
-    ``auto`` is bfloat16 on a GPU that has it and on a CPU with AMX.
-    """
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    # torch has no public question for it; a name that is gone in another version means float32.
-    asked = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
-    return device.type == "cpu" and any(ask() for ask in asked if ask is not None)
 
 
 def _plugins(card: ModelCard, registry: Registry) -> str:

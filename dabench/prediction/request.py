@@ -29,7 +29,7 @@ class Request:
         instances: objects through slices, on each slice, or none.
         min_size: least size of an object that is kept, ``16px`` or ``5e5nm3``.
         chunk: voxels (z, y, x) that are predicted at once.
-        precision: ``auto``, ``float32`` or ``bfloat16``.
+        precision: ``float32``, as runs are scored, or ``bfloat16``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``.
         batch: tiles a forward pass.
         what: which array goes to a TIFF or HDF5 file.
@@ -49,7 +49,7 @@ class Request:
     instances: Instances = "3d"
     min_size: str = "16px"
     chunk: tuple[int, int, int] | None = None
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
     device: str = "auto"
     batch: int = 8
     what: What = "mask"
