@@ -139,7 +139,7 @@ class UnitVolume(Converted):
             block = replace(band, z=z)
             raw = read_block(self.volume, block)
             self._need_finite(raw, block)
-            yield raw
+            yield raw[0]
 
     def _need_finite(self, raw: Array, block: Block) -> None:
         if raw.dtype.kind != "f" or np.isfinite(raw).all():

@@ -63,8 +63,8 @@ def test_five_kills_change_no_bit(tmp_path: Path) -> None:
     killed = 0
     for _ in range(5):
         process = start(tmp_path / "killed")
-        # The first part of a start is imports; most kills should hit work.
-        time.sleep(whole_seconds * dice.uniform(0.35, 0.9))
+        # The first part of a start is imports; most kills should hit work, also where the first run had a busy machine.
+        time.sleep(whole_seconds * dice.uniform(0.25, 0.65))
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             killed += 1
