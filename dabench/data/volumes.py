@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ class Wrapper:
         return read_block(self.volume, block)
 
 
-class Converted(Wrapper):
+class Converted(Wrapper, ABC):
     """Base of volumes whose value at a voxel follows from what is stored there (and from which slice it is)."""
 
     def read(self, z: int) -> Array:
@@ -133,9 +134,9 @@ class Converted(Wrapper):
         """A box, converted."""
         return self.convert(read_block(self.volume, block), block)
 
+    @abstractmethod
     def convert(self, raw: Array, block: Block) -> Array:
         """What the stored values ``raw`` of a box become; ``(depth, height, width)`` both."""
-        raise NotImplementedError
 
 
 class SliceRange(Wrapper):

@@ -82,10 +82,12 @@ class Moody(Predictor):
         return ~mask
 
 
-def refused(model, mood, tmp_path, match, error, real=()):
-    with pytest.raises(error, match=match):
+def refusal(model, mood, tmp_path, error, real=()):
+    """What an export is refused with; it leaves no file."""
+    with pytest.raises(error) as raised:
         export(replace(model, predictor=Moody(mood)), tmp_path / "m.pt", "torchscript", real)
     assert list(tmp_path.iterdir()) == []
+    return str(raised.value)
 
 
 def test_a_choice_by_the_image_is_found_on_real_tiles(single, tmp_path):
@@ -96,22 +98,22 @@ def test_a_choice_by_the_image_is_found_on_real_tiles(single, tmp_path):
 
     export(replace(single, predictor=Moody(choose)), tmp_path / "bright.pt", "torchscript")
     (tmp_path / "bright.pt").unlink()
-    refused(single, choose, tmp_path, r"differ from the predictor's by 0\.05", WeightsError, [dark])
+    assert "differ from the predictor's by 0.05" in refusal(single, choose, tmp_path, WeightsError, [dark])
 
 
 def test_an_answer_that_changes(single, tmp_path):
-    refused(single, lambda images: torch.rand_like(images), tmp_path, "another answer each time", ConfigError)
+    assert "another answer each time" in refusal(single, torch.rand_like, tmp_path, ConfigError)
 
 
 def test_an_answer_of_nan(single, tmp_path):
-    refused(single, lambda images: images / 0 * 0, tmp_path, "another answer", ConfigError)
+    assert "another answer" in refusal(single, lambda images: images / 0 * 0, tmp_path, ConfigError)
 
 
 def test_what_cannot_be_traced(single, tmp_path):
     def leave(images):
         return torch.from_numpy(images.numpy()) if not torch.jit.is_tracing() else "nothing"
 
-    refused(single, leave, tmp_path, "cannot be traced, TypeError", ConfigError)
+    assert "cannot be traced, TypeError" in refusal(single, leave, tmp_path, ConfigError)
 
 
 def test_the_last_step_on_a_mask_is_said_to_be_missing(single, tmp_path):
