@@ -11,6 +11,7 @@ import numpy as np
 from dabench.data.blocks import block_grid, read_block
 from dabench.data.volumes import Converted
 from dabench.errors import DataError
+from dabench.ops.padding import padding
 from dabench.types import Block
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ Mode = Literal["range", "volume", "slice"]
 _SPREAD = 6.0
 #: Most slices that the statistics of a volume look at.
 _SAMPLED_SLICES = 32
-#: Side of a patch that is padding when all its pixels are equal: noise sees to it that tissue never is.
-_PATCH = 64
 #: Pixels of a slice above which it is measured in bands of rows, and pixels of a band.
 _LARGE_SLICE, _BAND = 2**24, 2**22
 
@@ -102,7 +101,7 @@ class UnitVolume(Converted):
     def statistics(self) -> tuple[float, float]:
         """Mean and standard deviation over at most 32 evenly spaced slices; computed once, in bounded memory.
 
-        Padding (patches of 64 x 64 pixels that have one value) takes no part, unless there is nothing else.
+        Padding (`dabench.ops.padding`) takes no part, unless there is nothing else.
         """
         with self._lock:
             if self._statistics is None:
@@ -182,15 +181,9 @@ def _sums(image: Array) -> tuple[float, float, float]:
 
 
 def _without_padding(image: Array) -> Array:
-    """The pixels of ``(H, W)`` outside patches of one value: where a scan ends, or tissue is missing."""
-    height, width = image.shape
-    padded = np.pad(image, ((0, -height % _PATCH), (0, -width % _PATCH)), mode="edge")
-    patches = padded.reshape(padded.shape[0] // _PATCH, _PATCH, padded.shape[1] // _PATCH, _PATCH)
-    blank = patches.min(axis=(1, 3)) == patches.max(axis=(1, 3))
-    if not blank.any():
-        return image
-    outside = ~blank.repeat(_PATCH, axis=0).repeat(_PATCH, axis=1)[:height, :width]
-    pixels: Array = image[outside]
+    """The pixels of ``(H, W)`` that are tissue."""
+    frame = padding(image)
+    pixels: Array = image if frame is None else image[~frame]
     return pixels
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from dabench.inference.tiles import Blend, pad_to_tile, turn_points
+from dabench.ops.padding import padding
 from dabench.types import Window
 
 if TYPE_CHECKING:
@@ -59,8 +61,11 @@ def predict_chunk(
     """Predict the window of a cover on every wanted slice: cut, turn, predict, turn back, take the plain mean.
 
     Tiles of all the slices share forward passes. A predictor that treats the tiles of a batch apart gives every pixel
-    the bits that the whole slice would. A tile of one grey value without points (the padding of aligned scans) holds
-    nothing to segment: it is 0, and no network is asked.
+    the bits that the whole slice would.
+
+    Padding (`dabench.ops.padding`: where a scan ends, or its alignment moved a slice) holds nothing to segment. It is
+    0, and a network sees it as the mean grey of the rest of its tile, because a black frame looks like mitochondria
+    to many. No network is asked about a tile of one grey. A tile in whose padding a point lies is left as it is.
 
     Yields:
         One `SlicePrediction` of the window a slice, in order.
@@ -84,7 +89,7 @@ _Batch = list[tuple[int, Window]]
 
 
 class _Canvas:
-    """The pixels of a chunk on the device, from which tiles are cut."""
+    """The pixels of a chunk, from which tiles are cut."""
 
     def __init__(self, sections: Sections, cover: Cover, device: torch.device) -> None:
         self._sections, self._cover, self._device = sections, cover, device
@@ -92,7 +97,8 @@ class _Canvas:
         if self._short():
             pixels = np.stack([pad_to_tile(plane, cover.tiling.tile) for plane in pixels])
         # Volumes hand out read-only views, of which torch makes no tensor without a copy.
-        self._pixels = torch.from_numpy(np.require(pixels, np.float32, ["C", "W"])).to(device)
+        self._pixels: Array = np.require(pixels, np.float32, ["C", "W"])
+        self._on_device = torch.from_numpy(self._pixels).to(device)
 
     def _short(self) -> bool:
         return min(self._cover.shape) < self._cover.tiling.tile
@@ -107,33 +113,77 @@ class _Canvas:
     def batches(self, group: Sequence[Window]) -> Iterator[_Batch]:
         """The tiles of a group on every slice, in forward passes, without blank ones."""
         size = self._cover.tiling.batch_size
-        tiles = [(k, w) for k in range(len(self._sections.channels)) for w in group if not self._blank(k, w)]
+        tiles = [(k, w) for k in range(len(self._sections.channels)) for w in group if self._asked(k, w)]
         yield from (tiles[first : first + size] for first in range(0, len(tiles), size))
 
     def predict(self, predictor: Predictor, batch: _Batch, turns: int, density: bool) -> Prediction:
         """Predict tiles ``(B, C, S, S)`` after quarter turns; the points turn with them."""
-        tiles = torch.stack([self._cut(k, window) for k, window in batch])
+        tiles = torch.stack([self._on_device[self._place(k, window)] for k, window in batch])
+        frames = [self._frame(k, window) for k, window in batch]
+        for tile, frame in zip(tiles, frames, strict=True):
+            _fill(tile, frame)
         points = None
         if self._sections.points is not None:
             points = [turn_points(self._local(k, w), turns, w.height) for k, w in batch]
-        return predictor.predict(torch.rot90(tiles, turns, (-2, -1)), points, density=density)
+        found = predictor.predict(torch.rot90(tiles, turns, (-2, -1)), points, density=density)
+        return _cleared(found, frames, turns)
 
-    def _blank(self, k: int, window: Window) -> bool:
-        """Whether a tile has one grey value on every section, and no points."""
-        tile = self._cut(k, window)
-        # The middle and a corner first: they tell nearly all tiles of tissue from blank ones.
-        if not torch.equal(tile[:, 0, 0], tile[:, window.height // 2, window.width // 2]):
-            return False
-        return bool((tile == tile[:, :1, :1]).all()) and not (self._sections.points and len(self._local(k, window)))
+    def _asked(self, k: int, window: Window) -> bool:
+        """Whether a network has to look at a tile: a section of it is more than one grey, or it has points."""
+        blank = self._blank[window.y, window.x][list(self._sections.channels[k])]
+        return not blank.all() or len(self._local(k, window)) > 0
 
-    def _cut(self, k: int, window: Window) -> torch.Tensor:
+    @cached_property
+    def _blank(self) -> dict[tuple[int, int], Array]:
+        """For every tile's first pixel (y, x) on the slice, which of the N planes have one grey there."""
+        cover, seen, side = self._cover, self._cover.seen, self._cover.tiling.tile
+        found: dict[tuple[int, int], Array] = {}
+        across = np.array([x for _, x in cover.columns])[:, None] - seen.x + np.arange(side)
+        for _, y in cover.rows:
+            strip = self._pixels[:, y - seen.y : y - seen.y + side]
+            lowest, highest = strip.min(axis=1)[:, across].min(axis=2), strip.max(axis=1)[:, across].max(axis=2)
+            found |= {(y, x): flat for (_, x), flat in zip(cover.columns, (lowest == highest).T, strict=True)}
+        return found
+
+    def _place(self, k: int, window: Window) -> tuple[list[int], slice, slice]:
+        """Where a tile lies among the pixels: its sections, rows, columns."""
         seen = self._cover.seen
         y, x = window.y - seen.y, window.x - seen.x
-        return self._pixels[list(self._sections.channels[k]), y : y + window.height, x : x + window.width]
+        return list(self._sections.channels[k]), slice(y, y + window.height), slice(x, x + window.width)
+
+    def _frame(self, k: int, window: Window) -> Array | None:
+        """Padding of a tile on each of its sections, ``(C, S, S)``; None where there is none, or a point in it."""
+        tile = self._pixels[self._place(k, window)]
+        frames = [padding(section) for section in tile]
+        if all(frame is None for frame in frames):
+            return None
+        stacked = np.stack([np.zeros(tile.shape[1:], bool) if frame is None else frame for frame in frames])
+        x, y = self._local(k, window).cpu().numpy().round().astype(int).clip(0, window.height - 1).T
+        return None if stacked[0, y, x].any() else stacked
 
     def _local(self, k: int, window: Window) -> torch.Tensor:
-        assert self._sections.points is not None
+        """The points in a tile, (N, 2) in its own (x, y)."""
+        if self._sections.points is None:
+            return torch.zeros((0, 2))
         return torch.from_numpy(window.to_local(self._sections.points[k])).to(self._device)
+
+
+def _fill(tile: torch.Tensor, frame: Array | None) -> None:
+    """Give the padding of a tile ``(C, S, S)`` the mean grey of the rest of each section."""
+    for section, padded in zip(tile, [] if frame is None else torch.from_numpy(frame).to(tile.device), strict=False):
+        if not padded.all():
+            section[padded] = section[~padded].mean()
+
+
+def _cleared(found: Prediction, frames: Sequence[Array | None], turns: int) -> Prediction:
+    """A prediction of turned tiles with 0 where they, or the first section of pairs, are padding."""
+    for row, frame in enumerate(frames):
+        if frame is not None:
+            turned = torch.from_numpy(np.rot90(frame[0], turns).copy()).to(found.probability.device)
+            for maps in (found.probability, found.density):
+                if maps is not None:
+                    maps[row][turned] = 0
+    return found
 
 
 def _add(blends: list[list[Blend]], batch: _Batch, prediction: Prediction, turns: int) -> None:

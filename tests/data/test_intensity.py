@@ -77,12 +77,18 @@ def test_unknown_mode():
         unit(np.zeros((1, 1, 1)), "zscore")
 
 
-def test_padding_takes_no_part_in_the_statistics():
+@pytest.mark.parametrize("corner", [(64, 128), (0, 0), (50, 90), (37, 1)], ids=str)
+@pytest.mark.parametrize("grey", [0, 255])
+def test_padding_takes_no_part_in_the_statistics(corner, grey):
+    """Wherever the tissue lies: its edge need not be one of the patches that padding is found by."""
     rng = np.random.default_rng(0)
     tissue = rng.normal(100, 10, (2, 128, 192)).astype(np.uint8)
-    padded = np.zeros((2, 300, 500), np.uint8)
-    padded[:, 64:192, 128:320] = tissue
-    assert (
-        UnitVolume(ArrayVolume(padded), "volume").statistics() == UnitVolume(ArrayVolume(tissue), "volume").statistics()
-    )
+    padded = np.full((2, 300, 500), grey, np.uint8)
+    y, x = corner
+    padded[:, y : y + 128, x : x + 192] = tissue
+    expected = UnitVolume(ArrayVolume(tissue), "volume").statistics()
+    assert UnitVolume(ArrayVolume(padded), "volume").statistics() == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_volume_of_padding_alone_has_statistics():
     assert UnitVolume(ArrayVolume(np.full((2, 90, 90), 7, np.uint8)), "volume").statistics() == (7.0, 0.0)

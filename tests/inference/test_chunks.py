@@ -162,3 +162,54 @@ def test_a_last_step_is_seen_through_wrappers():
     assert not finishes(AutocastPredictor(FlippedPredictor(Deterministic())))
     mask = np.eye(4, dtype=bool)
     assert not AutocastPredictor(Finishing()).finish(mask).any()
+
+
+# ---------------------------------------------------------------- padding
+class Dark(Predictor):
+    """Calls everything dark a mitochondrion, as many a network does; keeps what it was shown."""
+
+    def __init__(self):
+        self.shown = []
+
+    def predict(self, images, points=None, *, density=False):
+        self.shown += list(images.clone())
+        dark = (images[:, 0] < 0.2).float()
+        return Prediction(dark, dark.clone() if density else None)
+
+
+@pytest.mark.parametrize("profile", ["fast", "paper"])
+@pytest.mark.parametrize("pairs", [False, True], ids=["single", "pairs"])
+def test_padding_is_zero_and_is_shown_as_the_mean_of_its_tile(profile, pairs):
+    image = np.zeros((150, 180), np.float32)
+    tissue = np.random.default_rng(0).random((130, 140)).astype(np.float32) * 0.5 + 0.01
+    image[:130, 40:] = tissue
+    dark, tiling = Dark(), Tiling(96, profile_named(profile))
+    seen = np.stack([image, image]) if pairs else image
+    found = predict_slice(dark, seen, tiling, density=True)
+    for maps in (found.probability, found.density):
+        np.testing.assert_array_equal(maps[:130, 40:], tissue < 0.2)
+        assert not maps[130:].any()
+        assert not maps[:, :40].any()
+    assert all((tile > 0).all() for tile in dark.shown)
+
+
+def test_a_point_in_padding_leaves_its_tile_alone():
+    image = np.zeros((96, 96), np.float32)
+    image[:, 50:] = np.random.default_rng(0).random((96, 46)) * 0.5 + 0.3
+    tiling = Tiling(96, profile_named("fast"))
+    inside, outside = (np.array([[x, 40.0]], np.float32) for x in (10.0, 70.0))
+    assert predict_slice(Dark(), image, tiling, inside).probability[:, :50].all()
+    assert not predict_slice(Dark(), image, tiling, outside).probability.any()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 199), st.integers(1, 149))
+def test_chunks_of_a_padded_slice_are_parts_of_the_whole(top, left, width, height):
+    shape, tiling = (200, 250), Tiling(96, profile_named("fast"))
+    image = np.zeros(shape, np.float32)
+    image[top : top + 120, left : left + 130] = np.random.default_rng(0).random((120, 130)) * 0.5 + 0.01
+    whole = predict_slice(Dark(), image, tiling).probability
+    window = Window(200 - height - 1, 250 - width - 1, height, width)
+    cover = Cover(shape, window, tiling)
+    (found,) = predict_chunk(Dark(), Sections(image[None][:, *cover.seen.slices], [(0,)]), cover)
+    np.testing.assert_array_equal(found.probability, whole[window.slices])
