@@ -99,6 +99,8 @@ class LabelledVolume(Wrapper):
                 "Start the labelling anew, with an empty scratch folder.",
             )
         begin, end = self.objects.offsets[box : box + 2]
+        if begin == end:  # no piece in this box
+            return np.zeros(block.shape, self.dtype)
         names: Array = np.concatenate([np.zeros(1, self.dtype), self.objects.names[begin:end]])
         ids: Array = names[label_box(binary, self.objects.settings)]
         return ids

@@ -35,7 +35,9 @@ def padding(image: Array, run: int = RUN) -> Array | None:
     greys, found = image[y, x], np.zeros(image.shape, bool)
     for grey in np.unique(greys):
         same = label_components(image == grey)
-        found |= np.isin(same, np.unique(same[y, x][greys == grey]))
+        chosen = np.zeros(same.max() + 1, bool)
+        chosen[same[y, x][greys == grey]] = True
+        found |= chosen[same]
     return found
 
 

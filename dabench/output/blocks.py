@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +69,12 @@ class ZarrBlocks:
         return values
 
     def write_block(self, block: Block, values: Array) -> None:
-        """Write a box; a kill leaves every file of it old or new, never half."""
-        self.array[block.slices] = values.astype(self.dtype, copy=False)
+        """Write a box; a kill leaves every file of it old or new, never half. Blank files are not made."""
+        corner = block.z, block.y, block.x
+        for part in self._by_file(block):
+            inside = values[tuple(slice(s.start - c, s.stop - c) for s, c in zip(part.slices, corner, strict=True))]
+            if inside.any() or any(file.is_file() for file in self._files(part)):
+                self.array[part.slices] = inside.astype(self.dtype, copy=False)
 
     def flush(self, block: Block) -> None:
         """Wait until the files of a box lie on the disk, and their names in the folders."""
@@ -85,6 +91,15 @@ class ZarrBlocks:
     def _root(self) -> Path:
         root: Path = Path(self.array.store.root) / self.array.path
         return root
+
+    def _by_file(self, block: Block) -> Iterator[Block]:
+        """The parts of a box that lie in one file each."""
+        ranges = []
+        for at, length, size in zip((block.z, block.y, block.x), block.shape, self.shards, strict=True):
+            edges = [at, *range((at // size + 1) * size, at + length, size), at + length]
+            ranges.append([(first, last - first) for first, last in pairwise(edges)])
+        for (z, depth), (y, height), (x, width) in product(*ranges):
+            yield Block(z, y, x, depth, height, width)
 
     def _files(self, block: Block) -> list[Path]:
         ranges = [

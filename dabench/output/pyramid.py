@@ -47,15 +47,24 @@ def coarser_mean(values: Array, steps: list[int]) -> Array:
 def coarser_mode(values: Array, steps: list[int]) -> Array:
     """The commonest value of each box of ``steps``; among equally common ones the largest, so thin things stay."""
     parts = _parts(values, steps)
-    if not values.any():  # most of a label image is background
-        return np.zeros_like(parts[0])
-    best, most = parts[0].copy(), np.zeros(parts[0].shape, np.uint8)
-    for part in parts:
-        count = np.zeros(part.shape, np.uint8)
-        for other in parts:
-            count += part == other
-        better = (count > most) | ((count == most) & (part > best))
-        best[better], most[better] = part[better], count[better]
+    some = parts[0] != 0
+    for part in parts[1:]:
+        some |= part != 0
+    result = np.zeros(parts[0].shape, values.dtype)
+    if some.any():  # most of a label image is background, which needs no counting
+        result[some] = _commonest([part[some] for part in parts])
+    return result
+
+
+def _commonest(values: list[Array]) -> Array:
+    """The commonest of the first, second, ... entries of some lines; the largest among equally common ones."""
+    best, most = values[0].copy(), np.zeros(values[0].shape, np.uint8)
+    for one in values:
+        count = np.zeros(one.shape, np.uint8)
+        for other in values:
+            count += one == other
+        better = (count > most) | ((count == most) & (one > best))
+        best[better], most[better] = one[better], count[better]
     return best
 
 

@@ -79,6 +79,8 @@ class ModelBytes:
 
 
 _FILE = "model.safetensors"
+#: Rows that are made whole numbers at a time.
+_BAND = 64
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,10 @@ class Worker:
 
 def quantised(probability: Array) -> Array:
     """floor(256 p) as uint8, 255 for 1: 128 and more is exactly p >= 0.5."""
-    levels: Array = np.minimum(probability * np.float32(256), np.float32(255)).astype(np.uint8)
+    levels = np.empty(probability.shape, np.uint8)
+    for band in range(0, len(probability), _BAND):  # what lies between stays in the processor's cache
+        rows = slice(band, band + _BAND)
+        levels[rows] = np.minimum(probability[rows] * np.float32(256), np.float32(255))
     return levels
 
 

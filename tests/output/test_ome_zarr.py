@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,3 +184,22 @@ def test_one_box_at_a_time_as_the_definition_says(shape, steps, seed):
         counts = np.bincount(box.ravel(), minlength=4)
         assert mode[index] == np.flatnonzero(counts == counts.max())[-1]
         assert mean[index] == int(np.floor(box.mean() + 0.5))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.data())
+def test_boxes_of_any_place_and_size_replace_what_was_there(data):
+    """Also with nothing: a blank box makes no file, and empties one that is there."""
+    shape = (5, 40, 50)
+    with tempfile.TemporaryDirectory() as folder:
+        output = OmeZarr(Path(folder) / "o.zarr", shape, (2, 16, 20), None)
+        output.create()
+        blocks, expected = output.blocks("mask"), np.zeros(shape, np.uint8)
+        for number in range(4):
+            starts = [data.draw(st.integers(0, n - 1)) for n in shape]
+            sizes = [data.draw(st.integers(1, n - at)) for n, at in zip(shape, starts, strict=True)]
+            block = Block(*starts, *sizes)
+            values = np.full(block.shape, number % 2 * 7, np.uint8)
+            blocks.write_block(block, values)
+            expected[block.slices] = values
+            np.testing.assert_array_equal(output.blocks("mask").array[:], expected)
