@@ -44,7 +44,8 @@ def add_domain(registry, name, missing):
 
 
 def run(tmp_path, *arguments):
-    result = CliRunner().invoke(program, arguments, env={"DABENCH_WORKSPACE": str(tmp_path)})
+    environment = {"DABENCH_WORKSPACE": str(tmp_path), "DABENCH_DATA": str(tmp_path / "data")}
+    result = CliRunner().invoke(program, arguments, env=environment)
     return result, result.output
 
 

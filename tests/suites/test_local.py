@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from dabench.config import validate_config
 from dabench.errors import ConfigError
+from dabench.plan import make_plan
+from dabench.registry import Registry
 from dabench.suites.graph import make_graph
 from dabench.suites.jobs import Job, Site
 from dabench.suites.local import LocalExecutor, free_memory
@@ -72,10 +75,23 @@ def test_a_killed_worker_is_an_outcome_and_takes_nothing_down(jobs, workspace, t
 
 
 def test_a_job_past_its_memory_is_oom(jobs, workspace, tmp_path):
-    with LocalExecutor(Site.here(workspace.root, memory_limit=64 * 2**20), tmp_path / "logs", jobs=1) as local:
-        local.submit(jobs[0])
+    """It starts well below the limit, so that what fails is an allocation of its own, as in life."""
+    options = {"source-only": {"iterations": 1, "crop": 128, "batch": 1024}}
+    hungry = replace(jobs[0], config={**jobs[0].config, "options": options})
+    hungry = replace(hungry, keys=_keys(hungry, workspace))
+    with LocalExecutor(Site.here(workspace.root, memory_limit=2 * GIB), tmp_path / "logs", jobs=1) as local:
+        local.submit(hungry)
         (outcome,) = local.wait()
     assert outcome.status == "oom", outcome
+    with LocalExecutor(Site.here(workspace.root, memory_limit=2 * GIB), tmp_path / "logs", jobs=1) as local:
+        local.submit(jobs[0])
+        (outcome,) = local.wait()
+    assert outcome.status == "ok", outcome
+
+
+def _keys(job: Job, workspace) -> tuple[str, ...]:
+    plan = make_plan(validate_config(job.config), Registry.load(), workspace)
+    return tuple(stage.key for stage in plan.stages)
 
 
 SUITE = """
