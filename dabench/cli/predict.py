@@ -41,7 +41,9 @@ def predict(
     min_size: Annotated[str, typer.Option(help="Objects smaller than this are dropped: 16px, 5e5nm3.")] = "16px",
     what: Annotated[str, typer.Option(help="For .tif and .h5: mask, probability or instances.")] = "mask",
     chunk: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxels that are predicted at once.")] = None,
-    precision: Annotated[str, typer.Option(help="float32, or bfloat16: faster, less exact.")] = "float32",
+    precision: Annotated[
+        str, typer.Option(help="float32, bfloat16 (faster, less exact), or auto: what the images allow.")
+    ] = "float32",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     batch: Annotated[int, typer.Option(help="Tiles a forward pass.", min=1)] = 8,
     executor: Annotated[str, typer.Option(help="local, or ray for several machines.")] = "local",
@@ -77,7 +79,7 @@ def predict(
         instances=_one_of("--instances", instances, ("3d", "2d", "none")),
         min_size=min_size,
         chunk=three_numbers("--chunk", chunk, int),
-        precision=_one_of("--precision", precision, ("float32", "bfloat16")),
+        precision=_one_of("--precision", precision, ("auto", "float32", "bfloat16")),
         device=device,
         batch=batch,
         what=_one_of("--what", what, ("mask", "probability", "instances")),
@@ -92,11 +94,12 @@ def predict(
         _print_plan(plan, as_json=as_json)
         return
     check_output(plan)
+    plan = plan.measured(registry)
     if not as_json:
         _print_plan(plan, as_json=False)
     made = _make_executor(executor, model, address, jobs, share)
     with closing(made):
-        summary = _execute(plan.with_statistics(registry), made, place, quiet=as_json, share=share)
+        summary = _execute(plan, made, place, quiet=as_json, share=share)
     _print_summary(summary, plan, as_json=as_json)
 
 

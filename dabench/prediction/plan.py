@@ -23,7 +23,8 @@ from dabench.output import OmeZarr, format_of
 from dabench.prediction.chunking import Chunking, check_chunk, choose_chunk
 from dabench.prediction.images import ImageSource
 from dabench.prediction.points import Points, read_prompts
-from dabench.prediction.request import Request, Voxel
+from dabench.prediction.precision import LIMIT, deviation, multiplies_bfloat16
+from dabench.prediction.request import Precision, Request, Voxel
 from dabench.prediction.worker import Assignment, PredictorSource
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class PredictionPlan:
         voxel: nm (z, y, x), or None.
         chunking: how the output is cut.
         threshold: probability from which a voxel is a mitochondrion.
-        bfloat16: whether the model runs under autocast.
+        precision: ``bfloat16`` runs the model under autocast, ``auto`` is decided by `measured`.
         min_voxels: least size of an object.
         points: prompts by slice of the scan, or None.
         plugins: digest of the source that the model is built from, and of the readers.
@@ -65,7 +66,7 @@ class PredictionPlan:
     voxel: Voxel | None
     chunking: Chunking
     threshold: float
-    bfloat16: bool
+    precision: Precision
     min_voxels: int
     points: Points | None = field(repr=False)
     plugins: str = ""
@@ -81,9 +82,17 @@ class PredictionPlan:
         """The folder in which the output is made; it takes another name only when it is complete."""
         return self.request.output.with_name(f"{self.request.output.name}.partial")
 
-    def with_statistics(self, registry: Registry) -> PredictionPlan:
-        """The same with the statistics of the grey values, which may have to be measured."""
-        return replace(self, images=self.images.measured(registry))
+    def measured(self, registry: Registry) -> PredictionPlan:
+        """The same after a look at the images: the statistics of their grey values, and which precision they allow."""
+        plan = replace(self, images=self.images.measured(registry))
+        if plan.precision != "auto":
+            return plan
+        moved = deviation(plan, registry) if multiplies_bfloat16(self.model.device) else None
+        if moved is None:
+            return replace(plan, precision="float32", notes=(*plan.notes, "float32: no hardware for bfloat16"))
+        chosen: Precision = "bfloat16" if moved <= LIMIT else "float32"
+        note = f"{chosen}: bfloat16 moves the probabilities of single tiles by up to {moved:.4f} (allowed {LIMIT:g})"
+        return replace(plan, precision=chosen, notes=(*plan.notes, note))
 
     def output(self, path: Path) -> OmeZarr:
         """The OME-Zarr folder at a path."""
@@ -102,7 +111,7 @@ class PredictionPlan:
             name=digest_of(self.configuration()),
             model=source,
             device=str(self.model.device),
-            bfloat16=self.bfloat16,
+            bfloat16=self.precision == "bfloat16",
             images=self.images,
             shape=self.shape,
             first=self.slices[0],
@@ -131,7 +140,7 @@ class PredictionPlan:
             "chunk": list(self.chunking.chunk),
             "points": points,
             "threshold": self.threshold,
-            "precision": "bfloat16" if self.bfloat16 else "float32",
+            "precision": self.precision,
             "device": self.model.device.type,
             "instances": [self.request.instances, self.min_voxels],
             "output": [self.request.output.suffix.lower(), self.request.what],
@@ -152,7 +161,7 @@ class PredictionPlan:
             "profile": chunks.tiling.profile.name,
             "tile": chunks.tiling.tile,
             "threshold": self.threshold,
-            "precision": "bfloat16" if self.bfloat16 else "float32",
+            "precision": self.precision,
             "device": str(self.model.device),
             "points": None if self.points is None else sum(map(len, self.points.values())),
             "instances": self.request.instances,
@@ -201,7 +210,7 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
         voxel=voxel,
         chunking=Chunking(shape, chunk or choose_chunk(shape, tiling, gap, whole_slices=whole), tiling, gap),
         threshold=card.threshold if request.threshold is None else _threshold(request.threshold),
-        bfloat16=request.precision == "bfloat16",
+        precision=request.precision,
         min_voxels=0 if request.instances == "none" else least_voxels(request.min_size, voxel, dims),
         points=points,
         plugins=_plugins(card, registry),

@@ -9,6 +9,7 @@ from typing import Literal
 Voxel = tuple[float, float, float]
 What = Literal["mask", "probability", "instances"]
 Instances = Literal["3d", "2d", "none"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Request:
         instances: objects through slices, on each slice, or none.
         min_size: least size of an object that is kept, ``16px`` or ``5e5nm3``.
         chunk: voxels (z, y, x) that are predicted at once.
-        precision: ``float32``, as runs are scored, or ``bfloat16``.
+        precision: ``float32``, as runs are scored, ``bfloat16``, or ``auto``: bfloat16 where the hardware multiplies
+            it and it moves no probability of some tiles of these images by more than 1e-2.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``.
         batch: tiles a forward pass.
         what: which array goes to a TIFF or HDF5 file.
@@ -49,7 +51,7 @@ class Request:
     instances: Instances = "3d"
     min_size: str = "16px"
     chunk: tuple[int, int, int] | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     device: str = "auto"
     batch: int = 8
     what: What = "mask"

@@ -89,7 +89,7 @@ def scan(path: Path, shape: tuple[int, int, int] = (5, 40, 56), seed: int = 0) -
 def run(registry: Registry, request: Request, model: Any = None, executor: Any = None, notify: Any = None) -> Any:
     """Plan and predict."""
     model = model or fake_model()
-    plan = make_prediction_plan(request, model, registry).with_statistics(registry)
+    plan = make_prediction_plan(request, model, registry).measured(registry)
     source = FakeSource(model.predictor)
     return predict_volume(plan, plan.assignment(source), executor or LocalExecutor(model.predictor), notify)
 
