@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Processes that test, of one thread each.
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 EMBEDDED := --method prefer-das --po slpo --task human2stem --data phantom --preset tiny
 
 .PHONY: run test test-slow lint format setup clean
@@ -11,10 +14,10 @@ run: setup ## from a fresh clone to a table: adapt a phantom domain
 	$(BIN)/dabench run $(EMBEDDED)
 
 test: setup ## all tests but the slow ones
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: setup ## the longer checks
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: setup ## style and types
 	$(BIN)/ruff check dabench plugins tests benchmarks docs

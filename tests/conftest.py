@@ -1,4 +1,4 @@
-"""Shared: a registry, configurations small enough for a test, and a browser for pages."""
+"""Shared: a registry, configurations small enough for a test, a trained run, and a browser for pages."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 
 from dabench.config import RunConfig, validate_config
+from dabench.models import Model, load_model
 from dabench.registry import PluginStatus, Registry
+from dabench.runner import run_cell
+from dabench.tracking import RunRecord
 from dabench.workspace import Workspace
 
 #: A few updates a stage on small crops: seconds, not results.
@@ -97,3 +100,21 @@ def few(method: str = "prefer-das", **changes: Any) -> RunConfig:
         options.setdefault(name, {}).update(values)
     values = {"method": method, "task": "human2stem", "data": "phantom", "preset": "tiny", "options": options}
     return validate_config({**values, **changes})
+
+
+class Trained(NamedTuple):
+    """A finished run, and its model."""
+
+    config: RunConfig
+    workspace: Workspace
+    record: RunRecord
+    model: Model
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Trained:
+    """Two stages of a few updates: a teacher that only taught, and a network that takes points."""
+    workspace = Workspace(tmp_path_factory.mktemp("trained"))
+    config = few("prompt-das")
+    record = run_cell(config, registry, workspace)
+    return Trained(config, workspace, record, load_model(config.cell_id, registry, workspace))

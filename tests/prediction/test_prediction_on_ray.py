@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from dabench.errors import DataError
-from dabench.prediction import make_prediction_plan, predict_volume
+from dabench.models import load_model
+from dabench.prediction import LocalExecutor, make_prediction_plan, predict_volume
 from tests.prediction.fakes import Broken, FakeSource, arrays, fake_model, request_of, run, scan
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'dabench[ray]'")
@@ -63,3 +64,38 @@ def test_what_a_chunk_raises_is_raised_here_as_it_was(cluster, registry, tmp_pat
         run(registry, request_of(tmp_path), model, executor)
     executor.close()
     assert not (tmp_path / "out.zarr").exists()
+
+
+@pytest.mark.parametrize("share", ["files", "objects"])
+def test_a_trained_model_gives_the_bytes_of_one_process(share, cluster, trained, registry, tmp_path):
+    """Weights travel by path or as bytes; the chunks that the killed node had are predicted again."""
+    from dabench.prediction import ModelBytes, RunModel
+    from dabench.prediction.ray_executor import RayChunks
+
+    scan(tmp_path / "scan.tif", (6, 120, 200))
+    model = load_model(trained.config.cell_id, registry, trained.workspace, channels_last=True)
+    request = request_of(tmp_path, chunk=(1, 120, 120))
+    source = (
+        ModelBytes.of(model, "cpu")
+        if share == "objects"
+        else RunModel(trained.config.cell_id, trained.workspace.root, "cpu")
+    )
+    near = make_prediction_plan(request, model, registry).measured(registry)
+    predict_volume(near, near.assignment(source), LocalExecutor(model.predictor))
+    second = cluster.add_node(num_cpus=1, object_store_memory=10**8)
+    cluster.wait_for_nodes()
+
+    def kill(phase, done, count):
+        if phase == "predict" and done == 3:
+            cluster.remove_node(second, allow_graceful=False)
+
+    far = make_prediction_plan(replace(request, output=tmp_path / "far.zarr"), model, registry).measured(registry)
+    executor = RayChunks(cluster.address, share=share)
+    summary = predict_volume(far, far.assignment(source), executor, kill)
+    executor.close()
+    assert summary.chunks == 12
+    found, expected = arrays(tmp_path / "far.zarr"), arrays(request.output)
+    assert found.keys() == expected.keys()
+    for key in expected:
+        np.testing.assert_array_equal(found[key], expected[key])
+    assert 0 < expected["0"].mean() < 255
