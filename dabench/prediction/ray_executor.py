@@ -45,7 +45,8 @@ class RayChunks(ChunkExecutor):
         remaining, running = iter(tasks), list[Any]()
         try:
             while True:
-                for number, block in islice(remaining, self._room() - len(running)):
+                # A cluster that lost a node may have room for fewer than already wait.
+                for number, block in islice(remaining, max(0, self._room() - len(running))):
                     pixels = None if reader is None else ray.put(reader.read(block))
                     running.append(remote.remote(order, number, block, pixels, max(1, int(asked.cpus))))
                 if not running:

@@ -6,6 +6,7 @@ import os
 import signal
 import traceback
 from dataclasses import replace
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from dabench.errors import ConfigError, DataError
 from dabench.inference import predict_slices
-from dabench.prediction import ProcessExecutor, make_prediction_plan
+from dabench.prediction import ProcessExecutor, make_prediction_plan, ray_executor
 from dabench.prediction.manifest import Manifest
 from tests.prediction.fakes import (
     Broken,
@@ -268,3 +269,44 @@ def test_the_name_of_an_assignment_is_its_configuration(folder, registry):
     other = make_prediction_plan(request_of(folder, threshold=0.4), fake_model(), registry)
     names = [p.assignment(FakeSource()).name for p in (plan, again, other)]
     assert names[0] == names[1] != names[2]
+
+
+class ShrinkingCluster:
+    """Stands in for Ray: tasks are done when they are asked for; after the third, three of four cores are gone."""
+
+    exceptions = SimpleNamespace(RayTaskError=RuntimeError, RayError=OSError)
+
+    def __init__(self):
+        self.asked, self.most = 0, 0
+
+    def cluster_resources(self):
+        return {"CPU": 4 if self.asked < 3 else 1}
+
+    def remote(self, function):
+        def submit(*values):
+            self.asked += 1
+            return lambda: function(*values)
+
+        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=submit))
+
+    def put(self, value):
+        return value
+
+    def wait(self, running, num_returns):
+        self.most = max(self.most, len(running))
+        return running[:1], running[1:]
+
+    def get(self, reference):
+        return reference()
+
+    def cancel(self, reference, force):
+        raise AssertionError("all were waited for")
+
+
+def test_a_cluster_that_shrinks_is_waited_for(folder, whole, registry, tmp_path, monkeypatch):
+    cluster = ShrinkingCluster()
+    monkeypatch.setattr(ray_executor, "connect", lambda address: cluster)
+    request = request_of(folder, output=tmp_path / "o.zarr", chunk=(1, 20, 56), points=folder / "clicks.csv")
+    run(registry, request, executor=ray_executor.RayChunks())
+    assert (cluster.asked, cluster.most) == (10, 8)
+    same(arrays(tmp_path / "o.zarr")["0"], whole["0"])
