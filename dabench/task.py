@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from dabench.data.intensity import UnitVolume
 from dabench.data.labels import known_slices
 from dabench.data.sampling import LabelledSlices, gap_slices
 from dabench.data.volumes import CachedVolume, SliceRange, open_volume
-from dabench.errors import ConfigError, DataError
+from dabench.errors import ConfigError, DataError, UnknownNameError
 from dabench.interfaces import CropSpec, Domain, Reader, Split, StageSpec, TaskInfo, Volume
 
 
@@ -24,7 +24,10 @@ class TaskData:
         self.config, self._readers = config, readers
         prefix = "" if config.data == "real" else f"{config.data}-"
         plain = {name.removeprefix(prefix) for name in domains if name.startswith(prefix)}
-        self.source, self.target = split_task(config.task, plain)
+        try:
+            self.source, self.target = split_task(config.task, plain)
+        except UnknownNameError as error:
+            raise _with_the_data(error, config, domains) from None
         self._source, self._target = domains[prefix + self.source](), domains[prefix + self.target]()
 
     def missing(self, source: bool = True) -> list[str]:
@@ -159,3 +162,12 @@ class TaskData:
         if crops.target or spec.asks:
             digests["target"] = self.target_train.digest
         return digests
+
+
+def _with_the_data(error: UnknownNameError, config: RunConfig, domains: Iterable[str]) -> ConfigError:
+    """Where a task is one of real domains but phantoms were asked for, say so: a name alone would puzzle."""
+    try:
+        split_task(config.task, domains)
+    except UnknownNameError:
+        return error
+    return ConfigError(f"task {config.task!r}, data {config.data!r}: {error.message} {error.mend}", "Or: --data real.")

@@ -174,6 +174,7 @@ def test_the_desk_refuses_past_the_budget(registry: Registry, workspace: Workspa
         ({"method": "prefer-das", "po": "spo"}, "slpo"),
         ({"method": "source-only", "protocol": "das-3d@1"}, "das-2d@1"),
         ({"method": "source-only", "task": "human2stm"}, "stem"),
+        ({"method": "source-only", "task": "human2vnc"}, r"data 'phantom': unknown domain 'vnc'(.|\n)*--data real"),
         ({"method": "source-only", "preset": "tny"}, "tiny"),
         ({"method": "prefer-das", "po": "lpo", "budget": {"patches": 0.0}}, "asks about every patch"),
         ({"method": "prompt-das", "budget": {"rater": "self"}}, "nobody to ask"),

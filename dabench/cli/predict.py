@@ -49,6 +49,9 @@ def predict(
     executor: Annotated[str, typer.Option(help="local, or ray for several machines.")] = "local",
     jobs: Annotated[int, typer.Option(help="Chunks at a time [local: 1; ray: all that fit].", min=0)] = 0,
     address: Annotated[str, typer.Option(help="Of a running Ray cluster: auto, ray://head:10001.")] = "",
+    gpus_per_job: Annotated[
+        float, typer.Option(help="Ray: share of a GPU that a chunk asks for; then nodes predict on theirs.", min=0)
+    ] = 0.0,
     share: Annotated[
         str, typer.Option(help="Ray: nodes see the images and the model by path (files), or are sent them (objects).")
     ] = "files",
@@ -81,6 +84,7 @@ def predict(
         chunk=three_numbers("--chunk", chunk, int),
         precision=_one_of("--precision", precision, ("auto", "float32", "bfloat16")),
         device=device,
+        gpus=gpus_per_job,
         batch=batch,
         what=_one_of("--what", what, ("mask", "probability", "instances")),
         overwrite=overwrite,
@@ -90,14 +94,15 @@ def predict(
     registry, place = Registry.load(), Workspace.find()
     model = load_model(run, registry, place, device, channels_last=True)
     plan = make_prediction_plan(request, model, registry)
+    processes = max(1, jobs) if executor == "local" else jobs
     if dry_run:
-        _print_plan(plan, as_json=as_json)
+        _print_plan(plan, processes, as_json=as_json)
         return
     check_output(plan)
     plan = plan.measured(registry)
     if not as_json:
-        _print_plan(plan, as_json=False)
-    made = _make_executor(executor, model, address, jobs, share)
+        _print_plan(plan, processes, as_json=False)
+    made = _make_executor(executor, model, address, jobs, share, gpus_per_job)
     with closing(made):
         summary = _execute(plan, made, place, quiet=as_json, share=share)
     _print_summary(summary, plan, as_json=as_json)
@@ -108,7 +113,7 @@ def _execute(plan: PredictionPlan, executor: ChunkExecutor, place: Workspace, *,
     from dabench.models.loading import find
     from dabench.prediction import ModelBytes, RunModel, predict_volume
 
-    device = str(plan.model.device)
+    device = plan.device
     source = (
         ModelBytes.of(plan.model, device)
         if share == "objects"
@@ -119,7 +124,7 @@ def _execute(plan: PredictionPlan, executor: ChunkExecutor, place: Workspace, *,
         return predict_volume(plan, plan.assignment(source), executor, display.advance)
 
 
-def _make_executor(name: str, model: Model, address: str, jobs: int, share: Any) -> ChunkExecutor:
+def _make_executor(name: str, model: Model, address: str, jobs: int, share: Any, gpus: float) -> ChunkExecutor:
     from dabench.errors import ConfigError
     from dabench.prediction import LocalExecutor, ProcessExecutor
 
@@ -127,9 +132,10 @@ def _make_executor(name: str, model: Model, address: str, jobs: int, share: Any)
         from dabench.prediction.ray_executor import RayChunks
         from dabench.suites.ray_executor import RayResources
 
-        return RayChunks(address, jobs, RayResources(gpus=float(model.device.type == "cuda"), retries=10), share)
-    if address or share == "objects":
-        raise ConfigError("--address and --share belong to --executor ray.")
+        asked = RayResources(gpus=gpus or float(model.device.type == "cuda"), retries=10)
+        return RayChunks(address, jobs, asked, share)
+    if address or share == "objects" or gpus:
+        raise ConfigError("--address, --share and --gpus-per-job belong to --executor ray.")
     if jobs > 1 and model.device.type != "cpu":
         raise ConfigError(f"--jobs {jobs}: processes would share one GPU.", "Leave --jobs out, or use --device cpu.")
     return ProcessExecutor(jobs, _threads(jobs)) if jobs > 1 else LocalExecutor(model.predictor)
@@ -163,7 +169,8 @@ def _pair(text: str | None) -> tuple[int, int] | None:
     return first, last
 
 
-def _print_plan(plan: PredictionPlan, *, as_json: bool) -> None:
+def _print_plan(plan: PredictionPlan, processes: int, *, as_json: bool) -> None:
+    """Show what is to come; ``processes`` predict on this machine, 0: as many as a cluster has room for."""
     import json
 
     said = plan.describe()
@@ -183,7 +190,8 @@ def _print_plan(plan: PredictionPlan, *, as_json: bool) -> None:
     typer.echo(
         f"chunks    {said['chunks']} of {chunk}; {said['recomputed']:.1%} of the tiles are predicted again at borders"
     )
-    typer.echo(f"memory    about {_size(said['memory_bytes'])} and the network's own")
+    each = "" if processes == 1 else f" in each of {processes or 'the'} processes"
+    typer.echo(f"memory    about {_size(said['memory_bytes'])} and the network's own{each}")
     typer.echo(f"output    {said['output']}, about {_size(said['output_bytes'])}; instances: {objects}")
     for note in said["notes"]:
         typer.echo(f"note      {note}")

@@ -63,8 +63,13 @@ def view(
     given = Given(images, labels, values, probability, points, three_numbers("--voxel", voxel))
     scene = Opener(Registry.load(), Workspace.find()).open(target, given)
     if napari:
+        from dabench.errors import ConfigError
         from dabench.viewing.napari import open_napari
 
+        if slices or window or every != 1 or as_json:
+            raise ConfigError(
+                "--napari shows all slices at full size.", "Leave out --slices, --every, --window and --json."
+            )
         open_napari(scene)
         return
     written = _write(scene, _cut(scene, slices, every, most, window, side), output, quiet=as_json)

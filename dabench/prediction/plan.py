@@ -73,6 +73,11 @@ class PredictionPlan:
     notes: tuple[str, ...] = ()
 
     @property
+    def device(self) -> str:
+        """Where chunks are predicted: where the model is here, or on the GPUs of a cluster."""
+        return "cuda" if self.request.gpus else str(self.model.device)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Label images of the output."""
         return ("mask",) if self.request.instances == "none" else ("mask", "instances")
@@ -110,7 +115,7 @@ class PredictionPlan:
         return Assignment(
             name=digest_of(self.configuration()),
             model=source,
-            device=str(self.model.device),
+            device=self.device,
             bfloat16=self.precision == "bfloat16",
             images=self.images,
             shape=self.shape,
@@ -141,7 +146,7 @@ class PredictionPlan:
             "points": points,
             "threshold": self.threshold,
             "precision": self.precision,
-            "device": self.model.device.type,
+            "device": torch.device(self.device).type,
             "instances": [self.request.instances, self.min_voxels],
             "output": [self.request.output.suffix.lower(), self.request.what],
             "source": source_digest(),
@@ -162,7 +167,7 @@ class PredictionPlan:
             "tile": chunks.tiling.tile,
             "threshold": self.threshold,
             "precision": self.precision,
-            "device": str(self.model.device),
+            "device": self.device,
             "points": None if self.points is None else sum(map(len, self.points.values())),
             "instances": self.request.instances,
             "min_voxels": self.min_voxels,

@@ -33,6 +33,7 @@ class Request:
         precision: ``float32``, as runs are scored, ``bfloat16``, or ``auto``: bfloat16 where the hardware multiplies
             it and it moves no probability of some tiles of these images by more than 1e-2.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``.
+        gpus: share of a GPU that each process of a cluster asks for; above 0 they predict on ``cuda``.
         batch: tiles a forward pass.
         what: which array goes to a TIFF or HDF5 file.
         overwrite: whether an output that exists is replaced.
@@ -53,6 +54,7 @@ class Request:
     chunk: tuple[int, int, int] | None = None
     precision: Precision = "float32"
     device: str = "auto"
+    gpus: float = 0.0
     batch: int = 8
     what: What = "mask"
     overwrite: bool = False

@@ -18,7 +18,7 @@ from dabench.prediction import make_prediction_plan
 from dabench.prediction.chunking import SIDE, WORKING_SET, Chunking, choose_chunk
 from dabench.prediction.points import read_prompts
 from dabench.prediction.worker import quantised
-from tests.prediction.fakes import Deterministic, arrays, fake_model, request_of, scan
+from tests.prediction.fakes import Deterministic, FakeSource, arrays, fake_model, request_of, scan
 
 
 @pytest.fixture
@@ -43,6 +43,20 @@ def test_it_says_what_it_will_do_and_what_came_of_it(invoke, tmp_path):
     for text in ("chunks    5 of 1 x 40 x 56", "0.0% of the tiles", "predict: 5/5", "foreground", "dabench measure"):
         assert text in found.output
     assert arrays(tmp_path / "o.zarr")["0"].shape == (5, 40, 56)
+
+
+def test_memory_is_that_of_each_process(invoke):
+    assert re.search("memory .* and the network's own\n", invoke("--dry-run").output)
+    assert "the network's own in each of 3 processes" in invoke("--dry-run", "--jobs", "3").output
+    assert "in each of the processes" in invoke("--dry-run", "--executor", "ray").output
+
+
+def test_a_cluster_predicts_on_its_own_gpus(tmp_path, registry):
+    """Though this machine, which only writes, has none."""
+    scan(tmp_path / "scan.tif")
+    plan = make_prediction_plan(request_of(tmp_path, gpus=0.5), fake_model(), registry)
+    assert plan.assignment(FakeSource()).device == plan.configuration()["device"] == plan.describe()["device"] == "cuda"
+    assert make_prediction_plan(request_of(tmp_path), fake_model(), registry).device == "cpu"
 
 
 def test_the_next_commands_can_be_pasted(invoke, tmp_path):
@@ -82,6 +96,7 @@ def test_json_is_plan_and_summary(invoke):
         (["--precision", "float16"], "'float16'"),
         (["--executor", "dask"], "'dask'"),
         (["--address", "auto"], "belong to --executor ray"),
+        (["--gpus-per-job", "0.5"], "belong to --executor ray"),
         (["--intensity", "5,1"], "--intensity '5,1'"),
         (["--intensity", "0,inf"], "--intensity '0,inf'"),
         (["--intensity", "bright"], "--intensity 'bright'"),

@@ -195,6 +195,7 @@ def test_the_page_is_opened_where_there_is_a_display(files, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
+        (("--napari", "--slices", "0:2"), "--napari shows all slices"),
         (("--slices", "9"), "write A:B"),
         (("--slices", "0:5"), "the volume has 4"),
         (("--window", "1,2,3"), "--window 0,0,512,512"),
