@@ -58,7 +58,9 @@ def open_napari(scene: Scene, *, wait: bool = True) -> Any:
         ConfigError: napari is not installed.
     """
     if find_spec("napari") is None:
-        raise ConfigError("napari is not installed.", 'pip install "napari[all]"; or leave out --napari for a page.')
+        raise ConfigError(
+            "napari is not installed.", 'pip install "napari[all]>=0.6"; or leave out --napari for a page.'
+        )
     napari = import_module("napari")
     viewer = napari.Viewer(title=scene.title)
     add_layers(viewer, scene)
@@ -68,22 +70,21 @@ def open_napari(scene: Scene, *, wait: bool = True) -> Any:
 
 
 def add_layers(viewer: Any, scene: Scene) -> None:
-    """Give a viewer the images, probability, labels and points of a scene, each with its scale."""
-    scale = scene.voxel or (1.0, 1.0, 1.0)
-    viewer.add_image(LazyStack(scene.images), name="images", scale=scale, colormap="gray", multiscale=False)
+    """Give a viewer the images, probability, labels and points of a scene, each with its voxel size in nm."""
+    place = {"scale": scene.voxel, "units": ("nm", "nm", "nm")} if scene.voxel else {}
+    viewer.add_image(LazyStack(scene.images), name="images", colormap="gray", multiscale=False, **place)
     if scene.probability is not None:
         viewer.add_image(
-            LazyStack(scene.probability), name="probability", scale=scale, colormap="magma", opacity=0.4, visible=False,
-            multiscale=False,
+            LazyStack(scene.probability), name="probability", colormap="magma", opacity=0.4, visible=False,
+            multiscale=False, **place,
         )  # fmt: skip
     for name in ("truth", "prediction", "instances"):
         volume = scene.layers().get(name)
         if volume is not None:
             # napari's labels layer takes whole numbers only.
             stored = LazyStack(volume, "uint8" if volume.dtype == bool else None)
-            viewer.add_labels(stored, name=name, scale=scale, opacity=0.4, multiscale=False)
+            viewer.add_labels(stored, name=name, opacity=0.4, multiscale=False, **place)
     if scene.points:
         places = [(z, y, x) for z, points in sorted(scene.points.items()) for x, y in points]
-        viewer.add_points(np.asarray(places, float).reshape(-1, 3), name="points", scale=scale, size=8)
-    if scene.voxel is not None:
-        viewer.scale_bar.visible, viewer.scale_bar.unit = True, "nm"
+        viewer.add_points(np.asarray(places, float).reshape(-1, 3), name="points", size=8, **place)
+    viewer.scale_bar.visible = scene.voxel is not None

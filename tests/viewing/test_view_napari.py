@@ -20,7 +20,7 @@ class Viewer:
 
     def __init__(self, title: str) -> None:
         self.title, self.layers = title, {}
-        self.scale_bar = SimpleNamespace(visible=False, unit=None)
+        self.scale_bar = SimpleNamespace(visible=None)
 
     def _add(self, data, name, **how):
         self.layers[name] = (data, how)
@@ -42,7 +42,8 @@ def test_all_layers_have_the_voxel_size_as_scale(napari):
     assert list(viewer.layers) == ["images", "probability", "truth", "prediction", "instances", "points"]
     assert {how["scale"] for _, how in viewer.layers.values()} == {(30.0, 8.0, 8.0)}
     assert viewer.layers["points"][0].tolist() == [[1, 7, 8], [1, 23, 31]]
-    assert (viewer.scale_bar.visible, viewer.scale_bar.unit) == (True, "nm")
+    assert {how["units"] for _, how in viewer.layers.values()} == {("nm", "nm", "nm")}
+    assert viewer.scale_bar.visible
     assert (np.asarray(viewer.layers["truth"][0]) == arrays()["truth"]).all()
 
 
@@ -50,6 +51,7 @@ def test_only_what_is_there_is_added(napari):
     gone = dict.fromkeys(("prediction", "instances", "probability", "truth"))
     viewer = open_napari(scene(**gone, points={}, voxel=None))
     assert list(viewer.layers) == ["images"]
+    assert "scale" not in viewer.layers["images"][1]
     assert viewer.scale_bar.visible is False
 
 
