@@ -36,6 +36,9 @@ def measure(
     min_size: Annotated[
         str | None, typer.Option(help="Drop objects smaller than this: 16px, 5e5nm3 or, in 2-D, 900nm2.")
     ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(help="Drop objects larger than this, which are no mitochondria.")
+    ] = None,
     dims: Annotated[
         int | None, typer.Option(help="3: objects go through slices; 2: each slice on its own [3; 2 for one slice].")
     ] = None,
@@ -64,7 +67,7 @@ def measure(
     dims = dims or (3 if volume.shape[0] > 1 else 2)
     is_mask = _is_mask(content, volume, path)
     with _progress() as progress:
-        measures = _measure(volume, size, dims, min_size, is_mask, scratch, progress)
+        measures = _measure(volume, size, dims, (min_size, max_size), is_mask, scratch, progress)
     written = _write(measures, outputs, file.name)
     how = f"{volume.dtype} mask, labelled in {dims}-D" if is_mask else f"{volume.dtype} ids"
     if as_json:
@@ -77,29 +80,33 @@ def _measure(
     volume: Volume,
     voxel: _Voxel,
     dims: int,
-    min_size: str | None,
+    sizes: tuple[str | None, str | None],
     is_mask: bool,
     scratch: Path | None,
     progress: Callable[[str, int, int], None],
 ) -> Measures:
-    """Label what is a mask, drop what is small, measure."""
+    """Label what is a mask, drop what is smaller or larger than ``sizes``, measure."""
     from functools import partial
 
     from dabench.data.blocks import chunks_of
-    from dabench.instances import LabelledVolume, Labelling, find_objects, least_voxels
+    from dabench.errors import ConfigError
+    from dabench.instances import LabelledVolume, Labelling, find_objects, least_voxels, most_voxels
     from dabench.instances.settings import default_chunk
     from dabench.measuring import measure as measure_ids
-    from dabench.measuring.filtering import LargeOnly
+    from dabench.measuring.filtering import OfSize
 
-    least = least_voxels(min_size, voxel, dims) if min_size else 0
+    least = least_voxels(sizes[0], voxel, dims) if sizes[0] else 0
+    most = most_voxels(sizes[1], voxel, dims) if sizes[1] else None
+    if most is not None and most < least:
+        raise ConfigError(f"--min-size {sizes[0]}, --max-size {sizes[1]}: nothing is as large and as small as that.")
     chunk = default_chunk(chunks_of(volume), volume.shape)
     ids: Volume = volume
     if is_mask:
         with _folder(scratch) as folder:
             settings = Labelling.of(volume.shape, dims, chunk)
             ids = LabelledVolume(volume, find_objects(volume, settings, least, folder, partial(progress, "labelling")))
-    elif least > 1:
-        ids = LargeOnly(volume, least, chunk, dims)
+    if most is not None or (least > 1 and not is_mask):
+        ids = OfSize(ids, least, most, chunk, dims)
     return measure_ids(ids, voxel, chunk, dims, partial(progress, "measuring"))
 
 

@@ -1,4 +1,4 @@
-"""Ids without the objects that are too small, so that objects and slices are counted alike."""
+"""Ids without the objects that are too small or too large, so that objects and slices are counted alike."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 Shape = tuple[int, int, int]
 
 
-class LargeOnly(Converted):
-    """A volume of ids in which small objects read as background. Making one reads the volume once, for the sizes."""
+class OfSize(Converted):
+    """Ids in which objects of other sizes read as background. Making one reads the volume once, for the sizes."""
 
-    def __init__(self, volume: Volume, least: int, chunk: Shape, dims: int) -> None:
-        """Drop objects (in 2-D: what an id is on one slice) of fewer than ``least`` voxels. Raises DataError."""
+    def __init__(self, volume: Volume, least: int, most: int | None, chunk: Shape, dims: int) -> None:
+        """Keep objects (in 2-D: what an id is on one slice) of ``least`` to ``most`` voxels. Raises DataError."""
         super().__init__(volume)
         self._dims = dims
         ledger = Ledger()
@@ -30,11 +30,14 @@ class LargeOnly(Converted):
             cuts = sums_of_runs(runs_of(np.ascontiguousarray(read_block(volume, block))), block)
             ledger.add(cuts.whole() if dims == 3 else cuts)
         total = ledger.total()
-        small = total.keys[total.voxels < least]
-        self._small: dict[int, Array] = {int(z): small[small[:, 0] == z, 1] for z in np.unique(small[:, 0])}
+        dropped = total.voxels < least
+        if most is not None:
+            dropped |= total.voxels > most
+        gone = total.keys[dropped]
+        self._gone: dict[int, Array] = {int(z): gone[gone[:, 0] == z, 1] for z in np.unique(gone[:, 0])}
 
     def convert(self, raw: Array, block: Block) -> Array:
-        """Ids of a box, small ones 0."""
+        """Ids of a box, those of other sizes 0."""
         if self._dims == 3:
             return self._without(raw, 0)
         return np.stack([self._without(own, block.z + z) for z, own in enumerate(raw)])
@@ -42,7 +45,7 @@ class LargeOnly(Converted):
     def _without(self, ids: Array, key: int) -> Array:
         import fastremap
 
-        small = self._small.get(key)
-        if small is None:
+        gone = self._gone.get(key)
+        if gone is None:
             return ids
-        return cast("Array", fastremap.mask(ids, small.tolist()))
+        return cast("Array", fastremap.mask(ids, gone.tolist()))

@@ -91,6 +91,25 @@ def test_small_ones_are_dropped_from_objects_and_slices(stack, tmp_path, size, k
     assert first["objects"] == ("1" if kept == 3 else "0")
 
 
+@pytest.mark.parametrize(
+    ("size", "kept"), [("1px", 1), ("399px", 1), ("400px", 2), ("768000nm3", 2), ("767999nm3", 1), ("1e9nm3", 3)]
+)
+def test_large_ones_are_dropped_too(stack, tmp_path, size, kept):
+    """A cell body that was taken for a mitochondrion; objects of 1, 400 and 450 voxels of 1920 nm3."""
+    found = answer(stack, "--voxel", "30,8,8", "--max-size", size, "--per-slice", tmp_path / "s.csv")
+    assert found["objects"] == kept
+    assert sum(int(row["objects"]) for row in csv.DictReader((tmp_path / "s.csv").open())) == [1, 3, 6][kept - 1]
+    if size != "1px":
+        only = answer(stack, "--voxel", "30,8,8", "--min-size", "2px", "--max-size", size)
+        assert only["objects"] == kept - 1
+
+
+def test_large_ones_of_a_mask_are_dropped_once_it_is_labelled(ids, tmp_path):
+    tifffile.imwrite(tmp_path / "mask.tif", (ids > 0).astype(np.uint8), photometric="minisblack")
+    kept = [answer(tmp_path / "mask.tif", "--voxel", "30,8,8", "--max-size", f"{n}px")["objects"] for n in (849, 850)]
+    assert kept == [1, 2]
+
+
 def test_small_profiles_are_dropped(stack):
     assert answer(stack, "--voxel", "30,8,8", "--min-size", "160px", "--dims", "2")["objects"] == 2
     assert answer(stack, "--voxel", "30,8,8", "--min-size", "9600nm2", "--dims", "2")["objects"] == 5
@@ -156,6 +175,8 @@ def test_scratch_is_used_and_removed(ids, tmp_path):
         (["--voxel", "30,8,-8"], "three positive numbers"),
         (["--voxel", "30,8,8", "--min-size", "5"], "its unit"),
         (["--voxel", "30,8,8", "--min-size", "5nm2"], "nm3"),
+        (["--voxel", "30,8,8", "--max-size", "5"], "its unit"),
+        (["--voxel", "30,8,8", "--min-size", "9px", "--max-size", "8px"], "nothing is as large"),
         (["--voxel", "0,8,8", "--min-size", "5e5nm3"], "three positive numbers"),
         (["--voxel", "30,8,8", "--dims", "4"], "--dims 4"),
         (["--voxel", "30,8,8", "--dims", "0"], "--dims 0"),
