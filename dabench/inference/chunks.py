@@ -170,7 +170,9 @@ class _Canvas:
 
 def _fill(tile: torch.Tensor, frame: Array | None) -> None:
     """Give the padding of a tile ``(C, S, S)`` the mean grey of the rest of each section."""
-    for section, padded in zip(tile, [] if frame is None else torch.from_numpy(frame).to(tile.device), strict=False):
+    if frame is None:
+        return
+    for section, padded in zip(tile, torch.from_numpy(frame).to(tile.device), strict=True):
         if not padded.all():
             section[padded] = section[~padded].mean()
 
