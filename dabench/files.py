@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from dabench.errors import ConfigError
 
 
 @contextmanager
@@ -44,6 +46,16 @@ def write_with(path: Path, save: Callable[[Path], None]) -> None:
     """Let ``save`` write a file of any kind, atomically."""
     with atomic(path) as part:
         save(part)
+
+
+def protect(inputs: Iterable[Path | None], **outputs: Path | None) -> None:
+    """Raises ConfigError for an output, named by its option, that is one of the inputs, however its path is written."""
+    read = {path.resolve() for path in inputs if path is not None}
+    for option, path in outputs.items():
+        if path is not None and path.resolve() in read:
+            raise ConfigError(f"--{option.replace('_', '-')} {path}: this is what is read.", "Choose another name.")
+        if path is not None and path.is_dir():
+            raise ConfigError(f"--{option.replace('_', '-')} {path}: is a folder.", "Give the name of a file.")
 
 
 def digest_file(path: Path) -> str:

@@ -105,7 +105,11 @@ def add(
         typer.echo(json.dumps({"card": str(path), **card.model_dump(mode="json")}, indent=1))
         return
     meant = f"labels {card.label_kind} {card.mapping()}" if labels else "no labels"
+    depth, height, width = _domain(registry, name).open(split, _opener(registry)).images.shape
     typer.echo(f"{path}: domain {name!r}, splits {', '.join(card.splits)}; voxel {shown(card.voxel)} nm; {meant}")
+    typer.echo(f"{split}: {depth} slices of {height} x {width} (rows x columns)")
+    if ranges[0] and ranges[0][0]:
+        typer.echo(f"Points and preferences count its slices: 0 is slice {ranges[0][0]} of {images}.")
     typer.echo(f"Look at it:  dabench data show {name} --split {split}")
 
 
@@ -127,6 +131,7 @@ def verify(name: _Name, as_json: _Json = False) -> None:
     else:
         for report in reports:
             share = "no labels" if report.foreground is None else f"{report.foreground:.2%} foreground"
+            share += f" of what is labelled ({1 - report.ignored:.0%})" if report.ignored else ""
             state = "ok" if not report.problems else "BAD"
             typer.echo(
                 f"{name} {report.split:<11} {state:<4} {report.shape} {report.dtype}  {share}  {report.digest[:12]}"

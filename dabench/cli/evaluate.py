@@ -28,6 +28,9 @@ def evaluate(
     label_slices: Annotated[
         str | None, typer.Option(metavar="A:B", help="The prediction covers only slices A to B-1 of the labels.")
     ] = None,
+    labelled: Annotated[
+        str | None, typer.Option(metavar="A:B", help="The labels cover only slices A to B-1 of the prediction.")
+    ] = None,
     label_values: Annotated[
         str | None,
         typer.Option(metavar="V:L,...", help="What label values mean, e.g. 0:0,1:1,2:255 (255 ignore) [not 0 is 1]."),
@@ -52,10 +55,12 @@ def evaluate(
 
     Example:  dabench evaluate --prediction prediction.tif --labels labels.tif --per-slice scores.csv
     """
-    from dabench.data.adding import refuse_images
+    from dabench.data.adding import refuse_doubtful, refuse_images
     from dabench.evaluation import evaluate_stacks, holds_ids
+    from dabench.files import protect
     from dabench.registry import Registry
 
+    protect([prediction, labels], per_slice=per_slice)
     registry = Registry.load()
     rule = _make(registry, "protocol", protocol)
     mapping = _values(label_values) if label_values else None
@@ -63,12 +68,15 @@ def evaluate(
     stored = _open(registry, _part(labels, instances=rule.wants_instances))
     if not mapping:
         refuse_images(stored, str(labels), "--label-values 0:0,1:1,... (what each value means)")
+        refuse_doubtful(stored, str(labels), "--label-values 0:0,1:1,255:255  (255 = ignore)")
     is_mask = rule.wants_instances and not mapping and not holds_ids(stored)
     truth = _truth(_objects(stored, rule) if is_mask else stored, labels, rule, mapping)
     _check_threshold(threshold, stack)
     if label_slices:
-        truth = _range_of(truth, label_slices, labels)
-    wanted = _range("--slices", slices, truth.shape[0]) if slices else None
+        truth = _range_of("--label-slices", truth, label_slices, labels)
+    if labelled:
+        stack = _range_of("--labelled", stack, labelled, prediction)
+    wanted = _range("--slices", slices, truth.shape[0], labels) if slices else None
     ids = _are_ids(predicted, rule, stack, threshold, wanted)
     report = evaluate_stacks(stack, truth, rule, name=protocol, slices=wanted, threshold=threshold, ids=ids)
     how = f"{stack.dtype} instance ids" if ids else _how(stack, threshold)
@@ -128,7 +136,7 @@ def _values(text: str) -> dict[int, int]:
     return mapping
 
 
-def _range(option: str, text: str, count: int) -> range:
+def _range(option: str, text: str, count: int, path: Path) -> range:
     """``A:B`` as a range of slices; either may be left out. Raises ConfigError."""
     from dabench.errors import ConfigError
 
@@ -138,7 +146,7 @@ def _range(option: str, text: str, count: int) -> range:
     except ValueError:
         chosen = range(0)
     if not colon or not len(chosen) or chosen.start < 0 or chosen.stop > count:
-        raise ConfigError(f"{option} {text!r}: write A:B with 0 <= A < B <= {count}, the number of slices.")
+        raise ConfigError(f"{option} {text!r}: write A:B with 0 <= A < B <= {count}, the slices of {path}.")
     return chosen
 
 
@@ -175,10 +183,10 @@ def _check_threshold(threshold: float | None, stack: Volume) -> None:
         )
 
 
-def _range_of(volume: Volume, text: str, path: Path) -> Volume:
+def _range_of(option: str, volume: Volume, text: str, path: Path) -> Volume:
     from dabench.data.volumes import SliceRange
 
-    chosen = _range("--label-slices", text, volume.shape[0])
+    chosen = _range(option, text, volume.shape[0], path)
     return SliceRange(volume, chosen.start, chosen.stop, str(path))
 
 
@@ -194,6 +202,10 @@ def _print_json(report: Report, origin: dict[str, str]) -> None:
     typer.echo(json.dumps({**origin, **report.as_json()}, indent=1))
 
 
+def _why(report: Report) -> str:
+    return ", ".join(sorted({s.left_out for s in report.slices if s.left_out})) or "empty on both sides"
+
+
 def _print_table(report: Report, title: str, how: str) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -207,6 +219,6 @@ def _print_table(report: Report, title: str, how: str) -> None:
         ends = [f"{v:.4f} (slice {z})" for v, z in (scored[0], scored[-1])] if scored else ["-", "-"]
         table.add_row(metric, f"{value:.4f}" if report.n else "-", *ends)
     Console().print(table)
-    typer.echo(f"{report.n} slices counted, {report.left_out} left out (empty on both sides). Prediction: {how}.")
+    typer.echo(f"{report.n} slices counted, {report.left_out} left out ({_why(report)}). Prediction: {how}.")
     if not report.n:
         typer.echo("No score: there is no object on any slice, neither predicted nor labelled (or all is ignored).")

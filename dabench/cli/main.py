@@ -44,6 +44,8 @@ app = typer.Typer(
 )
 
 
+#: What typer returns after Ctrl-C inside a command.
+_CTRL_C = 130
 _INTERRUPTED = "\ninterrupted; start the same command again to continue."
 
 
@@ -100,12 +102,14 @@ def main() -> None:
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:
         code = app(args=arguments, standalone_mode=False)
+        if code == _CTRL_C:
+            typer.echo(_INTERRUPTED, err=True)
         sys.exit(code if isinstance(code, int) else 0)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
-    except typer.Abort:  # what typer makes of Ctrl-C
+    except typer.Abort:  # a question that was not answered
         typer.echo(_INTERRUPTED, err=True)
-        sys.exit(130)
+        sys.exit(_CTRL_C)
     except TyperException as error:
         show = getattr(error, "show", None)  # only usage errors have it
         show() if show else typer.echo(f"error: {error}", err=True)
@@ -117,7 +121,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo(_INTERRUPTED, err=True)
-        sys.exit(130)
+        sys.exit(_CTRL_C)
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:

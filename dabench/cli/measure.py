@@ -57,10 +57,13 @@ def measure(
 
     Example:  dabench measure mito.zarr --csv mito.csv --summary mito.html
     """
-    from dabench.instances.parts import IDS, MASK, part_of
+    from dabench.files import protect
+    from dabench.instances.parts import IDS, MASK, first_slice, part_of
 
     outputs = {"csv": csv, "parquet": parquet, "per_slice": per_slice, "summary": summary}
     _check(content, dims, summary)
+    protect([file], csv=csv, parquet=parquet, per_slice=per_slice)
+    protect([file], summary=summary if summary and summary.suffix else None)
     path = part_of(file, IDS, MASK)
     volume = _open(path)
     size = _voxel_size(voxel, volume, path)
@@ -69,6 +72,9 @@ def measure(
     with _progress() as progress:
         measures = _measure(volume, size, dims, (min_size, max_size), is_mask, scratch, progress)
     written = _write(measures, outputs, file.name)
+    first = first_slice(file) if file.is_dir() else 0
+    if first and not as_json:
+        typer.echo(f"note: slice 0 of these tables is slice {first} of the scan, at {first * size[0]:g} nm.", err=True)
     how = f"{volume.dtype} mask, labelled in {dims}-D" if is_mask else f"{volume.dtype} ids"
     if as_json:
         _print_json(measures, {"file": str(path), "content": how, "written": written})

@@ -95,10 +95,10 @@ def predict(
     model = load_model(run, registry, place, device, channels_last=True)
     plan = make_prediction_plan(request, model, registry)
     processes = max(1, jobs) if executor == "local" else jobs
+    check_output(plan)
     if dry_run:
         _print_plan(plan, processes, as_json=as_json)
         return
-    check_output(plan)
     plan = plan.measured(registry)
     if not as_json:
         _print_plan(plan, processes, as_json=False)

@@ -55,11 +55,14 @@ def view(
 
     Example:  dabench view mito.zarr --images scan.zarr --labels truth.tif --slices 0:40 --output look.html
     """
+    from dabench.files import protect
     from dabench.registry import Registry
     from dabench.viewing.targets import Given, Opener
     from dabench.workspace import Workspace
 
     values = _values(label_values) if label_values else None
+    if not napari:
+        protect([Path(target), images, labels, probability, points], output=output)
     given = Given(images, labels, values, probability, points, three_numbers("--voxel", voxel))
     scene = Opener(Registry.load(), Workspace.find()).open(target, given)
     if napari:

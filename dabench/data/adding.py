@@ -200,6 +200,10 @@ def _meaning(
     return "instance", {}
 
 
+#: Labels whose meaning cannot be guessed.
+_DOUBTFUL = {0, 1, 255}
+
+
 def refuse_images(labels: Volume, name: str, otherwise: str) -> None:
     """Raises ConfigError where labels have many values and hardly a zero, as images do.
 
@@ -212,6 +216,17 @@ def refuse_images(labels: Volume, name: str, otherwise: str) -> None:
     background = float(np.mean([np.mean(pixels == 0) for pixels in slices]))
     if background < _LEAST_BACKGROUND and (count := len(np.unique(slices[0]))) > 2:
         raise _images_as_labels(name, count, background, otherwise)
+
+
+def refuse_doubtful(labels: Volume, name: str, otherwise: str) -> None:
+    """Raises ConfigError where some slices hold 0, 1 and 255 and nothing else: 255 may be foreground or ignored."""
+    found: set[int] = set()
+    for z in _spread(labels.shape[0]):
+        found.update(np.unique(labels.read(z)).tolist())
+        if len(found) > len(_DOUBTFUL):
+            return
+    if found == _DOUBTFUL:
+        raise ConfigError(f"{name}: labels hold the values 0, 1 and 255.", f"Say what each one is:  {otherwise}")
 
 
 def _images_as_labels(name: str, count: int, background: float, otherwise: str) -> ConfigError:

@@ -55,6 +55,11 @@ def voxel_of(volume: Volume) -> tuple[float, float, float] | None:
     return voxel
 
 
+def white_is_zero(volume: Volume) -> bool:
+    """Whether a volume's file says that its small values are the bright ones."""
+    return bool(getattr(volume, "white_is_zero", False))
+
+
 def block_grid(shape: Shape, chunk: Shape) -> Iterator[Block]:
     """Boxes of at most ``chunk`` that cover a volume, in z, y, x order; the last along an axis may be smaller."""
     for z, y, x in product(*(range(0, length, step) for length, step in zip(shape, chunk, strict=True))):

@@ -8,7 +8,7 @@ from dabench.data.card import Card, SplitCard, SplitName, load_card
 from dabench.data.digests import DigestCache, container
 from dabench.data.intensity import RescaledVolume
 from dabench.data.labels import InstanceIds, MappedLabels, PartialLabels, known_slices
-from dabench.data.volumes import CachedVolume, SliceRange
+from dabench.data.volumes import CachedVolume, SliceRange, Upright
 from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
 from dabench.files import digest_of
 from dabench.interfaces import Domain, Split, Volume
@@ -89,7 +89,7 @@ class CardDomain(Domain):
         )
 
     def _images(self, part: SplitCard, open_volume: Callable[[Path], Volume]) -> Volume:
-        images = self._volume(part.images, part.slices, open_volume)
+        images = Upright.of(self._volume(part.images, part.slices, open_volume))
         if self.card.intensity is None:
             return images
         return RescaledVolume(images, *self.card.intensity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from dabench.types import Array
 
 _UNKNOWN = 254
+#: Largest id that int32 holds.
+_MOST = 2**31 - 1
 
 
 class MappedLabels(Converted):
@@ -76,7 +79,10 @@ class MappedLabels(Converted):
 
 
 class InstanceIds(Converted):
-    """Instance ids as int32; values that the card maps to 0 become 0, those that it maps to ignore become -1."""
+    """Instance ids as int32; values that the card maps to 0 become 0, those that it maps to ignore become -1.
+
+    Ids beyond 2³¹ - 1, as annotation servers give them, are numbered anew, from 2³¹ - 1 downward as they are met.
+    """
 
     def __init__(self, volume: Volume, mapping: Mapping[int, int], name: str) -> None:
         """Refuse floating-point ids. Raises DataError."""
@@ -85,6 +91,8 @@ class InstanceIds(Converted):
             raise DataError(f"{name}: instance ids must be whole numbers, the file holds {volume.dtype}.")
         self._dropped = {value: -1 if label == IGNORE else 0 for value, label in mapping.items() if label != 1}
         self._name = name
+        self._numbers: dict[int, int] = {}
+        self._lock = threading.Lock()
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -92,17 +100,39 @@ class InstanceIds(Converted):
         return np.dtype(np.int32)
 
     def convert(self, raw: Array, block: Block) -> Array:
-        """Ids int32, 0 = background, -1 = ignored. Raises DataError for an id beyond 2³¹ - 1."""
-        if raw.dtype.itemsize >= 4 and raw.dtype != np.int32 and raw.max() > np.iinfo(np.int32).max:
-            raise DataError(
-                f"{self._name}: slices {block.z} to {block.z + block.depth - 1}: instance id {raw.max()} is above "
-                f"{np.iinfo(np.int32).max}.",
-                "Number the instances anew, from 1.",
-            )
+        """Ids int32, 0 = background, -1 = ignored. Raises DataError where new numbers meet ids that are there."""
         ids = raw.astype(np.int32)
+        if raw.dtype.itemsize >= 4 and raw.dtype != np.int32:
+            beyond = raw > _MOST
+            if beyond.any():
+                ids[beyond] = self._numbered(raw[beyond])
+                small = ids[~beyond]
+            else:
+                small = ids
+            self._need_apart(small, block)
         for value, label in self._dropped.items():
             ids[raw == value] = label
         return ids
+
+    def _numbered(self, large: Array) -> Array:
+        values, place = np.unique(large, return_inverse=True)
+        with self._lock:
+            numbers = [self._numbers.setdefault(int(value), _MOST - len(self._numbers)) for value in values]
+        found: Array = np.array(numbers, np.int32)[place]
+        return found
+
+    def _need_apart(self, small: Array, block: Block) -> None:
+        if self._numbers and small.size and small.max() > _MOST - len(self._numbers):
+            raise DataError(
+                f"{self._name}: slices {block.z} to {block.z + block.depth - 1}: ids on both sides of {_MOST}.",
+                "Number the instances anew, from 1.",
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
 
 class PartialLabels(Wrapper):

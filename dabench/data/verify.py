@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class SplitReport:
     """What was found in one split; no ``problems`` means it is sound.
 
-    ``foreground`` and ``ignored`` are shares of all pixels, None without labels.
+    ``foreground`` is a share of the labelled pixels, ``ignored`` (not labelled) of all; None without labels.
     """
 
     split: str
@@ -72,6 +72,6 @@ def _read_slices(split: Split, report: SplitReport) -> None:
         except DataError as error:
             report.problems.append(str(error))
     if total:
-        report.foreground, report.ignored = foreground / total, ignored / total
+        report.foreground, report.ignored = foreground / max(total - ignored, 1), ignored / total
         if foreground == 0:
             report.problems.append("no foreground in any slice")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dabench.data.blocks import check_inside, chunks_of, read_block, read_by_slice, voxel_of
+from dabench.data.blocks import check_inside, chunks_of, read_block, read_by_slice, voxel_of, white_is_zero
 from dabench.errors import DataError, MissingDataError
 from dabench.types import Block
 
@@ -113,6 +113,11 @@ class Wrapper:
         """Voxel size in nm (z, y, x) as the file says it, or None."""
         return voxel_of(self.volume)
 
+    @property
+    def white_is_zero(self) -> bool:
+        """Whether the file says that small values are bright; see `Upright`."""
+        return white_is_zero(self.volume)
+
     def read(self, z: int) -> Array:
         """Slice ``z``."""
         return self.volume.read(z)
@@ -137,6 +142,29 @@ class Converted(Wrapper, ABC):
     @abstractmethod
     def convert(self, raw: Array, block: Block) -> Array:
         """What the stored values ``raw`` of a box become; ``(depth, height, width)`` both."""
+
+
+class Upright(Converted):
+    """Images of whole numbers with bright and dark as every viewer shows them, where their file says that 0 is white.
+
+    A TIFF says so (photometric MinIsWhite). Labels are never turned: what a mask stores is what it means.
+    """
+
+    @classmethod
+    def of(cls, images: Volume) -> Volume:
+        """The images, turned where they have to be."""
+        return cls(images) if white_is_zero(images) and images.dtype.kind in "ui" else images
+
+    @property
+    def white_is_zero(self) -> bool:
+        """Not any more."""
+        return False
+
+    def convert(self, raw: Array, block: Block) -> Array:
+        """Whole numbers of the same type, the lowest for the highest."""
+        del block
+        turned: Array = np.invert(raw)  # max - raw of unsigned numbers, -1 - raw of signed ones
+        return turned
 
 
 class SliceRange(Wrapper):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dabench.errors import DataError
 from dabench.files import atomic
+from dabench.types import IGNORE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Probability from which a pixel counts as mitochondrion.
 THRESHOLD = 0.5
+#: Why a slice of which nobody labelled a pixel takes no part.
+UNLABELLED = "not labelled"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Report:
         protocol: its registered name.
         metrics: the protocol's metrics, the headline first; NaN only when no slice counts.
         n: slices that count.
-        left_out: slices that take no part (empty on both sides).
+        left_out: slices that take no part (empty on both sides, or not labelled).
         slices: one score a slice, in order.
     """
 
@@ -88,7 +91,10 @@ def evaluate_slices(slices: Iterable[tuple[int, Array, Array]], protocol: Evalua
             raise DataError(
                 f"slice {z}: the prediction is {_by(prediction.shape)} pixels, the label {_by(truth.shape)}."
             )
-        scores.append(protocol.update(z, prediction, truth))
+        score = protocol.update(z, prediction, truth)
+        if score.left_out and (truth == (-1 if protocol.wants_instances else IGNORE)).all():
+            score = replace(score, left_out=UNLABELLED)
+        scores.append(score)
     result = protocol.result()
     metrics = {metric: result[metric] for metric in protocol.metrics}
     return Report(name, metrics, int(result["n"]), int(result["left_out"]), tuple(scores))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SliceScore:
-    """Scores of one slice, or why it takes no part (``empty on both sides``)."""
+    """Scores of one slice, or why it takes no part (``empty on both sides``, ``not labelled``)."""
 
     z: int
     values: Mapping[str, float]

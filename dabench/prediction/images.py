@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from dabench.data.intensity import Mode, RescaledVolume, UnitVolume
-from dabench.data.volumes import open_volume
+from dabench.data.volumes import Upright, open_volume
 from dabench.errors import ConfigError
 from dabench.files import digest_of
 
@@ -35,7 +35,7 @@ class ImageSource:
     def stored(self, registry: Registry) -> Volume:
         """The images as they are in the file. Raises MissingDataError or DataError."""
         readers = [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
-        return open_volume(self.path, readers)
+        return Upright.of(open_volume(self.path, readers))
 
     def open(self, registry: Registry) -> Volume:
         """The images as float32 in [0, 1]. Raises DataError, or ConfigError for an intensity that is none."""

@@ -246,7 +246,7 @@ def _known_voxel(file: Voxel | None, card: Voxel | None, notes: list[str]) -> Vo
     if file is None and card is not None:
         notes.append(
             f"the images do not say how large a voxel is: taken are {_nm(card)} nm, those of the data which the model "
-            "was adapted to; --voxel z,y,x says otherwise"
+            "was adapted to, for points in nm as well; --voxel z,y,x says otherwise"
         )
         return card
     if file and card and any(abs(a - b) > 0.1 * b for a, b in zip(file, card, strict=True)):

@@ -57,7 +57,11 @@ def _table(path: Path) -> csv.DictReader[str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read points: {error}") from None
-    return csv.DictReader((line for line in lines if line.strip() and not line.startswith("#")), skipinitialspace=True)
+    kept = [line for line in lines if line.strip() and not line.startswith("#")]
+    separator = max(",;\t", key=kept[0].count) if kept else ","
+    if separator != ",":  # of a spreadsheet that writes decimal commas
+        kept = [line.replace(",", ".").replace(separator, ",") for line in kept]
+    return csv.DictReader(kept, skipinitialspace=True)
 
 
 def _read_nanometres(path: Path, voxel: Voxel) -> dict[int, Array]:

@@ -76,11 +76,15 @@ def check_output(plan: PredictionPlan) -> None:
     """Raises ConfigError for an output that would be overwritten or cannot be written."""
     path = plan.request.output
     _sweep(plan)
+    if path.resolve() in {other.resolve() for other in (plan.request.points, Path(plan.request.run)) if other}:
+        raise ConfigError(f"--output {path}: this is what is read.", "Choose another name.")
     if path.exists() and not plan.request.overwrite:
         raise ConfigError(f"--output {path}: exists.", "Choose another name, or add --overwrite.")
-    if path.absolute() == plan.images.path or path.absolute() in plan.images.path.parents:
+    # Resolved, so that neither .. nor a link hides that they are one.
+    place, images = path.resolve(), plan.images.path.resolve()
+    if place == images or place in images.parents:
         raise ConfigError(f"--output {path}: these are the images.", "Choose another name.")
-    if plan.images.path in path.absolute().parents:
+    if images in place.parents:
         # Images are known by the files of their folder: it must not change while they are predicted.
         raise ConfigError(f"--output {path}: lies in the folder of the images.", "Choose a place outside of it.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +11,9 @@ import numpy as np
 
 from dabench.data.blocks import voxel_of
 from dabench.data.labels import MappedLabels
-from dabench.data.volumes import SliceRange, open_volume
+from dabench.data.volumes import SliceRange, Upright, open_volume
 from dabench.errors import ConfigError, MissingDataError
+from dabench.instances.parts import attributes, first_slice
 from dabench.viewing.scene import Scene
 
 if TYPE_CHECKING:
@@ -65,13 +65,17 @@ class Opener:
         elif given.images is not None:
             scene = self._file(path, given.images)
         else:
-            scene = Scene(path.name, self.volume(path))
+            scene = Scene(path.name, self.images(path))
         return self._beside(scene, given)
 
     def volume(self, path: Path) -> Volume:
         """Any file or folder."""
         found: Volume = open_volume(path, self._readers)
         return found
+
+    def images(self, path: Path) -> Volume:
+        """Images, bright and dark as every viewer shows them."""
+        return Upright.of(self.volume(path))
 
     def _beside(self, scene: Scene, given: Given, first: int = 0) -> Scene:
         """The scene with labels, probability, points and voxel size as the user gave them.
@@ -127,12 +131,12 @@ class Opener:
         voxel = next((v for volume in parts.values() if (v := voxel_of(volume)) is not None), None)
         first, depth = first_slice(path), next(iter(parts.values())).shape[0]
         notes = (f"z = 0 on this page is slice {first:,} of the scan.",) if first else ()
-        return Scene(path.name, _part(self.volume(images), first, depth, images), voxel=voxel, notes=notes, **parts)
+        return Scene(path.name, _part(self.images(images), first, depth, images), voxel=voxel, notes=notes, **parts)
 
     def _file(self, path: Path, images: Path) -> Scene:
         volume = self.volume(path)
         layer: dict[str, Any] = {kind_of(volume): volume}
-        return Scene(path.name, self.volume(images), voxel=voxel_of(volume), **layer)
+        return Scene(path.name, self.images(images), voxel=voxel_of(volume), **layer)
 
 
 def kind_of(volume: Volume) -> str:
@@ -165,16 +169,6 @@ def is_prediction(path: Path) -> bool:
     return any((path / inside).is_dir() for inside in _INSIDE.values())
 
 
-def first_slice(path: Path) -> int:
-    """The slice of the scan that is slice 0 of a prediction: where its metadata put it, in slices."""
-    try:
-        steps = _attributes(path)["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"]
-        sizes: dict[str, Any] = {step["type"]: step[step["type"]][0] for step in steps}
-        return max(0, round(float(sizes.get("translation", 0)) / float(sizes["scale"])))
-    except (LookupError, TypeError, ValueError, ArithmeticError):
-        return 0
-
-
 def _part(volume: Volume, first: int, depth: int, name: Path) -> Volume:
     """The slices of a scan that a prediction is of; a volume that has as many slices as the prediction as it is."""
     if volume.shape[0] == depth or first + depth > volume.shape[0]:
@@ -182,18 +176,9 @@ def _part(volume: Volume, first: int, depth: int, name: Path) -> Volume:
     return SliceRange(volume, first, first + depth, str(name))
 
 
-def _attributes(path: Path) -> dict[str, Any]:
-    """Attributes of an OME-Zarr's root, {} where there are none."""
-    try:
-        found = json.loads((path / "zarr.json").read_text("utf-8")).get("attributes", {})
-    except (OSError, ValueError, AttributeError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _images_of(path: Path) -> Path | None:
     """The images that a prediction says it was made from, where they still lie there."""
-    said = _attributes(path).get("dabench", {})
+    said = attributes(path).get("dabench", {})
     images = said.get("images") if isinstance(said, dict) else None
     images = images.get("path") if isinstance(images, dict) else images
     if not isinstance(images, str) or not images:

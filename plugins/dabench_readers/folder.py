@@ -48,14 +48,17 @@ class FolderReader(Reader):
             raise DataError(f"{path}: {' and '.join(kinds)} slices lie mixed.", "Keep one format a folder.")
         slices = sorted(found, key=natural_order)
         first = _load(slices[0], 0)
-        return FolderVolume(slices, first.shape, first.dtype)
+        return FolderVolume(slices, first.shape, first.dtype, white_is_zero=_white_is_zero(slices[0]))
 
 
 class FolderVolume:
     """Slices as files; each `read` decodes one."""
 
-    def __init__(self, slices: list[Path], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Files in order, and the size and type of the first one."""
+    def __init__(
+        self, slices: list[Path], shape: tuple[int, ...], dtype: np.dtype[Any], *, white_is_zero: bool = False
+    ) -> None:
+        """Files in order, the size and type of the first one, and whether it says that small values are bright."""
+        self.white_is_zero = white_is_zero
         self._slices, self._plane, self._dtype = slices, (shape[0], shape[1]), dtype
 
     @property
@@ -101,6 +104,14 @@ def _load(path: Path, z: int) -> Array:
     except _DAMAGE as error:
         raise DataError(f"{path}: slice {z} cannot be decoded: {error}.", _GET_AGAIN) from None
     return _grey(np.asarray(image), path, z)
+
+
+def _white_is_zero(path: Path) -> bool:
+    """What a TIFF says of itself; PNG and JPEG have no such thing."""
+    if _format(path) != "TIFF":
+        return False
+    with tifffile.TiffFile(path) as tif:
+        return bool(tif.pages[0].aspage().photometric == tifffile.PHOTOMETRIC.MINISWHITE)
 
 
 def _load_picture(path: Path) -> Array:

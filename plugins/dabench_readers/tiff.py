@@ -57,6 +57,8 @@ class TiffVolume(BoxVolume):
         """Keep what was found; ``offset`` is where plain pixels start when the file has one page for all slices."""
         super().__init__(path, shape, dtype, chunks, voxel)
         self._raw_dtype, self._offset = dtype, offset
+        #: Whether the file says that small values are bright; who opens images turns them.
+        self.white_is_zero = False
 
     def _open(self) -> tifffile.TiffFile:
         return tifffile.TiffFile(self._path)
@@ -159,9 +161,11 @@ def _inspect(path: Path, tif: tifffile.TiffFile) -> TiffVolume:
     _need_one_stack(path, tif)
     count = _hidden_slices(tif, path, size) if len(pages) == 1 else None
     offset = first.dataoffsets[0] if count else None
-    return TiffVolume(
+    volume = TiffVolume(
         path, (count or len(pages), height, width), dtype, offset, (1, *_segment_shape(first)), voxel_of(tif)
     )
+    volume.white_is_zero = first.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+    return volume
 
 
 def _need_one_stack(path: Path, tif: tifffile.TiffFile) -> None:

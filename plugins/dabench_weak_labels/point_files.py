@@ -80,8 +80,11 @@ def _number(where: str, axis: str, value: Any) -> float:
 def _csv_records(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     lines = ((n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#"))
     names: list[str] | None = None
+    separator = ""
     for number, line in lines:
-        cells = [cell.strip() for cell in next(csv.reader([line]))]
+        separator = separator or _separator(line)
+        plain = line if separator == "," else line.replace(",", ".").replace(separator, ",")  # with decimal commas
+        cells = [cell.strip() for cell in next(csv.reader([plain]))]
         if names is None:
             names = _header(path, number, cells)
             if names != ["z", "y", "x"] or not _is_number(cells[0]):
@@ -91,6 +94,11 @@ def _csv_records(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]
                 f"{path}, line {number}: {len(cells)} values, expected {len(names)} ({', '.join(names)}): {line!r}"
             )
         yield f"{path}, line {number}", dict(zip(names, cells, strict=True))
+
+
+def _separator(line: str) -> str:
+    """Comma, semicolon or tab: spreadsheets of some countries write the latter."""
+    return max(",;\t", key=line.count)
 
 
 def _header(path: Path, number: int, cells: list[str]) -> list[str]:

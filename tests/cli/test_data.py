@@ -165,14 +165,18 @@ def test_add_labels_from_other_formats_and_for_some_slices(tmp_path: Path):
     labels[:, 5:20, 10:30] = 1
     image = nibabel.Nifti1Image(labels.transpose(2, 1, 0), np.eye(4))
     nibabel.save(image, tmp_path / "lab.nii.gz")
-    call("add", "mine", "--images", scan, "--labels", tmp_path / "lab.nii.gz", "--labelled", "1:3")
+    said = call("add", "mine", "--images", scan, "--labels", tmp_path / "lab.nii.gz", "--labelled", "1:3")
+    assert "4 slices of 40 x 60" in said
+    assert "Points" not in said
+    assert "12.50% foreground of what is labelled (50%)" in call("verify", "mine")
     report = json.loads(call("verify", "mine", "--json"))[0]
     assert report["ignored"] == 0.5
-    assert report["foreground"] == pytest.approx(300 / 2400 / 2)
+    assert report["foreground"] == pytest.approx(300 / 2400), "of what is labelled"
     with h5py.File(tmp_path / "lab.h5", "w") as file:
         file["a/mito"], file["a/cells"] = np.repeat(labels, 3, 0), np.repeat(labels, 3, 0)
     inner = tmp_path / "lab.h5" / "a" / "mito"
-    call("add", "two", "--images", scan, "--labels", inner, "--slices", "0:2", "--label-slices", "4:6")
+    said = call("add", "two", "--images", scan, "--labels", inner, "--slices", "2:4", "--label-slices", "4:6")
+    assert f"0 is slice 2 of {scan}" in said
     assert "ok" in call("verify", "two")
 
 

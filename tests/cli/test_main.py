@@ -111,6 +111,16 @@ def test_debug_shows_the_traceback(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
         main()
 
 
+def test_an_interrupted_command_says_that_it_continues(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dabench.runner.Runner.execute", interrupt)
+    code, _, error = cli("run", "--method", "source-only", *PHANTOM)
+    assert code == 130
+    assert "start the same command again to continue" in error
+
+
 def test_paper_preset_names_the_weights_it_misses(cli: Cli) -> None:
     arguments = ["--method", "source-only", "--task", "human2stem", "--data", "phantom", "--preset", "paper"]
     code, out, _ = cli("run", *arguments, "--dry-run")

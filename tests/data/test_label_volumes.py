@@ -1,5 +1,7 @@
 """Labels by box, of some slices only, and ids that do not fit."""
 
+import pickle
+
 import numpy as np
 import pytest
 from dabench_readers.tiff import TiffReader
@@ -14,7 +16,7 @@ from dabench.data.card_domain import CardDomain
 from dabench.data.digests import DigestCache
 from dabench.data.intensity import RescaledVolume, UnitVolume
 from dabench.data.labels import InstanceIds, MappedLabels, PartialLabels, known_slices
-from dabench.data.volumes import ArrayVolume, CachedVolume, SliceRange, open_volume, read_all
+from dabench.data.volumes import ArrayVolume, CachedVolume, SliceRange, Upright, open_volume, read_all
 from dabench.errors import ConfigError, DataError
 from dabench.types import Block
 
@@ -60,10 +62,34 @@ def test_an_unknown_value_in_a_box_names_its_place():
         labels.read_block(Block(2, 4, 4, 3, 4, 5))
 
 
-def test_an_id_that_does_not_fit_is_refused():
-    ids = InstanceIds(ArrayVolume(np.full((1, 2, 2), 2**31, np.uint64)), {}, "seg.zarr")
-    with pytest.raises(DataError, match=r"seg\.zarr.* instance id 2147483648 is above"):
+def test_ids_of_annotation_servers_stay_apart():
+    """Beyond 31 bits they are numbered anew, the same wherever they are met; small ones stay what they are."""
+    stored = np.array([[[0, 5, 2**40]], [[2**40, 2**63 + 7, 5]]], np.uint64)
+    ids = InstanceIds(ArrayVolume(stored), {0: 0}, "seg.zarr")
+    most = 2**31 - 1
+    assert ids.read(1).tolist() == [[most, most - 1, 5]]
+    assert ids.read(0).tolist() == [[0, 5, most]]
+    again = pickle.loads(pickle.dumps(ids))
+    assert again.read(0).tolist() == [[0, 5, most]]
+
+
+def test_ids_that_would_meet_the_new_numbers_are_refused():
+    ids = InstanceIds(ArrayVolume(np.array([[[2**31, 2**31 - 1]]], np.uint64)), {}, "seg.zarr")
+    with pytest.raises(DataError, match=r"seg\.zarr.* both sides of 2147483647"):
         ids.read(0)
+
+
+def test_images_of_which_zero_is_white_are_turned(tmp_path):
+    image = np.arange(20, dtype=np.uint8).reshape(1, 4, 5)
+    for dtype in (np.uint8, np.int16, np.uint16):
+        volume = ArrayVolume(image.astype(dtype))
+        assert Upright.of(volume) is volume
+        volume.white_is_zero = True
+        turned = Upright.of(SliceRange(volume, 0, 1, "x"))
+        assert turned.dtype == dtype
+        limits = np.iinfo(dtype)
+        assert (turned.read(0).astype(int) == limits.max + limits.min - image[0].astype(int)).all()
+        assert Upright.of(turned) is turned
 
 
 def test_known_statistics_are_taken_and_voxels_passed_through():

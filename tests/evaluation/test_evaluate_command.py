@@ -52,6 +52,41 @@ def test_table_states_score_counts_and_threshold(stacks):
     assert "float32, foreground where >= 0.5" in result.output
 
 
+def test_labels_of_some_slices_of_a_prediction(stacks, tmp_path):
+    """Of the middle two of four: as if the prediction had been cut."""
+    labels = tifffile.imread(stacks[1])
+    tifffile.imwrite(tmp_path / "some.tif", labels[1:3], photometric="minisblack")
+    some = stacks[0], tmp_path / "some.tif"
+    answer = json.loads(call(some, "--labelled", "1:3", "--json").output)
+    assert (answer["metrics"]["dice"], answer["n"]) == (pytest.approx(0.9), 2)
+    for option, file in (("--slices", 1), ("--label-slices", 1), ("--labelled", 0)):
+        error = call(some, option, "1:9").exception
+        assert isinstance(error, ConfigError)
+        assert f"the slices of {some[file]}" in error.message
+
+
+def test_255_beside_1_is_not_guessed(stacks, tmp_path):
+    labels = np.where(tifffile.imread(stacks[1]) > 0, 1, 0).astype(np.uint8)
+    labels[3] = 255
+    tifffile.imwrite(tmp_path / "doubt.tif", labels, photometric="minisblack")
+    doubtful = stacks[0], tmp_path / "doubt.tif"
+    error = call(doubtful).exception
+    assert isinstance(error, ConfigError)
+    assert "--label-values 0:0,1:1,255:255" in error.mend
+    result = call(doubtful, "--label-values", "0:0,1:1,255:255", "--per-slice", str(tmp_path / "rows.csv"))
+    assert "2 slices counted, 2 left out (empty on both sides, not labelled)" in result.output
+    assert (tmp_path / "rows.csv").read_text().splitlines()[-1].endswith("not labelled")
+
+
+def test_rows_never_replace_what_is_scored(stacks, tmp_path):
+    before = stacks[1].read_bytes()
+    (tmp_path / "x").mkdir()
+    error = call(stacks, "--per-slice", str(tmp_path / "x" / ".." / "labels.tif")).exception
+    assert isinstance(error, ConfigError)
+    assert "--per-slice" in error.message
+    assert stacks[1].read_bytes() == before
+
+
 def test_json_and_rows(stacks, tmp_path):
     result = call(stacks, "--json", "--per-slice", str(tmp_path / "rows.csv"))
     answer = json.loads(result.output)

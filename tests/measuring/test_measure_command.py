@@ -110,6 +110,16 @@ def test_large_ones_of_a_mask_are_dropped_once_it_is_labelled(ids, tmp_path):
     assert kept == [1, 2]
 
 
+def test_tables_never_replace_what_is_measured(stack, tmp_path):
+    before = stack.read_bytes()
+    for option in ("--csv", "--parquet", "--per-slice"):
+        error = call(stack, "--voxel", "30,8,8", option, stack.parent / "ids.tif").exception
+        assert isinstance(error, ConfigError)
+        assert option in error.message
+        assert isinstance(call(stack, "--voxel", "30,8,8", option, tmp_path).exception, ConfigError)
+    assert stack.read_bytes() == before
+
+
 def test_small_profiles_are_dropped(stack):
     assert answer(stack, "--voxel", "30,8,8", "--min-size", "160px", "--dims", "2")["objects"] == 2
     assert answer(stack, "--voxel", "30,8,8", "--min-size", "9600nm2", "--dims", "2")["objects"] == 5

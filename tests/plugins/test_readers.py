@@ -11,11 +11,24 @@ from dabench_readers.folder import FolderReader
 from dabench_readers.tiff import TiffReader
 from PIL import Image
 
-from dabench.data.volumes import read_all
+from dabench.data.volumes import Upright, read_all
 from dabench.errors import DataError
 
 RNG = np.random.default_rng(0)
 STACK = RNG.integers(0, 255, (5, 32, 48), np.uint8)
+
+
+def test_a_tiff_that_says_that_zero_is_white_says_so(tmp_path: Path):
+    """As stored: whether it holds images, which are turned, or labels, which are not, the reader cannot know."""
+    (tmp_path / "slices").mkdir()
+    for photometric in ("miniswhite", "minisblack"):
+        tifffile.imwrite(tmp_path / "stack.tif", STACK, photometric=photometric)
+        tifffile.imwrite(tmp_path / "slices" / "0.tif", STACK[0], photometric=photometric)
+        stack, folder = TiffReader().open(tmp_path / "stack.tif"), FolderReader().open(tmp_path / "slices")
+        assert stack.white_is_zero == folder.white_is_zero == (photometric == "miniswhite")
+        assert (read_all(stack) == STACK).all()
+        turned = Upright.of(stack)
+        assert (read_all(turned) == (255 - STACK if photometric == "miniswhite" else STACK)).all()
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,7 @@ def test_voxels_and_nanometres_are_the_same_points(tmp_path, registry):
     assert prompts(tmp_path, registry, "z,y,x\n0,0,0\n3,20,10.5\n3,2,1\n") == expected
     nm = "# clicks\nx_nm, y_nm, z_nm\n0,0,0\n42,160,90\n4,16,85\n"
     assert prompts(tmp_path, registry, nm) == expected
+    assert prompts(tmp_path, registry, nm.replace(",", ";").replace("90", "90,0")) == expected
     assert prompts(tmp_path, registry, "z,y,x\n0,0,0\n90,160,42\n90,16,4\n", unit="nm") == expected
 
 

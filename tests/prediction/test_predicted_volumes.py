@@ -230,6 +230,24 @@ def test_a_half_written_line_of_the_manifest_is_not_written(folder, registry, tm
     assert run(registry, request).continued == 2
 
 
+@pytest.mark.parametrize("way", ["{}", "o/../{}", "linked/{}", "alias-{}"], ids=["plain", "dots", "folder", "link"])
+@pytest.mark.parametrize("target", ["scan.tif", "made.zarr", "made.zarr/more.zarr", "model.tif"])
+def test_what_is_read_is_never_replaced_however_its_path_is_written(way, target, registry, tmp_path):
+    scan(tmp_path / "scan.tif")
+    (tmp_path / "model.tif").write_bytes(b"a model")
+    run(registry, request_of(tmp_path, output=tmp_path / "made.zarr"))
+    (tmp_path / "o").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path)
+    for name in ("scan.tif", "made.zarr", "model.tif"):
+        (tmp_path / f"alias-{name}").symlink_to(tmp_path / name)
+    images = tmp_path / ("made.zarr" if "made" in target else "scan.tif")
+    request = request_of(tmp_path, images=images, output=tmp_path / way.format(target), overwrite=True)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match=r"these are the images|folder of the images|what is read"):
+        run(registry, replace(request, run=str(tmp_path / "model.tif")))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_an_output_is_replaced_only_when_asked_and_only_when_the_new_one_is_there(folder, registry, tmp_path):
     request = request_of(folder, output=tmp_path / "o.zarr")
     run(registry, request)

@@ -177,6 +177,14 @@ def test_the_command_writes_a_page_and_says_how_large_it_is(files, tmp_path):
     assert (plane(block(page, "slice-0")["prediction"], 16) == (arrays()["prediction"][1, :20:2, ::2] > 0)).all()
 
 
+def test_a_page_never_replaces_what_it_shows(files):
+    before = files["images"].read_bytes()
+    for output in (files["images"], files["images"].parent):
+        with pytest.raises(ConfigError, match="--output"):
+            call(files["prediction"], "--images", files["images"], "--output", output)
+    assert files["images"].read_bytes() == before
+
+
 def test_json_says_what_was_written_and_opens_nothing(files, tmp_path, monkeypatch):
     monkeypatch.setattr("webbrowser.open", lambda _: pytest.fail("opened"))
     told = json.loads(call(files["images"], "--output", tmp_path / "a.html", "--json"))
