@@ -44,7 +44,11 @@ def cells(name: str) -> list[dict[str, Any]]:
     """Every cell of the suite: its row, what it is, its numbers."""
     rows = csv.DictReader(io.StringIO(dabench("leaderboard", "--suite", name, "--csv")))
     return [
-        {"row": row["entry"], **{key: row[key] for key in KEPT}, **{key: float(row[key]) for key in NUMBERS}}
+        {
+            "row": row["entry"],
+            **{key: row[key] for key in KEPT},
+            **{key: float(row[key]) if row[key] else None for key in NUMBERS},
+        }
         for row in rows
     ]
 
@@ -66,19 +70,26 @@ def savings(name: str, options: list[str]) -> dict[str, Any]:
     return {"updates": updates, "training_seconds": seconds}
 
 
+def split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What is ours, and after ``--`` what `dabench reproduce` is asked with."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at], arguments[at + 1 :]
+
+
 def main() -> None:
+    """Record one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="A suite with published numbers.")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--diagram", type=Path, help="Where the critical-difference diagram goes (SVG).")
-    parser.add_argument("options", nargs="*", help="After --: options of dabench reproduce.")
-    given = parser.parse_args()
-    asked = ["reproduce", given.name, *given.options]
+    own, options = split(sys.argv[1:])
+    given = parser.parse_args(own)
+    asked = ["reproduce", given.name, *options]
     tables = json.loads(dabench(*asked, "--json"))
     report = {
         "command": " ".join(["dabench", *asked]),
         "environment": capture(),
-        "savings": savings(given.name, given.options),
+        "savings": savings(given.name, options),
         "tables": tables,
         "markdown": dabench(*asked, "--no-run", "--markdown"),
         "board": board(given.name),

@@ -49,13 +49,17 @@ def write_with(path: Path, save: Callable[[Path], None]) -> None:
 
 
 def protect(inputs: Iterable[Path | None], **outputs: Path | None) -> None:
-    """Raises ConfigError for an output, named by its option, that is one of the inputs, however its path is written."""
-    read = {path.resolve() for path in inputs if path is not None}
+    """Raises ConfigError for an output that is an input or holds one (``scan.h5`` holds ``scan.h5/raw``).
+
+    Outputs are named by their options. However a path is written, neither ``..`` nor a link hides what it means.
+    """
+    places = [path.resolve() for path in inputs if path is not None]
+    read = {place for path in places for place in (path, *path.parents)}
     for option, path in outputs.items():
-        if path is not None and path.resolve() in read:
-            raise ConfigError(f"--{option.replace('_', '-')} {path}: this is what is read.", "Choose another name.")
         if path is not None and path.is_dir():
             raise ConfigError(f"--{option.replace('_', '-')} {path}: is a folder.", "Give the name of a file.")
+        if path is not None and path.resolve() in read:
+            raise ConfigError(f"--{option.replace('_', '-')} {path}: this is what is read.", "Choose another name.")
 
 
 def digest_file(path: Path) -> str:

@@ -36,6 +36,8 @@ _CORE = (
     "data/intensity.py",
     "data/contour.py",
     "data/volumes.py",
+    "data/labels.py",
+    "data/card_domain.py",
     "inference",
     "interfaces",
     "task.py",
@@ -48,7 +50,11 @@ _SCORING = (
     "evaluation/scoring.py",
     "ops/metrics.py",
     "ops/components.py",
+    "ops/padding.py",
     "data/intensity.py",
+    "data/volumes.py",
+    "data/labels.py",
+    "data/card_domain.py",
 )
 
 

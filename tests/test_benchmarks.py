@@ -48,6 +48,15 @@ def test_the_results_page_quotes_what_was_recorded(name: str) -> None:
     assert real_tasks.markdown(summary, recorded["tasks"]) in page
 
 
+def test_the_options_of_a_recorded_table_come_after_two_dashes() -> None:
+    split = load("paper_table").split
+    assert split(["a/b", "--output", "x", "--", "--preset", "tiny"]) == (
+        ["a/b", "--output", "x"],
+        ["--preset", "tiny"],
+    )
+    assert split(["a/b"]) == (["a/b"], [])
+
+
 def test_gap_closed_by_hand() -> None:
     real_tasks = load("real_tasks")
     dice = {"source-only": 0.4, "oracle": 0.8, "prompt-das 15 %": 0.6}

@@ -105,7 +105,8 @@ def add(
         typer.echo(json.dumps({"card": str(path), **card.model_dump(mode="json")}, indent=1))
         return
     meant = f"labels {card.label_kind} {card.mapping()}" if labels else "no labels"
-    depth, height, width = _domain(registry, name).open(split, _opener(registry)).images.shape
+    depth, height, width = _opener(registry)(images).shape
+    depth = ranges[0][1] - ranges[0][0] if ranges[0] else depth
     typer.echo(f"{path}: domain {name!r}, splits {', '.join(card.splits)}; voxel {shown(card.voxel)} nm; {meant}")
     typer.echo(f"{split}: {depth} slices of {height} x {width} (rows x columns)")
     if ranges[0] and ranges[0][0]:

@@ -64,7 +64,7 @@ def predict(
     Example:  dabench predict --run human2stem-prefer-das-slpo --images scan.zarr --output mito.zarr
     """
     from dabench.models import load_model
-    from dabench.prediction import Request, check_output, make_prediction_plan
+    from dabench.prediction import Request, check_output, check_place, make_prediction_plan
     from dabench.registry import Registry
     from dabench.workspace import Workspace
 
@@ -95,10 +95,11 @@ def predict(
     model = load_model(run, registry, place, device, channels_last=True)
     plan = make_prediction_plan(request, model, registry)
     processes = max(1, jobs) if executor == "local" else jobs
-    check_output(plan)
     if dry_run:
+        check_place(plan)
         _print_plan(plan, processes, as_json=as_json)
         return
+    check_output(plan)
     plan = plan.measured(registry)
     if not as_json:
         _print_plan(plan, processes, as_json=False)

@@ -89,9 +89,9 @@ class CardDomain(Domain):
         )
 
     def _images(self, part: SplitCard, open_volume: Callable[[Path], Volume]) -> Volume:
-        images = Upright.of(self._volume(part.images, part.slices, open_volume))
+        images = self._volume(part.images, part.slices, open_volume)
         if self.card.intensity is None:
-            return images
+            return Upright.of(images)
         return RescaledVolume(images, *self.card.intensity)
 
     def _labels(self, part: SplitCard, open_volume: Callable[[Path], Volume], images: Volume) -> Volume | None:

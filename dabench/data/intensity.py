@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dabench.data.blocks import block_grid, read_block
+from dabench.data.blocks import block_grid, read_block, white_is_zero
 from dabench.data.volumes import Converted
 from dabench.errors import DataError
-from dabench.ops.padding import padding
+from dabench.ops.padding import SIDE, padding
 from dabench.types import Block
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ _LARGE_SLICE, _BAND = 2**24, 2**22
 
 
 class RescaledVolume(Converted):
-    """Float32 in which the values ``low`` and ``high`` of another volume are 0 and 1; values beyond are clipped."""
+    """Float32 in which the values ``low`` and ``high`` of another volume are 0 and 1; values beyond are clipped.
+
+    Where the file says that 0 is white, ``low`` is 1 and ``high`` is 0: both are values as they are stored.
+    """
 
     def __init__(self, volume: Volume, low: float, high: float) -> None:
         """Wrap without reading."""
@@ -42,16 +45,21 @@ class RescaledVolume(Converted):
         """Always float32."""
         return np.dtype(np.float32)
 
+    @property
+    def white_is_zero(self) -> bool:
+        """Not any more."""
+        return False
+
     def convert(self, raw: Array, block: Block) -> Array:
         """Float32 in [0, 1]; NaN stays NaN."""
         del block
         image = raw.astype(np.float32)
         scaled: Array = np.clip((image - self._low) / (self._high - self._low), 0, 1).astype(np.float32)
-        return scaled
+        return 1 - scaled if white_is_zero(self.volume) else scaled
 
 
 class UnitVolume(Converted):
-    """Any volume as float32 in [0, 1].
+    """Any volume as float32 in [0, 1], with padding (`dabench.ops.padding`) at the mean grey of the tissue.
 
     Args:
         volume: stored images.
@@ -75,6 +83,8 @@ class UnitVolume(Converted):
         super().__init__(volume)
         self.mode, self._name = mode, name
         self._statistics = statistics
+        #: What padding is looked for in: once values are clipped to a range, tissue may have one grey as well.
+        self._stored = volume.volume if isinstance(volume, RescaledVolume) else volume
         self._extents: dict[int, tuple[np.float32, np.float32]] = {}
         self._lock = threading.Lock()
 
@@ -82,6 +92,40 @@ class UnitVolume(Converted):
     def dtype(self) -> np.dtype[Any]:
         """Always float32."""
         return np.dtype(np.float32)
+
+    def read(self, z: int) -> Array:
+        """Slice ``z``; its padding is the mean grey of the tissue, as a black frame looks like mitochondria to many."""
+        plane: Array = self._seen(Block(z, 0, 0, 1, *self.shape[1:]), self.volume.read(z)[None])[0]
+        return plane
+
+    def read_block(self, block: Block) -> Array:
+        """A box of the same."""
+        wide = _on_grid(block, self.shape)
+        y, x = block.y - wide.y, block.x - wide.x
+        return self._seen(wide, read_block(self.volume, wide))[:, y : y + block.height, x : x + block.width]
+
+    def _seen(self, block: Block, raw: Array) -> Array:
+        """A box that lies on the grid of padding, converted and filled."""
+        image = self.convert(raw, block)
+        stored = raw if self._stored is self.volume else read_block(self._stored, block)
+        for i, frame in enumerate(self._frames(block, stored)):
+            if frame is not None:
+                image[i][frame] = self._mean(block.z + i)
+        return image
+
+    def _frames(self, block: Block, stored: Array) -> Iterator[Array | None]:
+        _, height, width = self.shape
+        ends = block.y == 0, block.y + block.height == height, block.x == 0, block.x + block.width == width
+        return (padding(plane, ends) for plane in stored)
+
+    def _mean(self, z: int) -> float:
+        """What the mean grey of the tissue becomes on a slice."""
+        if self.mode == "slice":
+            return float(_stretch(np.array(self.statistics()[0], np.float32), *self._extent(z)).clip(0, 1))
+        if self.mode == "volume":
+            return 0.5
+        low, high = (0, 1) if self.volume.dtype.kind in "bf" else _limits(self.volume.dtype)
+        return min(max((self.statistics()[0] - low) / (high - low), 0.0), 1.0)
 
     def convert(self, raw: Array, block: Block) -> Array:
         """Float32 in [0, 1].
@@ -112,8 +156,10 @@ class UnitVolume(Converted):
         depth = self.shape[0]
         chosen = np.unique(np.linspace(0, depth - 1, min(depth, _SAMPLED_SLICES)).round().astype(int))
         tissue, everything = np.zeros(3), np.zeros(3)
-        for band in (band for z in chosen for band in self._bands(int(z))):
-            tissue += _sums(_without_padding(band))
+        for block, band in (found for z in chosen for found in self._bands(int(z))):
+            stored = band[None] if self._stored is self.volume else read_block(self._stored, block)
+            (frame,) = self._frames(block, stored)
+            tissue += _sums(band if frame is None else band[~frame])
             everything += _sums(band)
         count, total, squares = tissue if tissue[0] else everything
         mean = total / count
@@ -122,23 +168,24 @@ class UnitVolume(Converted):
     def _extent(self, z: int) -> tuple[np.float32, np.float32]:
         """Least and greatest value of a whole slice, remembered."""
         if z not in self._extents:
-            lows, highs = zip(*map(_extent, self._bands(z)), strict=True)
+            lows, highs = zip(*(_extent(band) for _, band in self._bands(z)), strict=True)
             self._extents[z] = min(lows), max(highs)
         return self._extents[z]
 
-    def _bands(self, z: int) -> Iterator[Array]:
-        """Slice ``z`` as stored: at once, or a large one in bands of rows."""
+    def _bands(self, z: int) -> Iterator[tuple[Block, Array]]:
+        """Slice ``z`` as stored: at once, or a large one in bands of rows, which begin on the grid of padding."""
         _, height, width = self.shape
         if height * width <= _LARGE_SLICE:
             raw = self.volume.read(z)
-            self._need_finite(raw[None], Block(z, 0, 0, 1, height, width))
-            yield raw
+            whole = Block(z, 0, 0, 1, height, width)
+            self._need_finite(raw[None], whole)
+            yield whole, raw
             return
-        for band in block_grid((1, height, width), (1, max(1, _BAND // width), width)):
+        for band in block_grid((1, height, width), (1, max(1, _BAND // width // SIDE) * SIDE, width)):
             block = replace(band, z=z)
             raw = read_block(self.volume, block)
             self._need_finite(raw, block)
-            yield raw[0]
+            yield block, raw[0]
 
     def _need_finite(self, raw: Array, block: Block) -> None:
         if raw.dtype.kind != "f" or np.isfinite(raw).all():
@@ -180,11 +227,18 @@ def _sums(image: Array) -> tuple[float, float, float]:
     return exact.size, exact.sum(), np.square(exact).sum()
 
 
-def _without_padding(image: Array) -> Array:
-    """The pixels of ``(H, W)`` that are tissue."""
-    frame = padding(image)
-    pixels: Array = image if frame is None else image[~frame]
-    return pixels
+def _on_grid(block: Block, shape: tuple[int, int, int]) -> Block:
+    """The box, grown to whole patches of the grid of padding and by the one around them, within the slice."""
+    (y, bottom), (x, right) = (
+        (max(0, (at // SIDE - 1) * SIDE), min(length, (-(-(at + size) // SIDE) + 1) * SIDE))
+        for at, size, length in ((block.y, block.height, shape[1]), (block.x, block.width, shape[2]))
+    )
+    return Block(block.z, y, x, block.depth, bottom - y, right - x)
+
+
+def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
+    info = np.iinfo(dtype)
+    return info.min, info.max
 
 
 def _extent(raw: Array) -> tuple[np.float32, np.float32]:

@@ -81,7 +81,8 @@ class MappedLabels(Converted):
 class InstanceIds(Converted):
     """Instance ids as int32; values that the card maps to 0 become 0, those that it maps to ignore become -1.
 
-    Ids beyond 2³¹ - 1, as annotation servers give them, are numbered anew, from 2³¹ - 1 downward as they are met.
+    Ids beyond 2³¹ - 1, as annotation servers give them, are numbered anew, from 2³¹ - 1 downward as they are met:
+    an id has one number as long as this object lives, and may have another in another process.
     """
 
     def __init__(self, volume: Volume, mapping: Mapping[int, int], name: str) -> None:
@@ -92,6 +93,7 @@ class InstanceIds(Converted):
         self._dropped = {value: -1 if label == IGNORE else 0 for value, label in mapping.items() if label != 1}
         self._name = name
         self._numbers: dict[int, int] = {}
+        self._largest = 0
         self._lock = threading.Lock()
 
     @property
@@ -104,25 +106,23 @@ class InstanceIds(Converted):
         ids = raw.astype(np.int32)
         if raw.dtype.itemsize >= 4 and raw.dtype != np.int32:
             beyond = raw > _MOST
-            if beyond.any():
-                ids[beyond] = self._numbered(raw[beyond])
-                small = ids[~beyond]
-            else:
-                small = ids
-            self._need_apart(small, block)
+            with self._lock:
+                self._largest = max(self._largest, int(ids.max(initial=0, where=~beyond)))
+                if beyond.any():
+                    ids[beyond] = self._numbered(raw[beyond])
+                self._need_apart(block)
         for value, label in self._dropped.items():
             ids[raw == value] = label
         return ids
 
     def _numbered(self, large: Array) -> Array:
         values, place = np.unique(large, return_inverse=True)
-        with self._lock:
-            numbers = [self._numbers.setdefault(int(value), _MOST - len(self._numbers)) for value in values]
+        numbers = [self._numbers.setdefault(int(value), _MOST - len(self._numbers)) for value in values]
         found: Array = np.array(numbers, np.int32)[place]
         return found
 
-    def _need_apart(self, small: Array, block: Block) -> None:
-        if self._numbers and small.size and small.max() > _MOST - len(self._numbers):
+    def _need_apart(self, block: Block) -> None:
+        if self._numbers and self._largest > _MOST - len(self._numbers):
             raise DataError(
                 f"{self._name}: slices {block.z} to {block.z + block.depth - 1}: ids on both sides of {_MOST}.",
                 "Number the instances anew, from 1.",

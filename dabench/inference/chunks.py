@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from dabench.inference.tiles import Blend, pad_to_tile, turn_points
-from dabench.ops.padding import padding
 from dabench.types import Window
 
 if TYPE_CHECKING:
@@ -61,11 +60,8 @@ def predict_chunk(
     """Predict the window of a cover on every wanted slice: cut, turn, predict, turn back, take the plain mean.
 
     Tiles of all the slices share forward passes. A predictor that treats the tiles of a batch apart gives every pixel
-    the bits that the whole slice would.
-
-    Padding (`dabench.ops.padding`: where a scan ends, or its alignment moved a slice) holds nothing to segment. It is
-    0, and a network sees it as the mean grey of the rest of its tile, because a black frame looks like mitochondria
-    to many. No network is asked about a tile of one grey. A tile in whose padding a point lies is left as it is.
+    the bits that the whole slice would. A tile of one grey value without points (padding, see
+    `dabench.data.intensity`) holds nothing to segment: it is 0, and no network is asked.
 
     Yields:
         One `SlicePrediction` of the window a slice, in order.
@@ -119,14 +115,10 @@ class _Canvas:
     def predict(self, predictor: Predictor, batch: _Batch, turns: int, density: bool) -> Prediction:
         """Predict tiles ``(B, C, S, S)`` after quarter turns; the points turn with them."""
         tiles = torch.stack([self._on_device[self._place(k, window)] for k, window in batch])
-        frames = [self._frame(k, window) for k, window in batch]
-        for tile, frame in zip(tiles, frames, strict=True):
-            _fill(tile, frame)
         points = None
         if self._sections.points is not None:
             points = [turn_points(self._local(k, w), turns, w.height) for k, w in batch]
-        found = predictor.predict(torch.rot90(tiles, turns, (-2, -1)), points, density=density)
-        return _cleared(found, frames, turns)
+        return predictor.predict(torch.rot90(tiles, turns, (-2, -1)), points, density=density)
 
     def _asked(self, k: int, window: Window) -> bool:
         """Whether a network has to look at a tile: a section of it is more than one grey, or it has points."""
@@ -151,41 +143,11 @@ class _Canvas:
         y, x = window.y - seen.y, window.x - seen.x
         return list(self._sections.channels[k]), slice(y, y + window.height), slice(x, x + window.width)
 
-    def _frame(self, k: int, window: Window) -> Array | None:
-        """Padding of a tile on each of its sections, ``(C, S, S)``; None where there is none, or a point in it."""
-        tile = self._pixels[self._place(k, window)]
-        frames = [padding(section) for section in tile]
-        if all(frame is None for frame in frames):
-            return None
-        stacked = np.stack([np.zeros(tile.shape[1:], bool) if frame is None else frame for frame in frames])
-        x, y = self._local(k, window).cpu().numpy().round().astype(int).clip(0, window.height - 1).T
-        return None if stacked[0, y, x].any() else stacked
-
     def _local(self, k: int, window: Window) -> torch.Tensor:
         """The points in a tile, (N, 2) in its own (x, y)."""
         if self._sections.points is None:
             return torch.zeros((0, 2))
         return torch.from_numpy(window.to_local(self._sections.points[k])).to(self._device)
-
-
-def _fill(tile: torch.Tensor, frame: Array | None) -> None:
-    """Give the padding of a tile ``(C, S, S)`` the mean grey of the rest of each section."""
-    if frame is None:
-        return
-    for section, padded in zip(tile, torch.from_numpy(frame).to(tile.device), strict=True):
-        if not padded.all():
-            section[padded] = section[~padded].mean()
-
-
-def _cleared(found: Prediction, frames: Sequence[Array | None], turns: int) -> Prediction:
-    """A prediction of turned tiles with 0 where they, or the first section of pairs, are padding."""
-    for row, frame in enumerate(frames):
-        if frame is not None:
-            turned = torch.from_numpy(np.rot90(frame[0], turns).copy()).to(found.probability.device)
-            for maps in (found.probability, found.density):
-                if maps is not None:
-                    maps[row][turned] = 0
-    return found
 
 
 def _add(blends: list[list[Blend]], batch: _Batch, prediction: Prediction, turns: int) -> None:

@@ -102,16 +102,16 @@ def least_voxels(text: str, voxel: tuple[float, float, float] | None, dims: int)
     Raises:
         ConfigError: the text cannot be read, or a size in nm without a voxel size.
     """
-    # A hair less, so that a size of exactly n voxels is n and not n + 1 after rounding errors.
-    return math.ceil(_in_voxels(text, voxel, dims) * (1 - 1e-12))
+    return math.ceil(_in_voxels(text, voxel, dims, -1))
 
 
 def most_voxels(text: str, voxel: tuple[float, float, float] | None, dims: int) -> int:
     """The largest number of voxels of an object that is kept; written and refused as in `least_voxels`."""
-    return math.floor(_in_voxels(text, voxel, dims) * (1 + 1e-12))
+    return math.floor(_in_voxels(text, voxel, dims, +1))
 
 
-def _in_voxels(text: str, voxel: tuple[float, float, float] | None, dims: int) -> float:
+def _in_voxels(text: str, voxel: tuple[float, float, float] | None, dims: int, side: int) -> float:
+    """A size in voxels; one in nm a hair to that side, so that exactly n voxels are n after rounding errors."""
     found = _SIZE.fullmatch(text.strip())
     if not found:
         raise ConfigError(f"size {text!r}: write a number and its unit, for example 15px, 5e5nm3 or (2-D) 900nm2.")
@@ -119,10 +119,12 @@ def _in_voxels(text: str, voxel: tuple[float, float, float] | None, dims: int) -
         number, unit = float(found[1]), found[2].lower()
     except ValueError:
         raise ConfigError(f"size {text!r}: {found[1]!r} is no number.") from None
+    if not math.isfinite(number):
+        raise ConfigError(f"size {text!r}: too large a number.")
     if unit == "px":
         return number
     if unit != f"nm{dims}":
         raise ConfigError(f"size {text!r}: objects in {dims}-D have a size in nm{dims} or px.")
     if voxel is None:
         raise ConfigError(f"size {text!r} needs a voxel size, and the file has none.", "Add --voxel z,y,x (nm).")
-    return number / math.prod(voxel[3 - dims :])
+    return number / math.prod(voxel[3 - dims :]) * (1 + side * 1e-12)

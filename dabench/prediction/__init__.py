@@ -3,7 +3,7 @@
 from dabench.prediction.executors import ChunkExecutor, LocalExecutor, ProcessExecutor
 from dabench.prediction.plan import PredictionPlan, make_prediction_plan
 from dabench.prediction.request import Request
-from dabench.prediction.volume import Summary, check_output, predict_volume
+from dabench.prediction.volume import Summary, check_output, check_place, predict_volume
 from dabench.prediction.worker import Assignment, ModelBytes, RunModel
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "RunModel",
     "Summary",
     "check_output",
+    "check_place",
     "make_prediction_plan",
     "predict_volume",
 ]

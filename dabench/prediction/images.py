@@ -35,14 +35,14 @@ class ImageSource:
     def stored(self, registry: Registry) -> Volume:
         """The images as they are in the file. Raises MissingDataError or DataError."""
         readers = [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
-        return Upright.of(open_volume(self.path, readers))
+        return open_volume(self.path, readers)
 
     def open(self, registry: Registry) -> Volume:
         """The images as float32 in [0, 1]. Raises DataError, or ConfigError for an intensity that is none."""
         volume, name = self.stored(registry), str(self.path)
         for mode in get_args(Mode):
             if self.intensity == mode:
-                return UnitVolume(volume, mode, name, self.statistics)
+                return UnitVolume(Upright.of(volume), mode, name, self.statistics)
         return UnitVolume(RescaledVolume(volume, *low_and_high(self.intensity)), "range", name)
 
     def measured(self, registry: Registry) -> ImageSource:

@@ -11,6 +11,8 @@ from typing import Any
 from dabench.errors import ConfigError
 
 FORMAT = "dabench-prediction"
+#: Name of the file in the folder of an output in the making.
+MANIFEST = "manifest.jsonl"
 
 
 class Manifest:
@@ -56,6 +58,12 @@ class Manifest:
             handle.write(json.dumps(line, sort_keys=True).encode() + b"\n")
             handle.flush()
             os.fsync(handle.fileno())
+
+
+def begun_with(path: Path) -> Mapping[str, Any]:
+    """The configuration that a manifest was begun with; empty where there is none."""
+    found: Mapping[str, Any] = next(_lines(path), {}).get("configuration", {})
+    return found
 
 
 def phases_done(path: Path) -> set[str]:

@@ -22,6 +22,7 @@ from dabench.instances import least_voxels
 from dabench.output import OmeZarr, format_of
 from dabench.prediction.chunking import Chunking, check_chunk, choose_chunk
 from dabench.prediction.images import ImageSource
+from dabench.prediction.manifest import MANIFEST, begun_with
 from dabench.prediction.points import Points, read_prompts
 from dabench.prediction.precision import LIMIT, deviation, multiplies_bfloat16
 from dabench.prediction.request import Precision, Request, Voxel
@@ -92,6 +93,8 @@ class PredictionPlan:
         plan = replace(self, images=self.images.measured(registry))
         if plan.precision != "auto":
             return plan
+        if begun := begun_with(self.partial / MANIFEST).get("precision"):
+            return replace(plan, precision=begun, notes=(*plan.notes, f"{begun}, with which this was begun"))
         moved = deviation(plan, registry) if multiplies_bfloat16(self.model.device) else None
         if moved is None:
             return replace(plan, precision="float32", notes=(*plan.notes, "float32: no hardware for bfloat16"))
@@ -192,6 +195,8 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
     card, notes = model.card, list[str]()
     if format_of(request.output) != "zarr" and request.what == "instances" and request.instances == "none":
         raise ConfigError("--what instances with --instances none: there would be nothing to write.")
+    if request.precision == "auto" and request.gpus:
+        raise ConfigError("--precision auto tries this machine, --gpus-per-job predicts on others.", "Say which one.")
     tiling = Tiling(card.tile, profile_named(request.profile or card.inference), request.batch)
     images = ImageSource(request.images.absolute(), request.intensity or card.intensity)
     images.open(registry)  # says what is wrong with the intensity

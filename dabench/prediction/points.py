@@ -58,7 +58,7 @@ def _table(path: Path) -> csv.DictReader[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read points: {error}") from None
     kept = [line for line in lines if line.strip() and not line.startswith("#")]
-    separator = max(",;\t", key=kept[0].count) if kept else ","
+    separator = next((s for s in ";\t" if kept and s in kept[0]), ",")
     if separator != ",":  # of a spreadsheet that writes decimal commas
         kept = [line.replace(",", ".").replace(separator, ",") for line in kept]
     return csv.DictReader(kept, skipinitialspace=True)

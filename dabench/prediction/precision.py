@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 #: How far bfloat16 may move a probability.
 LIMIT = 1e-2
 #: Tiles that are predicted in both precisions, and those that are looked at to find as many that are not blank.
-PROBED, LOOKED_AT = 16, 64
+PROBED, LOOKED_AT = 16, 512
 _GOLDEN = (5**0.5 - 1) / 2
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether the hardware multiplies bfloat16 matrices; elsewhere bfloat16 is slower than float32."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # torch has no public question for it; a name that is gone in another version means float32.
     asked = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
     return device.type == "cpu" and any(ask() for ask in asked if ask is not None)
@@ -54,7 +54,8 @@ def deviation(plan: PredictionPlan, registry: Registry) -> float:
         images = torch.from_numpy(tile)[None].to(device)
         given = None if points is None else [torch.from_numpy(points).to(device)]
         pair = [one.predict(images, given).probability.float() for one in (exact, rough)]
-        largest = max(largest, float((pair[0] - pair[1]).abs().max()))
+        moved = float((pair[0] - pair[1]).abs().nan_to_num(nan=1.0).max())
+        largest = max(largest, moved)
     return largest
 
 

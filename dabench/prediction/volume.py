@@ -16,7 +16,7 @@ from dabench.instances import label_volume
 from dabench.instances.settings import default_chunk
 from dabench.output import OmeZarr, build_pyramid, format_of, write_hdf5, write_tiff
 from dabench.prediction.executors import ChunkExecutor
-from dabench.prediction.manifest import Manifest, phases_done
+from dabench.prediction.manifest import MANIFEST, Manifest, phases_done
 from dabench.prediction.plan import PredictionPlan
 from dabench.prediction.worker import Assignment
 from dabench.tracking.lock import exclusive
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dabench.prediction.executors import Task
     from dabench.prediction.worker import ChunkResult
 
-_MANIFEST, _VOLUME = "manifest.jsonl", "volume"
+_VOLUME = "volume"
 #: Called with a phase, what is done of it, and what there is in all.
 Notify = Callable[[str, int, int], None]
 
@@ -75,23 +75,29 @@ def predict_volume(
 def check_output(plan: PredictionPlan) -> None:
     """Raises ConfigError for an output that would be overwritten or cannot be written."""
     path = plan.request.output
+    check_place(plan)
     _sweep(plan)
-    if path.resolve() in {other.resolve() for other in (plan.request.points, Path(plan.request.run)) if other}:
-        raise ConfigError(f"--output {path}: this is what is read.", "Choose another name.")
     if path.exists() and not plan.request.overwrite:
         raise ConfigError(f"--output {path}: exists.", "Choose another name, or add --overwrite.")
-    # Resolved, so that neither .. nor a link hides that they are one.
+
+
+def check_place(plan: PredictionPlan) -> None:
+    """Raises ConfigError for an output that is, holds or lies in what is read. Resolved, so that no link hides it."""
+    path = plan.request.output
     place, images = path.resolve(), plan.images.path.resolve()
     if place == images or place in images.parents:
         raise ConfigError(f"--output {path}: these are the images.", "Choose another name.")
     if images in place.parents:
         # Images are known by the files of their folder: it must not change while they are predicted.
         raise ConfigError(f"--output {path}: lies in the folder of the images.", "Choose a place outside of it.")
+    others = [other.resolve() for other in (plan.request.points, Path(plan.request.run)) if other]
+    if any(place == other or place in other.parents for other in others if other.exists()):
+        raise ConfigError(f"--output {path}: this is what is read, or holds it.", "Choose another name.")
 
 
 def _sweep(plan: PredictionPlan) -> None:
     """Remove what is left of a prediction that was killed after its output had got its name."""
-    if "ready" in phases_done(plan.partial / _MANIFEST) and not _made(plan).exists() and plan.request.output.exists():
+    if "ready" in phases_done(plan.partial / MANIFEST) and not _made(plan).exists() and plan.request.output.exists():
         shutil.rmtree(plan.partial)
 
 
@@ -107,7 +113,7 @@ class _Prediction:
     def __init__(self, plan: PredictionPlan, assignment: Assignment, notify: Notify) -> None:
         self.plan, self.assignment, self.notify = plan, assignment, notify
         self.folder = plan.partial
-        self.manifest = Manifest(self.folder / _MANIFEST, plan.configuration())
+        self.manifest = Manifest(self.folder / MANIFEST, plan.configuration())
         self.output: OmeZarr = plan.output(self.folder / _VOLUME)
         self.continued = len(self.manifest.chunks)
         self.tiles, self.spent = 0, 0.0

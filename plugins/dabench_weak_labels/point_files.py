@@ -98,7 +98,7 @@ def _csv_records(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]
 
 def _separator(line: str) -> str:
     """Comma, semicolon or tab: spreadsheets of some countries write the latter."""
-    return max(",;\t", key=line.count)
+    return next((separator for separator in ";\t" if separator in line), ",")
 
 
 def _header(path: Path, number: int, cells: list[str]) -> list[str]:

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dabench.data.intensity import RescaledVolume, UnitVolume
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import DataError
+from dabench.types import Block
 
 
 def unit(array, mode="range"):
@@ -92,3 +95,52 @@ def test_padding_takes_no_part_in_the_statistics(corner, grey):
 
 def test_a_volume_of_padding_alone_has_statistics():
     assert UnitVolume(ArrayVolume(np.full((2, 90, 90), 7, np.uint8)), "volume").statistics() == (7.0, 0.0)
+
+
+# ---------------------------------------------------------------- padding as it is seen
+def framed(grey=0, corner=(37, 70), shape=(2, 300, 400), dtype=np.uint8):
+    images = np.full(shape, grey, dtype)
+    y, x = corner
+    tissue = np.random.default_rng(0).normal(100, 10, (shape[0], 180, 250)).clip(1, 254)
+    images[:, y : y + 180, x : x + 250] = tissue.astype(dtype)
+    outside = np.ones(shape[1:], bool)
+    outside[y : y + 180, x : x + 250] = False
+    return images, outside
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+@pytest.mark.parametrize("mode", ["range", "volume", "slice", "low,high"])
+def test_padding_is_seen_as_the_mean_grey_of_tissue(mode, grey):
+    images, outside = framed(grey)
+    stored = ArrayVolume(images)
+    seen = UnitVolume(RescaledVolume(stored, 80, 120), "range") if mode == "low,high" else UnitVolume(stored, mode)
+    image = seen.read(1)
+    assert len(np.unique(image[outside])) == 1
+    assert image[outside][0] == pytest.approx(image[~outside].mean(), abs=0.01)
+
+
+def test_what_a_range_clips_is_no_padding():
+    """A dark body may have one grey once values are clipped; as stored it has noise."""
+    images, outside = framed()
+    images[:, 100:200, 100:250] = np.random.default_rng(1).integers(20, 60, (2, 100, 150))
+    seen = UnitVolume(RescaledVolume(ArrayVolume(images), 80, 120), "range").read(0)
+    assert not seen[100:200, 100:250].any()
+    assert seen[outside].all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_any_box_of_a_padded_slice_is_seen_as_in_the_whole(data):
+    corner = data.draw(st.integers(0, 120)), data.draw(st.integers(0, 150))
+    images, _ = framed(0, corner)
+    volume = UnitVolume(ArrayVolume(images), data.draw(st.sampled_from(["range", "volume"])))
+    starts = [data.draw(st.integers(0, n - 1)) for n in images.shape]
+    block = Block(*starts, *(data.draw(st.integers(1, n - at)) for n, at in zip(images.shape, starts, strict=True)))
+    whole = np.stack([volume.read(z) for z in range(2)])
+    np.testing.assert_array_equal(volume.read_block(block), whole[block.slices])
+
+
+def test_low_and_high_are_stored_values_where_zero_is_white():
+    stored = ArrayVolume(np.array([[[1000, 3000, 5000, 9000]]], np.uint16))
+    stored.white_is_zero = True
+    assert RescaledVolume(stored, 1000, 5000).read(0).tolist() == [[1, 0.5, 0, 0]]

@@ -73,10 +73,14 @@ def test_ids_of_annotation_servers_stay_apart():
     assert again.read(0).tolist() == [[0, 5, most]]
 
 
-def test_ids_that_would_meet_the_new_numbers_are_refused():
-    ids = InstanceIds(ArrayVolume(np.array([[[2**31, 2**31 - 1]]], np.uint64)), {}, "seg.zarr")
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_ids_that_would_meet_the_new_numbers_are_refused(order):
+    """Whichever is met first."""
+    stored = np.array([[[2**31, 1]], [[2**31 - 1, 1]]], np.uint64)
+    ids = InstanceIds(ArrayVolume(stored), {}, "seg.zarr")
+    ids.read(order[0])
     with pytest.raises(DataError, match=r"seg\.zarr.* both sides of 2147483647"):
-        ids.read(0)
+        ids.read(order[1])
 
 
 def test_images_of_which_zero_is_white_are_turned(tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import dabench_readers
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -120,6 +121,15 @@ def test_tables_never_replace_what_is_measured(stack, tmp_path):
     assert stack.read_bytes() == before
 
 
+def test_a_table_never_replaces_the_file_that_holds_the_volume(ids, tmp_path):
+    with h5py.File(tmp_path / "all.h5", "w") as file:
+        file["raw/ids"] = ids
+    before = (tmp_path / "all.h5").read_bytes()
+    error = call(tmp_path / "all.h5" / "raw" / "ids", "--voxel", "30,8,8", "--csv", tmp_path / "all.h5").exception
+    assert isinstance(error, ConfigError)
+    assert (tmp_path / "all.h5").read_bytes() == before
+
+
 def test_small_profiles_are_dropped(stack):
     assert answer(stack, "--voxel", "30,8,8", "--min-size", "160px", "--dims", "2")["objects"] == 2
     assert answer(stack, "--voxel", "30,8,8", "--min-size", "9600nm2", "--dims", "2")["objects"] == 5
@@ -186,6 +196,7 @@ def test_scratch_is_used_and_removed(ids, tmp_path):
         (["--voxel", "30,8,8", "--min-size", "5"], "its unit"),
         (["--voxel", "30,8,8", "--min-size", "5nm2"], "nm3"),
         (["--voxel", "30,8,8", "--max-size", "5"], "its unit"),
+        (["--voxel", "30,8,8", "--max-size", "1e400px"], "too large"),
         (["--voxel", "30,8,8", "--min-size", "9px", "--max-size", "8px"], "nothing is as large"),
         (["--voxel", "0,8,8", "--min-size", "5e5nm3"], "three positive numbers"),
         (["--voxel", "30,8,8", "--dims", "4"], "--dims 4"),

@@ -27,6 +27,7 @@ def test_a_tiff_that_says_that_zero_is_white_says_so(tmp_path: Path):
         stack, folder = TiffReader().open(tmp_path / "stack.tif"), FolderReader().open(tmp_path / "slices")
         assert stack.white_is_zero == folder.white_is_zero == (photometric == "miniswhite")
         assert (read_all(stack) == STACK).all()
+        assert (folder.read(0) == STACK[0]).all()
         turned = Upright.of(stack)
         assert (read_all(turned) == (255 - STACK if photometric == "miniswhite" else STACK)).all()
 

@@ -65,6 +65,7 @@ def test_points_survive_a_round_trip(points, tmp_path, suffix):
         "index,axis-0,axis-1,axis-2\n0,0.0,20.0,10.0\n1,2.0,5.0,6.5\n",
         "\ufeffz,y,x\n0,20,10\n2,5,6.5\n",
         "z;y;x\n0;20;10\n2;5;6,5\n",
+        "0;20;10\n2;5;6,5\n",
         "z\ty\tx\n0\t20\t10\n2\t5\t6.5\n",
     ],
 )

@@ -7,9 +7,11 @@ import pytest
 import tifffile
 import torch
 
+from dabench.errors import ConfigError
 from dabench.prediction import make_prediction_plan
 from dabench.prediction import plan as plan_module
-from dabench.prediction.precision import LIMIT, PROBED, deviation
+from dabench.prediction.manifest import MANIFEST, Manifest
+from dabench.prediction.precision import LIMIT, PROBED, deviation, multiplies_bfloat16
 from dabench.types import Prediction
 from tests.prediction.fakes import Deterministic, fake_model, request_of, run, scan
 
@@ -49,6 +51,36 @@ def test_what_the_images_allow(error, chosen, neighbour, tmp_path, registry, har
     assert plan.precision == chosen
     assert plan.configuration()["precision"] == chosen
     assert any(f"{abs(error):.4f}" in note for note in plan.notes)
+
+
+def test_what_was_begun_goes_on_as_it_was_begun(tmp_path, registry, hardware, monkeypatch):
+    """On a machine that would choose otherwise, without trying again."""
+    scan(tmp_path / "scan.tif")
+    plan = planned(tmp_path, registry, Rough(0.001)).measured(registry)
+    assert plan.precision == "bfloat16"
+    plan.partial.mkdir()
+    Manifest(plan.partial / MANIFEST, plan.configuration())
+    monkeypatch.setattr(plan_module, "multiplies_bfloat16", lambda device: False)
+    predictor = Rough(0.5)
+    again = planned(tmp_path, registry, predictor).measured(registry)
+    assert (again.precision, predictor.shown) == ("bfloat16", 0)
+    Manifest(plan.partial / MANIFEST, again.configuration())
+
+
+def test_numbers_that_are_none_are_no_agreement(tmp_path, registry):
+    scan(tmp_path / "scan.tif")
+    assert deviation(planned(tmp_path, registry, Rough(float("nan"))), registry) == 1
+
+
+def test_other_machines_are_not_tried(tmp_path, registry):
+    scan(tmp_path / "scan.tif")
+    with pytest.raises(ConfigError, match="--gpus-per-job"):
+        planned(tmp_path, registry, Rough(0.0), gpus=1.0)
+
+
+def test_this_machine_is_asked_and_others_have_none():
+    assert multiplies_bfloat16(torch.device("cpu")) in (True, False)
+    assert not multiplies_bfloat16(torch.device("meta"))
 
 
 def test_without_the_hardware_nothing_is_tried(tmp_path, registry, monkeypatch):

@@ -248,6 +248,16 @@ def test_what_is_read_is_never_replaced_however_its_path_is_written(way, target,
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_clicks_inside_an_output_that_is_replaced_are_kept(registry, tmp_path):
+    scan(tmp_path / "scan.tif")
+    request = request_of(tmp_path, output=tmp_path / "o.zarr")
+    run(registry, request)
+    (request.output / "clicks.csv").write_text("z,y,x\n1,4,4\n")
+    with pytest.raises(ConfigError, match="what is read, or holds it"):
+        run(registry, replace(request, points=request.output / "clicks.csv", overwrite=True))
+    assert (request.output / "clicks.csv").is_file()
+
+
 def test_an_output_is_replaced_only_when_asked_and_only_when_the_new_one_is_there(folder, registry, tmp_path):
     request = request_of(folder, output=tmp_path / "o.zarr")
     run(registry, request)
