@@ -135,17 +135,27 @@ def one(factor: int, slices: int, cell: str, workspace: Path, folder: Path) -> d
     return {"slices": factor * slices, "voxels": voxels, "gb": voxels / 1e9, "objects": objects, **found}
 
 
-def killed_twice(slices: int, cell: str, workspace: Path, folder: Path) -> dict[str, Any]:
+def chunks_of(command: list[str], workspace: Path) -> int:
+    """Chunks that a prediction will have."""
+    environment = {**os.environ, "DABENCH_WORKSPACE": str(workspace)}
+    asked = [sys.executable, "-m", "dabench.cli.main", *command, "--dry-run", "--json"]
+    said = subprocess.run(asked, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    chunks: int = json.loads(said)["chunks"]
+    return chunks
+
+
+def killed_twice(factor: int, slices: int, cell: str, workspace: Path, folder: Path) -> dict[str, Any]:
     """Kill the prediction of the smallest volume after a third and two thirds of its chunks; compare where it ends."""
     scan, out = folder / f"scan-{slices}.zarr", folder / "mito-killed.zarr"
     manifest = out.with_name(f"{out.name}.partial") / "manifest.jsonl"
     command = ["predict", "--run", cell, "--images", str(scan), "--voxel", VOXEL, "--output", str(out)]
-    kills = [slices // 3, 2 * slices // 3]
+    count = chunks_of(command, workspace)
+    kills = [count // 3, 2 * count // 3]
     for chunks in kills:
         run(command, workspace, lambda least=chunks: manifest.is_file() and len(manifest.open().readlines()) > least)
         assert not out.exists()
     run(command, workspace)
-    whole, resumed = contents(folder / "mito-1.zarr"), contents(out)
+    whole, resumed = contents(folder / f"mito-{factor}.zarr"), contents(out)
     return {"killed_after_chunks": kills, "files": len(whole), "equal": whole == resumed}
 
 
@@ -160,12 +170,21 @@ def main() -> None:
         folder = Path(name)
         workspace = folder / "workspace"
         cell = train(workspace)
-        volumes = {f"x{f}": one(f, options.slices, cell, workspace, folder) for f in options.factors}
-        killed = killed_twice(options.factors[0] * options.slices, cell, workspace, folder)
-        print("killed twice and resumed:", "equal" if killed["equal"] else "DIFFERENT")
-    report = {"about": {"side": SIDE}, "environment": capture(), "volumes": volumes, "killed": killed}
-    if options.output:
-        options.output.write_text(json.dumps(report, indent=1) + "\n")
+        report: dict[str, Any] = {"about": {"side": SIDE}, "environment": capture(), "volumes": {}}
+        for factor in options.factors:
+            report["volumes"][f"x{factor}"] = one(factor, options.slices, cell, workspace, folder)
+            write(report, options.output)  # an hour's work is not lost with what comes after it
+        report["killed"] = killed_twice(
+            options.factors[0], options.factors[0] * options.slices, cell, workspace, folder
+        )
+        write(report, options.output)
+        print("killed twice and resumed:", "equal" if report["killed"]["equal"] else "DIFFERENT")
+
+
+def write(report: dict[str, Any], path: Path | None) -> None:
+    """Write what is there so far."""
+    if path:
+        path.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
