@@ -48,6 +48,25 @@ def test_the_results_page_quotes_what_was_recorded(name: str) -> None:
     assert real_tasks.markdown(summary, recorded["tasks"]) in page
 
 
+def test_the_page_of_a_recorded_table_is_what_its_cells_give() -> None:
+    """Means of the record are those of its cells, and the page quotes the record's tables line by line."""
+    recorded = json.loads((ROOT / "benchmarks" / "results" / "prefer-das-table-2.json").read_text())
+    cells, (table,) = recorded["cells"], recorded["tables"]
+    assert len(cells) == 10 * 2 * 3
+    assert len({cell["git_commit"] for cell in cells}) == 1
+    for line in table["lines"]:
+        found = [
+            c[f"target_test/{line['metric']}"] for c in cells if (c["row"], c["task"]) == (line["row"], line["task"])
+        ]
+        assert 100 * sum(found) / 3 == pytest.approx(line["ours"]["mean"])
+    shared, alone = (recorded["savings"]["training_seconds"][key] for key in ("shared", "alone"))
+    assert shared / alone < 0.45
+    page = (ROOT / "docs" / "methods" / "results.md").read_text()
+    numbers = [line for line in recorded["markdown"].splitlines() if line.startswith("| ")]
+    assert len(numbers) > 60
+    assert all(line in page for line in numbers)
+
+
 def test_the_options_of_a_recorded_table_come_after_two_dashes() -> None:
     split = load("paper_table").split
     assert split(["a/b", "--output", "x", "--", "--preset", "tiny"]) == (
