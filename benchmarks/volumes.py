@@ -73,7 +73,7 @@ def run(command: list[str], workspace: Path, kill_when: Callable[[], bool] | Non
     thin = curve[:: max(1, len(curve) // KEPT)]
     peak = max((size for _, size in curve), default=0)
     mib = [[round(t, 1), round(size / 2**20)] for t, size in thin]
-    return {"seconds": seconds, "peak_mib": peak / 2**20, "curve_s_mib": mib, "tail": said.splitlines()[-12:]}
+    return {"seconds": seconds, "peak_mib": peak / 2**20, "curve_s_mib": mib}
 
 
 def tissue() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
