@@ -106,9 +106,13 @@ class UnitVolume(Converted):
 
     def _seen(self, block: Block, raw: Array) -> Array:
         """A box that lies on the grid of padding, converted and filled."""
-        image = self.convert(raw, block)
         stored = raw if self._stored is self.volume else read_block(self._stored, block)
-        for i, frame in enumerate(self._frames(block, stored)):
+        frames = list(self._frames(block, stored))
+        if self.mode == "slice" and block.shape[1:] == self.shape[1:]:
+            for i, (plane, frame) in enumerate(zip(raw, frames, strict=True)):
+                self._extents.setdefault(block.z + i, _extent(_tissue(plane, frame)))
+        image = self.convert(raw, block)
+        for i, frame in enumerate(frames):
             if frame is not None:
                 image[i][frame] = self._mean(block.z + i)
         return image
@@ -117,6 +121,14 @@ class UnitVolume(Converted):
         _, height, width = self.shape
         ends = block.y == 0, block.y + block.height == height, block.x == 0, block.x + block.width == width
         return (padding(plane, ends) for plane in stored)
+
+    def _frame(self, block: Block, plane: Array) -> Array | None:
+        """Padding of a box of one slice, whose pixels are ``plane``; what lies around it is read where it matters."""
+        wide = _on_grid(block, self.shape)
+        known = wide == block and self._stored is self.volume
+        (frame,) = self._frames(wide, plane[None] if known else read_block(self._stored, wide))
+        y, x = block.y - wide.y, block.x - wide.x
+        return None if frame is None else frame[y : y + block.height, x : x + block.width]
 
     def _mean(self, z: int) -> float:
         """What the mean grey of the tissue becomes on a slice."""
@@ -135,8 +147,7 @@ class UnitVolume(Converted):
         """
         self._need_finite(raw, block)
         if self.mode == "slice":
-            whole = block.shape[1:] == self.shape[1:]
-            extents = [_extent(plane) if whole else self._extent(block.z + i) for i, plane in enumerate(raw)]
+            extents = [self._extent(block.z + i) for i in range(len(raw))]
             return np.stack([_stretch(plane, *extent) for plane, extent in zip(raw, extents, strict=True)])
         if self.mode == "volume":
             return _standardise(raw, *self.statistics())
@@ -157,18 +168,22 @@ class UnitVolume(Converted):
         chosen = np.unique(np.linspace(0, depth - 1, min(depth, _SAMPLED_SLICES)).round().astype(int))
         tissue, everything = np.zeros(3), np.zeros(3)
         for block, band in (found for z in chosen for found in self._bands(int(z))):
-            stored = band[None] if self._stored is self.volume else read_block(self._stored, block)
-            (frame,) = self._frames(block, stored)
-            tissue += _sums(band if frame is None else band[~frame])
+            tissue += _sums(band if (frame := self._frame(block, band)) is None else band[~frame])
             everything += _sums(band)
         count, total, squares = tissue if tissue[0] else everything
         mean = total / count
         return float(mean), float(np.sqrt(max(squares / count - mean**2, 0.0)))
 
     def _extent(self, z: int) -> tuple[np.float32, np.float32]:
-        """Least and greatest value of a whole slice, remembered."""
+        """Least and greatest value of the tissue of a whole slice, remembered."""
         if z not in self._extents:
-            lows, highs = zip(*(_extent(band) for _, band in self._bands(z)), strict=True)
+            tissue, everything = list[tuple[np.float32, np.float32]](), list[tuple[np.float32, np.float32]]()
+            for block, band in self._bands(z):
+                frame = self._frame(block, band)
+                everything.append(_extent(band))
+                if frame is None or not frame.all():
+                    tissue.append(_extent(_tissue(band, frame)))
+            lows, highs = zip(*(tissue or everything), strict=True)
             self._extents[z] = min(lows), max(highs)
         return self._extents[z]
 
@@ -225,6 +240,12 @@ def _sums(image: Array) -> tuple[float, float, float]:
     """Number of pixels, their sum and that of their squares."""
     exact = image.astype(np.float64)
     return exact.size, exact.sum(), np.square(exact).sum()
+
+
+def _tissue(plane: Array, frame: Array | None) -> Array:
+    """Pixels outside of padding; all where there is nothing else."""
+    pixels: Array = plane if frame is None or frame.all() else plane[~frame]
+    return pixels
 
 
 def _on_grid(block: Block, shape: tuple[int, int, int]) -> Block:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dabench.data import intensity
 from dabench.data.intensity import RescaledVolume, UnitVolume
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import DataError
@@ -119,6 +120,20 @@ def test_padding_is_seen_as_the_mean_grey_of_tissue(mode, grey):
     assert image[outside][0] == pytest.approx(image[~outside].mean(), abs=0.01)
 
 
+def test_a_frame_does_not_stretch_a_slice(monkeypatch):
+    """Tissue fills 0 to 1 whatever lies around it, read whole or by box."""
+    images, outside = framed(0)
+    whole = UnitVolume(ArrayVolume(images), "slice").read(0)[~outside]
+    assert (whole.min(), whole.max()) == (0, 1)
+    box = UnitVolume(ArrayVolume(images), "slice").read_block(Block(0, 40, 80, 1, 100, 200))
+    np.testing.assert_array_equal(box[0], UnitVolume(ArrayVolume(images), "slice").read(0)[40:140, 80:280])
+    monkeypatch.setattr(intensity, "_LARGE_SLICE", 1000)
+    monkeypatch.setattr(intensity, "_BAND", 400 * 64)  # bands of which the last is all padding
+    images[:, 220:] = 0
+    wide = UnitVolume(ArrayVolume(images), "slice")
+    assert wide._extent(0) == (images[0][images[0] > 0].min(), images[0].max())
+
+
 def test_what_a_range_clips_is_no_padding():
     """A dark body may have one grey once values are clipped; as stored it has noise."""
     images, outside = framed()
@@ -133,7 +148,7 @@ def test_what_a_range_clips_is_no_padding():
 def test_any_box_of_a_padded_slice_is_seen_as_in_the_whole(data):
     corner = data.draw(st.integers(0, 120)), data.draw(st.integers(0, 150))
     images, _ = framed(0, corner)
-    volume = UnitVolume(ArrayVolume(images), data.draw(st.sampled_from(["range", "volume"])))
+    volume = UnitVolume(ArrayVolume(images), data.draw(st.sampled_from(["range", "volume", "slice"])))
     starts = [data.draw(st.integers(0, n - 1)) for n in images.shape]
     block = Block(*starts, *(data.draw(st.integers(1, n - at)) for n, at in zip(images.shape, starts, strict=True)))
     whole = np.stack([volume.read(z) for z in range(2)])
