@@ -15,9 +15,11 @@ from dabench.plan import Plan
 from dabench.tracking.events import Scored
 from dabench.tracking.record import RANKED_SPLIT
 
-#: Tags that say where and by which version a run was made, which is not what this machine would say.
+#: Tags that say where, by which version and of which data a run was made, which is not what this machine would say.
+#: The tag of the data is held against the receipt, whose inputs are held against the data here.
 _ELSEWHERE = (
-    "device", "plugin_versions", "dabench_version", "status", "suite", "git_commit", "env_digest", "scoring_digest",
+    "data_digest", "device", "plugin_versions", "dabench_version", "status", "suite", "git_commit", "env_digest",
+    "scoring_digest",
 )  # fmt: skip
 
 
@@ -33,7 +35,7 @@ def check_inputs(run: Evidence, here: References, found: Findings) -> None:
         if entry.name not in splits:
             found.skip(f"{entry.name} is not here")
         elif entry.digest != splits[entry.name]:
-            found.problem(
+            found.other_data(
                 f"{entry.name}: the run says that it read other data ({entry.digest[:12]}) "
                 f"than there are here ({splits[entry.name][:12]})"
             )

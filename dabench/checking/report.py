@@ -1,4 +1,4 @@
-"""What a check of a run found: named checks, each ok, failed with its problems, or not checked with the reason."""
+"""What a check of a run found: named checks, each ok, failed, of other data, or not checked with the reason."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-OK, FAILED, NOT_CHECKED = "ok", "failed", "not checked"
+OK, FAILED, NOT_CHECKED, OTHER_DATA = "ok", "failed", "not checked", "other data"
 
 #: Problems that one check lists; more are counted.
 _LISTED = 8
@@ -42,6 +42,13 @@ class RunReport:
         return tuple(c for c in self.checks if c.state == FAILED)
 
     @property
+    def verdict(self) -> str:
+        """``failed``; ``other data`` where the run read other files than there are here; else ``ok``."""
+        if self.failed:
+            return FAILED
+        return OTHER_DATA if any(c.state == OTHER_DATA for c in self.checks) else OK
+
+    @property
     def unchecked(self) -> tuple[Check, ...]:
         """The checks that could not be made here."""
         return tuple(c for c in self.checks if c.state == NOT_CHECKED)
@@ -54,20 +61,25 @@ class RunReport:
         """Everything, for a program."""
         checks = [{"name": c.name, "state": c.state, "lines": list(c.lines)} for c in self.checks]
         about = {"cell_id": self.cell_id, "directory": self.path.name, "origin": self.origin, "status": self.status}
-        return {**about, "ok": self.ok, "checks": checks}
+        return {**about, "ok": self.ok, "verdict": self.verdict, "checks": checks}
 
 
 @dataclass
 class Findings:
-    """Collects what one check sees. A problem outweighs a reason for not checking, which outweighs what is in order."""
+    """Collects what one check sees: a problem outweighs other data, which outweigh reasons for not checking."""
 
     problems: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def problem(self, text: str) -> None:
         """Something is wrong."""
         self.problems.append(text)
+
+    def other_data(self, text: str) -> None:
+        """The run read other data than there are here: nothing is known to be wrong, but it cannot be shown right."""
+        self.others.append(text)
 
     def skip(self, reason: str) -> None:
         """Something that belongs to this check could not be looked at."""
@@ -83,6 +95,8 @@ class Findings:
             more = len(self.problems) - _LISTED
             rest = (f"... and {more} more",) if more > 0 else ()
             return Check(name, FAILED, (*self.problems[:_LISTED], *rest))
+        if self.others:
+            return Check(name, OTHER_DATA, tuple(self.others))
         if self.reasons and not self.notes:
             return Check(name, NOT_CHECKED, tuple(self.reasons))
         return Check(name, OK, (*self.notes, *(f"not looked at: {reason}" for reason in self.reasons)))

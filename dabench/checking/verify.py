@@ -76,7 +76,7 @@ def _made(name: str, check: Callable[[Findings], None], run: Evidence, files: tu
         if error.file in files:
             found.problem(str(error))
         else:
-            found = Findings(found.problems, [f"{error.file} cannot be read"])
+            found = Findings(found.problems, found.others, [f"{error.file} cannot be read"])
     except DabenchError as error:
         found.problem(str(error))
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
     from dabench.checking.report import Check, RunReport
     from dabench.workspace import Workspace
 
-_MARKS = {"ok": "[green]ok[/green]", "failed": "[bold red]FAILED[/bold red]", "not checked": "[yellow]-[/yellow]"}
+_MARKS = {
+    "ok": "[green]ok[/green]",
+    "failed": "[bold red]FAILED[/bold red]",
+    "other data": "[yellow]other data[/yellow]",
+    "not checked": "[yellow]-[/yellow]",
+}
 
 Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Cells, beginnings of their names, or folders.")]
 All = Annotated[bool, typer.Option("--all", help="Every run of the workspace.")]
@@ -38,7 +44,8 @@ def verify(
 ) -> None:
     """Check runs: digests of all files, agreement of all records, scores computed again from predictions and labels.
 
-    Exit code 1 if anything is wrong. What cannot be checked on this machine is said, with the reason.
+    Exit code 1 if anything is wrong. A run that read other data than there are here is called so, and is no failure. What
+    cannot be checked on this machine is said, with the reason.
 
     Example:  dabench verify prefer-das-slpo-human2stem --quick
     """
@@ -95,10 +102,12 @@ def _show(reports: list[RunReport]) -> None:
         _show_checks(console, reports[0], reports[0].checks)
     else:
         _show_runs(console, reports)
-        for report in (r for r in reports if not r.ok):
-            _show_checks(console, report, report.failed)
-    bad = sum(not report.ok for report in reports)
-    console.print(f"{len(reports)} verified, {bad} with something wrong." if bad else f"{len(reports)} verified.")
+        for report in (r for r in reports if r.verdict != "ok"):
+            _show_checks(console, report, [c for c in report.checks if c.state == report.verdict])
+    counts = Counter(report.verdict for report in reports)
+    parts = {"failed": "with something wrong", "other data": "of other data than there are here"}
+    rest = [f"{counts[verdict]} {words}" for verdict, words in parts.items() if counts[verdict]]
+    console.print(", ".join([f"{counts['ok']} verified", *rest]) + ".")
 
 
 def _show_runs(console: Console, reports: Iterable[RunReport]) -> None:
@@ -110,7 +119,7 @@ def _show_runs(console: Console, reports: Iterable[RunReport]) -> None:
         table.add_column(name, overflow="fold")
     for report in reports:
         unchecked = ", ".join(check.name for check in report.unchecked) or "-"
-        mark = _MARKS["ok" if report.ok else "failed"]
+        mark = _MARKS[report.verdict]
         table.add_row(escape(report.path.name), report.status, mark, unchecked if report.status == "ok" else "-")
     console.print(table)
 

@@ -1,5 +1,6 @@
 """First-party domains: every card loads, official layouts open from tiny files, real data match their cards."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -210,6 +211,21 @@ def test_phantom_settings(registry, opener):
     domain = make(registry, "phantom-rat", size=64, train_slices=1, test_slices=2, seed=4)
     assert isinstance(domain, PhantomDomain)
     assert domain.open("test", opener).images.shape == (2, 64, 64)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"real data not at {REAL} (set DABENCH_DATA)")
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_halves_of_lucchi_bear_the_official_names(registry, opener, split):
+    """Slice 0 is slice 0 of the official training (testing) volume; its first 16 rows tell the halves apart."""
+    rows = {
+        "train": "a89cd3d9326ad8d9c3644c698bfb0d45bf8821a1b7bdd0b17350bb1a19a6294e",
+        "test": "8b0f50800a69aee9c06d86c40fa46bd5e2d3d63b9450fe4996ed308ac489b576",
+    }
+    domain = make(registry, "lucchi", folder=REAL / "lucchi")
+    if domain.missing():
+        pytest.skip(f"not there: {domain.missing()}")
+    first = domain.open(split, opener).images.read(0)[:16]
+    assert hashlib.sha256(np.ascontiguousarray(first).tobytes()).hexdigest() == rows[split]
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"real data not at {REAL} (set DABENCH_DATA)")
