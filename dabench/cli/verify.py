@@ -44,7 +44,7 @@ def verify(
 ) -> None:
     """Check runs: digests of all files, agreement of all records, scores computed again from predictions and labels.
 
-    Exit code 1 if anything is wrong. A run that read other data than there are here is called so, and is no failure. What
+    Exit code 1 if anything is wrong. A run of other data than there are here is called so, and is no failure. What
     cannot be checked on this machine is said, with the reason.
 
     Example:  dabench verify prefer-das-slpo-human2stem --quick
