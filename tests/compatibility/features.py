@@ -1,4 +1,4 @@
-"""What dabench offers, as one sorted list of lines: commands, flags, exit codes, what a run leaves in MLflow and on disk.
+"""What dabench offers, as sorted lines: commands, flags, exit codes, and what a run leaves in MLflow and on disk.
 
 `tests/compatibility/old/features.txt` is that list before the layout was redrawn:
 
