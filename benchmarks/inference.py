@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from dabench.assembly import Assembly
-from dabench.config import validate_config
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
+from dabench.files.workspace import Workspace
 from dabench.inference import predict_slices
 from dabench.inference.predictor import NetworkPredictor
-from dabench.registry import Registry
+from dabench.runs.config import validate_config
+from dabench.runs.weights import WeightsStore
 from dabench.tracking.environment import capture
-from dabench.weights import WeightsStore
-from dabench.workspace import Workspace
 
 TILE, BATCH = 192, 8
 #: Central rows and columns whose probabilities are compared.

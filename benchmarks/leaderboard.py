@@ -21,11 +21,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dabench.files.workspace import Workspace
 from dabench.leaderboard.gather import load
 from dabench.leaderboard.index import Index
 from dabench.tracking.environment import capture
 from dabench.tracking.events import CellFinished, CellStarted, Cost, Scored, StageFinished, to_line
-from dabench.workspace import Workspace
 
 SLICES = 50
 #: Made-up benchmarks; the product is the number of cells.

@@ -26,18 +26,18 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from dabench.annotation.desk import AnnotationDesk
-from dabench.assembly import Assembly
-from dabench.config import RunConfig
-from dabench.data.sampling import CropSampler, LabelledSlices
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget, Stage, StageSpec, TaskInfo
-from dabench.registry import Registry
-from dabench.testing.bench import discs
-from dabench.testing.rehearsal import Truth, budget_of
+from dabench.runs.config import RunConfig
+from dabench.runs.weights import WeightsStore
+from dabench.testing.fixtures import discs
+from dabench.testing.trial_run import Truth, budget_of
 from dabench.tracking.environment import capture
 from dabench.training.loop import LoopOptions, train
-from dabench.training.view import StageView
-from dabench.weights import WeightsStore
+from dabench.training.sampling import CropSampler, LabelledSlices
+from dabench.training.stage_data import StageData
 
 TASK = TaskInfo("one2other", "one", "other")
 SLICES, SIDE = 2, 384
@@ -70,7 +70,7 @@ def watched(stage: Stage, networks: Clock, rounds: Clock) -> Iterator[None]:
         plain(tensor, *args, **kwargs)
         networks.leave()
 
-    def timed_refresh(view: StageView) -> None:
+    def timed_refresh(view: StageData) -> None:
         rounds.enter()
         refresh(view)
         rounds.leave()
@@ -109,7 +109,7 @@ def measure(assembly: Assembly, stage: Stage, spec: StageSpec, budget: Budget, u
     sampler = CropSampler(spec.crops, 0, spec.name, labelled, seen, desk.points(), gaps)
     networks, rounds = Clock(), Clock()
     with tempfile.TemporaryDirectory() as folder, watched(stage, networks, rounds):
-        view = StageView(target, desk, torch.device("cpu"), 0, spec.name, None, Path(folder) / "kept")
+        view = StageData(target, desk, torch.device("cpu"), 0, spec.name, None, Path(folder) / "kept")
         options = LoopOptions(torch.device("cpu"), False, Path(folder) / "checkpoint.pt", updates + 9)
         spent, inside, refreshed = [], [], []
         mark = time.perf_counter(), networks.seconds, rounds.seconds

@@ -23,7 +23,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "plugins"), str(HERE.parent 
 from dabench_protocols import Das2d, Das2dPooled, Instances2d  # noqa: E402
 from literal_metrics import components, literal_aji, literal_dice, literal_panoptic  # noqa: E402
 
-from dabench.files import write_json  # noqa: E402
+from dabench.files.atomic import write_json  # noqa: E402
 from dabench.ops.components import label_components  # noqa: E402
 
 

@@ -25,12 +25,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dabench.assembly import Assembly
-from dabench.config import validate_config
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.ops.prompts import Prompts
-from dabench.registry import Registry
+from dabench.runs.config import validate_config
+from dabench.runs.weights import WeightsStore
 from dabench.tracking.environment import capture
-from dabench.weights import WeightsStore
 
 BACKBONES = {"paper": "vit-s8-dino", "small": "conv-small"}
 VARIANTS = ("batched", "one by one")

@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dabench.config import validate_config
-from dabench.registry import Registry
-from dabench.runner import run_cell
+from dabench.components.registry import Registry
+from dabench.files.workspace import Workspace
+from dabench.runs.config import validate_config
+from dabench.runs.runner import run_cell
 from dabench.tracking.environment import capture
 from dabench.tracking.mlflow_writer import MlflowWriter
-from dabench.workspace import Workspace
 
 CELL = {
     "method": "prefer-das",

@@ -19,9 +19,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dabench.files.workspace import Workspace
 from dabench.leaderboard.gather import load
 from dabench.tracking.environment import capture
-from dabench.workspace import Workspace
 
 KEPT = ("cell_id", "task", "seed", "status", "git_commit", "snapshots")
 NUMBERS = (

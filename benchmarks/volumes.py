@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import zarr
 
+from dabench.components.registry import Registry
 from dabench.data.volumes import open_volume, read_all
-from dabench.registry import Registry
 from dabench.tracking.environment import capture
 
 SIDE = 4096

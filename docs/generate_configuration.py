@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from dabench.config import BudgetConfig, RunConfig
-from dabench.hookspecs import KINDS
-from dabench.registry import Registered, Registry
+from dabench.components.hookspecs import KINDS
+from dabench.components.registry import Registered, Registry
+from dabench.runs.config import BudgetConfig, RunConfig
 
 TARGET = Path(__file__).with_name("configuration.md")
 PRESETS = ("tiny", "small", "paper")

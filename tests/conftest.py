@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from dabench.config import RunConfig, validate_config
+from dabench.components.registry import PluginStatus, Registry
+from dabench.files.workspace import Workspace
 from dabench.models import Model, load_model
-from dabench.registry import PluginStatus, Registry
-from dabench.runner import run_cell
+from dabench.runs.config import RunConfig, validate_config
+from dabench.runs.runner import run_cell
 from dabench.tracking import RunRecord
-from dabench.workspace import Workspace
 
 #: A few updates a stage on small crops: seconds, not results.
 FEW = {

@@ -9,10 +9,10 @@ from unittest import mock
 
 import pytest
 
-from dabench.plan import make_plan
-from dabench.registry import Registry
+from dabench.components.registry import Registry
+from dabench.files.workspace import Workspace
+from dabench.runs.plan import make_plan
 from dabench.suites.spec import expand, load_suite
-from dabench.workspace import Workspace
 from tests.benchmark_script import load
 
 ROOT = Path(__file__).parents[1]

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import typer.main
 
-import dabench
-from dabench import hookspecs, interfaces
+import dabench.plugin
+from dabench import interfaces
 from dabench.cli.main import app
-from dabench.config import BudgetConfig, RunConfig
-from dabench.hookspecs import KINDS
-from dabench.registry import Registry
+from dabench.components import hookspecs
+from dabench.components.hookspecs import KINDS
+from dabench.components.registry import Registry
+from dabench.runs.config import BudgetConfig, RunConfig
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -122,9 +123,9 @@ def test_tutorial_quotes_the_example():
 
 
 # ---------------------------------------------------------------- docstrings
-@pytest.mark.parametrize("name", dabench.__all__)
+@pytest.mark.parametrize("name", dabench.plugin.__all__)
 def test_public_names_have_docstrings(name):
-    thing = getattr(dabench, name)
+    thing = getattr(dabench.plugin, name)
     if inspect.isclass(thing) or inspect.isfunction(thing):
         assert (thing.__doc__ or "").strip()
         assert not thing.__doc__.startswith(f"{thing.__name__}("), "only the docstring that dataclass makes up"

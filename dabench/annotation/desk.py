@@ -14,7 +14,7 @@ import numpy as np
 
 from dabench.annotation.raters import Rater, RecordedRater, SelfRater, TruthRater, draw_rng
 from dabench.errors import BudgetError, ConfigError, DataError
-from dabench.files import digest_of
+from dabench.files.digests import digest_of
 from dabench.interfaces import Budget, Desk, Truth, WeakLabel
 from dabench.ops.choice import candidate_digests, informative
 from dabench.types import PointAnswer, PointRequest, PreferenceAnswer, PreferenceQuestion, PreferenceRequest, Window

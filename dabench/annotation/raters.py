@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dabench.errors import ConfigError, DataError
-from dabench.files import digest_file
+from dabench.files.digests import digest_file
 from dabench.interfaces import Truth, WeakLabel
 from dabench.ops.choice import best_candidate, candidate_digests
 from dabench.types import PointAnswer, PointRequest, PreferenceAnswer, PreferenceRequest

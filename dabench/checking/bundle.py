@@ -17,11 +17,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dabench import __version__
-from dabench.checking.evidence import Evidence
 from dabench.checking.paths import belongs, is_cell_id, is_origin, kept_files
+from dabench.checking.run_files import RunFiles
 from dabench.checking.verify import Verifier
 from dabench.errors import ConfigError, DataError
-from dabench.files import atomic, digest_file
+from dabench.files.atomic import atomic
+from dabench.files.digests import digest_file
 from dabench.tracking.events import UNFINISHED
 from dabench.tracking.record import HERE
 
@@ -133,7 +134,7 @@ def _entry(path: Path, verifier: Verifier) -> RunEntry:
         raise ConfigError(f"{path.name} came from {report.origin}.", "Pass on the bundle that it came in.")
     if report.status == UNFINISHED:
         raise BundleError(f"{path.name} is unfinished.", "Run the cell again to its end, then export it.")
-    cell_id = Evidence(path).cell_id
+    cell_id = RunFiles(path).cell_id
     if not is_cell_id(cell_id):
         raise ConfigError(f"{cell_id[:80]!r} cannot be the name of a folder on another machine.")
     files = {inside.as_posix(): path / inside for inside in kept_files(path)}

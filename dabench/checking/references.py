@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dabench.assembly import Assembly
-from dabench.config import RunConfig
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.errors import ConfigError, DabenchError
-from dabench.files import digest_of
+from dabench.files.digests import digest_of
+from dabench.files.workspace import Workspace
 from dabench.interfaces import EvaluationProtocol, Split, WeakLabel
-from dabench.plan import Plan, all_domains, make_plan
-from dabench.registry import Registry
-from dabench.task import TaskData
-from dabench.weights import WeightsStore
-from dabench.workspace import Workspace
+from dabench.runs.config import RunConfig
+from dabench.runs.plan import Plan, all_domains, make_plan
+from dabench.runs.task import TaskData
+from dabench.runs.weights import WeightsStore
 
 #: Kinds of components that scores, data and prices depend on.
 _KINDS = ("domain", "reader", "protocol", "weak_label")

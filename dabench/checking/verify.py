@@ -8,18 +8,19 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from dabench.checking import against, alone
-from dabench.checking.evidence import Evidence, UnreadableError
+from dabench.checking import external_checks as against
+from dabench.checking import internal_checks as alone
 from dabench.checking.references import References
 from dabench.checking.report import Check, Findings, RunReport
+from dabench.checking.run_files import RunFiles, UnreadableError
+from dabench.components.registry import Registry
 from dabench.errors import ConfigError, DabenchError
-from dabench.registry import Registry
+from dabench.files.workspace import Workspace
 from dabench.tracking.journal import JOURNAL
 from dabench.tracking.record import HERE, ORIGIN
-from dabench.workspace import Workspace
 
 #: Checks of the run directory alone: name, what checks, and the files whose damage is this check's to report.
-ALONE: tuple[tuple[str, Callable[[Evidence, Findings], None], tuple[str, ...]], ...] = (
+ALONE: tuple[tuple[str, Callable[[RunFiles, Findings], None], tuple[str, ...]], ...] = (
     ("config", alone.check_config, ("config.json", ORIGIN)),
     ("journal", alone.check_journal, (JOURNAL,)),
     ("receipt", alone.check_receipt, ("receipt.json",)),
@@ -28,7 +29,7 @@ ALONE: tuple[tuple[str, Callable[[Evidence, Findings], None], tuple[str, ...]], 
     ("times", alone.check_times, ()),
 )
 #: Checks against this machine; the last two need data only where they compute scores.
-AGAINST: tuple[tuple[str, Callable[[Evidence, References, Findings], None], bool], ...] = (
+AGAINST: tuple[tuple[str, Callable[[RunFiles, References, Findings], None], bool], ...] = (
     ("costs", against.check_costs, False),
     ("slices", against.check_slices, False),
     ("inputs", against.check_inputs, True),
@@ -54,7 +55,7 @@ class Verifier:
             run_dir: ``runs/<cell_id>``, or a copy of it.
             quick: leave out what opens data or computes scores.
         """
-        run = Evidence(run_dir)
+        run = RunFiles(run_dir)
         checks = [_made(name, partial(check, run), run, files) for name, check, files in ALONE]
         for name, against_this, heavy in AGAINST:
             if quick and heavy:
@@ -64,7 +65,7 @@ class Verifier:
         return RunReport(run.path, *_about(run), tuple(checks))
 
 
-def _made(name: str, check: Callable[[Findings], None], run: Evidence, files: tuple[str, ...]) -> Check:
+def _made(name: str, check: Callable[[Findings], None], run: RunFiles, files: tuple[str, ...]) -> Check:
     """One check, made. Whatever breaks on a stranger's file is a finding, never a crash."""
     found = Findings()
     try:
@@ -84,7 +85,7 @@ def _made(name: str, check: Callable[[Findings], None], run: Evidence, files: tu
     return found.check(name)
 
 
-def _about(run: Evidence) -> tuple[str, str, str]:
+def _about(run: RunFiles) -> tuple[str, str, str]:
     """Cell, status and origin, as far as they can be read."""
     cell_id, status, origin = run.path.name.partition("@")[0], "damaged", HERE
     with suppress(DabenchError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from dabench.registry import Registered, Registry
+    from dabench.components.registry import Registered, Registry
 
 
 def attach(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def ls(
 
     Example:  dabench ls methods
     """
-    from dabench.registry import Registry
+    from dabench.components.registry import Registry
 
     registry = Registry.load()
     kinds = [kind_called(kind)] if kind else _kinds()
@@ -49,8 +49,8 @@ def info(
 
     Example:  dabench info mean-teacher --preset paper
     """
+    from dabench.components.registry import Registry
     from dabench.errors import UnknownNameError
-    from dabench.registry import Registry
 
     registry = Registry.load()
     kind, colon, rest = name.partition(":")
@@ -66,7 +66,7 @@ def info(
 
 
 def _kinds() -> list[str]:
-    from dabench.hookspecs import KINDS
+    from dabench.components.hookspecs import KINDS
 
     return list(KINDS)
 

@@ -11,9 +11,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dabench.components.registry import Registry
     from dabench.data.card import Card, SplitName
     from dabench.interfaces import Domain, Volume
-    from dabench.registry import Registry
 
 app = typer.Typer(help="List, add, verify and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
 _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -172,7 +172,7 @@ def show(
 
 # ------------------------------------------------------------------------------------------------------------- helpers
 def _registry() -> Registry:
-    from dabench.registry import Registry
+    from dabench.components.registry import Registry
 
     return Registry.load()
 
@@ -186,7 +186,7 @@ def _opener(registry: Registry) -> Callable[[Path], Volume]:
 
 def _domains(registry: Registry) -> dict[str, Domain]:
     from dabench.data.card_domain import user_domains
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
 
     made = {item.name: item.component.factory(item.component.config()) for item in registry.of_kind("domain")}
     return {**dict(user_domains(Workspace.find())), **made}
@@ -233,7 +233,7 @@ def _draw(
 ) -> Path:
     from dabench.data.picture import draw
     from dabench.errors import ConfigError
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
 
     opened = domain.open(split, _opener(registry))
     count = opened.images.shape[0]
@@ -255,13 +255,13 @@ def _free_name(registry: Registry, name: str) -> None:
 
 
 def _card_path(name: str) -> Path:
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
 
     return Workspace.find().cards / f"{name}.yaml"
 
 
 def _data_root() -> Path:
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
 
     return Workspace.find().data
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dabench.registry import Registry
-    from dabench.workspace import Workspace
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
 
 _MARKS = {"ok": "ok  ", "note": "note", "fail": "FAIL"}
 _GIB = 1024**3
@@ -41,7 +41,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
     """
     import json
 
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
 
     checks = list(examine(Workspace.find()))
     if as_json:
@@ -107,7 +107,7 @@ def _workspace(place: Workspace) -> Iterator[Check]:
 
 
 def _components(place: Workspace) -> Iterator[Check]:
-    from dabench.registry import Registry
+    from dabench.components.registry import Registry
 
     registry = Registry.load()
     yield from _plugins(registry)
@@ -154,7 +154,7 @@ def _domain(registry: Registry, name: str, root: Path) -> Check:
 
 
 def _weights(place: Workspace) -> Iterator[Check]:
-    from dabench.weights import WeightsStore
+    from dabench.runs.weights import WeightsStore
 
     names = [record.name for record in WeightsStore(place.weights).records()]
     yield Check("weights", "ok", ", ".join(names) or "none added (only the preset paper asks for any)")

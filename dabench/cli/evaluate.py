@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from dabench.components.registry import Registry
     from dabench.evaluation import Report
     from dabench.interfaces import EvaluationProtocol, Volume
-    from dabench.registry import Registry
 
 
 def attach(app: typer.Typer) -> None:
@@ -55,10 +55,10 @@ def evaluate(
 
     Example:  dabench evaluate --prediction prediction.tif --labels labels.tif --per-slice scores.csv
     """
+    from dabench.components.registry import Registry
     from dabench.data.adding import refuse_doubtful, refuse_images
     from dabench.evaluation import evaluate_stacks, holds_ids
-    from dabench.files import protect
-    from dabench.registry import Registry
+    from dabench.files.atomic import protect
 
     protect([prediction, labels], per_slice=per_slice)
     registry = Registry.load()
@@ -114,7 +114,7 @@ def _objects(mask: Volume, rule: EvaluationProtocol) -> Volume:
     import tempfile
 
     from dabench.data.volumes import CachedVolume
-    from dabench.instances import LabelledVolume, Labelling, find_objects
+    from dabench.volumes.instances import LabelledVolume, Labelling, find_objects
 
     settings = Labelling.of(mask.shape, 3 if rule.takes_instances else 2, (1, *mask.shape[1:]))
     with tempfile.TemporaryDirectory() as folder:
@@ -152,7 +152,7 @@ def _range(option: str, text: str, count: int, path: Path) -> range:
 
 def _part(path: Path, *, instances: bool, whole: bool = False) -> Path:
     """The label image of an OME-Zarr that is meant; with a threshold the probability itself."""
-    from dabench.instances.parts import IDS, MASK, part_of
+    from dabench.volumes.instances.parts import IDS, MASK, part_of
 
     if whole:
         return path

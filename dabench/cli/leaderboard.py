@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from dabench.files.workspace import Workspace
     from dabench.leaderboard.gather import Leaderboard
     from dabench.leaderboard.tables import TextTable
-    from dabench.workspace import Workspace
 
 _FORMATS = ("json", "csv", "html", "markdown")
 #: From this many new runs on, reading them is worth a word.
@@ -52,8 +52,8 @@ def leaderboard(
     Example:  dabench leaderboard --filter task=vnc2lucchi,lucchi2vnc --html leaderboard.html
     """
     from dabench.errors import ConfigError
+    from dabench.files.workspace import Workspace
     from dabench.leaderboard.gather import load
-    from dabench.workspace import Workspace
 
     chosen = [name for name, on in zip(_FORMATS, (as_json, as_csv, as_html, as_markdown), strict=True) if on]
     if len(chosen) > 1:
@@ -84,7 +84,7 @@ def _progress(done: int, total: int) -> None:
 
 
 def _write(kind: str, found: Leaderboard, place: Workspace, file: Path | None) -> None:
-    from dabench.files import write_text
+    from dabench.files.atomic import write_text
 
     text = _text(kind, found, place)
     path = file or (place.root / "leaderboard.html" if kind == "html" else None)

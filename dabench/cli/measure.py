@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dabench.interfaces import Volume
-    from dabench.measuring import Measures
+    from dabench.volumes.measuring import Measures
 
 _Voxel = tuple[float, float, float]
 
@@ -57,8 +57,8 @@ def measure(
 
     Example:  dabench measure mito.zarr --csv mito.csv --summary mito.html
     """
-    from dabench.files import protect
-    from dabench.instances.parts import IDS, MASK, first_slice, part_of
+    from dabench.files.atomic import protect
+    from dabench.volumes.instances.parts import IDS, MASK, first_slice, part_of
 
     outputs = {"csv": csv, "parquet": parquet, "per_slice": per_slice, "summary": summary}
     _check(content, dims, summary)
@@ -96,10 +96,10 @@ def _measure(
 
     from dabench.data.blocks import chunks_of
     from dabench.errors import ConfigError
-    from dabench.instances import LabelledVolume, Labelling, find_objects, least_voxels, most_voxels
-    from dabench.instances.settings import default_chunk
-    from dabench.measuring import measure as measure_ids
-    from dabench.measuring.filtering import OfSize
+    from dabench.volumes.instances import LabelledVolume, Labelling, find_objects, least_voxels, most_voxels
+    from dabench.volumes.instances.settings import default_chunk
+    from dabench.volumes.measuring import measure as measure_ids
+    from dabench.volumes.measuring.filtering import OfSize
 
     least = least_voxels(sizes[0], voxel, dims) if sizes[0] else 0
     most = most_voxels(sizes[1], voxel, dims) if sizes[1] else None
@@ -117,8 +117,8 @@ def _measure(
 
 
 def _open(path: Path) -> Volume:
+    from dabench.components.registry import Registry
     from dabench.data.volumes import open_volume
-    from dabench.registry import Registry
 
     registry = Registry.load()
     readers = [registry.get("reader", name).component for name in registry.names("reader")]
@@ -191,7 +191,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _write(measures: Measures, outputs: dict[str, Path | None], title: str) -> list[str]:
-    from dabench.measuring.summary import write_summary
+    from dabench.volumes.measuring.summary import write_summary
 
     written: list[Path] = []
     for name, save in (
@@ -219,7 +219,7 @@ _TOO_FULL = 0.9
 
 
 def _print(measures: Measures, path: Path, how: str, written: list[str]) -> None:
-    from dabench.measuring.summary import lines
+    from dabench.volumes.measuring.summary import lines
 
     size = " x ".join(map(str, measures.shape))
     voxel = " x ".join(f"{side:g}" for side in measures.voxel)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
     from dabench.models import Model, ModelCard
-    from dabench.registry import Registry
-    from dabench.workspace import Workspace
 
 app = typer.Typer(help="List, show, export and register trained models.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -28,8 +28,8 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
     """
     from dataclasses import asdict
 
+    from dabench.files.workspace import Workspace
     from dabench.models.listing import list_models
-    from dabench.workspace import Workspace
 
     place = Workspace.find()
     found = list(list_models(place))
@@ -59,9 +59,9 @@ def show(
 
     Example:  dabench models show models/stem.safetensors --json
     """
+    from dabench.files.workspace import Workspace
     from dabench.models import read_model_card
     from dabench.models.loading import find
-    from dabench.workspace import Workspace
 
     path = find(reference, Workspace.find())
     # A file tells of itself also where the plugins that it needs are not installed.
@@ -124,9 +124,9 @@ def _load(reference: str) -> tuple[Model, Registry, Workspace]:
     """A model on the CPU; what loading warns of goes to stderr in one line."""
     import warnings
 
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
     from dabench.models import ModelWarning, load_model
-    from dabench.registry import Registry
-    from dabench.workspace import Workspace
 
     registry, place = Registry.load(), Workspace.find()
     with warnings.catch_warnings():

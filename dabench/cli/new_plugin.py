@@ -25,8 +25,8 @@ def new_plugin(
     Example:  dabench new-plugin my-method --kind method
     """
     from dabench.cli.components import kind_called
-    from dabench.registry import Registry
-    from dabench.scaffold import check_free, render, write
+    from dabench.components.registry import Registry
+    from dabench.components.scaffold import check_free, render, write
 
     plugin = render(name, kind_called(kind))
     check_free(name, plugin.component, directory / name, Registry.load(), force=force)

@@ -24,7 +24,7 @@ def plugins(
     from rich.console import Console
     from rich.table import Table
 
-    from dabench.registry import Registry
+    from dabench.components.registry import Registry
 
     registry = Registry.load()
     if as_json:
@@ -48,8 +48,8 @@ def check(
 
     Example:  dabench plugins check mean-teacher
     """
+    from dabench.components.registry import Registry
     from dabench.errors import UnknownNameError
-    from dabench.registry import Registry
     from dabench.testing import check_components
 
     registry = Registry.load()

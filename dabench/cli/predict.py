@@ -12,9 +12,9 @@ from dabench.cli.numbers import three_numbers
 
 if TYPE_CHECKING:
     from dabench.cli.progress import PhaseDisplay
+    from dabench.files.workspace import Workspace
     from dabench.models import Model
-    from dabench.prediction import ChunkExecutor, PredictionPlan, Summary
-    from dabench.workspace import Workspace
+    from dabench.volumes.prediction import ChunkExecutor, PredictionPlan, Summary
 
 
 def attach(app: typer.Typer) -> None:
@@ -63,10 +63,11 @@ def predict(
 
     Example:  dabench predict --run human2stem-prefer-das-slpo --images scan.zarr --output mito.zarr
     """
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
     from dabench.models import load_model
-    from dabench.prediction import Request, check_output, check_place, make_prediction_plan
-    from dabench.registry import Registry
-    from dabench.workspace import Workspace
+    from dabench.volumes.prediction import Request, check_output, check_place, make_prediction_plan
+    from dabench.volumes.prediction.precision import measured
 
     request = Request(
         run=run,
@@ -100,7 +101,7 @@ def predict(
         _print_plan(plan, processes, as_json=as_json)
         return
     check_output(plan)
-    plan = plan.measured(registry)
+    plan = measured(plan, registry)
     if not as_json:
         _print_plan(plan, processes, as_json=False)
     made = _make_executor(executor, model, address, jobs, share, gpus_per_job)
@@ -112,7 +113,7 @@ def predict(
 def _execute(plan: PredictionPlan, executor: ChunkExecutor, place: Workspace, *, quiet: bool, share: str) -> Summary:
     from dabench.cli.progress import make_phase_display
     from dabench.models.loading import find
-    from dabench.prediction import ModelBytes, RunModel, predict_volume
+    from dabench.volumes.prediction import ModelBytes, RunModel, predict_volume
 
     device = plan.device
     source = (
@@ -127,11 +128,11 @@ def _execute(plan: PredictionPlan, executor: ChunkExecutor, place: Workspace, *,
 
 def _make_executor(name: str, model: Model, address: str, jobs: int, share: Any, gpus: float) -> ChunkExecutor:
     from dabench.errors import ConfigError
-    from dabench.prediction import LocalExecutor, ProcessExecutor
+    from dabench.volumes.prediction import LocalExecutor, ProcessExecutor
 
     if name == "ray":
-        from dabench.prediction.ray_executor import RayChunks
-        from dabench.suites.ray_executor import RayResources
+        from dabench.execution.ray_executor import RayResources
+        from dabench.volumes.prediction.ray_executor import RayChunks
 
         asked = RayResources(gpus=gpus or float(model.device.type == "cuda"), retries=10)
         return RayChunks(address, jobs, asked, share)

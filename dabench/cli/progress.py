@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from dabench.scoring import Score
+    from dabench.runs.scoring import Score
     from dabench.training.loop import Update
 
 #: Seconds between plain lines of one stage.

@@ -16,11 +16,11 @@ from dabench.cli import suite as suites
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dabench.registry import Registry
-    from dabench.reproduce.table import Comparison, Result
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+    from dabench.leaderboard.published.table import Comparison, Result
     from dabench.suites.schedule import SuiteReport
     from dabench.suites.spec import Suite
-    from dabench.workspace import Workspace
 
 
 def attach(app: typer.Typer) -> None:
@@ -50,8 +50,8 @@ def reproduce(
     Example:  dabench reproduce prefer-das/table-2 --preset small --tasks vnc2lucchi,lucchi2vnc
     """
     from dabench.cli.suite_report import print_plan
-    from dabench.reproduce.table import compare, gather, published, with_rows
-    from dabench.reproduce.texts import as_markdown
+    from dabench.leaderboard.published.table import compare, gather, published, with_rows
+    from dabench.leaderboard.published.texts import as_markdown
     from dabench.suites.schedule import report
     from dabench.suites.spec import load_suite
 
@@ -79,10 +79,10 @@ def _run(
     suite: Suite, registry: Registry, workspace: Workspace, jobs: int | None, tracker: str, quiet: bool
 ) -> SuiteReport:
     from dabench.cli.suite_report import Lines
-    from dabench.suites.jobs import Site
-    from dabench.suites.local import LocalExecutor, visible_gpus
-    from dabench.suites.manifest import suite_folder
+    from dabench.execution.jobs import Site
+    from dabench.execution.local import LocalExecutor, visible_gpus
     from dabench.suites.schedule import run_suite
+    from dabench.suites.suite_record import suite_folder
 
     watch, track = None if quiet else Lines(), suites.make_tracker(tracker, workspace)
     logs = suite_folder(workspace, suite.name) / "logs"
@@ -102,7 +102,7 @@ def _show(table: Comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from dabench.reproduce.texts import head, missing, sections
+    from dabench.leaderboard.published.texts import head, missing, sections
 
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     console.print(f"{table.suite}: {table.title}", style="bold", markup=False)

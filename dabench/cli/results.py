@@ -13,7 +13,7 @@ from dabench.cli.verify import All, OfSuite, Quick, Runs, chosen_runs
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dabench.checking.merge import Imported
+    from dabench.checking.bundle_import import Imported
     from dabench.tracking.record import RunRecord
 
 app = typer.Typer(
@@ -34,10 +34,10 @@ def sync(
     Example:  dabench results sync --to http://mlflow.lab:5000
     """
     from dabench.errors import DataError
-    from dabench.suites.manifest import all_rows
+    from dabench.files.workspace import Workspace
+    from dabench.suites.suite_record import all_rows
     from dabench.tracking.mlflow_store import redact
     from dabench.tracking.replay import sync as replay
-    from dabench.workspace import Workspace
 
     place = Workspace.find()
     report = replay(place, to, lambda run: typer.echo(f"writing {run.cell_id}"), all_rows(place))
@@ -60,8 +60,8 @@ def list_runs(
     import json
 
     from dabench.errors import DataError
+    from dabench.files.workspace import Workspace
     from dabench.tracking.record import read_runs
-    from dabench.workspace import Workspace
 
     place = Workspace.find()
     found = list(read_runs(place.runs))
@@ -91,8 +91,8 @@ def export_bundle(
     """
     from dabench.checking.bundle import export_runs
     from dabench.checking.verify import Verifier
-    from dabench.registry import Registry
-    from dabench.workspace import Workspace
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
 
     place = Workspace.find()
     chosen = chosen_runs(place, runs or [], everything, suite)
@@ -129,10 +129,10 @@ def import_file(
 
     Example:  dabench results import em-lab.dabench.zip --dry-run
     """
-    from dabench.checking.merge import import_bundle
+    from dabench.checking.bundle_import import import_bundle
     from dabench.checking.verify import Verifier
-    from dabench.registry import Registry
-    from dabench.workspace import Workspace
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
 
     place = Workspace.find()
     verifier = Verifier(Registry.load(), place)

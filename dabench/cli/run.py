@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from dabench.plan import Plan
-    from dabench.runner import Runner
+    from dabench.runs.plan import Plan
+    from dabench.runs.runner import Runner
     from dabench.tracking.record import RunRecord
 
 Set = Annotated[
@@ -84,11 +84,11 @@ def run(
         **_points(points, preferences),
     }
     from dabench.cli.progress import make_display
-    from dabench.config import load_config
-    from dabench.plan import describe, make_plan
-    from dabench.registry import Registry
-    from dabench.runner import Runner
-    from dabench.workspace import Workspace
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+    from dabench.runs.config import load_config
+    from dabench.runs.plan import describe, make_plan
+    from dabench.runs.runner import Runner
 
     loaded = load_config(flags, config, sets or [])
     registry, workspace = Registry.load(), Workspace.find()
@@ -120,10 +120,10 @@ def validate(
 
     Example:  dabench validate my-run.yaml
     """
-    from dabench.config import load_config
-    from dabench.plan import make_plan
-    from dabench.registry import Registry
-    from dabench.workspace import Workspace
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+    from dabench.runs.config import load_config
+    from dabench.runs.plan import make_plan
 
     loaded = load_config({}, config, sets or [])
     plan = make_plan(loaded, Registry.load(), Workspace.find())

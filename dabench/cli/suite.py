@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from dabench.registry import Registry
-    from dabench.suites.executor import Executor
+    from dabench.components.registry import Registry
+    from dabench.execution.executor import Executor
+    from dabench.files.workspace import Workspace
     from dabench.suites.schedule import Track
     from dabench.suites.spec import Suite
-    from dabench.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Plans, runs and looks after files of cells.")
 
@@ -113,10 +113,10 @@ def load(
     file: str, data: str | None, preset: str | None, tasks: str | None, seeds: str | None, sets: list[str] | None
 ) -> tuple[Suite, Registry, Workspace]:
     """The suite with what the flags change, and where it runs."""
-    from dabench.config import assignments
-    from dabench.registry import Registry
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+    from dabench.runs.config import assignments
     from dabench.suites.spec import load_suite
-    from dabench.workspace import Workspace
 
     registry = Registry.load()
     suite = load_suite(file, registry)
@@ -148,18 +148,18 @@ def _executor(
     cluster: tuple[str, str, float, int],
 ) -> Executor:
     from dabench.errors import UnknownNameError
-    from dabench.suites.jobs import Site
-    from dabench.suites.manifest import suite_folder
+    from dabench.execution.jobs import Site
+    from dabench.suites.suite_record import suite_folder
 
     jobs, threads, per_gpu, memory, job_memory = limits
     if name == "local":
-        from dabench.suites.local import LocalExecutor, visible_gpus
+        from dabench.execution.local import LocalExecutor, visible_gpus
 
         site = Site.here(workspace.root, threads, job_memory)
         return LocalExecutor(site, suite_folder(workspace, suite.name) / "logs", jobs, visible_gpus(), per_gpu, memory)
     if name != "ray":
         raise UnknownNameError("executor", name, ["local", "ray"])
-    from dabench.suites.ray_executor import RayExecutor, RayResources
+    from dabench.execution.ray_executor import RayExecutor, RayResources
 
     address, share, gpus, retries = cluster
     if share not in ("files", "objects"):
@@ -174,10 +174,10 @@ def make_tracker(tracker: str, workspace: Workspace) -> Track | None:
     """Writes finished runs to MLflow from this process; a store that fails is said once and loses nothing."""
     if tracker == "none":
         return None
-    from dabench.tracking.carrier import Carrier
+    from dabench.tracking.mlflow_sync import MlflowSync
 
     def warn(error: str) -> None:
         typer.echo(f"warning: MLflow: {error}\n  Nothing is lost; later: dabench results sync", err=True)
 
     own = tracker == "mlflow"
-    return Carrier(workspace.tracking_uri if own else tracker, workspace.artifacts if own else None, warn)
+    return MlflowSync(workspace.tracking_uri if own else tracker, workspace.artifacts if own else None, warn)

@@ -11,12 +11,12 @@ import typer
 from dabench.suites.schedule import Observer
 
 if TYPE_CHECKING:
-    from dabench.registry import Registry
+    from dabench.components.registry import Registry
+    from dabench.execution.jobs import Job, Outcome
+    from dabench.files.workspace import Workspace
     from dabench.suites.graph import SuiteGraph
-    from dabench.suites.jobs import Job, Outcome
     from dabench.suites.schedule import SuiteReport
     from dabench.suites.spec import Suite
-    from dabench.workspace import Workspace
 
 
 class Lines(Observer):

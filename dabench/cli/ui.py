@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
 
 _SERVER = "http://127.0.0.1:{port}/"
 _PAGE = "#/experiments?workflowType=machine_learning"
@@ -29,7 +29,7 @@ def ui(
     Example:  dabench ui --port 5001
     """
     from dabench.errors import ConfigError
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
 
     place = Workspace.find()
     command = _command(place.tracking_uri, port)
@@ -62,7 +62,7 @@ def _taken(port: int) -> bool:
 
 def _sync(place: Workspace) -> Mapping[str, str]:
     """Bring the store up to date; the page of each suite."""
-    from dabench.suites.manifest import all_rows
+    from dabench.suites.suite_record import all_rows
     from dabench.tracking.replay import sync
 
     report = sync(place, rows=all_rows(place))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dabench.checking.report import Check, RunReport
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
 
 _MARKS = {
     "ok": "[green]ok[/green]",
@@ -50,8 +50,8 @@ def verify(
     Example:  dabench verify prefer-das-slpo-human2stem --quick
     """
     from dabench.checking.verify import Verifier
-    from dabench.registry import Registry
-    from dabench.workspace import Workspace
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
 
     place = Workspace.find()
     chosen = chosen_runs(place, runs or [], everything, suite)
@@ -84,13 +84,13 @@ def chosen_runs(place: Workspace, names: list[str], everything: bool, suite: str
 
 def _cells(place: Workspace, suite: str) -> set[str]:
     """The cells of a suite: those of its manifest, and runs that carry its name (imported ones)."""
-    from dabench.suites.manifest import read_manifest, started_suites
+    from dabench.suites.suite_record import read_suite_record, started_suites
     from dabench.tracking.record import RunRecord, read_runs
 
     tagged = {r.cell_id for r in read_runs(place.runs) if isinstance(r, RunRecord) and r.suite == suite}
     if tagged and suite not in started_suites(place):
         return tagged
-    return tagged | {str(cell["cell_id"]) for cell in read_manifest(place, suite)["cells"]}
+    return tagged | {str(cell["cell_id"]) for cell in read_suite_record(place, suite)["cells"]}
 
 
 def _show(reports: list[RunReport]) -> None:

@@ -13,9 +13,9 @@ from dabench.cli.numbers import three_numbers
 
 if TYPE_CHECKING:
     from dabench.types import Window
-    from dabench.viewing.cut import Cut
-    from dabench.viewing.html import Written
-    from dabench.viewing.scene import Scene
+    from dabench.volumes.viewer.downsampling import Downsampling
+    from dabench.volumes.viewer.html import Written
+    from dabench.volumes.viewer.view_data import ViewData
 
 #: From this size on a page opens slowly.
 _LARGE = 150 * 10**6
@@ -55,10 +55,10 @@ def view(
 
     Example:  dabench view mito.zarr --images scan.zarr --labels truth.tif --slices 0:40 --output look.html
     """
-    from dabench.files import protect
-    from dabench.registry import Registry
-    from dabench.viewing.targets import Given, Opener
-    from dabench.workspace import Workspace
+    from dabench.components.registry import Registry
+    from dabench.files.atomic import protect
+    from dabench.files.workspace import Workspace
+    from dabench.volumes.viewer.targets import Given, Opener
 
     values = _values(label_values) if label_values else None
     if not napari:
@@ -67,7 +67,7 @@ def view(
     scene = Opener(Registry.load(), Workspace.find()).open(target, given)
     if napari:
         from dabench.errors import ConfigError
-        from dabench.viewing.napari import open_napari
+        from dabench.volumes.viewer.napari import open_napari
 
         if slices or window or every != 1 or as_json:
             raise ConfigError(
@@ -89,13 +89,13 @@ def _values(text: str) -> dict[int, int]:
     return values(text)
 
 
-def _cut(scene: Scene, slices: str | None, every: int, most: int, window: str | None, side: int) -> Cut:
-    from dabench.viewing.cut import choose_cut
+def _cut(scene: ViewData, slices: str | None, every: int, most: int, window: str | None, side: int) -> Downsampling:
+    from dabench.volumes.viewer.downsampling import choose_downsampling
 
     depth = scene.images.shape[0]
     wanted = _slices(slices, depth) if slices else None
     part = _window(window) if window else None
-    return choose_cut(scene.images.shape, slices=wanted, every=every, most=most, window=part, side=side)
+    return choose_downsampling(scene.images.shape, slices=wanted, every=every, most=most, window=part, side=side)
 
 
 def _slices(text: str, depth: int) -> range:
@@ -125,11 +125,11 @@ def _window(text: str) -> Window:
     return Window(y, x, height, width)
 
 
-def _write(scene: Scene, cut: Cut, output: Path, *, quiet: bool) -> Written:
+def _write(scene: ViewData, cut: Downsampling, output: Path, *, quiet: bool) -> Written:
     from rich.console import Console
     from rich.progress import Progress
 
-    from dabench.viewing.html import write_page
+    from dabench.volumes.viewer.html import write_page
 
     with Progress(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("slices", total=len(cut.slices))

@@ -18,9 +18,9 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
 
     Example:  dabench weights ls
     """
-    from dabench.registry import Registry
-    from dabench.weights import WeightsStore
-    from dabench.workspace import Workspace
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+    from dabench.runs.weights import WeightsStore
 
     store = WeightsStore(Workspace.find().weights)
     records = store.records()
@@ -49,8 +49,8 @@ def add(
 
     Example:  dabench weights add dino-vits8 dino_deitsmall8_pretrain.pth
     """
-    from dabench.weights import WeightsStore
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
+    from dabench.runs.weights import WeightsStore
 
     record = WeightsStore(Workspace.find().weights).add(name, file)
     typer.echo(

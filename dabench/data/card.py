@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dabench.errors import ConfigError, UnknownNameError
-from dabench.yaml_files import read_yaml, write_yaml
+from dabench.files.yaml import read_yaml, write_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ from dabench.data.intensity import RescaledVolume
 from dabench.data.labels import InstanceIds, MappedLabels, PartialLabels, known_slices
 from dabench.data.volumes import CachedVolume, SliceRange, Upright
 from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
-from dabench.files import digest_of
+from dabench.files.digests import digest_of
+from dabench.files.workspace import Workspace
 from dabench.interfaces import Domain, Split, Volume
 from dabench.types import IGNORE
-from dabench.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

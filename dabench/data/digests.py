@@ -8,7 +8,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from dabench.files import digest_file, digest_of, write_json
+from dabench.files.atomic import write_json
+from dabench.files.digests import digest_file, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

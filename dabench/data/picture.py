@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from dabench.files import atomic
+from dabench.files.atomic import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dabench.errors import DataError
-from dabench.files import write_with
+from dabench.files.atomic import write_with
 from dabench.types import IGNORE
 
 if TYPE_CHECKING:

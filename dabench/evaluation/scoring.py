@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dabench.errors import DataError
-from dabench.files import atomic
+from dabench.files.atomic import atomic
 from dabench.types import IGNORE
 
 if TYPE_CHECKING:

@@ -1,13 +1,13 @@
 """Tiles, blending, test-time rotations and prediction of whole stacks, or of chunks of them."""
 
 from dabench.inference.chunks import Sections, SlicePrediction, predict_chunk
-from dabench.inference.cover import Cover, Tiling
+from dabench.inference.tile_grid import TileGrid, Tiling
 from dabench.inference.tiles import PROFILES, Profile, profile_named
 from dabench.inference.volume import predict_slice, predict_slices
 
 __all__ = [
     "PROFILES",
-    "Cover",
+    "TileGrid",
     "Profile",
     "Sections",
     "SlicePrediction",

@@ -15,7 +15,7 @@ from dabench.inference.tiles import Blend, pad_to_tile, turn_points
 from dabench.types import Window
 
 if TYPE_CHECKING:
-    from dabench.inference.cover import Cover
+    from dabench.inference.tile_grid import TileGrid
     from dabench.interfaces import Predictor
     from dabench.types import Array, Prediction
 
@@ -38,7 +38,7 @@ class Sections:
     """What a chunk was read as.
 
     Attributes:
-        pixels: ``(N, h, w)`` float in [0, 1], the window `Cover.seen` of N slices, each read once.
+        pixels: ``(N, h, w)`` float in [0, 1], the window `TileGrid.seen` of N slices, each read once.
         channels: for every slice that is wanted, which of the N it is made of: itself, and its partner for pairs.
         points: for every slice that is wanted its prompts ``(M, 2)`` (x, y) of the whole slice; None is automatic mode.
     """
@@ -52,7 +52,7 @@ class Sections:
 def predict_chunk(
     predictor: Predictor,
     sections: Sections,
-    cover: Cover,
+    cover: TileGrid,
     device: torch.device | str = "cpu",
     *,
     density: bool = False,
@@ -87,7 +87,7 @@ _Batch = list[tuple[int, Window]]
 class _Canvas:
     """The pixels of a chunk, from which tiles are cut."""
 
-    def __init__(self, sections: Sections, cover: Cover, device: torch.device) -> None:
+    def __init__(self, sections: Sections, cover: TileGrid, device: torch.device) -> None:
         self._sections, self._cover, self._device = sections, cover, device
         pixels = sections.pixels
         if self._short():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dabench.interfaces import SelfTraining, TrainingView
+from dabench.interfaces import SelfTraining, TrainingData
 from dabench.ops.patches import cut
 from dabench.types import Array, CropId, TargetCrops
 
@@ -35,10 +35,10 @@ class RoundLabels(SelfTraining):
         """No round has begun."""
         #: The round, from 0; -1 before the first.
         self.round = -1
-        self._view: TrainingView | None = None
+        self._view: TrainingData | None = None
 
     @abstractmethod
-    def look(self, student: nn.Module, view: TrainingView) -> Iterator[Array]:
+    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
         """What a round keeps of each slice of the target training set, in order; called without gradient.
 
         Yields:
@@ -50,11 +50,11 @@ class RoundLabels(SelfTraining):
         del student
         self.round = -1
 
-    def attach(self, view: TrainingView) -> None:
+    def attach(self, view: TrainingData) -> None:
         """Remember where the rounds' arrays lie."""
         self._view = view
 
-    def refresh(self, student: nn.Module, view: TrainingView) -> None:
+    def refresh(self, student: nn.Module, view: TrainingData) -> None:
         """Begin the next round: keep what `look` gives, under the round's own name."""
         self._view, self.round = view, self.round + 1
 

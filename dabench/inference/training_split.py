@@ -12,11 +12,11 @@ from dabench.types import CropId, Window
 
 if TYPE_CHECKING:
     from dabench.inference.volume import SlicePrediction
-    from dabench.interfaces import Predictor, TrainingView
+    from dabench.interfaces import Predictor, TrainingData
 
 
 def predict_training(
-    view: TrainingView, predictor: Predictor, tile: int, profile: str = "fast", *, density: bool = False
+    view: TrainingData, predictor: Predictor, tile: int, profile: str = "fast", *, density: bool = False
 ) -> Iterator[tuple[int, SlicePrediction]]:
     """Predict every slice of the target's training split, in order, one in memory at a time.
 
@@ -36,7 +36,7 @@ def predict_training(
     return predict_slices(predictor, slices, tile, profile, device=view.device, density=density)
 
 
-def plain_batches(view: TrainingView, count: int, size: int, batch: int = 4) -> Iterator[torch.Tensor]:
+def plain_batches(view: TrainingData, count: int, size: int, batch: int = 4) -> Iterator[torch.Tensor]:
     """``count`` batches of random plain crops of the target's training split, ``(batch, 1, size, size)``.
 
     For statistics that belong to the target (BatchNorm). Drawn from ``view.rng``: the same at every start.

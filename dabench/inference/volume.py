@@ -9,7 +9,7 @@ import numpy as np
 
 from dabench.errors import ConfigError, DataError
 from dabench.inference.chunks import Sections, SlicePrediction, predict_chunk
-from dabench.inference.cover import Cover, Tiling
+from dabench.inference.tile_grid import TileGrid, Tiling
 from dabench.inference.tiles import profile_named
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def predict_slice(
     height, width = image.shape[-2:]
     planes = image.reshape(-1, height, width)
     sections = Sections(planes, [tuple(range(len(planes)))], None if points is None else [points])
-    (found,) = predict_chunk(predictor, sections, Cover.whole((height, width), tiling), device, density=density)
+    (found,) = predict_chunk(predictor, sections, TileGrid.whole((height, width), tiling), device, density=density)
     return found
 
 

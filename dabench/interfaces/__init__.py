@@ -21,9 +21,9 @@ from dabench.interfaces.methods import (
 )
 from dabench.interfaces.predictor import Predictor
 from dabench.interfaces.preferences import PreferenceOptimizer
-from dabench.interfaces.selection import LOOKS, Candidate, CandidateSlice, SelectionView, Selector
+from dabench.interfaces.selection import LOOKS, Candidate, CandidateSlice, SelectionData, Selector
 from dabench.interfaces.self_training import PseudoTargets, SelfTraining
-from dabench.interfaces.stages import CropSpec, OptimizerSpec, Stage, StageSpec, TrainingView, Turn
+from dabench.interfaces.stages import CropSpec, OptimizerSpec, OptimizerStep, Stage, StageSpec, TrainingData
 
 __all__ = [
     "Adaptation",
@@ -43,7 +43,7 @@ __all__ = [
     "PreferenceOptimizer",
     "PseudoTargets",
     "Reader",
-    "SelectionView",
+    "SelectionData",
     "Selector",
     "SelfTraining",
     "SliceScore",
@@ -52,9 +52,9 @@ __all__ = [
     "StageSpec",
     "StartingPoint",
     "TaskInfo",
-    "TrainingView",
+    "TrainingData",
     "Truth",
-    "Turn",
+    "OptimizerStep",
     "Volume",
     "WeakLabel",
     "missing_neighbours",

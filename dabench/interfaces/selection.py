@@ -40,7 +40,7 @@ class CandidateSlice:
         return self.finish(self.probability >= threshold)
 
 
-class SelectionView(Protocol):
+class SelectionData(Protocol):
     """All that a selector may look at: no target label, no test image.
 
     What `Selector.looks_at` does not name raises ConfigError.
@@ -72,7 +72,7 @@ class Selector(ABC):
     looks_at: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def scores(self, candidates: Sequence[Candidate], view: SelectionView) -> Sequence[float]:
+    def scores(self, candidates: Sequence[Candidate], view: SelectionData) -> Sequence[float]:
         """How good each candidate looks: finite, higher is better, no matter in which order they are listed.
 
         Among equal scores the core takes the later update, then the threshold that the run names first. Predicting is

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from dabench.interfaces.stages import TrainingView
+    from dabench.interfaces.stages import TrainingData
     from dabench.types import TargetCrops
 
 
@@ -46,13 +46,13 @@ class SelfTraining(ABC):
     def start(self, student: nn.Module) -> None:
         """Called once, before the first update, with the (initialised) student."""
 
-    def attach(self, view: TrainingView) -> None:
+    def attach(self, view: TrainingData) -> None:
         """Called at every start, also a resumed one, before `refresh` and `targets`: where kept arrays lie."""
 
-    def refresh(self, student: nn.Module, view: TrainingView) -> None:
+    def refresh(self, student: nn.Module, view: TrainingData) -> None:
         """A round begins: look at the whole target training set and renew what `targets` hands out.
 
-        Called without gradient, before update 0 and then whenever the stage says. Arrays go to `TrainingView.keep`.
+        Called without gradient, before update 0 and then whenever the stage says. Arrays go to `TrainingData.keep`.
         """
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """Optimizer and schedule of one turn: linear warm-up, then polynomial decay to ``floor`` x lr.
+    """Optimizer and schedule of one optimizer step: linear warm-up, then polynomial decay to ``floor`` x lr.
 
     ``span`` is the number of updates after which the decay ends: a stage that stops earlier stops at a higher rate, one
     that goes on stays at the floor. 0 is the stage's own number.
@@ -38,8 +38,8 @@ class OptimizerSpec:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One optimizer step of an update. Most stages have one; adversarial ones take turns (segmenter, discriminator)."""
+class OptimizerStep:
+    """One optimizer step of an update. Most stages have one; adversarial ones alternate (segmenter, discriminator)."""
 
     name: str
     parameters: Callable[[], Iterator[nn.Parameter]]
@@ -65,7 +65,7 @@ class CropSpec:
     neighbour: float = 0.0
 
 
-class TrainingView(Protocol):
+class TrainingData(Protocol):
     """What a stage may look at beside its batches: target training images, the desk, its parent's predictor."""
 
     @property
@@ -114,23 +114,23 @@ class Stage(ABC):
         return self.modules()["network"]
 
     @abstractmethod
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         """The optimizer steps of one update, in order."""
 
-    def prepare(self, view: TrainingView) -> None:
+    def prepare(self, view: TrainingData) -> None:
         """Called at every start (also a resumed one), before the first update, on the device; must be deterministic."""
 
     @abstractmethod
-    def step(self, batch: Batch, turn: str) -> dict[str, torch.Tensor]:
-        """Losses of one turn: ``"loss"`` is minimised, all other terms are logged."""
+    def step(self, batch: Batch, optimizer: str) -> dict[str, torch.Tensor]:
+        """Losses of one optimizer step: ``"loss"`` is minimised, all other terms are logged."""
 
     def after_update(self, step: int) -> None:
-        """Called after all turns of an update (EMA and the like)."""
+        """Called after all optimizer steps of an update (EMA and the like)."""
 
     #: Call `refresh` before update 0 and then every so many updates; 0 is never.
     refresh_every: int = 0
 
-    def refresh(self, view: TrainingView) -> None:
+    def refresh(self, view: TrainingData) -> None:
         """Look at the whole target training set and renew pseudo-labels; kept in `state`."""
 
     def state(self) -> dict[str, torch.Tensor]:

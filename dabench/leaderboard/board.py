@@ -10,7 +10,7 @@ from dabench.statistics.pairs import PairTest
 
 
 @dataclass(frozen=True)
-class Setting:
+class BoardKey:
     """What a board holds fixed. Rows of different settings never share a table (DESIGN 6)."""
 
     data: str
@@ -76,7 +76,7 @@ class Board:
     were used: how missing cells are treated, how many seeds there are, what is simulated.
     """
 
-    setting: Setting
+    setting: BoardKey
     metric: str
     metrics: tuple[str, ...]
     tasks: tuple[str, ...]

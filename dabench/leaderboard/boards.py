@@ -7,27 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
-from dabench.leaderboard.board import Board, CellLink, PublishedRow, Setting, Standing
+from dabench.leaderboard.board import Board, BoardKey, CellLink, PublishedRow, Standing
+from dabench.leaderboard.board_statistics import BoardStatistics, RankStatistics, Summary
 from dabench.leaderboard.entries import Entry, seed_of
 from dabench.leaderboard.figures import figures
-from dabench.leaderboard.memory import Memory
 from dabench.leaderboard.notes import notes
-from dabench.leaderboard.numbers import Numbers, Summary, Verdict
+from dabench.leaderboard.results_cache import ResultsCache
 from dabench.leaderboard.rows import Row, metric_order
 from dabench.leaderboard.tables import metric_name
 from dabench.statistics import Cell, gap_closed, pareto
 
 
 @dataclass(frozen=True)
-class Contest:
+class BoardEntries:
     """All entries of one setting, before anything is computed; ``planned`` are a suite's tasks, () without one."""
 
-    setting: Setting
+    setting: BoardKey
     entries: tuple[Entry, ...]
     suite: str = ""
     planned: tuple[str, ...] = ()
     published: tuple[PublishedRow, ...] = ()
-    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
+    memory: ResultsCache = field(default_factory=ResultsCache, compare=False, repr=False)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class Contest:
             with_figures: draw the diagrams.
         """
         tasks = ranked_tasks(self.entries, metric, self.planned)
-        numbers = Numbers(self.entries, self.memory)
+        numbers = BoardStatistics(self.entries, self.memory)
         summaries = {name: numbers.summary(name, tasks) for name in shown}
         verdict = numbers.verdict(metric, tasks)
         gaps = _gaps(self.entries, numbers.means(metric, tasks))
@@ -99,7 +99,7 @@ def _standing(
     tasks: Sequence[str],
     metric: str,
     summaries: Mapping[str, Summary],
-    verdict: Verdict,
+    verdict: RankStatistics,
     gap: float | None,
 ) -> Standing:
     rows = [row for row in entry.scored(metric) if row.tags["task"] in tasks]
@@ -138,7 +138,7 @@ def _link(row: Row) -> CellLink:
     )
 
 
-def _ordered(standings: Iterable[Standing], verdict: Verdict) -> list[Standing]:
+def _ordered(standings: Iterable[Standing], verdict: RankStatistics) -> list[Standing]:
     """Ranked ones best first, then brackets from below, then incomplete ones."""
     place = {entry: number for number, entry in enumerate(verdict.ranks)}
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from textwrap import shorten
 
-from dabench.leaderboard.board import Setting
+from dabench.leaderboard.board import BoardKey
 from dabench.leaderboard.labels import Identity, identity, labels, with_origins
-from dabench.leaderboard.roster import Roster, setting_of
 from dabench.leaderboard.rows import Row, order
+from dabench.leaderboard.suite_plan import SuitePlan, setting_of
 from dabench.tracking.record import HERE
 
 #: Why a finished cell takes no part: shown as its status.
@@ -92,9 +92,9 @@ def _why(row: Row) -> str:
     return f"{row.status} ({shorten(first, _REASON, placeholder=' ...')})" if first else row.status
 
 
-def by_setting(rows: Iterable[Row]) -> dict[Setting, list[Row]]:
+def by_setting(rows: Iterable[Row]) -> dict[BoardKey, list[Row]]:
     """Rows that may share a table, settings in the order of their words. A row without a task is none's."""
-    found: dict[Setting, list[Row]] = {}
+    found: dict[BoardKey, list[Row]] = {}
     for row in sorted(rows, key=order):
         if "task" in row.tags:
             found.setdefault(setting_of(row.tags), []).append(row)
@@ -111,7 +111,7 @@ def free_entries(rows: Sequence[Row]) -> list[Entry]:
     return [entry for one in ordered for entry in _by_origin(names[one], groups[one], ())]
 
 
-def suite_entries(rows: Sequence[Row], roster: Roster, setting: Setting) -> list[Entry]:
+def suite_entries(rows: Sequence[Row], roster: SuitePlan, setting: BoardKey) -> list[Entry]:
     """The rows of a suite's table in one setting: each cell that it asks for, run or not."""
     planned = [cell for cell in roster.cells if cell.setting == setting]
     row_of = {cell.cell_id: cell.row for cell in planned}

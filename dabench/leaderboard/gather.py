@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dabench.errors import UnknownNameError
+from dabench.files.workspace import Workspace
 from dabench.leaderboard.board import Board
-from dabench.leaderboard.boards import Contest
+from dabench.leaderboard.boards import BoardEntries
 from dabench.leaderboard.entries import by_setting, free_entries, same_test_data, suite_entries
 from dabench.leaderboard.filters import Filter, matches, parse_filters
 from dabench.leaderboard.index import Index, Progress, index_path
-from dabench.leaderboard.memory import Memory
-from dabench.leaderboard.roster import PlannedCell, Roster, read_roster
+from dabench.leaderboard.results_cache import ResultsCache
 from dabench.leaderboard.rows import Row, rows_from_mlflow
-from dabench.suites.manifest import started_suites
-from dabench.workspace import Workspace
+from dabench.leaderboard.suite_plan import PlannedCell, SuitePlan, read_suite_plan
+from dabench.suites.suite_record import started_suites
 
 _NO_SUITE = "adhoc"
 
@@ -25,7 +25,7 @@ class Leaderboard:
     """Everything that was found: rows (after filters), one contest a setting, and messages of damaged runs."""
 
     rows: tuple[Row, ...]
-    contests: tuple[Contest, ...]
+    contests: tuple[BoardEntries, ...]
     metric: str
     damaged: tuple[str, ...] = ()
 
@@ -88,7 +88,7 @@ def load(
     elif suite:
         rows = [row for row in rows if row.tags.get("suite") == suite]
     rows = [row for row in rows if matches(row.tags, wanted)]
-    contests = _contests(rows, roster, suite, Memory(index_path(workspace)))
+    contests = _contests(rows, roster, suite, ResultsCache(index_path(workspace)))
     _check_metric(by, contests)
     return Leaderboard(tuple(rows), contests, by, damaged)
 
@@ -104,18 +104,18 @@ def _read(
         return index.rows(), report.damaged
 
 
-def _roster(workspace: Workspace, suite: str, rows: Sequence[Row]) -> Roster | None:
+def _roster(workspace: Workspace, suite: str, rows: Sequence[Row]) -> SuitePlan | None:
     """The suite's roster; None where only its cells are here, as after an import."""
     started = started_suites(workspace)
     tagged = {row.tags.get("suite", _NO_SUITE) for row in rows} - {_NO_SUITE}
     if suite in started:
-        return read_roster(workspace, suite)
+        return read_suite_plan(workspace, suite)
     if suite not in tagged:
         raise UnknownNameError("suite", suite, tagged | set(started))
     return None
 
 
-def _narrowed(roster: Roster, rows: Sequence[Row], wanted: Filter) -> Roster:
+def _narrowed(roster: SuitePlan, rows: Sequence[Row], wanted: Filter) -> SuitePlan:
     """The roster without cells that the filters leave out, as far as a cell that has not run can tell."""
     there = {row.cell_id for row in rows}
     kept = {row.cell_id for row in rows if matches(row.tags, wanted)}
@@ -128,22 +128,24 @@ def _narrowed(roster: Roster, rows: Sequence[Row], wanted: Filter) -> Roster:
     return replace(roster, cells=tuple(cell for cell in roster.cells if asked(cell)))
 
 
-def _contests(rows: Sequence[Row], roster: Roster | None, suite: str, memory: Memory) -> tuple[Contest, ...]:
+def _contests(
+    rows: Sequence[Row], roster: SuitePlan | None, suite: str, memory: ResultsCache
+) -> tuple[BoardEntries, ...]:
     groups = {setting: same_test_data(found) for setting, found in by_setting(rows).items()}
     if roster is None:
         return tuple(
-            Contest(setting, tuple(free_entries(found)), suite, memory=memory) for setting, found in groups.items()
+            BoardEntries(setting, tuple(free_entries(found)), suite, memory=memory) for setting, found in groups.items()
         )
     settings = {cell.setting: None for cell in roster.cells} | dict.fromkeys(groups)
     contests = []
     for setting in sorted(settings, key=str):
         tasks = tuple(dict.fromkeys(c.task for c in roster.cells if c.setting == setting and not c.excluded))
         entries = tuple(suite_entries(groups.get(setting, []), roster, setting))
-        contests.append(Contest(setting, entries, suite, tasks, roster.published, memory))
+        contests.append(BoardEntries(setting, entries, suite, tasks, roster.published, memory))
     return tuple(contests)
 
 
-def _check_metric(metric: str, contests: Sequence[Contest]) -> None:
+def _check_metric(metric: str, contests: Sequence[BoardEntries]) -> None:
     known = {name for contest in contests for name in contest.metrics}
     if known and metric not in known:
         raise UnknownNameError("metric", metric, known)

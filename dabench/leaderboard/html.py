@@ -11,9 +11,9 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from dabench.files.html import content_policy, inline_json
 from dabench.leaderboard.board import Board
 from dabench.leaderboard.pictures import MOST_BYTES, make_album
-from dabench.page_parts import content_policy, inline_json
 
 _PAGE = files("dabench.leaderboard") / "page"
 #: In the order in which they are read: each may use what stands before it.

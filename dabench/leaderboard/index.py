@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from dabench.errors import DataError
+from dabench.files.workspace import Workspace
 from dabench.leaderboard.rows import Row, order, row_of
 from dabench.tracking.journal import JOURNAL
 from dabench.tracking.record import read_run
-from dabench.workspace import Workspace
 
 #: Raised when rows are to be read differently: then the next refresh reads every run anew.
 FORMAT = 1

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from dabench.leaderboard.board import Standing
+from dabench.leaderboard.board_statistics import RankStatistics
 from dabench.leaderboard.entries import Entry
-from dabench.leaderboard.numbers import Verdict
 from dabench.leaderboard.rows import Row
 from dabench.leaderboard.tables import metric_name
 from dabench.statistics.intervals import as_sample
@@ -22,7 +22,7 @@ def notes(
     standings: Sequence[Standing],
     tasks: Sequence[str],
     metric: str,
-    verdict: Verdict,
+    verdict: RankStatistics,
     *,
     by_slice: bool,
 ) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ def _other_tasks(entries: Sequence[Entry], tasks: Sequence[str], metric: str) ->
         yield f"Not in this table, as too few entries have them: {told}. To see one: --filter task=NAME"
 
 
-def _tests(verdict: Verdict, metric: str) -> Iterator[str]:
+def _tests(verdict: RankStatistics, metric: str) -> Iterator[str]:
     """What the groups mean and how fine the comparison is."""
     comparison = verdict.comparison
     if len(comparison.entries) < 2:

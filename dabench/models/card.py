@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dabench.config import RunConfig
 from dabench.errors import WeightsError
+from dabench.runs.config import RunConfig
 
 #: Version of the file and of the card; another one is refused.
 FORMAT = 1

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from dabench.errors import ConfigError, WeightsError
-from dabench.files import atomic
+from dabench.files.atomic import atomic
 from dabench.interfaces import Predictor
 from dabench.models.loading import Model
 from dabench.models.tensors import networks_of

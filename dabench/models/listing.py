@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dabench.errors import DabenchError, DataError
+from dabench.files.workspace import Workspace
 from dabench.models.loading import models_folder
 from dabench.models.model_file import SUFFIX, read_model_card
 from dabench.tracking.record import RunRecord, read_runs
 from dabench.training.store import StageFolder
-from dabench.workspace import Workspace
 
 
 @dataclass(frozen=True)

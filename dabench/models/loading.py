@@ -10,18 +10,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dabench.components.registry import Registry
 from dabench.errors import ConfigError, UnknownNameError, WeightsError
+from dabench.files.workspace import Workspace
 from dabench.interfaces import Budget, Predictor, Stage, TaskInfo
 from dabench.models.card import ModelCard, PartCard
 from dabench.models.model_file import SUFFIX, read_model, write_model
 from dabench.models.rebuild import BareAssembly, check_parts, rebuild, stage_specs
-from dabench.models.runs import card_of, find_weights, open_run
 from dabench.models.tensors import digest_tensors, gather, give, needed_modules
-from dabench.plan import pick_device
-from dabench.registry import Registry
+from dabench.models.trained_run import card_of, find_weights, open_run
+from dabench.runs.plan import pick_device
 from dabench.tracking.journal import JOURNAL
 from dabench.training.checkpoint import load_weights
-from dabench.workspace import Workspace
 
 
 class ModelWarning(UserWarning):

@@ -11,7 +11,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dabench.errors import WeightsError
-from dabench.files import atomic, digest_of
+from dabench.files.atomic import atomic
+from dabench.files.digests import digest_of
 from dabench.models.card import ModelCard, read_card
 from dabench.models.tensors import digest_tensors
 

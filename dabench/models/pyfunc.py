@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from dabench.components.registry import Registry
+from dabench.files.workspace import Workspace
 from dabench.models.loading import Model, load_model
-from dabench.registry import Registry
 from dabench.types import Array
-from dabench.workspace import Workspace
 
 #: Tiles a forward pass.
 _BATCH = 8

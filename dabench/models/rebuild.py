@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from dabench.assembly import Assembly
-from dabench.config import RunConfig
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.errors import DabenchError, PluginError, UnknownNameError
 from dabench.interfaces import Budget, Stage, StageSpec, TaskInfo
 from dabench.models.card import PartCard
-from dabench.registry import Registry
-from dabench.weights import WeightsStore
+from dabench.runs.config import RunConfig
+from dabench.runs.weights import WeightsStore
 
 #: Components whose pretrained weights are overwritten by the trained ones.
 _PRETRAINED = ("backbone", "network")

@@ -10,11 +10,11 @@ import torch
 
 from dabench import __version__
 from dabench.errors import ConfigError
+from dabench.files.workspace import Workspace
 from dabench.models.card import ModelCard
 from dabench.models.loading import Model
 from dabench.models.model_file import SUFFIX
 from dabench.tracking.mlflow_models import ModelEntry, RegisteredVersion, register_model
-from dabench.workspace import Workspace
 
 #: Characters that the registry does not take in a name, or in a query for one.
 _REFUSED = "/:'\"`"

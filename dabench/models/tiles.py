@@ -6,20 +6,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dabench.components.registry import Registry
 from dabench.data.intensity import UnitVolume
 from dabench.data.phantom import make_phantom
-from dabench.data.sampling import gap_slices
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import DabenchError
+from dabench.files.workspace import Workspace
 from dabench.inference.tiles import origins, pad_to_tile
 from dabench.interfaces import Volume
 from dabench.models.card import ModelCard
 from dabench.models.rebuild import BareAssembly
-from dabench.plan import all_domains
-from dabench.registry import Registry
-from dabench.task import TaskData
+from dabench.runs.plan import all_domains
+from dabench.runs.task import TaskData
+from dabench.training.sampling import gap_slices
 from dabench.types import Array
-from dabench.workspace import Workspace
 
 #: The phantom that stands in for a target that is not here.
 _STAND_IN = "phantom-human"
@@ -50,7 +50,7 @@ def _cut(planes: Array, side: int) -> list[Array]:
 def _target(card: ModelCard, registry: Registry, workspace: Workspace) -> tuple[Volume, float, str] | None:
     try:
         assembly = BareAssembly(registry, card.config)
-        task = TaskData(assembly.run, all_domains(assembly, workspace), assembly.readers())
+        task = TaskData(card.config, all_domains(assembly, workspace), assembly.readers())
         return task.target_images, task.target_train.voxel[0], task.target_train.domain
     except DabenchError:
         return None

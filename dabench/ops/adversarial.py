@@ -52,7 +52,7 @@ def domain_loss(logits: Tensor, domain: float) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, domain, dtype=torch.float32))
 
 
-def judge_terms(judged: Mapping[str, tuple[nn.Module, Tensor, Tensor]]) -> dict[str, Tensor]:
+def discriminator_terms(judged: Mapping[str, tuple[nn.Module, Tensor, Tensor]]) -> dict[str, Tensor]:
     """What discriminators lose that tell the two domains apart, half a loss a domain (AdaptSegNet, Eq. 2).
 
     Args:
@@ -62,9 +62,9 @@ def judge_terms(judged: Mapping[str, tuple[nn.Module, Tensor, Tensor]]) -> dict[
         ``NAME_source`` and ``NAME_target``, float32 scalars.
     """
     return {
-        f"{name}_{domain}": domain_loss(judge(seen[number]), label) / 2
+        f"{name}_{domain}": domain_loss(discriminator(seen[number]), label) / 2
         for number, (domain, label) in enumerate((("source", SOURCE), ("target", TARGET)))
-        for name, (judge, *seen) in judged.items()
+        for name, (discriminator, *seen) in judged.items()
     }
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dabench.ops.runs import Runs
+from dabench.ops.run_lengths import RunLengths
 
 #: Neighbours of a voxel -> along how many axes at once two neighbours may differ.
 REACH = {6: 1, 18: 2, 26: 3, 4: 1, 8: 2}
 _NO_PAIRS = np.zeros((0, 2), np.int64)
 
 
-def touching(one: Runs, other: Runs, reach: int, *, rows: bool = True) -> npt.NDArray[np.int64]:
+def touching(one: RunLengths, other: RunLengths, reach: int, *, rows: bool = True) -> npt.NDArray[np.int64]:
     """Pairs of ids that touch where two planes lie face to face.
 
     Args:
@@ -56,7 +56,7 @@ def groups(count: int, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
     return group
 
 
-def _overlapping(one: Runs, other: Runs, dy: int, dx: int) -> npt.NDArray[np.int64]:
+def _overlapping(one: RunLengths, other: RunLengths, dy: int, dx: int) -> npt.NDArray[np.int64]:
     """Pairs of ids whose runs overlap when those of ``one`` move by ``dy`` rows and grow by ``dx`` on both sides.
 
     All rows lie on one line, two pixels apart so that a run that grew never reaches another row. Runs of a plane are

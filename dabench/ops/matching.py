@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dabench.ops.metrics import Counts, Overlap
-from dabench.ops.runs import Ids, stretches
+from dabench.ops.run_lengths import Ids, stretches
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from dabench.components.registry import Registry
 from dabench.errors import ConfigError, DataError
-from dabench.plan import Plan, make_plan, scoring_digest
-from dabench.registry import Registry
-from dabench.suites.jobs import Job
+from dabench.execution.jobs import Job
+from dabench.files.workspace import Workspace
+from dabench.runs.keys import scoring_source
+from dabench.runs.plan import Plan, make_plan
+from dabench.runs.task import TaskData
 from dabench.suites.spec import SuiteCell
 from dabench.tracking.record import read_run
-from dabench.workspace import Workspace
 
 #: Bytes that a job is expected to take while nothing like it has run here.
 _MEMORY = 2 * 2**30
@@ -147,11 +149,11 @@ def _node(cell: SuiteCell, plan: Plan, workspace: Workspace, registry: Registry)
     if plan.missing:
         return CellNode(cell, "missing", f"files are missing: {', '.join(plan.missing[:3])}")
     keys = tuple(s.key for s in plan.stages)
-    return CellNode(cell, *_state(cell, keys, plan.skip, workspace, registry), keys)
+    return CellNode(cell, *_state(cell, keys, plan.skip, workspace, registry, plan.task), keys)
 
 
 def _state(
-    cell: SuiteCell, keys: tuple[str, ...], skip: str, workspace: Workspace, registry: Registry
+    cell: SuiteCell, keys: tuple[str, ...], skip: str, workspace: Workspace, registry: Registry, task: TaskData
 ) -> tuple[str, str]:
     """How an earlier run of the cell stands to what would run now."""
     try:
@@ -163,7 +165,7 @@ def _state(
     if run.status != "ok":
         return ("new", "") if run.status == "skipped" else (run.status, run.reason)
     same = tuple(s.key for s in run.stages) == keys
-    scoring = scoring_digest(registry, cell.config.protocol)[:16]
+    scoring = scoring_source(registry, task, cell.config.protocol)[:16]
     if same and run.tags.get("scoring_digest") == scoring:
         return "done", ""
     return "stale", "trained by other code or on other data" if not same else "scored by other code"

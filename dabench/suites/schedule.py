@@ -7,17 +7,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from dabench.components.registry import Registry
 from dabench.errors import DataError
-from dabench.plan import make_plan
-from dabench.registry import Registry
-from dabench.runner import Runner
-from dabench.suites.executor import Executor
+from dabench.execution.executor import Executor
+from dabench.execution.jobs import Job, Outcome
+from dabench.files.workspace import Workspace
+from dabench.runs.plan import make_plan
+from dabench.runs.runner import Runner
 from dabench.suites.graph import CellNode, SuiteGraph, make_graph
-from dabench.suites.jobs import Job, Outcome
-from dabench.suites.manifest import cell_rows, write_manifest
 from dabench.suites.spec import Suite, expand
+from dabench.suites.suite_record import cell_rows, write_suite_record
 from dabench.tracking.record import RunRecord, read_run
-from dabench.workspace import Workspace
 
 #: Statuses that make a suite's exit code 1.
 BAD = ("failed", "oom", "killed")
@@ -108,7 +108,7 @@ def run_suite(
     """
     cells = expand(suite)
     graph = make_graph(suite.name, cells, registry, workspace)
-    write_manifest(workspace, suite, cells)
+    write_suite_record(workspace, suite, cells)
     seen = observer or Observer()
     work = _Work(suite, graph, registry, workspace, executor, retries, track, seen)
     seen.planned(graph, len(work.jobs))

@@ -25,11 +25,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from dabench.config import RunConfig, validate_config
+from dabench.components.registry import Registry, explain
 from dabench.errors import ConfigError
-from dabench.files import digest_of
-from dabench.registry import Registry, explain
-from dabench.yaml_files import read_yaml
+from dabench.files.digests import digest_of
+from dabench.files.yaml import read_yaml
+from dabench.runs.config import RunConfig, validate_config
 
 #: Axes that are not part of a row's name: they are what a row is averaged over or has columns for.
 _COLUMNS = ("task", "seed")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dabench.components.registry import Registered
 from dabench.data.volumes import open_volume
 from dabench.errors import DabenchError, DataError
 from dabench.interfaces import Domain, Reader, Split, Volume
-from dabench.registry import Registered
-from dabench.testing.bench import Bench
+from dabench.testing.fixtures import Fixtures
 from dabench.testing.outcomes import Check, Violation, expect
 
 _SPLITS = {"train", "test", "unlabelled"}
@@ -19,11 +19,11 @@ _SUFFIXES = (".tif", ".tiff", ".png", ".h5", ".hdf5", ".nii", ".nii.gz", ".npy",
 
 
 # ------------------------------------------------------------------------------------------------------------- domains
-def _domain(bench: Bench, item: Registered) -> Domain:
+def _domain(bench: Fixtures, item: Registered) -> Domain:
     return bench.assembly.domain(item.name)
 
 
-def known_splits(bench: Bench, item: Registered) -> None:
+def known_splits(bench: Fixtures, item: Registered) -> None:
     """Splits among train, test and unlabelled; ``missing`` a list of files; a description."""
     domain = _domain(bench, item)
     splits, missing = domain.splits(), domain.missing()
@@ -34,7 +34,7 @@ def known_splits(bench: Bench, item: Registered) -> None:
     expect(domain.description.strip(), "description is empty")
 
 
-def absence_is_named(bench: Bench, item: Registered) -> None:
+def absence_is_named(bench: Fixtures, item: Registered) -> None:
     """Where files are missing, opening says so with a DataError."""
     domain = _domain(bench, item)
     if not domain.missing():
@@ -49,7 +49,7 @@ def absence_is_named(bench: Bench, item: Registered) -> None:
         ) from error
 
 
-def opens(bench: Bench, item: Registered) -> None:
+def opens(bench: Fixtures, item: Registered) -> None:
     """Every split opens twice to the same digest; images, labels and instances have one shape and legal values."""
     domain = _domain(bench, item)
     if domain.missing():
@@ -62,7 +62,7 @@ def opens(bench: Bench, item: Registered) -> None:
         _check_split(split)
 
 
-def _opener(bench: Bench) -> Callable[[Path], Volume]:
+def _opener(bench: Fixtures) -> Callable[[Path], Volume]:
     readers = bench.assembly.readers()
 
     def open_path(path: Path) -> Volume:
@@ -101,7 +101,7 @@ def _nonsense(folder: Path) -> list[Path]:
     return [folder / name for name in ("notes.nonsense", "no-suffix", "empty", "not-there.nonsense", "not-there")]
 
 
-def refuses_nonsense(bench: Bench, item: Registered) -> None:
+def refuses_nonsense(bench: Fixtures, item: Registered) -> None:
     """``accepts`` is False for what is no volume, and never raises."""
     reader: Reader = bench.make(item)
     for path in _nonsense(bench.new_folder(item.name)):
@@ -122,7 +122,7 @@ def _damaged(folder: Path) -> list[Path]:
     return found
 
 
-def damaged_file(bench: Bench, item: Registered) -> None:
+def damaged_file(bench: Fixtures, item: Registered) -> None:
     """A damaged file that it accepts is a DataError with the file's name, at the latest when a slice is read."""
     reader: Reader = bench.make(item)
     accepted = [path for path in _damaged(bench.new_folder(item.name)) if reader.accepts(path)]
@@ -137,7 +137,7 @@ def damaged_file(bench: Bench, item: Registered) -> None:
             raise Violation(f"{path.name} is damaged, yet its first slice was read")
 
 
-def missing_file(bench: Bench, item: Registered) -> None:
+def missing_file(bench: Fixtures, item: Registered) -> None:
     """A file that it accepts by its name, but that is not there, is an error of dabench."""
     reader: Reader = bench.make(item)
     paths = [bench.folder / f"never-written{suffix}" for suffix in _SUFFIXES]

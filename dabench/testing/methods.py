@@ -10,17 +10,17 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
+from dabench.components.registry import Registered
 from dabench.interfaces import Predictor, Stage, StageSpec
-from dabench.registry import Registered
-from dabench.testing.bench import Bench, noise
+from dabench.testing.fixtures import Fixtures, noise
 from dabench.testing.outcomes import Check, expect, expect_same, expect_tensor
-from dabench.testing.rehearsal import TASK, UPDATES, Rehearsal, Trained, WatchedAssembly, budget_of, snapshot
+from dabench.testing.trial_run import TASK, UPDATES, Trained, TrialRun, WatchedAssembly, budget_of, snapshot
 from dabench.training.checkpoint import load_weights, save_weights
 
 _SIZE = 64
 
 
-def cheap_plan(bench: Bench, item: Registered) -> None:
+def cheap_plan(bench: Fixtures, item: Registered) -> None:
     """``skip`` gives a reason or None, ``stages`` the same list every time, and neither builds a network."""
     assembly = WatchedAssembly(bench.registry, bench.config, bench.assembly.weights)
     method, budget = assembly.method(item.name), budget_of(assembly, item.name, 0.15)
@@ -35,13 +35,13 @@ def cheap_plan(bench: Bench, item: Registered) -> None:
     expect(same, "stages() gave another plan when it was called again")
 
 
-def complete_specs(bench: Bench, item: Registered) -> None:
+def complete_specs(bench: Fixtures, item: Registered) -> None:
     """Each stage names its method, settings, components and weak labels, so that a finished one can be found again."""
-    for spec in Rehearsal(bench, item.name, 0.15).specs:
+    for spec in TrialRun(bench, item.name, 0.15).specs:
         _complete(bench, spec)
 
 
-def _complete(bench: Bench, spec: StageSpec) -> None:
+def _complete(bench: Fixtures, spec: StageSpec) -> None:
     where = f"stage {spec.name!r}"
     known = {(i.kind, i.name) for i in bench.registry}
     for pair in (("method", spec.method), *spec.components):
@@ -56,13 +56,13 @@ def _complete(bench: Bench, spec: StageSpec) -> None:
     expect(not unknown, f"{where} asks for {sorted(unknown)}, which is no weak label")
 
 
-def _trained(bench: Bench, item: Registered, points: float = 0.5) -> list[Trained]:
-    return Rehearsal(bench, item.name, points).chain()
+def _trained(bench: Fixtures, item: Registered, points: float = 0.5) -> list[Trained]:
+    return TrialRun(bench, item.name, points).chain()
 
 
-def trains(bench: Bench, item: Registered) -> None:
+def trains(bench: Fixtures, item: Registered) -> None:
     """Two updates of every stage: named finite losses with ``loss`` among them, and something learnt."""
-    rehearsal = Rehearsal(bench, item.name, 0.5)
+    rehearsal = TrialRun(bench, item.name, 0.5)
     expect(not rehearsal.skip, f"skip refuses a plain task with points and preferences: {rehearsal.skip!r}")
     parent: Stage | None = None
     for done in rehearsal.chain():
@@ -83,15 +83,15 @@ def _check_losses(done: Trained) -> None:
         expect(not broken, f"{where}, update {update.step}: {broken}")
 
 
-def without_points(bench: Bench, item: Registered) -> None:
+def without_points(bench: Fixtures, item: Registered) -> None:
     """With a point budget of 0 no crop has a point: still finite losses."""
     for done in _trained(bench, item, points=0.0):
         _check_losses(done)
 
 
-def leaves_parent_alone(bench: Bench, item: Registered) -> None:
+def leaves_parent_alone(bench: Fixtures, item: Registered) -> None:
     """A stage starts from a copy: its parent is what it was before."""
-    rehearsal = Rehearsal(bench, item.name, 0.5)
+    rehearsal = TrialRun(bench, item.name, 0.5)
     for before, after in _pairs(rehearsal.chain()):
         where = f"stage {after.spec.name!r} changed its parent {before.spec.name!r}"
         expect_same(where, before.weights, snapshot(before.stage))
@@ -101,18 +101,18 @@ def _pairs(chain: list[Trained]) -> list[tuple[Trained, Trained]]:
     return list(pairwise(chain))
 
 
-def repeatable(bench: Bench, item: Registered) -> None:
+def repeatable(bench: Fixtures, item: Registered) -> None:
     """The same seed gives the same weights, bit for bit."""
     _train_again(bench, item, "again", "a second run with the same seed gave other weights")
 
 
-def resumable(bench: Bench, item: Registered) -> None:
+def resumable(bench: Fixtures, item: Registered) -> None:
     """Killed after one of two updates and continued, it ends with the same weights as uninterrupted, bit for bit."""
     _train_again(bench, item, "resumed", "killed and continued it ended with other weights")
 
 
-def _train_again(bench: Bench, item: Registered, how: str, problem: str) -> None:
-    rehearsal = Rehearsal(bench, item.name, 0.5)
+def _train_again(bench: Fixtures, item: Registered, how: str, problem: str) -> None:
+    rehearsal = TrialRun(bench, item.name, 0.5)
     parent: Stage | None = None
     for done in rehearsal.chain():
         key = f"{how} {id(done.stage)}"
@@ -134,7 +134,7 @@ def _predict(predictor: Predictor, points: list[Tensor] | None, *, density: bool
     return prediction.probability
 
 
-def predicts(bench: Bench, item: Registered) -> None:
+def predicts(bench: Fixtures, item: Registered) -> None:
     """Every stage's predictor gives a probability of tiles, with and without points, the same each time."""
     asked = (None, [torch.zeros(0, 2)] * 2, [torch.tensor([[5.0, 6.0]]), torch.zeros(0, 2)])
     for done in _trained(bench, item):
@@ -146,9 +146,9 @@ def predicts(bench: Bench, item: Registered) -> None:
         expect(same, f"{where} differs between two calls: put the network into evaluation mode")
 
 
-def survives_storage(bench: Bench, item: Registered) -> None:
+def survives_storage(bench: Fixtures, item: Registered) -> None:
     """Final weights that are written and loaded into a freshly built stage predict the same."""
-    rehearsal = Rehearsal(bench, item.name, 0.5)
+    rehearsal = TrialRun(bench, item.name, 0.5)
     parent: Stage | None = None
     for done in rehearsal.chain():
         path = bench.new_folder(done.spec.name) / "model.safetensors"

@@ -7,16 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dabench.components.registry import Registered
 from dabench.ops.prompts import Features, Prompts, pad_points
-from dabench.registry import Registered
-from dabench.testing.bench import Bench, PlainBackbone, noise
+from dabench.testing.fixtures import Fixtures, PlainBackbone, noise
 from dabench.testing.outcomes import Check, expect, expect_tensor
 
 _SIZES = ((64, 64), (64, 96))
 
 
 # ---------------------------------------------------------------------------------------------------------- backbones
-def _backbone(bench: Bench, item: Registered) -> Any:
+def _backbone(bench: Fixtures, item: Registered) -> Any:
     key = f"backbone {item.name}"
     if key not in bench.memory:
         torch.manual_seed(0)
@@ -24,7 +24,7 @@ def _backbone(bench: Bench, item: Registered) -> Any:
     return bench.memory[key]
 
 
-def declared_maps(bench: Bench, item: Registered) -> None:
+def declared_maps(bench: Fixtures, item: Registered) -> None:
     """``channels`` and ``strides`` say what ``forward`` gives, for a square and an oblong image."""
     backbone = _backbone(bench, item).eval()
     for name in ("channels", "strides"):
@@ -40,7 +40,7 @@ def declared_maps(bench: Bench, item: Registered) -> None:
             expect_tensor(f"map {i} of a {height} x {width} image", maps[i], shape)
 
 
-def gradient_flows(bench: Bench, item: Registered) -> None:
+def gradient_flows(bench: Fixtures, item: Registered) -> None:
     """Every parameter that takes part gets a finite gradient, and one at least is not zero."""
     backbone = _backbone(bench, item).train()
     backbone.zero_grad()
@@ -52,7 +52,7 @@ def gradient_flows(bench: Bench, item: Registered) -> None:
     expect(any(g.abs().max() > 0 for g in gradients.values()), "no parameter gets a gradient")
 
 
-def constant_image(bench: Bench, item: Registered) -> None:
+def constant_image(bench: Fixtures, item: Registered) -> None:
     """Black and white images give no NaN, in training and in evaluation."""
     backbone = _backbone(bench, item)
     for training in (True, False):
@@ -65,7 +65,7 @@ def constant_image(bench: Bench, item: Registered) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------- networks
-def _network(bench: Bench, item: Registered) -> nn.Module:
+def _network(bench: Fixtures, item: Registered) -> nn.Module:
     key = f"network {item.name}"
     if key not in bench.memory:
         torch.manual_seed(0)
@@ -83,7 +83,7 @@ def _points() -> list[Tensor]:
     return [torch.tensor([[3.0, 4.0], [50.0, 20.0]]), torch.zeros(0, 2), torch.tensor([[30.5, 60.0]])]
 
 
-def any_number_of_points(bench: Bench, item: Registered) -> None:
+def any_number_of_points(bench: Fixtures, item: Registered) -> None:
     """No prompts, a batch of empty ones, and a different number an image: a probability each time."""
     network = _network(bench, item)
     images = _images(network, 3, 64, 96)
@@ -98,7 +98,7 @@ def any_number_of_points(bench: Bench, item: Registered) -> None:
         expect_tensor(f"probability with {what}", output.probability, (3, 64, 96), 0.0, 1.0)
 
 
-def density_when_asked(bench: Bench, item: Registered) -> None:
+def density_when_asked(bench: Fixtures, item: Registered) -> None:
     """``with_density`` gives a map (or None by a network without one); without it there is none."""
     network = _network(bench, item)
     images = _images(network, 2, 64, 64)
@@ -110,7 +110,7 @@ def density_when_asked(bench: Bench, item: Registered) -> None:
     expect(torch.equal(without.probability, asked.probability), "asking for density changes the probability")
 
 
-def features_when_asked(bench: Bench, item: Registered) -> None:
+def features_when_asked(bench: Fixtures, item: Registered) -> None:
     """``with_features`` gives the finest decoder map and the encoder's, batch first; without it there are none."""
     network = _network(bench, item)
     images = _images(network, 2, 64, 64)
@@ -127,7 +127,7 @@ def features_when_asked(bench: Bench, item: Registered) -> None:
     expect(torch.equal(without.probability, asked.probability), "asking for features changes the probability")
 
 
-def padding_is_invisible(bench: Bench, item: Registered) -> None:
+def padding_is_invisible(bench: Fixtures, item: Registered) -> None:
     """A padded batch gives what its images give one by one (1e-5)."""
     network, points = _network(bench, item), _points()
     images = _images(network, 3, 64, 64)
@@ -140,7 +140,7 @@ def padding_is_invisible(bench: Bench, item: Registered) -> None:
     )
 
 
-def network_gradient(bench: Bench, item: Registered) -> None:
+def network_gradient(bench: Fixtures, item: Registered) -> None:
     """The probability has a finite gradient, for a constant image too."""
     network = _network(bench, item)
     for images in (_images(network, 2, 64, 64), torch.zeros_like(_images(network, 2, 64, 64))):

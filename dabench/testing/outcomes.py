@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dabench.registry import Registered
-from dabench.testing.bench import Bench
+from dabench.components.registry import Registered
+from dabench.testing.fixtures import Fixtures
 
 
 class Violation(AssertionError):
@@ -33,14 +33,14 @@ class Check:
     """A rule that every component of a kind keeps; ``run`` raises `Violation` when one does not."""
 
     name: str
-    run: Callable[[Bench, Registered], None]
+    run: Callable[[Fixtures, Registered], None]
 
 
 @dataclass(frozen=True)
 class Case:
     """One check, ready to run on one component."""
 
-    bench: Bench = field(repr=False)
+    bench: Fixtures = field(repr=False)
     item: Registered = field(repr=False)
     check: Check = field(repr=False)
 

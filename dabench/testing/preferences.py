@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dabench.components.registry import Registered
 from dabench.interfaces import PreferenceOptimizer
-from dabench.registry import Registered
-from dabench.testing.bench import Bench, noise
+from dabench.testing.fixtures import Fixtures, noise
 from dabench.testing.outcomes import Check, expect, expect_tensor
 
 _PATCHES, _SIDE, _SHOWN = 4, 12, 3
 
 
-def _optimizer(bench: Bench, item: Registered) -> PreferenceOptimizer:
+def _optimizer(bench: Fixtures, item: Registered) -> PreferenceOptimizer:
     return bench.assembly.preference_optimizer(item.name)
 
 
@@ -22,7 +22,7 @@ def _informative() -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return np.asarray(np.random.default_rng(0).random(60) < 0.7)
 
 
-def legal_selection(bench: Bench, item: Registered) -> None:
+def legal_selection(bench: Fixtures, item: Registered) -> None:
     """Sorted, unique, informative patches; none where none is informative; the same for an equal generator."""
     optimizer, informative = _optimizer(bench, item), _informative()
     chosen = [np.asarray(optimizer.select(informative, 1.0, np.random.default_rng(5))) for _ in range(2)]
@@ -34,7 +34,7 @@ def legal_selection(bench: Bench, item: Registered) -> None:
     expect(len(none) == 0, f"select: {len(none)} patches chosen where none is informative")
 
 
-def within_budget(bench: Bench, item: Registered) -> None:
+def within_budget(bench: Fixtures, item: Registered) -> None:
     """Asked for its own share (and, if that is not all, for half of it), it chooses no more than that."""
     optimizer, informative = _optimizer(bench, item), _informative()
     expect(0 <= optimizer.share <= 1, f"share is {optimizer.share!r}, expected 0 to 1")
@@ -49,7 +49,7 @@ def within_budget(bench: Bench, item: Registered) -> None:
         expect(count <= limit, f"select: {count} of {len(informative)} patches chosen at a budget of {budget:.1%}")
 
 
-def legal_hint(bench: Bench, item: Registered) -> None:
+def legal_hint(bench: Fixtures, item: Registered) -> None:
     """With the rater "self": masks of the tiles' shape, for empty and full ones too, the same each time."""
     optimizer = _optimizer(bench, item)
     if optimizer.rater != "self":
@@ -85,19 +85,19 @@ def _towards(step: float) -> Tensor:
     return _reference() + step * torch.where(chosen, 1.0, -1.0)
 
 
-def _loss(bench: Bench, item: Registered, policy: Tensor, valid: Tensor | None = None) -> Tensor:
+def _loss(bench: Fixtures, item: Registered, policy: Tensor, valid: Tensor | None = None) -> Tensor:
     candidates, known, preferred = _shown()
     shown = known if valid is None else valid
     return _optimizer(bench, item).loss(policy, _reference(), candidates, shown, preferred)
 
 
-def legal_loss(bench: Bench, item: Registered) -> None:
+def legal_loss(bench: Fixtures, item: Registered) -> None:
     """One finite loss a patch, not negative."""
     for policy in (_reference(), noise((_PATCHES, _SIDE, _SIDE), 2), _towards(0.4), _towards(-0.4)):
         expect_tensor("loss", _loss(bench, item, policy), (_PATCHES,), -1e-6)
 
 
-def learns_the_right_way(bench: Bench, item: Registered) -> None:
+def learns_the_right_way(bench: Fixtures, item: Registered) -> None:
     """Near the reference the loss falls as the preferred mask gets likelier, and its gradient says so."""
     away, start, near = (_loss(bench, item, _towards(step)) for step in (-0.05, 0.0, 0.05))
     expect(
@@ -115,7 +115,7 @@ def learns_the_right_way(bench: Bench, item: Registered) -> None:
     )
 
 
-def nothing_to_compare(bench: Bench, item: Registered) -> None:
+def nothing_to_compare(bench: Fixtures, item: Registered) -> None:
     """A patch without any other valid candidate has loss 0 and gradient 0."""
     _, _, preferred = _shown()
     alone = torch.zeros(_PATCHES, _SHOWN, dtype=torch.bool).scatter(1, preferred[:, None], True)
@@ -128,7 +128,7 @@ def nothing_to_compare(bench: Bench, item: Registered) -> None:
         expect((policy.grad == 0).all(), "gradient is not 0 (or NaN) where there is no other valid candidate")
 
 
-def padding_is_invisible(bench: Bench, item: Registered) -> None:
+def padding_is_invisible(bench: Fixtures, item: Registered) -> None:
     """What a padded entry holds does not matter."""
     candidates, valid, preferred = _shown()
     changed = candidates.clone()
@@ -138,7 +138,7 @@ def padding_is_invisible(bench: Bench, item: Registered) -> None:
     expect(torch.allclose(first, second), f"loss changes with a padded candidate: {first.tolist()}, {second.tolist()}")
 
 
-def saturated(bench: Bench, item: Registered) -> None:
+def saturated(bench: Fixtures, item: Registered) -> None:
     """Probabilities of exactly 0 and 1 give finite losses and gradients, against a saturated reference too."""
     candidates, valid, preferred = _shown()
     for value in (0.0, 1.0):

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from dabench.components.registry import Registered
 from dabench.interfaces import EvaluationProtocol, SliceScore
 from dabench.ops.components import label_components
-from dabench.registry import Registered
-from dabench.testing.bench import Bench
+from dabench.testing.fixtures import Fixtures
 from dabench.testing.outcomes import Check, expect
 from dabench.types import Array
 
@@ -35,7 +35,7 @@ def _label(protocol: EvaluationProtocol, binary: Array) -> Array:
     return label_components(binary == 1) if protocol.wants_instances else binary
 
 
-def _fresh(bench: Bench, item: Registered) -> EvaluationProtocol:
+def _fresh(bench: Fixtures, item: Registered) -> EvaluationProtocol:
     return bench.assembly.protocol(item.name)
 
 
@@ -43,7 +43,7 @@ def _score(protocol: EvaluationProtocol, slices: list[tuple[Array, Array]], orde
     return [protocol.update(z, slices[z][0], _label(protocol, slices[z][1])) for z in order]
 
 
-def perfect(bench: Bench, item: Registered) -> None:
+def perfect(bench: Fixtures, item: Registered) -> None:
     """A prediction that equals the label scores 1 in every metric."""
     protocol, label = _fresh(bench, item), _slices()[0][1]
     row = protocol.update(0, label == 1, _label(protocol, label))
@@ -56,7 +56,7 @@ def perfect(bench: Bench, item: Registered) -> None:
         expect(seen is not None and abs(seen - 1) < _CLOSE, f"row: {metric} of a perfect prediction is {seen!r}, not 1")
 
 
-def empty_on_both_sides(bench: Bench, item: Registered) -> None:
+def empty_on_both_sides(bench: Fixtures, item: Registered) -> None:
     """A slice without foreground on either side is left out, says so, and is counted."""
     protocol, empty = _fresh(bench, item), np.zeros((32, 32), np.uint8)
     row = protocol.update(0, empty == 1, _label(protocol, empty))
@@ -71,7 +71,7 @@ def empty_on_both_sides(bench: Bench, item: Registered) -> None:
         expect(abs(both[metric] - 1) < _CLOSE, f"{metric} is {both[metric]!r}: the empty slice takes part in the mean")
 
 
-def empty_on_one_side(bench: Bench, item: Registered) -> None:
+def empty_on_one_side(bench: Fixtures, item: Registered) -> None:
     """Nothing predicted, or nothing there: 0, never NaN."""
     label = _slices()[0][1]
     empty = np.zeros_like(label)
@@ -84,7 +84,7 @@ def empty_on_one_side(bench: Bench, item: Registered) -> None:
             expect(result[metric] == 0, f"{what}: {metric} is {result[metric]!r}, not 0")
 
 
-def never_nan(bench: Bench, item: Registered) -> None:
+def never_nan(bench: Fixtures, item: Registered) -> None:
     """Rows and results are finite and within [0, 1] for good and bad predictions."""
     protocol, slices = _fresh(bench, item), _slices()
     rows = _score(protocol, slices, [0, 1, 2, 3])
@@ -97,7 +97,7 @@ def never_nan(bench: Bench, item: Registered) -> None:
     expect(result["n"] == len(rows), f"n is {result['n']} after {len(rows)} slices")
 
 
-def any_order(bench: Bench, item: Registered) -> None:
+def any_order(bench: Fixtures, item: Registered) -> None:
     """The order of the slices does not matter."""
     slices, results = _slices(), []
     for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
@@ -109,7 +109,7 @@ def any_order(bench: Bench, item: Registered) -> None:
         expect(abs(first - second) < 1e-9, f"{metric} is {first!r} or {second!r}, depending on the order of the slices")
 
 
-def ignores_unknown(bench: Bench, item: Registered) -> None:
+def ignores_unknown(bench: Fixtures, item: Registered) -> None:
     """Pixels labelled 255, or with an id below 0, take no part."""
     prediction, label = _slices()[1]
     wants_instances = _fresh(bench, item).wants_instances
@@ -126,7 +126,7 @@ def ignores_unknown(bench: Bench, item: Registered) -> None:
         expect(abs(pair[0] - pair[1]) < 1e-9, f"{metric} changes with the prediction on pixels {what}: {pair}")
 
 
-def predicted_ids(bench: Bench, item: Registered) -> None:
+def predicted_ids(bench: Fixtures, item: Registered) -> None:
     """A rule that takes predicted ids gives 1 for the true ones, whatever they are called."""
     slices, results = _slices(), []
     if not _fresh(bench, item).takes_instances:

@@ -7,8 +7,8 @@ import re
 
 from pydantic import BaseModel, ValidationError
 
-from dabench.registry import Registered
-from dabench.testing.bench import Bench
+from dabench.components.registry import Registered
+from dabench.testing.fixtures import Fixtures
 from dabench.testing.outcomes import Check, Violation, expect
 
 #: Lower-case words joined by - + or . , with an optional version.
@@ -18,7 +18,7 @@ _GROUPED = re.compile(rf"({NAME.pattern}/)*{NAME.pattern}")
 _LONGEST_SUMMARY = 240
 
 
-def named(bench: Bench, item: Registered) -> None:
+def named(bench: Fixtures, item: Registered) -> None:
     """The name can be typed, stored in a file name and looked up."""
     del bench
     rule = _GROUPED if item.kind == "suite" else NAME
@@ -28,7 +28,7 @@ def named(bench: Bench, item: Registered) -> None:
     )
 
 
-def described(bench: Bench, item: Registered) -> None:
+def described(bench: Fixtures, item: Registered) -> None:
     """A one-line summary, and a licence or terms."""
     del bench
     c = item.component
@@ -38,7 +38,7 @@ def described(bench: Bench, item: Registered) -> None:
     expect(c.licence.strip(), f"Component({item.name!r}).licence is empty; say under which terms it can be used")
 
 
-def strict_settings(bench: Bench, item: Registered) -> None:
+def strict_settings(bench: Fixtures, item: Registered) -> None:
     """The settings class is frozen, refuses unknown keys, and describes every field."""
     del bench
     config = item.component.config
@@ -53,7 +53,7 @@ def strict_settings(bench: Bench, item: Registered) -> None:
         expect((field.description or "").strip(), f"{config.__name__}.{name} has no description")
 
 
-def refuses_unknown_keys(bench: Bench, item: Registered) -> None:
+def refuses_unknown_keys(bench: Fixtures, item: Registered) -> None:
     """A misspelt setting is an error."""
     del bench
     try:
@@ -63,7 +63,7 @@ def refuses_unknown_keys(bench: Bench, item: Registered) -> None:
     raise Violation(f"{item.component.config.__name__} accepts the unknown key 'no_such_setting_'")
 
 
-def valid_presets(bench: Bench, item: Registered) -> None:
+def valid_presets(bench: Fixtures, item: Registered) -> None:
     """Defaults and every preset are valid settings that can be written as JSON and read back."""
     for preset in ("", *item.component.presets):
         where = f"preset {preset!r}" if preset else "defaults"

@@ -9,12 +9,12 @@ from numbers import Real
 import numpy as np
 import torch
 
+from dabench.components.registry import Registered
 from dabench.errors import ConfigError
 from dabench.interfaces import LOOKS, Candidate, Predictor, Selector
 from dabench.ops.centres import component_centres
-from dabench.registry import Registered
-from dabench.selection import CandidateView, Stack, candidates
-from dabench.testing.bench import SIDE, Bench, discs
+from dabench.runs.selection import CandidateData, Stack, candidates
+from dabench.testing.fixtures import SIDE, Fixtures, discs
 from dabench.testing.outcomes import Check, Violation, expect
 from dabench.types import Array, Prediction
 
@@ -38,13 +38,13 @@ class _Model(Predictor):
 _MODELS = {10: _Model(0.45, 2), 20: _Model(0.45, 40), 30: _Model(0.55, 40), 40: _Model(-99, 40), 50: _Model(99, 40)}
 
 
-def _view(selector: Selector, given: int = 2, slices: int = 3) -> CandidateView:
+def _view(selector: Selector, given: int = 2, slices: int = 3) -> CandidateData:
     """Two synthetic stacks, of which the selector gets what it declares; points on the first slices only."""
     images, labels = discs(seed=7, slices=slices)
     centres = {z: component_centres(labels.read(z) == 1) for z in range(slices)}
     points: dict[int, Array] = {z: centres[z][: given if z < 2 else 0] for z in centres}
     looks = selector.looks_at
-    return CandidateView(
+    return CandidateData(
         _MODELS.__getitem__,
         SIDE,
         torch.device("cpu"),
@@ -55,14 +55,14 @@ def _view(selector: Selector, given: int = 2, slices: int = 3) -> CandidateView:
     )
 
 
-def _scores(selector: Selector, found: Sequence[Candidate], view: CandidateView) -> list[float]:
+def _scores(selector: Selector, found: Sequence[Candidate], view: CandidateData) -> list[float]:
     try:
         return list(selector.scores(found, view))
     except ConfigError as error:
         raise Violation(f"scores(): {error}") from error
 
 
-def declares(bench: Bench, item: Registered) -> None:
+def declares(bench: Fixtures, item: Registered) -> None:
     """What it looks at are words that the core knows, so that a run can tell whether it has that."""
     looks = bench.assembly.selector(item.name).looks_at
     expect(isinstance(looks, tuple), f"looks_at is {looks!r}, not a tuple")
@@ -70,7 +70,7 @@ def declares(bench: Bench, item: Registered) -> None:
     expect(not unknown, f"looks_at names {unknown}: use {', '.join(LOOKS)}")
 
 
-def scores_all(bench: Bench, item: Registered) -> None:
+def scores_all(bench: Fixtures, item: Registered) -> None:
     """One finite number a candidate, of collapsed models too, from nothing but what it declares."""
     selector, found = bench.assembly.selector(item.name), candidates(list(_MODELS), _THRESHOLDS)
     scores = _scores(selector, found, _view(selector))
@@ -79,14 +79,14 @@ def scores_all(bench: Bench, item: Registered) -> None:
         expect(isinstance(score, Real) and math.isfinite(score), f"the score of {candidate} is {score!r}")
 
 
-def nothing_there(bench: Bench, item: Registered) -> None:
+def nothing_there(bench: Fixtures, item: Registered) -> None:
     """No point on any slice, and no candidate that finds anything: numbers all the same."""
     selector, found = bench.assembly.selector(item.name), candidates([40], _THRESHOLDS)
     scores = _scores(selector, found, _view(selector, given=0, slices=1))
     expect(all(math.isfinite(score) for score in scores), f"scores are {scores!r}")
 
 
-def repeatable(bench: Bench, item: Registered) -> None:
+def repeatable(bench: Fixtures, item: Registered) -> None:
     """The same candidates get the same scores, in any order: nothing is drawn, nothing is kept."""
     selector, found = bench.assembly.selector(item.name), candidates(list(_MODELS), _THRESHOLDS)
     order = np.random.default_rng(0).permutation(len(found))

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from dabench.annotation.desk import AnnotationDesk
+from dabench.components.registry import Registered
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget, PseudoTargets, SelfTraining
-from dabench.registry import Registered
-from dabench.testing.bench import Bench, PlainStudent, discs, noise
+from dabench.testing.fixtures import Fixtures, PlainStudent, discs, noise
 from dabench.testing.outcomes import Check, expect, expect_same, expect_tensor
-from dabench.testing.rehearsal import Truth
-from dabench.training.view import StageView
+from dabench.testing.trial_run import Truth
+from dabench.training.stage_data import StageData
 from dabench.types import CropId, TargetCrops, Window
 
 _SIDE = 48
@@ -32,14 +32,14 @@ def _some_points() -> list[Tensor]:
     return [torch.tensor([[10.0, 12.0], [0.0, 47.0]]), torch.zeros(0, 2)]
 
 
-def _view(bench: Bench, crops: TargetCrops) -> StageView:
+def _view(bench: Fixtures, crops: TargetCrops) -> StageData:
     """A stage's view of two slices that are these crops, half of whose centres are given."""
     images, truth = ArrayVolume(crops.images[:, 0].numpy()), Truth(discs(0, side=_SIDE)[1])
     desk = AnnotationDesk(truth, images.shape, Budget(points=0.5), bench.assembly.weak_labels())
-    return StageView(images, desk, torch.device("cpu"), 0, "conformance", None, bench.new_folder("kept"))
+    return StageData(images, desk, torch.device("cpu"), 0, "conformance", None, bench.new_folder("kept"))
 
 
-def _started(bench: Bench, item: Registered, student: nn.Module, view: StageView) -> SelfTraining:
+def _started(bench: Fixtures, item: Registered, student: nn.Module, view: StageData) -> SelfTraining:
     """A scheme after `start`, `attach` and, where it works in rounds, the first `refresh`."""
     scheme: SelfTraining = bench.assembly.self_training(item.name)
     scheme.start(student)
@@ -50,7 +50,7 @@ def _started(bench: Bench, item: Registered, student: nn.Module, view: StageView
     return scheme
 
 
-def _targets(bench: Bench, item: Registered, crops: TargetCrops, bias: float = 0.0) -> PseudoTargets:
+def _targets(bench: Fixtures, item: Registered, crops: TargetCrops, bias: float = 0.0) -> PseudoTargets:
     torch.manual_seed(0)
     scheme = _started(bench, item, PlainStudent(bias), _view(bench, crops))
     with torch.no_grad():
@@ -77,7 +77,7 @@ def _check(where: str, targets: PseudoTargets) -> None:
         expect_tensor(f"{where}: points of a crop", points, (len(points), 2))
 
 
-def legal_targets(bench: Bench, item: Registered) -> None:
+def legal_targets(bench: Fixtures, item: Registered) -> None:
     """Shapes, types and ranges, with given points; these stay among the points."""
     given = _some_points()
     targets = _targets(bench, item, _crops(given))
@@ -88,7 +88,7 @@ def legal_targets(bench: Bench, item: Registered) -> None:
     )
 
 
-def nothing_to_find(bench: Bench, item: Registered) -> None:
+def nothing_to_find(bench: Fixtures, item: Registered) -> None:
     """No foreground, no background, no point: still legal, never NaN."""
     for bias in _BIASES:
         where = "a student that sees foreground " + {-30.0: "nowhere", 0.0: "here and there", 30.0: "everywhere"}[bias]
@@ -96,7 +96,7 @@ def nothing_to_find(bench: Bench, item: Registered) -> None:
         _check(f"{where}, some points", _targets(bench, item, _crops(_some_points()), bias))
 
 
-def repeatable(bench: Bench, item: Registered) -> None:
+def repeatable(bench: Fixtures, item: Registered) -> None:
     """The same generator state gives the same targets."""
     first, second = (_targets(bench, item, _crops(_some_points())) for _ in range(2))
     for name in ("labels", "weights", "confidence"):
@@ -106,7 +106,7 @@ def repeatable(bench: Bench, item: Registered) -> None:
     expect(same, "points differ between two calls with equal generators")
 
 
-def student_untouched(bench: Bench, item: Registered) -> None:
+def student_untouched(bench: Fixtures, item: Registered) -> None:
     """Neither start, refresh, targets nor after_update changes the student."""
     student = PlainStudent().train()
     before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
@@ -119,7 +119,7 @@ def student_untouched(bench: Bench, item: Registered) -> None:
     expect(all(p.requires_grad for p in student.parameters()), "the student's parameters no longer require gradients")
 
 
-def resumable(bench: Bench, item: Registered) -> None:
+def resumable(bench: Fixtures, item: Registered) -> None:
     """A scheme that takes over another's modules and state, and sees what it kept, gives the same targets."""
     torch.manual_seed(1)
     students, view = [PlainStudent(), PlainStudent()], _view(bench, _crops())

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from dabench.components.registry import Registered, Registry
 from dabench.errors import PluginError, UnknownNameError
-from dabench.registry import Registered, Registry
 from dabench.testing import (
     domains,
     methods,
@@ -20,7 +20,7 @@ from dabench.testing import (
     suites,
     weak_labels,
 )
-from dabench.testing.bench import Bench
+from dabench.testing.fixtures import Fixtures
 from dabench.testing.outcomes import Case, Check, Outcome
 
 #: What is checked beside the record, by kind.
@@ -49,7 +49,7 @@ def check_components(registry: Registry, items: Sequence[Registered]) -> list[Ou
     Returns:
         One outcome a component and check; a component that raises is an outcome too.
     """
-    return [case.outcome() for case in _cases(Bench(registry), items)]
+    return [case.outcome() for case in _cases(Fixtures(registry), items)]
 
 
 def conformance_checks(*names: str, registry: Registry | None = None) -> list[Case]:
@@ -58,21 +58,21 @@ def conformance_checks(*names: str, registry: Registry | None = None) -> list[Ca
     For ``@pytest.mark.parametrize("case", conformance_checks("my-plugin"), ids=str)``; a test calls ``case.run()``.
     Raises UnknownNameError for a name that nothing has, with the cause where its plugin did not load.
     """
-    bench = _bench() if registry is None else Bench(registry)
+    bench = _bench() if registry is None else Fixtures(registry)
     for name in names:
         _find(bench.registry, name)
     items = [i for i in bench.registry if not names or {i.plugin, i.name, f"{i.kind}:{i.name}"} & set(names)]
     return _cases(bench, items)
 
 
-def _cases(bench: Bench, items: Sequence[Registered]) -> list[Case]:
+def _cases(bench: Fixtures, items: Sequence[Registered]) -> list[Case]:
     return [Case(bench, item, check) for item in items for check in (*records.CHECKS, *BY_KIND[item.kind])]
 
 
 @cache
-def _bench() -> Bench:
+def _bench() -> Fixtures:
     """The installed plugins, loaded once a process."""
-    return Bench(Registry.load())
+    return Fixtures(Registry.load())
 
 
 def _find(registry: Registry, name: str) -> None:

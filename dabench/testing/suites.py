@@ -5,47 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from dabench.config import split_task
+from dabench.components.registry import Registered
 from dabench.errors import DabenchError
-from dabench.registry import Registered
+from dabench.runs.config import split_task
 from dabench.suites.spec import Suite, SuiteCell, expand, load_suite
-from dabench.testing.bench import Bench
+from dabench.testing.fixtures import Fixtures
 from dabench.testing.outcomes import Check, Violation, expect
 
 
-def _suite(bench: Bench, item: Registered) -> Suite:
+def _suite(bench: Fixtures, item: Registered) -> Suite:
     try:
         return load_suite(item.name, bench.registry)
     except DabenchError as error:
         raise Violation(str(error)) from error
 
 
-def _cells(bench: Bench, item: Registered) -> list[SuiteCell]:
+def _cells(bench: Fixtures, item: Registered) -> list[SuiteCell]:
     try:
         return expand(_suite(bench, item))
     except DabenchError as error:
         raise Violation(str(error)) from error
 
 
-def has_a_file(bench: Bench, item: Registered) -> None:
+def has_a_file(bench: Fixtures, item: Registered) -> None:
     """The factory gives the path of a YAML file that exists."""
     path = bench.make(item)
     expect(isinstance(path, Path), f"the factory gave a {type(path).__name__}, not a pathlib.Path")
     expect(path.is_file() and path.suffix in (".yaml", ".yml"), f"{path.name} is no YAML file that exists")
 
 
-def loads(bench: Bench, item: Registered) -> None:
+def loads(bench: Fixtures, item: Registered) -> None:
     """It is a suite, and it goes by the name under which it is registered."""
     name = _suite(bench, item).name
     expect(name == item.name, f"the file's name is {name!r}, it is registered as {item.name!r}")
 
 
-def expands(bench: Bench, item: Registered) -> None:
+def expands(bench: Fixtures, item: Registered) -> None:
     """There is at least one cell, every cell is a valid configuration, and no two rows are the same."""
     expect(_cells(bench, item), "it has no cell: every row is unavailable")
 
 
-def names_components(bench: Bench, item: Registered) -> None:
+def names_components(bench: Fixtures, item: Registered) -> None:
     """Methods, domains and whatever else a cell names are registered."""
     checks: dict[str, Callable[[SuiteCell], object]] = {
         "method": lambda cell: bench.registry.get("method", cell.config.method),
@@ -61,7 +61,7 @@ def names_components(bench: Bench, item: Registered) -> None:
                 raise Violation(f"row {cell.row!r}, {what}: {error}") from error
 
 
-def _domains(bench: Bench) -> set[str]:
+def _domains(bench: Fixtures) -> set[str]:
     """Real domains, and phantoms by the name that a task has for them."""
     names = set(bench.registry.names("domain"))
     return names | {name.removeprefix("phantom-") for name in names}

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from dabench.components.registry import Registered
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import DataError
 from dabench.interfaces import WeakLabel
-from dabench.registry import Registered
-from dabench.testing.bench import SIDE, Bench, discs
+from dabench.testing.fixtures import SIDE, Fixtures, discs
 from dabench.testing.outcomes import Check, Violation, expect
 from dabench.types import PointRequest, PreferenceQuestion, PreferenceRequest, Window
 
@@ -53,7 +53,7 @@ def _questions() -> tuple[PreferenceQuestion, ...]:
     return tuple(found)
 
 
-def _set_up(bench: Bench, item: Registered) -> tuple[WeakLabel, Any, Simulate]:
+def _set_up(bench: Fixtures, item: Registered) -> tuple[WeakLabel, Any, Simulate]:
     label: WeakLabel = bench.make(item)
     request, truth = _request(item.name), _Truth(discs(0)[1])
 
@@ -70,7 +70,7 @@ def _content(answers: list[Any]) -> list[tuple[Any, ...]]:
     ]
 
 
-def repeatable(bench: Bench, item: Registered) -> None:
+def repeatable(bench: Fixtures, item: Registered) -> None:
     """The same generator gives the same answers; errors of the rater never break it."""
     _, request, simulate = _set_up(bench, item)
     if request is None:
@@ -79,7 +79,7 @@ def repeatable(bench: Bench, item: Registered) -> None:
     expect(_content(simulate(1.0)) != _content(simulate(0.0)), "simulate: an error rate of 1 changes no answer")
 
 
-def round_trip(bench: Bench, item: Registered) -> None:
+def round_trip(bench: Fixtures, item: Registered) -> None:
     """What was written is read and matched to the same answers."""
     label, request, simulate = _set_up(bench, item)
     if request is None:
@@ -93,7 +93,7 @@ def round_trip(bench: Bench, item: Registered) -> None:
     expect(seen == wanted, f"after write, read and match: {seen[:2]}, simulated were {wanted[:2]}")
 
 
-def priced(bench: Bench, item: Registered) -> None:
+def priced(bench: Fixtures, item: Registered) -> None:
     """A price in seconds, finite and not negative; nothing costs nothing."""
     label, request, simulate = _set_up(bench, item)
     expect(label.price([]) == 0, f"price([]) is {label.price([])!r}, not 0")
@@ -103,7 +103,7 @@ def priced(bench: Bench, item: Registered) -> None:
     expect(np.isfinite(price) and price > 0, f"price of simulated answers is {price!r}")
 
 
-def malformed_file(bench: Bench, item: Registered) -> None:
+def malformed_file(bench: Fixtures, item: Registered) -> None:
     """A missing file, nonsense, and a good file with a broken end are DataErrors that name the file."""
     label, request, simulate = _set_up(bench, item)
     folder = bench.new_folder(item.name)
@@ -127,7 +127,7 @@ def _expect_data_error(label: WeakLabel, path: Path) -> None:
     raise Violation(f"read({path.name}) gave {len(seen)} answers, expected a DataError")
 
 
-def whole_slices(bench: Bench, item: Registered) -> None:
+def whole_slices(bench: Fixtures, item: Registered) -> None:
     """Points lie on their slice."""
     _, request, simulate = _set_up(bench, item)
     if not isinstance(request, PointRequest):

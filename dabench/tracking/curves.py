@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dabench.files import write_with
+from dabench.files.atomic import write_with
 from dabench.tracking.journal import Curve, read_curve
 from dabench.tracking.translate import thin
 

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dabench.files import digest_of
+from dabench.files.digests import digest_of
 
 #: Looked up where dabench runs from a folder and has no metadata of its own.
 _PACKAGES = (

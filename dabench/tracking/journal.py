@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO
 
 from dabench.errors import DataError
-from dabench.files import atomic
+from dabench.files.atomic import atomic
 from dabench.tracking.events import Event, from_line, to_line
 
 JOURNAL = "journal.jsonl"

@@ -6,16 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dabench.tracking.mlflow_store import Store
-from dabench.tracking.translate import (
-    CELL_TAG,
-    DIGEST_TAG,
-    KIND_TAG,
-    PREFIX,
-    SUMMARY,
-    key_of,
-    milliseconds,
-    plain,
-)
+from dabench.tracking.translate import CELL_TAG, DIGEST_TAG, KIND_TAG, PREFIX, SUMMARY, key_of, milliseconds, plain
 from dabench.tracking.views import views
 
 if TYPE_CHECKING:
@@ -29,7 +20,7 @@ _PARENT = "mlflow.parentRunId"
 _COLOUR = "mlflow.runColor"
 
 
-class Shelf:
+class SummarySync:
     """The summaries of one experiment; used under the store's lock."""
 
     def __init__(self, store: Store, experiment_id: str) -> None:

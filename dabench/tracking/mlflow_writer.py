@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dabench.tracking.events import InputData
 from dabench.tracking.mlflow_store import Store
-from dabench.tracking.mlflow_summaries import Shelf
+from dabench.tracking.mlflow_summaries import SummarySync
 from dabench.tracking.record import RunRecord
 from dabench.tracking.translate import (
     CELL_TAG,
@@ -84,7 +84,7 @@ class MlflowWriter:
 
         summaries = summaries_of(runs)
         with self._store.open():
-            shelf = Shelf(self._store, self._store.experiment(experiment_name(suite)))
+            shelf = SummarySync(self._store, self._store.experiment(experiment_name(suite)))
             shelf.put_views()
             return shelf.put(summaries)
 

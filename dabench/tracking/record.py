@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dabench.errors import DataError
-from dabench.files import digest_file
+from dabench.files.digests import digest_file
 from dabench.tracking.events import (
     UNFINISHED,
     CellFinished,

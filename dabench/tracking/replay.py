@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dabench.errors import DataError
+from dabench.files.workspace import Workspace
 from dabench.tracking.record import RunRecord, read_runs
 from dabench.tracking.translate import signature
-from dabench.workspace import Workspace
 
 #: The row of each cell, by suite.
 Rows = Mapping[str, Mapping[str, str]]

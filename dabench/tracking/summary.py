@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
-from dabench.files import digest_of
+from dabench.files.digests import digest_of
 from dabench.statistics import Cell, Interval, mean_interval
 from dabench.tracking.record import RunRecord
 from dabench.tracking.slices import slice_scores

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from dabench.files import digest_of
+from dabench.files.digests import digest_of
 from dabench.tracking.record import HERE, RunRecord
 
 PREFIX = "dabench."

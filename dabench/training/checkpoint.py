@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dabench.errors import WeightsError
-from dabench.files import write_with
+from dabench.files.atomic import write_with
 from dabench.interfaces import Stage
 
 _FORMAT = 1

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from dabench.data.sampling import CropSampler, step_seed
 from dabench.errors import DivergedError
-from dabench.interfaces import Stage, TrainingView, Turn
+from dabench.interfaces import OptimizerStep, Stage, TrainingData
 from dabench.training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
 from dabench.training.optimizers import clip_gradients, learning_rate, make_optimizer
+from dabench.training.sampling import CropSampler, step_seed
 from dabench.types import Batch
 
 #: Batches cut ahead of the update that uses them.
@@ -26,7 +26,7 @@ _AHEAD = 3
 
 @dataclass(frozen=True)
 class Update:
-    """One update done: ``step`` from 0, named losses, learning rate of the first turn, training seconds so far."""
+    """One update done: ``step`` from 0, named losses, learning rate of the first optimizer, training seconds so far."""
 
     step: int
     total: int
@@ -50,7 +50,7 @@ class LoopOptions:
 
 
 def train(
-    stage: Stage, total: int, sampler: CropSampler, view: TrainingView, options: LoopOptions
+    stage: Stage, total: int, sampler: CropSampler, view: TrainingData, options: LoopOptions
 ) -> Generator[Update, None, Progress]:
     """Train a stage to its last update, continuing from its checkpoint when there is one.
 
@@ -75,8 +75,8 @@ def train(
     torch.manual_seed(step_seed(sampler.seed, sampler.stage, total))
     with _autocast(options):
         stage.prepare(view)
-    turns = list(stage.turns())
-    optimizers = [make_optimizer(turn) for turn in turns]
+    steps = list(stage.optimizer_steps())
+    optimizers = [make_optimizer(part) for part in steps]
     begun = load_checkpoint(options.checkpoint, stage, optimizers) if options.checkpoint.is_file() else Progress()
     progress, started = begun, time.perf_counter()
     for step, drawn in _batches(sampler, begun.done, total):
@@ -85,7 +85,7 @@ def train(
         if stage.refresh_every and step % stage.refresh_every == 0:
             with _autocast(options), torch.no_grad():
                 stage.refresh(view)
-        losses = _update(stage, batch, turns, optimizers, total, options)
+        losses = _update(stage, batch, steps, optimizers, total, options)
         stage.after_update(step)
         progress = Progress(step + 1, begun.seconds + time.perf_counter() - started)
         # Before the checkpoint: killed between the two, the resumed stage goes through this update again.
@@ -93,7 +93,7 @@ def train(
             save_weights(options.snapshots[progress.done], stage)
         if progress.done % options.every == 0 or progress.done == total:
             save_checkpoint(options.checkpoint, stage, optimizers, progress)
-        yield Update(step, total, losses, learning_rate(turns[0].optimizer, step, total), progress.seconds)
+        yield Update(step, total, losses, learning_rate(steps[0].optimizer, step, total), progress.seconds)
     return progress
 
 
@@ -114,25 +114,25 @@ def _batches(sampler: CropSampler, first: int, total: int) -> Iterator[tuple[int
 def _update(
     stage: Stage,
     batch: Batch,
-    turns: Sequence[Turn],
+    steps: Sequence[OptimizerStep],
     optimizers: Sequence[torch.optim.Optimizer],
     total: int,
     options: LoopOptions,
 ) -> dict[str, float]:
-    """All turns of one update; named losses, prefixed by the turn's name when there are several."""
+    """All optimizer steps of one update; named losses, prefixed by the optimizer step's name when there are several."""
     report: dict[str, float] = {}
-    for turn, optimizer in zip(turns, optimizers, strict=True):
+    for part, optimizer in zip(steps, optimizers, strict=True):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(turn.optimizer, batch.step, total)
+            group["lr"] = learning_rate(part.optimizer, batch.step, total)
         optimizer.zero_grad(set_to_none=True)
         with _autocast(options):
-            terms = stage.step(batch, turn.name)
+            terms = stage.step(batch, part.name)
         values = {name: float(value.detach()) for name, value in terms.items()}
-        prefix = f"{turn.name}/" if len(turns) > 1 else ""
+        prefix = f"{part.name}/" if len(steps) > 1 else ""
         report |= {f"{prefix}{name}": value for name, value in values.items()}
-        _check_finite(values, batch.step, turn.name)
+        _check_finite(values, batch.step, part.name)
         terms["loss"].backward()  # type: ignore[no-untyped-call]
-        clip_gradients(optimizer, turn.optimizer.clip)
+        clip_gradients(optimizer, part.optimizer.clip)
         optimizer.step()
     return report
 
@@ -144,11 +144,11 @@ def _autocast(options: LoopOptions) -> contextlib.AbstractContextManager[object]
     return torch.autocast(options.device.type, dtype=torch.bfloat16)
 
 
-def _check_finite(values: dict[str, float], step: int, turn: str) -> None:
+def _check_finite(values: dict[str, float], step: int, part: str) -> None:
     broken = {name: value for name, value in values.items() if not math.isfinite(value)}
     if broken:
         raise DivergedError(
-            f"loss became {broken} at update {step} (turn {turn!r}; all terms: {values}).",
+            f"loss became {broken} at update {step} (optimizer step {part!r}; all terms: {values}).",
             "The last checkpoint is kept. A lower learning rate (--set METHOD.lr=...) is the usual cure.",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dabench.errors import ConfigError
-from dabench.interfaces import OptimizerSpec, Turn
+from dabench.interfaces import OptimizerSpec, OptimizerStep
 
 
 def learning_rate(spec: OptimizerSpec, step: int, total: int) -> float:
@@ -24,16 +24,16 @@ def learning_rate(spec: OptimizerSpec, step: int, total: int) -> float:
     return float(spec.lr * max(max(0.0, 1 - progress) ** spec.power, spec.floor))
 
 
-def make_optimizer(turn: Turn) -> torch.optim.Optimizer:
-    """The optimizer of a turn. Raises ConfigError for a name that is not adamw, adam or sgd."""
-    spec, parameters = turn.optimizer, [p for p in turn.parameters() if p.requires_grad]
+def make_optimizer(step: OptimizerStep) -> torch.optim.Optimizer:
+    """The optimizer of a step. Raises ConfigError for a name that is not adamw, adam or sgd."""
+    spec, parameters = step.optimizer, [p for p in step.parameters() if p.requires_grad]
     if spec.name == "adamw":
         return torch.optim.AdamW(parameters, lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay)
     if spec.name == "adam":
         return torch.optim.Adam(parameters, lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay)
     if spec.name == "sgd":
         return torch.optim.SGD(parameters, lr=spec.lr, momentum=spec.betas[0], weight_decay=spec.weight_decay)
-    raise ConfigError(f"turn {turn.name!r}: unknown optimizer {spec.name!r}.", "Known: adamw, adam, sgd.")
+    raise ConfigError(f"optimizer step {step.name!r}: unknown optimizer {spec.name!r}.", "Known: adamw, adam, sgd.")
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, limit: float) -> None:

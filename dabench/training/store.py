@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dabench.files import write_json
+from dabench.files.atomic import write_json
 from dabench.interfaces import Stage
 from dabench.training.checkpoint import load_weights, save_weights
 
@@ -64,7 +64,7 @@ class StageFolder:
 
     @property
     def kept(self) -> Path:
-        """Arrays of the stage's own while it trains (`TrainingView.keep`)."""
+        """Arrays of the stage's own while it trains (`TrainingData.keep`)."""
         return self.path / "kept"
 
     def record(self) -> StageRecord | None:

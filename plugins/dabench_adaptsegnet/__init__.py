@@ -18,27 +18,27 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
-    Adaptation,
-    Batch,
-    Component,
-    NetworkPredictor,
-    OptimizerSpec,
-    Predictor,
-    Register,
-    Settings,
-    Stage,
-    TrainingView,
-    Turn,
-    hookimpl,
-    plain_batches,
-)
-from dabench.ops.adversarial import SOURCE, PatchDiscriminator, domain_loss, frozen, judge_terms, two_classes
+from dabench.ops.adversarial import SOURCE, PatchDiscriminator, discriminator_terms, domain_loss, frozen, two_classes
 from dabench.ops.augmentation import WEAK
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
 from dabench.ops.objectives import supervised_terms, total
 from dabench.ops.prompts import NetworkOutput
 from dabench.ops.views import view_source
+from dabench.plugin import (
+    Adaptation,
+    Batch,
+    Component,
+    NetworkPredictor,
+    OptimizerSpec,
+    OptimizerStep,
+    Predictor,
+    Register,
+    Settings,
+    Stage,
+    TrainingData,
+    hookimpl,
+    plain_batches,
+)
 
 
 class AdaptSegNetSettings(Settings):
@@ -61,8 +61,8 @@ class AdaptSegNetSettings(Settings):
         0, ge=0, description="Updates after which learning rates have fallen to 0; 0: the last (paper: 250,000)."
     )
     clip: float = Field(1.0, ge=0, description="Largest gradient norm of the segmenter, 0 = off (paper: none).")
-    judge_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
-    judge_widths: tuple[int, ...] = Field(
+    discriminator_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
+    discriminator_widths: tuple[int, ...] = Field(
         (16, 32, 64, 128), description="Channels of their convolutions before the last (paper: 64 to 512)."
     )
     adversarial: float = Field(1e-3, ge=0, description="λ_adv of the final map (paper: 1e-3).")
@@ -113,42 +113,47 @@ class AdaptSegNetStage(Stage):
         self.settings, self.student = settings, network
         channels = cast(Any, network).encoder_channels
         self.classifier = DeepClassifier(channels[-2] if len(channels) > 1 else channels[-1])
-        self.judge = PatchDiscriminator(2, settings.judge_widths)
-        self.judge_deep = PatchDiscriminator(2, settings.judge_widths)
+        self.discriminator = PatchDiscriminator(2, settings.discriminator_widths)
+        self.discriminator_deep = PatchDiscriminator(2, settings.discriminator_widths)
         self.seen: tuple[Maps, Maps] | None = None
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {
             "network": self.student,
             "classifier": self.classifier,
-            "judge": self.judge,
-            "judge_deep": self.judge_deep,
+            "discriminator": self.discriminator,
+            "discriminator_deep": self.discriminator_deep,
         }
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         s = self.settings
         segmenter = OptimizerSpec(
             s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip, span=s.span
         )
-        judges = OptimizerSpec(s.judge_lr, name="adam", weight_decay=0.0, betas=(0.9, 0.99), span=s.span)
-        return [Turn("segmenter", self._segmenter, segmenter), Turn("judges", self._judges, judges)]
+        discriminators = OptimizerSpec(
+            s.discriminator_lr, name="adam", weight_decay=0.0, betas=(0.9, 0.99), span=s.span
+        )
+        return [
+            OptimizerStep("segmenter", self._segmenter, segmenter),
+            OptimizerStep("discriminators", self._discriminators, discriminators),
+        ]
 
     def _segmenter(self) -> Iterator[nn.Parameter]:
         yield from self.student.parameters()
         yield from self.classifier.parameters()
 
-    def _judges(self) -> Iterator[nn.Parameter]:
-        yield from self.judge.parameters()
-        yield from self.judge_deep.parameters()
+    def _discriminators(self) -> Iterator[nn.Parameter]:
+        yield from self.discriminator.parameters()
+        yield from self.discriminator_deep.parameters()
 
-    def prepare(self, view: TrainingView) -> None:
+    def prepare(self, view: TrainingData) -> None:
         recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        return self._judging() if turn == "judges" else self._segmenting(batch)
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        return self._discriminator_losses() if optimizer == "discriminators" else self._segmenting(batch)
 
     def _segmenting(self, batch: Batch) -> dict[str, Tensor]:
-        """Supervision on the source, fooling on the target (Eqs. 1, 3 and 5)."""
+        """Supervision on the source, adversarial_loss on the target (Eqs. 1, 3 and 5)."""
         assert batch.source is not None
         assert batch.target is not None
         s = self.settings
@@ -159,10 +164,12 @@ class AdaptSegNetStage(Stage):
         terms = supervised_terms(output, source.labels, s.overlap)
         deep = supervised_terms(NetworkOutput(on_source.deep), source.labels, s.overlap)
         terms |= {f"deep_{name}": s.deep * term for name, term in deep.items()}
-        with frozen(self.judge, self.judge_deep):
-            terms["fooling"] = s.adversarial * domain_loss(self.judge(two_classes(on_target.final)), SOURCE)
-            fooling = domain_loss(self.judge_deep(two_classes(on_target.deep)), SOURCE)
-        terms["deep_fooling"] = s.adversarial_deep * fooling
+        with frozen(self.discriminator, self.discriminator_deep):
+            terms["adversarial_loss"] = s.adversarial * domain_loss(
+                self.discriminator(two_classes(on_target.final)), SOURCE
+            )
+            adversarial_loss = domain_loss(self.discriminator_deep(two_classes(on_target.deep)), SOURCE)
+        terms["deep_adversarial"] = s.adversarial_deep * adversarial_loss
         self.seen = on_source.detach(), on_target.detach()
         return {"loss": total(terms), **terms}
 
@@ -172,14 +179,14 @@ class AdaptSegNetStage(Stage):
         deep = self.classifier(encoder[-2] if len(encoder) > 1 else encoder[-1], images.shape[-2:])
         return output, Maps(output.probability, deep)
 
-    def _judging(self) -> dict[str, Tensor]:
+    def _discriminator_losses(self) -> dict[str, Tensor]:
         """Each discriminator tells the two domains apart (Eq. 2)."""
         assert self.seen is not None
         (source, target), self.seen = self.seen, None
-        terms = judge_terms(
+        terms = discriminator_terms(
             {
-                "final": (self.judge, two_classes(source.final), two_classes(target.final)),
-                "deep": (self.judge_deep, two_classes(source.deep), two_classes(target.deep)),
+                "final": (self.discriminator, two_classes(source.final), two_classes(target.final)),
+                "deep": (self.discriminator_deep, two_classes(source.deep), two_classes(target.deep)),
             }
         )
         return {"loss": total(terms), **terms}
@@ -209,7 +216,7 @@ def register_methods(register: Register) -> None:
             paper="Tsai et al., Learning to Adapt Structured Output Space for Semantic Segmentation, CVPR 2018",
             licence="Apache-2.0, own implementation",
             presets={
-                "tiny": {"crop": 96, "iterations": 120, "recalibrate": 20, "judge_widths": (16, 32, 64)},
+                "tiny": {"crop": 96, "iterations": 120, "recalibrate": 20, "discriminator_widths": (16, 32, 64)},
                 "small": {},
                 "paper": {
                     "start": "scratch",
@@ -224,7 +231,7 @@ def register_methods(register: Register) -> None:
                     "weight_decay": 5e-4,
                     "warmup": 0,
                     "clip": 0.0,
-                    "judge_widths": (64, 128, 256, 512),
+                    "discriminator_widths": (64, 128, 256, 512),
                     "overlap": 0.0,
                     "foreground": 0.0,
                     "recalibrate": 0,

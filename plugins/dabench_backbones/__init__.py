@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from dabench import Component, Register, Settings, hookimpl
+from dabench.plugin import Component, Register, Settings, hookimpl
 from dabench_backbones.conv import ConvEncoder
 
 

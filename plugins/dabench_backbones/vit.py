@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dabench import WeightsError, read_weights
+from dabench.plugin import WeightsError, read_weights
 
 ARCHITECTURE = "vit_small_patch8_224.dino"
 _MEAN = (0.485, 0.456, 0.406)

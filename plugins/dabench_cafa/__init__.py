@@ -16,21 +16,6 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
-    Adaptation,
-    Batch,
-    Component,
-    NetworkPredictor,
-    OptimizerSpec,
-    Predictor,
-    Register,
-    Settings,
-    Stage,
-    TrainingView,
-    Turn,
-    hookimpl,
-    plain_batches,
-)
 from dabench.ops.augmentation import STRONG, WEAK
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
 from dabench.ops.objectives import total
@@ -44,6 +29,21 @@ from dabench.ops.sections import (
     view_pairs,
 )
 from dabench.ops.views import view_source
+from dabench.plugin import (
+    Adaptation,
+    Batch,
+    Component,
+    NetworkPredictor,
+    OptimizerSpec,
+    OptimizerStep,
+    Predictor,
+    Register,
+    Settings,
+    Stage,
+    TrainingData,
+    hookimpl,
+    plain_batches,
+)
 from dabench_cafa.alignment import (
     class_prototypes,
     cosines,
@@ -118,18 +118,18 @@ class CAFAStage(Stage):
     def modules(self) -> Mapping[str, nn.Module]:
         return {"network": self.student}
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         s = self.settings
         spec = OptimizerSpec(s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip)
-        return [Turn("network", self.student.parameters, spec)]
+        return [OptimizerStep("network", self.student.parameters, spec)]
 
-    def prepare(self, view: TrainingView) -> None:
+    def prepare(self, view: TrainingData) -> None:
         # Only a backbone has BatchNorm, and it sees single sections.
         encoder = getattr(self.student, "backbone", self.student)
         recalibrate(encoder, plain_batches(view, self.settings.recalibrate, self.settings.crop))
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        del turn
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        del optimizer
         assert batch.source is not None
         assert batch.target is not None
         s = self.settings

@@ -17,16 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
-    IGNORE,
-    Component,
-    PseudoTargets,
-    Register,
-    SelfTraining,
-    Settings,
-    TargetCrops,
-    hookimpl,
-)
+from dabench.plugin import IGNORE, Component, PseudoTargets, Register, SelfTraining, Settings, TargetCrops, hookimpl
 from dabench_class_balanced.looks import mean_probability
 
 #: Class prior before anything was seen.

@@ -16,34 +16,27 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.ops.adversarial import SOURCE, PatchDiscriminator, discriminator_terms, domain_loss, frozen, two_classes
+from dabench.ops.augmentation import STRONG, WEAK
+from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.objectives import total
+from dabench.ops.sections import PairOutput, pair_terms, section_consistency, sigmoid_ramp, stack_sections, view_pairs
+from dabench.ops.views import view_source
+from dabench.plugin import (
     Adaptation,
     Batch,
     Component,
     NetworkPredictor,
     OptimizerSpec,
+    OptimizerStep,
     Predictor,
     Register,
     Settings,
     Stage,
-    TrainingView,
-    Turn,
+    TrainingData,
     hookimpl,
     plain_batches,
 )
-from dabench.ops.adversarial import SOURCE, PatchDiscriminator, domain_loss, frozen, judge_terms, two_classes
-from dabench.ops.augmentation import STRONG, WEAK
-from dabench.ops.batchnorm import frozen_statistics, recalibrate
-from dabench.ops.objectives import total
-from dabench.ops.sections import (
-    PairOutput,
-    pair_terms,
-    section_consistency,
-    sigmoid_ramp,
-    stack_sections,
-    view_pairs,
-)
-from dabench.ops.views import view_source
 
 
 class DAISCSettings(Settings):
@@ -68,12 +61,12 @@ class DAISCSettings(Settings):
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of the segmenter (paper: 0).")
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
     clip: float = Field(1.0, ge=0, description="Largest gradient norm of the segmenter, 0 = off (paper: 1).")
-    judge_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
-    judge_widths: tuple[int, ...] = Field(
+    discriminator_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
+    discriminator_widths: tuple[int, ...] = Field(
         (16, 32, 64, 128), description="Channels of their convolutions before the last (paper: 64 to 512)."
     )
     adversarial: float = Field(
-        1e-3, ge=0, description="Weight of fooling the discriminators (paper: 1e-3 human to rat, 1e-2 rat to human)."
+        1e-3, ge=0, description="Weight of the adversarial loss (paper: 1e-3 human to rat, 1e-2 rat to human)."
     )
     consistency: float = Field(
         0.1, ge=0, description="Weight of the cross pseudo-labels of a target pair (paper: 0.1)."
@@ -97,37 +90,40 @@ class DAISCStage(Stage):
         """Take a network of two sections; the stage owns it."""
         self.settings, self.student = settings, network
         #: Of segmentations (within a section) and of differences (from one section to the next).
-        self.judge_section = PatchDiscriminator(2, settings.judge_widths)
-        self.judge_difference = PatchDiscriminator(2, settings.judge_widths)
+        self.discriminator_section = PatchDiscriminator(2, settings.discriminator_widths)
+        self.discriminator_difference = PatchDiscriminator(2, settings.discriminator_widths)
         self.seen: tuple[PairOutput, PairOutput] | None = None
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {
             "network": self.student,
-            "judge_section": self.judge_section,
-            "judge_difference": self.judge_difference,
+            "discriminator_section": self.discriminator_section,
+            "discriminator_difference": self.discriminator_difference,
         }
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         s = self.settings
         betas = (0.9, 0.99)
         segmenter = OptimizerSpec(
             s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip, betas=betas
         )
-        judges = OptimizerSpec(s.judge_lr, name="adam", weight_decay=0.0, betas=betas)
-        both = nn.ModuleList([self.judge_section, self.judge_difference])
-        return [Turn("segmenter", self.student.parameters, segmenter), Turn("judges", both.parameters, judges)]
+        discriminators = OptimizerSpec(s.discriminator_lr, name="adam", weight_decay=0.0, betas=betas)
+        both = nn.ModuleList([self.discriminator_section, self.discriminator_difference])
+        return [
+            OptimizerStep("segmenter", self.student.parameters, segmenter),
+            OptimizerStep("discriminators", both.parameters, discriminators),
+        ]
 
-    def prepare(self, view: TrainingView) -> None:
+    def prepare(self, view: TrainingData) -> None:
         # Only a backbone has BatchNorm, and it sees single sections.
         encoder = getattr(self.student, "backbone", self.student)
         recalibrate(encoder, plain_batches(view, self.settings.recalibrate, self.settings.crop))
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        return self._judging() if turn == "judges" else self._segmenting(batch)
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        return self._discriminator_losses() if optimizer == "discriminators" else self._segmenting(batch)
 
     def _segmenting(self, batch: Batch) -> dict[str, Tensor]:
-        """Supervision on source pairs; consistency and fooling on target pairs."""
+        """Supervision on source pairs; consistency and adversarial_loss on target pairs."""
         assert batch.source is not None
         assert batch.target is not None
         s = self.settings
@@ -137,21 +133,23 @@ class DAISCStage(Stage):
         target: PairOutput = self.student(view_pairs(batch.target, WEAK, batch.generator), with_pair=True)
         terms = pair_terms(source, crops, s.overlap)
         terms["consistency"] = s.consistency * sigmoid_ramp(batch.step, s.ramp) * section_consistency(target)
-        with frozen(self.judge_section, self.judge_difference):
-            terms["fooling_section"] = s.adversarial * domain_loss(self.judge_section(sections(target)), SOURCE)
-            fooling = domain_loss(self.judge_difference(difference(target)), SOURCE)
-        terms["fooling_difference"] = s.adversarial * fooling
+        with frozen(self.discriminator_section, self.discriminator_difference):
+            terms["adversarial_section"] = s.adversarial * domain_loss(
+                self.discriminator_section(sections(target)), SOURCE
+            )
+            adversarial_loss = domain_loss(self.discriminator_difference(difference(target)), SOURCE)
+        terms["adversarial_difference"] = s.adversarial * adversarial_loss
         self.seen = detached(source), detached(target)
         return {"loss": total(terms), **terms}
 
-    def _judging(self) -> dict[str, Tensor]:
+    def _discriminator_losses(self) -> dict[str, Tensor]:
         """Each discriminator tells the two domains apart."""
         assert self.seen is not None
         (source, target), self.seen = self.seen, None
-        terms = judge_terms(
+        terms = discriminator_terms(
             {
-                "section": (self.judge_section, sections(source), sections(target)),
-                "difference": (self.judge_difference, difference(source), difference(target)),
+                "section": (self.discriminator_section, sections(source), sections(target)),
+                "difference": (self.discriminator_difference, difference(source), difference(target)),
             }
         )
         return {"loss": total(terms), **terms}
@@ -196,7 +194,7 @@ _PAPER = {
     "lr": 1e-4,
     "weight_decay": 0.0,
     "warmup": 0,
-    "judge_widths": (64, 128, 256, 512),
+    "discriminator_widths": (64, 128, 256, 512),
     "ramp": 50_000,
     "overlap": 0.0,
     "foreground": 0.0,
@@ -222,7 +220,7 @@ def register_methods(register: Register) -> None:
                     "iterations": 120,
                     "ramp": 60,
                     "recalibrate": 20,
-                    "judge_widths": (16, 32, 64),
+                    "discriminator_widths": (16, 32, 64),
                 },
                 "small": {},
                 "paper": _PAPER,

@@ -17,27 +17,27 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.ops.adversarial import SOURCE, PatchDiscriminator, discriminator_terms, domain_loss, frozen, two_classes
+from dabench.ops.augmentation import ViewOptions
+from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.objectives import supervised_terms, total
+from dabench.ops.views import view_source
+from dabench.plugin import (
     Adaptation,
     Batch,
     Component,
     FlippedPredictor,
     NetworkPredictor,
     OptimizerSpec,
+    OptimizerStep,
     Predictor,
     Register,
     Settings,
     Stage,
-    TrainingView,
-    Turn,
+    TrainingData,
     hookimpl,
     plain_batches,
 )
-from dabench.ops.adversarial import SOURCE, PatchDiscriminator, domain_loss, frozen, judge_terms, two_classes
-from dabench.ops.augmentation import ViewOptions
-from dabench.ops.batchnorm import frozen_statistics, recalibrate
-from dabench.ops.objectives import supervised_terms, total
-from dabench.ops.views import view_source
 from dabench_damt_net.morphology import MorphologyPredictor
 from dabench_damt_net.parts import FeatureDiscriminator, ReconstructionDecoder
 
@@ -61,14 +61,14 @@ class DAMTNetSettings(Settings):
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
     clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
     floor: float = Field(0.0, ge=0, le=1, description="Lowest share of the learning rate (paper ends at 0.18).")
-    judge_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
-    judge_floor: float = Field(0.0, ge=0, le=1, description="Lowest share of it (paper ends at 0.03).")
-    judge_widths: tuple[int, ...] = Field(
+    discriminator_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
+    discriminator_floor: float = Field(0.0, ge=0, le=1, description="Lowest share of it (paper ends at 0.03).")
+    discriminator_widths: tuple[int, ...] = Field(
         (16, 32, 64, 128), description="Channels of the label discriminator before its last layer (paper: 5 layers)."
     )
     feature_width: int = Field(48, ge=1, description="Channels of the feature discriminator's layers (paper: 48).")
-    label_adversary: float = Field(1e-3, ge=0, description="λ of fooling the label discriminator (paper: 1e-3).")
-    feature_adversary: float = Field(1e-3, ge=0, description="λ of fooling the feature discriminator (paper: 1e-3).")
+    label_adversary: float = Field(1e-3, ge=0, description="λ of the adversarial loss on labels (paper: 1e-3).")
+    feature_adversary: float = Field(1e-3, ge=0, description="λ of the adversarial loss on features (paper: 1e-3).")
     reconstruction: float = Field(5e-4, ge=0, description="λ of the reconstruction (paper: 5e-4).")
     reconstruction_after: float = Field(
         0.0,
@@ -94,7 +94,7 @@ class DAMTNetSettings(Settings):
 
 @dataclass(frozen=True)
 class Seen:
-    """What the discriminators judge of one domain: probability ``(B, H, W)`` and decoder map ``(B, C, h, w)``."""
+    """What the discriminators see of one domain: probability ``(B, H, W)`` and decoder map ``(B, C, h, w)``."""
 
     probability: Tensor
     decoder: Tensor
@@ -112,8 +112,8 @@ class DAMTNetStage(Stage):
         self.settings, self.student = settings, network
         declared = cast(Any, network)
         self.decoder = ReconstructionDecoder(declared.encoder_channels)
-        self.label_judge = PatchDiscriminator(2, settings.judge_widths)
-        self.feature_judge = FeatureDiscriminator(declared.decoder_channels, settings.feature_width)
+        self.label_discriminator = PatchDiscriminator(2, settings.discriminator_widths)
+        self.feature_discriminator = FeatureDiscriminator(declared.decoder_channels, settings.feature_width)
         self.view = ViewOptions(perspective=0.0, jitter=0.0, noise=0.0, elastic=settings.elastic)
         self.seen: tuple[Seen, Seen] | None = None
 
@@ -121,34 +121,39 @@ class DAMTNetStage(Stage):
         return {
             "network": self.student,
             "decoder": self.decoder,
-            "label_judge": self.label_judge,
-            "feature_judge": self.feature_judge,
+            "label_discriminator": self.label_discriminator,
+            "feature_discriminator": self.feature_discriminator,
         }
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         s = self.settings
         segmenter = OptimizerSpec(
             s.lr, s.optimizer, s.weight_decay, s.warmup, floor=s.floor, clip=s.clip, betas=s.momentum
         )
-        judges = OptimizerSpec(s.judge_lr, name="adam", weight_decay=0.0, floor=s.judge_floor, betas=(0.9, 0.99))
-        return [Turn("segmenter", self._segmenter, segmenter), Turn("judges", self._judges, judges)]
+        discriminators = OptimizerSpec(
+            s.discriminator_lr, name="adam", weight_decay=0.0, floor=s.discriminator_floor, betas=(0.9, 0.99)
+        )
+        return [
+            OptimizerStep("segmenter", self._segmenter, segmenter),
+            OptimizerStep("discriminators", self._discriminators, discriminators),
+        ]
 
     def _segmenter(self) -> Iterator[nn.Parameter]:
         yield from self.student.parameters()
         yield from self.decoder.parameters()
 
-    def _judges(self) -> Iterator[nn.Parameter]:
-        yield from self.label_judge.parameters()
-        yield from self.feature_judge.parameters()
+    def _discriminators(self) -> Iterator[nn.Parameter]:
+        yield from self.label_discriminator.parameters()
+        yield from self.feature_discriminator.parameters()
 
-    def prepare(self, view: TrainingView) -> None:
+    def prepare(self, view: TrainingData) -> None:
         recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        return self._judging() if turn == "judges" else self._segmenting(batch)
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        return self._discriminator_losses() if optimizer == "discriminators" else self._segmenting(batch)
 
     def _segmenting(self, batch: Batch) -> dict[str, Tensor]:
-        """Supervision on the source, fooling on the target, reconstruction of both."""
+        """Supervision on the source, adversarial_loss on the target, reconstruction of both."""
         assert batch.source is not None
         assert batch.target is not None
         s = self.settings
@@ -157,11 +162,11 @@ class DAMTNetStage(Stage):
             output = self.student(source.images, with_features=True)
         on_target = self.student(batch.target.images, with_features=True)
         terms = supervised_terms(output, source.labels, s.overlap)
-        with frozen(self.label_judge, self.feature_judge):
-            judged = self.label_judge(two_classes(on_target.probability))
-            terms["label_fooling"] = s.label_adversary * domain_loss(judged, SOURCE)
-            judged = self.feature_judge(on_target.features.decoder)
-            terms["feature_fooling"] = s.feature_adversary * domain_loss(judged, SOURCE)
+        with frozen(self.label_discriminator, self.feature_discriminator):
+            judged = self.label_discriminator(two_classes(on_target.probability))
+            terms["label_adversarial"] = s.label_adversary * domain_loss(judged, SOURCE)
+            judged = self.feature_discriminator(on_target.features.decoder)
+            terms["feature_adversarial"] = s.feature_adversary * domain_loss(judged, SOURCE)
         if s.reconstruction and batch.step >= s.reconstruction_after * s.iterations:
             pairs = ((output, source.images), (on_target, batch.target.images))
             errors = [self._rebuilding(seen.features.encoder, images) for seen, images in pairs]
@@ -175,14 +180,14 @@ class DAMTNetStage(Stage):
         height, width = images.shape[-2:]
         return F.mse_loss(self.decoder(encoder, (height, width)), images[:, 0])
 
-    def _judging(self) -> dict[str, Tensor]:
+    def _discriminator_losses(self) -> dict[str, Tensor]:
         """Each discriminator tells the two domains apart (release)."""
         assert self.seen is not None
         (source, target), self.seen = self.seen, None
-        terms = judge_terms(
+        terms = discriminator_terms(
             {
-                "label": (self.label_judge, two_classes(source.probability), two_classes(target.probability)),
-                "feature": (self.feature_judge, source.decoder, target.decoder),
+                "label": (self.label_discriminator, two_classes(source.probability), two_classes(target.probability)),
+                "feature": (self.feature_discriminator, source.decoder, target.decoder),
             }
         )
         return {"loss": total(terms), **terms}
@@ -219,7 +224,7 @@ def register_methods(register: Register) -> None:
                     "crop": 96,
                     "iterations": 120,
                     "recalibrate": 20,
-                    "judge_widths": (16, 32, 64),
+                    "discriminator_widths": (16, 32, 64),
                     "feature_width": 16,
                 },
                 "small": {},
@@ -237,8 +242,8 @@ def register_methods(register: Register) -> None:
                     "warmup": 0,
                     "clip": 0.0,
                     "floor": 0.18,
-                    "judge_floor": 0.03,
-                    "judge_widths": (64, 128, 256, 512),
+                    "discriminator_floor": 0.03,
+                    "discriminator_widths": (64, 128, 256, 512),
                     "overlap": 0.0,
                     "foreground": 0.0,
                     "elastic": 0.3,

@@ -9,8 +9,8 @@ import torch
 from scipy import ndimage
 from skimage.morphology import disk, opening
 
-from dabench import Array, Prediction, Predictor
 from dabench.ops.components import remove_small
+from dabench.plugin import Array, Prediction, Predictor
 
 
 class MorphologyPredictor(Predictor):

@@ -1,4 +1,4 @@
-"""What DAMT-Net adds to a segmenter: a decoder that gives the image back, and a judge of features."""
+"""What DAMT-Net adds to a segmenter: a decoder that gives the image back, and a discriminator of features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 #: Groups of the decoder's GroupNorm where the channels allow it (FACTS 4).
 _GROUPS = 32
-#: Side of the pooled map that the judge of features flattens.
+#: Side of the pooled map that the discriminator of features flattens.
 _POOLED = 4
 
 
@@ -68,7 +68,7 @@ class FeatureDiscriminator(nn.Module):
         for enter in (channels, width, width):
             layers += [nn.Conv2d(enter, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
         self.convolve = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(_POOLED), nn.Flatten())
-        self.judge = nn.Sequential(
+        self.discriminator = nn.Sequential(
             nn.Linear(width * _POOLED**2, 6 * width),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Linear(6 * width, 3 * width),
@@ -78,6 +78,6 @@ class FeatureDiscriminator(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W) → (B,) logit of "target": the difference of the two units, whose softmax is its sigmoid."""
-        source, target = self.judge(self.convolve(maps)).unbind(dim=1)
+        source, target = self.discriminator(self.convolve(maps)).unbind(dim=1)
         logit: Tensor = target - source
         return logit

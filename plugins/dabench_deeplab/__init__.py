@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dabench import Component, Register, Settings, hookimpl
 from dabench.ops.prompts import Features, NetworkOutput, Prompts
+from dabench.plugin import Component, Register, Settings, hookimpl
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _RATES = (6, 12, 18, 24)

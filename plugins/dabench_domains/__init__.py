@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from dabench import (
+from dabench.plugin import (
     Card,
     CardDomain,
     Component,

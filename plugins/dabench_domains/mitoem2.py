@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dabench import Card, CardDomain, DataError, Split, Volume
+from dabench.plugin import Card, CardDomain, DataError, Split, Volume
 
 #: Spellings of the file that says which case is in which split, and of its keys.
 _SPLIT_FILES = ("split.json", "splits.json", "splits_final.json")

@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.plugin import (
     IGNORE,
     Array,
     Component,
@@ -30,7 +30,7 @@ from dabench import (
     RoundLabels,
     Settings,
     TargetCrops,
-    TrainingView,
+    TrainingData,
     hookimpl,
     predict_training,
 )
@@ -58,7 +58,7 @@ class EntropyLabels(RoundLabels):
         self.settings = settings
         self.cuts = torch.full((2,), settings.least, dtype=torch.float64)
 
-    def look(self, student: nn.Module, view: TrainingView) -> Iterator[Array]:
+    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
         """The probabilities of each slice; renews the cuts after the last."""
         counts = np.zeros((2, _BINS), np.int64)
         predictor = FlippedPredictor(NetworkPredictor(student))

@@ -29,7 +29,7 @@ from typing import Any
 from pydantic import Field
 from torch import nn
 
-from dabench import Component, Register, Settings, hookimpl
+from dabench.plugin import Component, Register, Settings, hookimpl
 from dabench_factorised.network import FactorisedNetwork
 
 

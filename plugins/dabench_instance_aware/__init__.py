@@ -19,7 +19,8 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.ops.prompts import merge_points
+from dabench.plugin import (
     IGNORE,
     Array,
     Component,
@@ -31,11 +32,10 @@ from dabench import (
     RoundLabels,
     Settings,
     TargetCrops,
-    TrainingView,
+    TrainingData,
     hookimpl,
     predict_training,
 )
-from dabench.ops.prompts import merge_points
 from dabench_instance_aware.selection import (
     components_above,
     instance_labels,
@@ -133,7 +133,7 @@ class InstanceAware(RoundLabels):
         self._centres = state["centres"].cpu()
 
     # --------------------------------------------------------------------------------------------------------- rounds
-    def look(self, student: nn.Module, view: TrainingView) -> Iterator[Array]:
+    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
         """Labels {0, 1, 255} and probabilities times 255 of each slice; renews the selected centres after the last."""
         network = NetworkPredictor(student)
         predictor = FlippedPredictor(network) if self.settings.flips else network
@@ -146,7 +146,7 @@ class InstanceAware(RoundLabels):
             yield np.stack([labels.numpy(), np.rint(seen.probability * 255).astype(np.uint8)])
         self._centres = torch.cat(found)
 
-    def _ratio(self, view: TrainingView) -> float:
+    def _ratio(self, view: TrainingData) -> float:
         """Share of the count that this round trusts; rounds beyond the last take the last."""
         s = self.settings
         ratios = s.ratios if view.desk.point_budget() else s.ratios_without_points

@@ -10,10 +10,10 @@ import math
 import torch
 from torch import Tensor
 
-from dabench import IGNORE, Array
 from dabench.ops.components import label_components
 from dabench.ops.density import bump_mass
 from dabench.ops.peaks import find_peaks
+from dabench.plugin import IGNORE, Array
 
 #: A peak of the scaled density is at least so high: what lies below is the head's noise around 0.
 _LOWEST = 0.01

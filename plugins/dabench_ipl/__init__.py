@@ -18,7 +18,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.ops.augmentation import STRONG
+from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.density import density_maps
+from dabench.ops.discs import stamp_discs
+from dabench.ops.losses import detection_loss, segmentation_loss, sparse_detection_loss
+from dabench.ops.objectives import supervised_terms, total
+from dabench.ops.prompts import NetworkOutput, pad_points
+from dabench.ops.views import draw_views, view_images, view_labels, view_points, view_source
+from dabench.plugin import (
     Batch,
     Budget,
     Component,
@@ -28,6 +36,7 @@ from dabench import (
     Method,
     NetworkPredictor,
     OptimizerSpec,
+    OptimizerStep,
     Predictor,
     PseudoTargets,
     Register,
@@ -38,20 +47,11 @@ from dabench import (
     StartingPoint,
     TargetCrops,
     TaskInfo,
-    TrainingView,
-    Turn,
+    TrainingData,
     hookimpl,
     plain_batches,
     starting_point,
 )
-from dabench.ops.augmentation import STRONG
-from dabench.ops.batchnorm import frozen_statistics, recalibrate
-from dabench.ops.density import density_maps
-from dabench.ops.discs import stamp_discs
-from dabench.ops.losses import detection_loss, segmentation_loss, sparse_detection_loss
-from dabench.ops.objectives import supervised_terms, total
-from dabench.ops.prompts import NetworkOutput, pad_points
-from dabench.ops.views import draw_views, view_images, view_labels, view_points, view_source
 from dabench_ipl.contrast import ContrastBranch, ProjectionHead, QueryRule, Seen
 from dabench_ipl.prototypes import ALIGNMENTS, PrototypeMemory
 from dabench_ipl.settings import IPLSettings, Phase, deciding, detection_phase, segmentation_phase, source_phase
@@ -92,10 +92,10 @@ class IPLStage(Stage):
         scheme = {} if self.scheme is None else self.scheme.modules()
         return {"network": self.student, **branch, **scheme}
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         s = self.settings
         spec = OptimizerSpec(s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip)
-        return [Turn("network", self._parameters, spec)]
+        return [OptimizerStep("network", self._parameters, spec)]
 
     def _parameters(self) -> Iterator[nn.Parameter]:
         yield from self.student.parameters()
@@ -103,13 +103,13 @@ class IPLStage(Stage):
             yield from self.branch.parameters()
 
     # --------------------------------------------------------------------------------------------------------- rounds
-    def prepare(self, view: TrainingView) -> None:
+    def prepare(self, view: TrainingData) -> None:
         if self.scheme is not None:
             recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
             self.scheme.start(self.student)
             self.scheme.attach(view)
 
-    def refresh(self, view: TrainingView) -> None:
+    def refresh(self, view: TrainingData) -> None:
         if self.scheme is not None:
             self.scheme.refresh(self.student, view)
 
@@ -125,8 +125,8 @@ class IPLStage(Stage):
             self.scheme.after_update(self.student, step)
 
     # -------------------------------------------------------------------------------------------------------- updates
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        del turn
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        del optimizer
         assert batch.source is not None
         source = view_source(batch.source, STRONG, batch.generator)
         with frozen_statistics(self.student):

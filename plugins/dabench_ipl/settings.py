@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dabench import Settings
+from dabench.plugin import Settings
 from dabench_ipl.prototypes import AlignmentName
 
 

@@ -22,16 +22,6 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from dabench import (
-    IGNORE,
-    Component,
-    PseudoTargets,
-    Register,
-    SelfTraining,
-    Settings,
-    TargetCrops,
-    hookimpl,
-)
 from dabench.ops.augmentation import PLAIN, ViewOptions
 from dabench.ops.components import label_components
 from dabench.ops.discs import stamp_discs
@@ -40,6 +30,7 @@ from dabench.ops.losses import confident_labels
 from dabench.ops.peaks import find_peaks
 from dabench.ops.prompts import merge_points, pad_points
 from dabench.ops.views import draw_views, unview_maps, view_images, view_points
+from dabench.plugin import IGNORE, Component, PseudoTargets, Register, SelfTraining, Settings, TargetCrops, hookimpl
 
 #: Flips and quarter turns alone: exactly invertible.
 _TURNS = ViewOptions(turn=0.75, perspective=0.0, jitter=0.0, noise=0.0)

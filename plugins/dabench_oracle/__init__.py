@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dabench import Budget, Component, Components, Method, Register, Settings, StageSpec, TaskInfo, hookimpl
+from dabench.plugin import Budget, Component, Components, Method, Register, Settings, StageSpec, TaskInfo, hookimpl
 
 
 class OracleSettings(Settings):

@@ -10,7 +10,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from dabench import Component, Register, Settings, hookimpl
+from dabench.plugin import Component, Register, Settings, hookimpl
 
 HERE = Path(__file__).parent
 

@@ -20,7 +20,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.ops.augmentation import PLAIN, STRONG, WEAK
+from dabench.ops.batchnorm import hold_statistics
+from dabench.ops.losses import confident_labels, segmentation_loss
+from dabench.ops.objectives import LabelledWeights, labelled_terms, total
+from dabench.ops.prompts import pad_points, random_subset
+from dabench.ops.views import draw_views, unview_maps, view_images, view_points, view_source
+from dabench.plugin import (
     Batch,
     Budget,
     Component,
@@ -31,6 +37,7 @@ from dabench import (
     Method,
     NetworkPredictor,
     OptimizerSpec,
+    OptimizerStep,
     Predictor,
     PreferenceOptimizer,
     Register,
@@ -38,16 +45,9 @@ from dabench import (
     Stage,
     StageSpec,
     TaskInfo,
-    TrainingView,
-    Turn,
+    TrainingData,
     hookimpl,
 )
-from dabench.ops.augmentation import PLAIN, STRONG, WEAK
-from dabench.ops.batchnorm import hold_statistics
-from dabench.ops.losses import confident_labels, segmentation_loss
-from dabench.ops.objectives import LabelledWeights, labelled_terms, total
-from dabench.ops.prompts import pad_points, random_subset
-from dabench.ops.views import draw_views, unview_maps, view_images, view_points, view_source
 from dabench_prefer_das.dataset import PreferenceData, collect
 
 
@@ -94,17 +94,17 @@ class PreferenceStage(Stage):
         self.reference = deepcopy(reference).requires_grad_(False).eval()
         self.student = deepcopy(reference).requires_grad_(True)
         self.data: PreferenceData | None = None
-        self.view: TrainingView | None = None
+        self.view: TrainingData | None = None
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"network": self.student}
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         s = self.settings
         spec = OptimizerSpec(s.lr, weight_decay=s.weight_decay, warmup=s.warmup, floor=s.floor, clip=s.clip)
-        return [Turn("network", self.student.parameters, spec)]
+        return [OptimizerStep("network", self.student.parameters, spec)]
 
-    def prepare(self, view: TrainingView) -> None:
+    def prepare(self, view: TrainingData) -> None:
         self.reference.to(view.device)
         self.view = view
         predictor = NetworkPredictor(self.reference)
@@ -114,8 +114,8 @@ class PreferenceStage(Stage):
         # The reference saw fixed statistics; the student is compared with it pixel by pixel.
         hold_statistics(self.student)
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        del turn
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        del optimizer
         assert self.data is not None
         s = self.settings
         terms: dict[str, Tensor] = {}

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dabench import (
+from dabench.ops.candidates import pad_candidates, threshold_candidates
+from dabench.ops.patches import owned_patches, tile_windows
+from dabench.plugin import (
     Array,
     CropId,
     Predictor,
     PreferenceAnswer,
     PreferenceOptimizer,
     PreferenceQuestion,
-    TrainingView,
+    TrainingData,
     Window,
 )
-from dabench.ops.candidates import pad_candidates, threshold_candidates
-from dabench.ops.patches import owned_patches, tile_windows
 
 #: policy, reference, candidates, valid, preferred: what `PreferenceOptimizer.loss` takes.
 Patches = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -102,7 +102,7 @@ class PreferenceData:
 
 
 def collect(
-    view: TrainingView,
+    view: TrainingData,
     predictor: Predictor,
     optimizer: PreferenceOptimizer,
     thresholds: tuple[float, ...],
@@ -128,7 +128,7 @@ def collect(
     return PreferenceData(tiles, reference, proposal, _by_tile(tiles, chosen, given), thresholds)
 
 
-def _predict(view: TrainingView, predictor: Predictor, tiles: list[CropId], turns: int) -> Array:
+def _predict(view: TrainingData, predictor: Predictor, tiles: list[CropId], turns: int) -> Array:
     """Logits of all tiles' probabilities, averaged over so many quarter turns first; ``(N, S, S)`` float16."""
     side = tiles[0].window.height
 
@@ -160,7 +160,7 @@ def _local(tile: CropId, patch: Window) -> Window:
 
 
 def _hints(
-    view: TrainingView, optimizer: PreferenceOptimizer, tiles: list[CropId], proposal: Array, which: set[int]
+    view: TrainingData, optimizer: PreferenceOptimizer, tiles: list[CropId], proposal: Array, which: set[int]
 ) -> dict[int, Tensor]:
     """The optimizer's own refinement of the reference's masks of these tiles, ``(S, S)`` bool."""
     hints: dict[int, Tensor] = {}
@@ -174,7 +174,7 @@ def _hints(
 
 
 def _question(
-    view: TrainingView,
+    view: TrainingData,
     tile: CropId,
     patch: Window,
     logits: Array,

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from dabench import Array, Component, PreferenceOptimizer, Register, Settings, hookimpl
 from dabench.ops.levelset import LevelSetSettings, refine_masks
+from dabench.plugin import Array, Component, PreferenceOptimizer, Register, Settings, hookimpl
 from dabench_preference.losses import (
     differing_pixels,
     log_probability,

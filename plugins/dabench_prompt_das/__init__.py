@@ -18,7 +18,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.ops.augmentation import View, ViewOptions
+from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.density import density_maps
+from dabench.ops.discs import stamp_discs
+from dabench.ops.losses import DETECTION_WEIGHT, detection_loss, segmentation_loss
+from dabench.ops.objectives import LabelledWeights, labelled_terms, total
+from dabench.ops.prompts import pad_points, random_subset
+from dabench.ops.views import draw_views, view_images, view_labels, view_maps, view_points, view_source
+from dabench.plugin import (
     IGNORE,
     Batch,
     Budget,
@@ -28,6 +36,7 @@ from dabench import (
     Method,
     NetworkPredictor,
     OptimizerSpec,
+    OptimizerStep,
     Predictor,
     PseudoTargets,
     Register,
@@ -37,19 +46,10 @@ from dabench import (
     StageSpec,
     TargetCrops,
     TaskInfo,
-    TrainingView,
-    Turn,
+    TrainingData,
     hookimpl,
     plain_batches,
 )
-from dabench.ops.augmentation import View, ViewOptions
-from dabench.ops.batchnorm import frozen_statistics, recalibrate
-from dabench.ops.density import density_maps
-from dabench.ops.discs import stamp_discs
-from dabench.ops.losses import DETECTION_WEIGHT, detection_loss, segmentation_loss
-from dabench.ops.objectives import LabelledWeights, labelled_terms, total
-from dabench.ops.prompts import pad_points, random_subset
-from dabench.ops.views import draw_views, view_images, view_labels, view_maps, view_points, view_source
 from dabench_prompt_das.contrast import ContrastPoints, contrast_loss, draw_contrast
 from dabench_prompt_das.pseudo_points import PointRule, estimate_points, with_points
 from dabench_prompt_das.ranking import Limits, component_scores, expected_count, limits_of, ranked, sampled_slices
@@ -131,12 +131,12 @@ class PromptDASStage(Stage):
     def network(self) -> nn.Module:
         return self.modules()["teacher" if self.settings.outcome == "teacher" else "network"]
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         s = self.settings
         spec = OptimizerSpec(s.lr, weight_decay=s.weight_decay, warmup=s.warmup, floor=s.floor, clip=s.clip)
-        return [Turn("network", self.student.parameters, spec)]
+        return [OptimizerStep("network", self.student.parameters, spec)]
 
-    def prepare(self, view: TrainingView) -> None:
+    def prepare(self, view: TrainingData) -> None:
         recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
         self.scheme.start(self.student)
         self.scheme.attach(view)
@@ -144,12 +144,12 @@ class PromptDASStage(Stage):
         if self.settings.pseudo_points and not given:
             self.pseudo_points = estimate_points(view, self.student, self.settings.crop, PointRule())
 
-    def refresh(self, view: TrainingView) -> None:
+    def refresh(self, view: TrainingData) -> None:
         self.scheme.refresh(self.student, view)
         if self.ranks:
             self._rank(view)
 
-    def _rank(self, view: TrainingView) -> None:
+    def _rank(self, view: TrainingData) -> None:
         s = self.settings
         slices = sampled_slices(view.target_shape()[0], s.rank_slices)
         given = view.desk.points()
@@ -167,8 +167,8 @@ class PromptDASStage(Stage):
         prefix = "scheme/"
         self.scheme.load_state({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        del turn
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        del optimizer
         assert batch.source is not None
         assert batch.target is not None
         s = self.settings

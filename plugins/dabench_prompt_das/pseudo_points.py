@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dabench import CropId, TargetCrops, TrainingView, Window
 from dabench.ops.patches import tile_windows
 from dabench.ops.peaks import find_peaks
 from dabench.ops.prompts import merge_points
+from dabench.plugin import CropId, TargetCrops, TrainingData, Window
 
 _TILES_AT_ONCE = 16
 
@@ -38,7 +38,7 @@ class PointRule:
 
 
 @torch.no_grad()
-def estimate_points(view: TrainingView, network: nn.Module, size: int, rule: PointRule) -> dict[int, Tensor]:
+def estimate_points(view: TrainingData, network: nn.Module, size: int, rule: PointRule) -> dict[int, Tensor]:
     """Confident centres on every slice of the target's training split, ``(N, 2)`` (x, y) by slice.
 
     The network looks at each tile in four quarter turns and averages: a single look is overconfident across a gap.
@@ -59,7 +59,7 @@ def estimate_points(view: TrainingView, network: nn.Module, size: int, rule: Poi
     return found
 
 
-def _peaks(view: TrainingView, network: nn.Module, z: int, windows: list[Window], rule: PointRule) -> list[Tensor]:
+def _peaks(view: TrainingData, network: nn.Module, z: int, windows: list[Window], rule: PointRule) -> list[Tensor]:
     """Trusted peaks of some tiles of a slice, each ``(N, 2)`` in its tile's own (x, y), on the CPU."""
     crops = [torch.from_numpy(view.target_crop(CropId(z, window)).copy()) for window in windows]
     images = torch.stack(crops)[:, None].to(view.device)

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dabench import IGNORE, Array, CropId, PseudoTargets, SelfTraining, TargetCrops, TrainingView
 from dabench.ops.components import component_sizes, label_components
 from dabench.ops.patches import tile_windows
+from dabench.plugin import IGNORE, Array, CropId, PseudoTargets, SelfTraining, TargetCrops, TrainingData
 
 _TILES_AT_ONCE = 16
 #: Components of fewer pixels are not counted as objects.
@@ -54,7 +54,7 @@ def sampled_slices(depth: int, most: int) -> list[int]:
 
 
 @torch.no_grad()
-def component_scores(view: TrainingView, scheme: SelfTraining, slices: list[int], size: int) -> Array:
+def component_scores(view: TrainingData, scheme: SelfTraining, slices: list[int], size: int) -> Array:
     """Mean probability, as the scheme sees it, of every component on some slices of the target's training split."""
     _, height, width = view.target_shape()
     windows = tile_windows(height, width, size)
@@ -71,7 +71,7 @@ def component_scores(view: TrainingView, scheme: SelfTraining, slices: list[int]
     return np.concatenate(found)
 
 
-def _crops(view: TrainingView, places: list[CropId]) -> TargetCrops:
+def _crops(view: TrainingData, places: list[CropId]) -> TargetCrops:
     """Plain target crops with the given points of their slices."""
     images = torch.stack([torch.from_numpy(view.target_crop(place).copy()) for place in places])[:, None]
     answers = view.desk.points()

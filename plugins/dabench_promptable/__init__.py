@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from torch import nn
 
-from dabench import Component, Register, Settings, hookimpl
+from dabench.plugin import Component, Register, Settings, hookimpl
 from dabench_promptable.network import PromptableNetwork, Widths
 
 

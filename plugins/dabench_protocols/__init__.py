@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dabench import IGNORE, Component, EvaluationProtocol, Register, SliceScore, hookimpl
 from dabench.ops.components import label_components
 from dabench.ops.metrics import Overlap, aji, dice, overlap_table, panoptic
+from dabench.plugin import IGNORE, Component, EvaluationProtocol, Register, SliceScore, hookimpl
 from dabench_protocols.instances_3d import Instances3d
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dabench import DataError, EvaluationProtocol, SliceScore
 from dabench.ops.components import label_components
 from dabench.ops.joining import groups, touching
 from dabench.ops.matching import Pairs, add_pairs, average_precision, count_pairs
 from dabench.ops.metrics import Overlap, dice
-from dabench.ops.runs import Runs, runs_of
+from dabench.ops.run_lengths import RunLengths, runs_of
+from dabench.plugin import DataError, EvaluationProtocol, SliceScore
 
 if TYPE_CHECKING:
     from dabench.types import Array
@@ -110,12 +110,12 @@ class _Components:
     """Joins the components of slices that lie side by side, in whatever order they come."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, tuple[Runs, int]] = {}
+        self._waiting: dict[int, tuple[RunLengths, int]] = {}
         self._seen: set[int] = set()
         self._contacts = [np.zeros((0, 2), np.int64)]
         self._count = 0
 
-    def add(self, z: int, runs: Runs) -> int:
+    def add(self, z: int, runs: RunLengths) -> int:
         """Take the components 1..N of slice ``z``; their numbers over all slices begin behind what is returned."""
         if z in self._seen:
             raise ValueError(f"slice {z} came twice")

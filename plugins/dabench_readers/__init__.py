@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dabench import Component, Reader, Register, hookimpl
+from dabench.plugin import Component, Reader, Register, hookimpl
 from dabench_readers.folder import FolderReader
 from dabench_readers.hdf5 import Hdf5Reader
 from dabench_readers.nifti import NiftiReader

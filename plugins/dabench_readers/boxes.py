@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dabench import Block, DataError
+from dabench.plugin import Block, DataError
 from dabench.types import Array
 from dabench_readers.voxels import Voxel
 

@@ -10,10 +10,10 @@ import numpy as np
 import tifffile
 from PIL import Image, UnidentifiedImageError
 
-from dabench import DataError, Reader
+from dabench.plugin import DataError, Reader
 
 if TYPE_CHECKING:
-    from dabench import Volume
+    from dabench.plugin import Volume
     from dabench.types import Array
 
 #: Suffixes of a format; a folder holds slices of one.

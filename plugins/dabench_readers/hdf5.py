@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dabench import Block, DataError, Reader
+from dabench.plugin import Block, DataError, Reader
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, Spatial, listing, need_numbers
 from dabench_readers.voxels import Voxel, as_text, from_attributes
 
 if TYPE_CHECKING:
     import h5py
 
-    from dabench import Volume
+    from dabench.plugin import Volume
     from dabench.types import Array
 
 _SUFFIXES = {".h5", ".hdf5", ".hdf", ".he5", ".ilp"}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dabench import Block, DataError, Reader
+from dabench.plugin import Block, DataError, Reader
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, need_numbers
 from dabench_readers.voxels import Voxel
 
 if TYPE_CHECKING:
-    from dabench import Volume
+    from dabench.plugin import Volume
     from dabench.types import Array
 
 #: Bytes of a gzipped file that are read together: to go back in such a file is to unpack it from its beginning.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dabench import DataError
+from dabench.plugin import DataError
 from dabench_readers.voxels import Voxel, scaled
 
 #: Axes of versions 0.1 and 0.2, which do not name them.

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
-from dabench import Block, DataError, Reader, Window
+from dabench.plugin import Block, DataError, Reader, Window
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, need_numbers
 from dabench_readers.tiff_voxels import voxel_of
 from dabench_readers.voxels import Voxel
 
 if TYPE_CHECKING:
-    from dabench import Volume
+    from dabench.plugin import Volume
     from dabench.types import Array
 
 _SUFFIXES = {".tif", ".tiff"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dabench import DataError
+from dabench.plugin import DataError
 
 _NAMES = {
     0.1: "angstrom ångström ångstrom å",

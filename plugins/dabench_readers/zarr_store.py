@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dabench import Block, DataError, Reader
+from dabench.plugin import Block, DataError, Reader
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, Spatial, listing, need_numbers
 from dabench_readers.ome import Multiscale, multiscale_of
 from dabench_readers.voxels import Voxel, from_attributes
 
 if TYPE_CHECKING:
-    from dabench import Volume
+    from dabench.plugin import Volume
     from dabench.types import Array
 
 _MARKS = ("zarr.json", ".zgroup", ".zarray")

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import Component, Register, Settings, WeightsError, hookimpl, read_weights
 from dabench.ops.prompts import Features, NetworkOutput, Prompts
+from dabench.plugin import Component, Register, Settings, WeightsError, hookimpl, read_weights
 
 WIDTHS = (16, 32, 48, 64, 80)
 #: Names in the released files → names here. The decoder counts from the finest level there, from the deepest here.

@@ -17,7 +17,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.ops.augmentation import STRONG, WEAK
+from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.losses import pixel_cross_entropy
+from dabench.ops.objectives import supervised_terms, total
+from dabench.ops.views import draw_views, view_images, view_labels, view_maps, view_source
+from dabench.plugin import (
     IGNORE,
     Batch,
     Budget,
@@ -28,6 +33,7 @@ from dabench import (
     Method,
     NetworkPredictor,
     OptimizerSpec,
+    OptimizerStep,
     Predictor,
     PseudoTargets,
     Register,
@@ -37,17 +43,11 @@ from dabench import (
     StageSpec,
     TargetCrops,
     TaskInfo,
-    TrainingView,
-    Turn,
+    TrainingData,
     hookimpl,
     plain_batches,
     starting_point,
 )
-from dabench.ops.augmentation import STRONG, WEAK
-from dabench.ops.batchnorm import frozen_statistics, recalibrate
-from dabench.ops.losses import pixel_cross_entropy
-from dabench.ops.objectives import supervised_terms, total
-from dabench.ops.views import draw_views, view_images, view_labels, view_maps, view_source
 
 
 class SACSettings(Settings):
@@ -94,11 +94,11 @@ class BaselineStage(Stage):
     def modules(self) -> Mapping[str, nn.Module]:
         return {"network": self.student}
 
-    def turns(self) -> Sequence[Turn]:
-        return [Turn("network", self.student.parameters, self.settings.spec())]
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
+        return [OptimizerStep("network", self.student.parameters, self.settings.spec())]
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        del turn
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        del optimizer
         assert batch.target is not None
         with torch.no_grad():
             self.student(batch.target.images)
@@ -129,15 +129,15 @@ class SACStage(Stage):
     def network(self) -> nn.Module:
         return self.modules()["teacher" if self.settings.outcome == "teacher" else "network"]
 
-    def turns(self) -> Sequence[Turn]:
-        return [Turn("network", self.student.parameters, self.settings.spec())]
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
+        return [OptimizerStep("network", self.student.parameters, self.settings.spec())]
 
-    def prepare(self, view: TrainingView) -> None:
+    def prepare(self, view: TrainingData) -> None:
         recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
         self.scheme.start(self.student)
         self.scheme.attach(view)
 
-    def refresh(self, view: TrainingView) -> None:
+    def refresh(self, view: TrainingData) -> None:
         self.scheme.refresh(self.student, view)
 
     def state(self) -> dict[str, Tensor]:
@@ -146,8 +146,8 @@ class SACStage(Stage):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         self.scheme.load_state(state)
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        del turn
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        del optimizer
         assert batch.target is not None
         with torch.no_grad():
             pseudo = self.scheme.targets(batch.target, batch.generator)

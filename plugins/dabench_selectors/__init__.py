@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from dabench import Array, Candidate, Component, Register, SelectionView, Selector, Settings, hookimpl
+from dabench.plugin import Array, Candidate, Component, Register, SelectionData, Selector, Settings, hookimpl
 from dabench_selectors.agreement import expected_objects, f_measure, objects_and_hits
 from dabench_selectors.entropy import bits
 
@@ -42,7 +42,7 @@ class EntropySettings(SliceSettings):
 class Last(Selector):
     """The last update at the threshold that is named first: nothing is looked at."""
 
-    def scores(self, candidates: Sequence[Candidate], view: SelectionView) -> list[float]:
+    def scores(self, candidates: Sequence[Candidate], view: SelectionData) -> list[float]:
         """The number of updates."""
         del view
         return [float(candidate.update) for candidate in candidates]
@@ -51,7 +51,7 @@ class Last(Selector):
 class EachModel(Selector):
     """Scores one checkpoint after the other: its slices are predicted once, whatever the number of thresholds."""
 
-    def scores(self, candidates: Sequence[Candidate], view: SelectionView) -> list[float]:
+    def scores(self, candidates: Sequence[Candidate], view: SelectionData) -> list[float]:
         """The scores of `score`, in the order of the candidates."""
         thresholds: dict[int, list[float]] = {}
         for candidate in candidates:
@@ -64,7 +64,7 @@ class EachModel(Selector):
         return [found[candidate.update, candidate.threshold] for candidate in candidates]
 
     @abstractmethod
-    def score(self, update: int, thresholds: Sequence[float], view: SelectionView) -> list[float]:
+    def score(self, update: int, thresholds: Sequence[float], view: SelectionData) -> list[float]:
         """One checkpoint at each threshold."""
 
 
@@ -77,7 +77,7 @@ class SourceValidation(EachModel):
         """Take the settings."""
         self.settings = settings
 
-    def score(self, update: int, thresholds: Sequence[float], view: SelectionView) -> list[float]:
+    def score(self, update: int, thresholds: Sequence[float], view: SelectionData) -> list[float]:
         """2 |P ∩ G| / (|P| + |G|) at each threshold; pixels labelled 255 take no part; 1 where nothing is there."""
         both, total = np.zeros(len(thresholds)), np.zeros(len(thresholds))
         for seen in view.source(update, self.settings.slices):
@@ -102,7 +102,7 @@ class TargetEntropy(EachModel):
         """Take the settings."""
         self.settings = settings
 
-    def score(self, update: int, thresholds: Sequence[float], view: SelectionView) -> list[float]:
+    def score(self, update: int, thresholds: Sequence[float], view: SelectionData) -> list[float]:
         """The same at every threshold, but for candidates that are all background or all foreground."""
         entropy, means, shares = [], [], []
         for seen in view.target(update, self.settings.slices):
@@ -125,7 +125,7 @@ class PointAgreement(EachModel):
         """Take the settings."""
         self.settings = settings
 
-    def score(self, update: int, thresholds: Sequence[float], view: SelectionView) -> list[float]:
+    def score(self, update: int, thresholds: Sequence[float], view: SelectionData) -> list[float]:
         """See `f_measure`; slices without a point take no part, they may never have been looked at."""
         points: dict[int, Array] = {z: found for z, found in view.points().items() if len(found)}
         given, expected, seen_there = 0, 0.0, np.zeros((len(thresholds), 2))

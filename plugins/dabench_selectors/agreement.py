@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from dabench import Array
 from dabench.ops.components import label_components, remove_small
+from dabench.plugin import Array
 
 
 def expected_objects(given: int, share: float) -> float:

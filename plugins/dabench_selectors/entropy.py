@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import entr
 
-from dabench import Array
+from dabench.plugin import Array
 
 
 def bits(probability: Array | np.floating) -> Array:

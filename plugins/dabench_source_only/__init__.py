@@ -17,7 +17,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from dabench import (
+from dabench.ops.augmentation import ViewOptions
+from dabench.ops.losses import DETECTION_WEIGHT
+from dabench.ops.objectives import LabelledWeights, labelled_terms, total
+from dabench.ops.views import view_source
+from dabench.plugin import (
     Batch,
     Budget,
     Component,
@@ -26,20 +30,16 @@ from dabench import (
     Method,
     NetworkPredictor,
     OptimizerSpec,
+    OptimizerStep,
     Predictor,
     Register,
     Settings,
     Stage,
     StageSpec,
     TaskInfo,
-    Turn,
     hookimpl,
     starting_point,
 )
-from dabench.ops.augmentation import ViewOptions
-from dabench.ops.losses import DETECTION_WEIGHT
-from dabench.ops.objectives import LabelledWeights, labelled_terms, total
-from dabench.ops.views import view_source
 
 
 class SourceOnlySettings(Settings):
@@ -76,13 +76,13 @@ class Supervised(Stage):
     def modules(self) -> Mapping[str, nn.Module]:
         return {"network": self._network}
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         s = self.settings
         spec = OptimizerSpec(s.lr, weight_decay=s.weight_decay, warmup=s.warmup, floor=s.floor, clip=s.clip)
-        return [Turn("network", self._network.parameters, spec)]
+        return [OptimizerStep("network", self._network.parameters, spec)]
 
-    def step(self, batch: Batch, turn: str) -> dict[str, torch.Tensor]:
-        del turn
+    def step(self, batch: Batch, optimizer: str) -> dict[str, torch.Tensor]:
+        del optimizer
         assert batch.source is not None
         s = self.settings
         crops = view_source(batch.source, self.view, batch.generator)

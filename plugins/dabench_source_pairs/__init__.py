@@ -12,7 +12,11 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.ops.augmentation import STRONG
+from dabench.ops.objectives import total
+from dabench.ops.sections import PairOutput, adopt_backbone, pair_terms, stack_sections
+from dabench.ops.views import view_source
+from dabench.plugin import (
     Batch,
     Budget,
     Component,
@@ -21,21 +25,17 @@ from dabench import (
     Method,
     NetworkPredictor,
     OptimizerSpec,
+    OptimizerStep,
     Predictor,
     Register,
     Settings,
     Stage,
     StageSpec,
     TaskInfo,
-    Turn,
     hookimpl,
     missing_neighbours,
     starting_point,
 )
-from dabench.ops.augmentation import STRONG
-from dabench.ops.objectives import total
-from dabench.ops.sections import PairOutput, adopt_backbone, pair_terms, stack_sections
-from dabench.ops.views import view_source
 
 
 class SourcePairsSettings(Settings):
@@ -71,13 +71,13 @@ class PairsSupervised(Stage):
     def modules(self) -> Mapping[str, nn.Module]:
         return {"network": self._network}
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         s = self.settings
         spec = OptimizerSpec(s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip)
-        return [Turn("network", self._network.parameters, spec)]
+        return [OptimizerStep("network", self._network.parameters, spec)]
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        del turn
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        del optimizer
         assert batch.source is not None
         crops = view_source(batch.source, STRONG, batch.generator)
         output: PairOutput = self._network(stack_sections(crops), with_pair=True)

@@ -15,7 +15,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.ops.centres import label_centres
+from dabench.ops.components import label_components
+from dabench.ops.discs import stamp_discs
+from dabench.plugin import (
     IGNORE,
     Array,
     Component,
@@ -26,13 +29,10 @@ from dabench import (
     RoundLabels,
     Settings,
     TargetCrops,
-    TrainingView,
+    TrainingData,
     hookimpl,
     predict_training,
 )
-from dabench.ops.centres import label_centres
-from dabench.ops.components import label_components
-from dabench.ops.discs import stamp_discs
 
 
 class ThresholdSettings(Settings):
@@ -55,7 +55,7 @@ class Threshold(RoundLabels):
         super().__init__()
         self.settings = settings
 
-    def look(self, student: nn.Module, view: TrainingView) -> Iterator[Array]:
+    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
         """Labels {0, 1, 255} and probabilities times 255 of each slice."""
         network = NetworkPredictor(student)
         predictor = FlippedPredictor(network) if self.settings.flips else network

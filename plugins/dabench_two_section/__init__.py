@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from dabench import Component, Register, Settings, hookimpl
+from dabench.plugin import Component, Register, Settings, hookimpl
 from dabench_two_section.light import LightTwoSection
 from dabench_two_section.network import TwoSectionNetwork
 from dabench_two_section.published import PublishedTwoSection

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from dabench import ConfigError
+from dabench.plugin import ConfigError
 from dabench_two_section.network import MAPS, TwoSectionNetwork, convolution
 
 _CHANNELS = (32, 64, 128, 256, 512)

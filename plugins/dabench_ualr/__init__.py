@@ -18,7 +18,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.ops.augmentation import ViewOptions
+from dabench.ops.batchnorm import recalibrate
+from dabench.ops.dropout import dropout_places, dropping, seeded
+from dabench.ops.losses import overlap_loss, segmentation_loss
+from dabench.ops.objectives import total
+from dabench.ops.views import draw_views, view_images, view_labels
+from dabench.plugin import (
     IGNORE,
     Batch,
     Budget,
@@ -29,6 +35,7 @@ from dabench import (
     Method,
     NetworkPredictor,
     OptimizerSpec,
+    OptimizerStep,
     Prediction,
     Predictor,
     Register,
@@ -37,17 +44,10 @@ from dabench import (
     Stage,
     StageSpec,
     TaskInfo,
-    TrainingView,
-    Turn,
+    TrainingData,
     hookimpl,
     plain_batches,
 )
-from dabench.ops.augmentation import ViewOptions
-from dabench.ops.batchnorm import recalibrate
-from dabench.ops.dropout import dropout_places, dropping, seeded
-from dabench.ops.losses import overlap_loss, segmentation_loss
-from dabench.ops.objectives import total
-from dabench.ops.views import draw_views, view_images, view_labels
 
 
 class RecipeSettings(Settings):
@@ -113,10 +113,10 @@ class RecipeStage(Stage):
     def modules(self) -> Mapping[str, nn.Module]:
         return {"network": self.student}
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         s = self.settings
         spec = OptimizerSpec(s.lr, s.optimizer, s.weight_decay, s.warmup, s.power, s.floor, s.clip)
-        return [Turn("network", self.student.parameters, spec)]
+        return [OptimizerStep("network", self.student.parameters, spec)]
 
     def _learn(
         self, images: Tensor, labels: Tensor, generator: torch.Generator, weights: Tensor | None = None
@@ -140,8 +140,8 @@ class RecipeStage(Stage):
 class SourceModel(RecipeStage):
     """Learns from the source's labels."""
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        del turn
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        del optimizer
         assert batch.source is not None
         terms = self._learn(batch.source.images, batch.source.labels, batch.generator)
         return {"loss": total(terms), **terms}
@@ -161,13 +161,13 @@ class TargetModel(RecipeStage):
     def modules(self) -> Mapping[str, nn.Module]:
         return {**super().modules(), **self.scheme.modules()}
 
-    def prepare(self, view: TrainingView) -> None:
+    def prepare(self, view: TrainingData) -> None:
         self.labeller.to(view.device)
         recalibrate(self.labeller, plain_batches(view, self.recalibrated, self.settings.crop))
         self.scheme.start(self.labeller)
         self.scheme.attach(view)
 
-    def refresh(self, view: TrainingView) -> None:
+    def refresh(self, view: TrainingData) -> None:
         self.scheme.refresh(self.labeller, view)
 
     def state(self) -> dict[str, Tensor]:
@@ -180,8 +180,8 @@ class TargetModel(RecipeStage):
         # The labeller is the scheme's student from `start` on: a mean of it and of new weights would be no model.
         self.scheme.after_update(self.labeller, step)
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        del turn
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        del optimizer
         assert batch.target is not None
         with torch.no_grad():
             pseudo = self.scheme.targets(batch.target, batch.generator)

@@ -18,7 +18,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.ops.dropout import dropping, seeded
+from dabench.plugin import (
     IGNORE,
     Array,
     Component,
@@ -30,11 +31,10 @@ from dabench import (
     RoundLabels,
     Settings,
     TargetCrops,
-    TrainingView,
+    TrainingData,
     hookimpl,
     predict_training,
 )
-from dabench.ops.dropout import dropping, seeded
 
 #: Bit patterns of float16; those of numbers >= 0 are in the order of the numbers.
 _PATTERNS = 2**15
@@ -78,12 +78,12 @@ class UncertaintyLabels(RoundLabels):
         self.cuts = torch.full((2,), float("inf"), dtype=torch.float64)
         self._seed = 0
 
-    def attach(self, view: TrainingView) -> None:
+    def attach(self, view: TrainingData) -> None:
         """Remember where the rounds' predictions lie, and where the rounds' draws begin (the same at every start)."""
         super().attach(view)
         self._seed = int(view.rng.integers(2**62))
 
-    def look(self, student: nn.Module, view: TrainingView) -> Iterator[Array]:
+    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
         """Mean and standard deviation of each slice; renews the cuts after the last."""
         predictor = MonteCarloPredictor(student, self.settings, seeded(self._seed + self.round))
         counts = np.zeros((2, _PATTERNS), np.int64)

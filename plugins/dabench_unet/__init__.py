@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from dabench import Component, Register, Settings, hookimpl
 from dabench.ops.prompts import Features, NetworkOutput, Prompts
+from dabench.plugin import Component, Register, Settings, hookimpl
 
 _LEVELS = 5
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import cast
 
-from dabench import (
+from dabench.plugin import (
     Budget,
     Component,
     Components,
@@ -114,8 +114,8 @@ def register_methods(register: Register) -> None:
                     "iterations": 120,
                     "recalibrate": 20,
                     "margin": 0.2,
-                    "judge_widths": (16, 32, 64),
-                    "judge_groups": 8,
+                    "discriminator_widths": (16, 32, 64),
+                    "discriminator_groups": 8,
                     "counter_widths": (8, 16, 32),
                     "counter_iterations": 120,
                 },
@@ -138,8 +138,8 @@ def register_methods(register: Register) -> None:
                     "foreground": 0.0,
                     "detection_source": 0.01 * 255**2,
                     "detection": 0.1 * 255**2,
-                    "judge_widths": (64, 128, 256, 512),
-                    "judge_groups": 32,
+                    "discriminator_widths": (64, 128, 256, 512),
+                    "discriminator_groups": 32,
                     "counting": 1.0,
                     "margin": 3.0,
                     "counter": "factorised",

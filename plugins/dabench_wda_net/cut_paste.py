@@ -13,7 +13,7 @@ _STEPS = 4
 
 
 @dataclass(frozen=True)
-class Scene:
+class ViewData:
     """One target crop with all that belongs to it.
 
     image ``(1, S, S)`` float; points ``(N, 2)`` (x, y); labels ``(S, S)`` uint8 {0, 1, 255} and weights, their pixels'
@@ -26,7 +26,7 @@ class Scene:
     weights: Tensor | None = None
 
 
-def cut_paste(scene: Scene, donor: Scene, side: int, generator: torch.Generator) -> Scene:
+def cut_paste(scene: ViewData, donor: ViewData, side: int, generator: torch.Generator) -> ViewData:
     """The scene with the donor's window of most points on its own window of fewest.
 
     Args:
@@ -52,7 +52,7 @@ def cut_paste(scene: Scene, donor: Scene, side: int, generator: torch.Generator)
 
     image = _paste(scene.image, donor.image, here, there, side)
     labels, weights = paste(scene.labels, donor.labels), paste(scene.weights, donor.weights)
-    return Scene(image, torch.cat([kept, moved]), labels, weights)
+    return ViewData(image, torch.cat([kept, moved]), labels, weights)
 
 
 def _origins(size: int, side: int) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dabench import Settings
+from dabench.plugin import Settings
 
 
 class WDANetSettings(Settings):
@@ -57,12 +57,12 @@ class WDANetSettings(Settings):
     margin: float = Field(
         0.5, ge=0, description="Objects by which the detected count may miss, a crop (release: 3, on 512 pixels)."
     )
-    adversarial: float = Field(1e-3, ge=0, description="Weight of fooling the discriminator (release: 1e-3).")
-    judge_lr: float = Field(2e-4, gt=0, description="Learning rate of the discriminator, Adam (release: 2e-4).")
-    judge_widths: tuple[int, ...] = Field(
+    adversarial: float = Field(1e-3, ge=0, description="Weight of the adversarial loss (release: 1e-3).")
+    discriminator_lr: float = Field(2e-4, gt=0, description="Learning rate of the discriminator, Adam (release: 2e-4).")
+    discriminator_widths: tuple[int, ...] = Field(
         (16, 32, 64, 128), description="Channels of its convolutions before the last (release: 64 to 512)."
     )
-    judge_groups: int = Field(8, ge=0, description="Groups of its GroupNorm, 0: no norm (release: 32).")
+    discriminator_groups: int = Field(8, ge=0, description="Groups of its GroupNorm, 0: no norm (release: 32).")
     paste: float = Field(
         0.5, gt=0, le=1, description="Side of a pasted window as a share of the crop's (release: 0.5)."
     )

@@ -10,20 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dabench import (
-    Batch,
-    ConfigError,
-    NetworkPredictor,
-    OptimizerSpec,
-    Predictor,
-    SelfTraining,
-    SourceCrops,
-    Stage,
-    TargetCrops,
-    TrainingView,
-    Turn,
-    plain_batches,
-)
 from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
 from dabench.ops.augmentation import STRONG, View, ViewOptions
 from dabench.ops.batchnorm import frozen_statistics, recalibrate
@@ -31,8 +17,22 @@ from dabench.ops.losses import segmentation_loss, sparse_detection_loss
 from dabench.ops.objectives import supervised_terms, total
 from dabench.ops.prompts import NetworkOutput
 from dabench.ops.views import draw_views, view_images, view_labels, view_points, view_source
+from dabench.plugin import (
+    Batch,
+    ConfigError,
+    NetworkPredictor,
+    OptimizerSpec,
+    OptimizerStep,
+    Predictor,
+    SelfTraining,
+    SourceCrops,
+    Stage,
+    TargetCrops,
+    TrainingData,
+    plain_batches,
+)
 from dabench_wda_net.counting import CountingNetwork, count_ranking, implied_count
-from dabench_wda_net.cut_paste import Scene, cut_paste
+from dabench_wda_net.cut_paste import ViewData, cut_paste
 from dabench_wda_net.detection import dense_detection
 from dabench_wda_net.settings import WDANetSettings
 
@@ -50,13 +50,13 @@ class CountingStage(Stage):
     def modules(self) -> Mapping[str, nn.Module]:
         return {"network": self._network, "counter": self.counter}
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         spec = OptimizerSpec(self.settings.counter_lr, name="adam", weight_decay=0.0)
-        return [Turn("counter", self.counter.parameters, spec)]
+        return [OptimizerStep("counter", self.counter.parameters, spec)]
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
         """Squared error of the count and of the density."""
-        del turn
+        del optimizer
         assert batch.source is not None
         crops = view_source(batch.source, STRONG, batch.generator)
         counts, density = self.counter(crops.images)
@@ -90,7 +90,7 @@ class WDANetStage(Stage):
         """Own the network and the counting network, which stays as it is."""
         self.settings, self.student, self.scheme = settings, network, scheme
         self.counter = counter.requires_grad_(False)
-        self.judge = PatchDiscriminator(2, settings.judge_widths, settings.judge_groups)
+        self.discriminator = PatchDiscriminator(2, settings.discriminator_widths, settings.discriminator_groups)
         self.seen: Seen | None = None
         if scheme is not None:
             scheme.start(network)
@@ -98,22 +98,25 @@ class WDANetStage(Stage):
 
     def modules(self) -> Mapping[str, nn.Module]:
         scheme = {} if self.scheme is None else self.scheme.modules()
-        return {"network": self.student, "counter": self.counter, "judge": self.judge, **scheme}
+        return {"network": self.student, "counter": self.counter, "discriminator": self.discriminator, **scheme}
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         s = self.settings
         segmenter = OptimizerSpec(s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip)
-        judge = OptimizerSpec(s.judge_lr, name="adam", weight_decay=0.0, betas=(0.9, 0.99))
-        return [Turn("segmenter", self.student.parameters, segmenter), Turn("judge", self.judge.parameters, judge)]
+        discriminator = OptimizerSpec(s.discriminator_lr, name="adam", weight_decay=0.0, betas=(0.9, 0.99))
+        return [
+            OptimizerStep("segmenter", self.student.parameters, segmenter),
+            OptimizerStep("discriminator", self.discriminator.parameters, discriminator),
+        ]
 
-    def prepare(self, view: TrainingView) -> None:
+    def prepare(self, view: TrainingData) -> None:
         self.counter.eval()
         if self.scheme is None:
             recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
         else:
             self.scheme.attach(view)
 
-    def refresh(self, view: TrainingView) -> None:
+    def refresh(self, view: TrainingData) -> None:
         if self.scheme is not None:
             self.scheme.refresh(self.student, view)
 
@@ -128,8 +131,8 @@ class WDANetStage(Stage):
         if self.scheme is not None:
             self.scheme.after_update(self.student, step)
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        return self._judging() if turn == "judge" else self._segmenting(batch)
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        return self._discriminator_losses() if optimizer == "discriminator" else self._segmenting(batch)
 
     def _segmenting(self, batch: Batch) -> dict[str, Tensor]:
         """Everything that the segmenter learns from, in one update."""
@@ -151,7 +154,7 @@ class WDANetStage(Stage):
         terms["detection"] = weight * dense_detection(_density(output), crops.points)
         return terms, output.probability
 
-    def _scenes(self, crops: TargetCrops, generator: torch.Generator) -> list[Scene]:
+    def _scenes(self, crops: TargetCrops, generator: torch.Generator) -> list[ViewData]:
         """Target crops in the student's view; the second half of the batch was drawn to be pasted from."""
         second = self.scheme is not None
         count = len(crops.images) // 2
@@ -162,27 +165,27 @@ class WDANetStage(Stage):
         points = view_points(views, [scene.points for scene in scenes])
         labels = _warped(views, [scene.labels for scene in scenes])
         weights = _warped(views, [scene.weights for scene in scenes])
-        return [Scene(*scene) for scene in zip(images, points, labels, weights, strict=True)]
+        return [ViewData(*scene) for scene in zip(images, points, labels, weights, strict=True)]
 
-    def _pairs(self, crops: TargetCrops, count: int, generator: torch.Generator) -> list[tuple[Scene, Scene]]:
+    def _pairs(self, crops: TargetCrops, count: int, generator: torch.Generator) -> list[tuple[ViewData, ViewData]]:
         labels: Sequence[Tensor | None] = [None] * len(crops.images)
         weights = labels
         if self.scheme is not None:
             with torch.no_grad():
                 pseudo = self.scheme.targets(crops, generator)
             labels, weights = list(pseudo.labels), list(pseudo.weights)
-        scenes = [Scene(*scene) for scene in zip(crops.images, crops.points, labels, weights, strict=True)]
+        scenes = [ViewData(*scene) for scene in zip(crops.images, crops.points, labels, weights, strict=True)]
         return list(zip(scenes[:count], scenes[count:], strict=True))
 
-    def _pasted(self, scene: Scene, donor: Scene, generator: torch.Generator) -> Scene:
+    def _pasted(self, scene: ViewData, donor: ViewData, generator: torch.Generator) -> ViewData:
         s = self.settings
         chance = s.cut_paste[0 if self.scheme is None else 1]
         if float(torch.rand((), generator=generator)) >= chance:
             return scene
         return cut_paste(scene, donor, max(1, round(s.paste * scene.image.shape[-1])), generator)
 
-    def _target_terms(self, terms: dict[str, Tensor], scenes: list[Scene], remaining: float) -> Tensor:
-        """Adds pseudo-labels, sparse detection, count constraint and fooling; gives the probability."""
+    def _target_terms(self, terms: dict[str, Tensor], scenes: list[ViewData], remaining: float) -> Tensor:
+        """Adds pseudo-labels, sparse detection, count constraint and adversarial_loss; gives the probability."""
         s = self.settings
         images = torch.stack([scene.image for scene in scenes])
         output = self.student(images, with_density=True)
@@ -199,17 +202,17 @@ class WDANetStage(Stage):
             counted, _ = self.counter(images)
         ranking = count_ranking(implied_count(density), counted, s.margin)
         terms["counting"] = s.counting * remaining * ranking
-        with frozen(self.judge):
-            fooling = domain_loss(self.judge(two_classes(probability)), SOURCE)
-        terms["fooling"] = s.adversarial * fooling
+        with frozen(self.discriminator):
+            adversarial_loss = domain_loss(self.discriminator(two_classes(probability)), SOURCE)
+        terms["adversarial_loss"] = s.adversarial * adversarial_loss
         return probability
 
-    def _judging(self) -> dict[str, Tensor]:
+    def _discriminator_losses(self) -> dict[str, Tensor]:
         """The discriminator tells the two domains apart; half a loss a domain."""
         assert self.seen is not None
         terms = {
-            "source": domain_loss(self.judge(two_classes(self.seen.source)), SOURCE) / 2,
-            "target": domain_loss(self.judge(two_classes(self.seen.target)), TARGET) / 2,
+            "source": domain_loss(self.discriminator(two_classes(self.seen.source)), SOURCE) / 2,
+            "target": domain_loss(self.discriminator(two_classes(self.seen.target)), TARGET) / 2,
         }
         self.seen = None
         return {"loss": total(terms), **terms}

@@ -5,7 +5,7 @@ Each is simulated from truth, read from and written to an open file, and priced 
 
 from __future__ import annotations
 
-from dabench import Component, Register, hookimpl
+from dabench.plugin import Component, Register, hookimpl
 from dabench_weak_labels.points import Points, PointSettings
 from dabench_weak_labels.preferences import Preferences, PreferenceSettings
 

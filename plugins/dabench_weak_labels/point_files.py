@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dabench import DataError, PointAnswer, write_json, write_text
+from dabench.plugin import DataError, PointAnswer, write_json, write_text
 
 FORMAT = "dabench-points"
 _NAMES = {"axis-0": "z", "axis-1": "y", "axis-2": "x", "slice": "z"}

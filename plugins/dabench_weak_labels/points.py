@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from dabench import PointAnswer, PointRequest, Settings, Truth, WeakLabel
 from dabench.ops.centres import label_centres
 from dabench.ops.components import Labels, label_components
+from dabench.plugin import PointAnswer, PointRequest, Settings, Truth, WeakLabel
 from dabench_weak_labels.point_files import read_points, write_points
 
 Points2d = npt.NDArray[np.float32]

@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dabench import DataError, PreferenceAnswer, Window, write_text
+from dabench.plugin import DataError, PreferenceAnswer, Window, write_text
 
 _Index = Annotated[int, Field(ge=0, strict=True)]
 _Side = Annotated[int, Field(ge=1, strict=True)]

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from dabench import (
+from dabench.ops.choice import best_candidate, candidate_digests
+from dabench.plugin import (
     IGNORE,
     PreferenceAnswer,
     PreferenceQuestion,
@@ -24,7 +25,6 @@ from dabench import (
     WeakLabel,
     Window,
 )
-from dabench.ops.choice import best_candidate, candidate_digests
 from dabench_weak_labels.preference_files import read_preferences, write_preferences
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from dabench_weak_labels import Points, PointSettings, Preferences, PreferenceSettings
 
-from dabench import Budget, PreferenceQuestion, Window
 from dabench.annotation import AnnotationDesk
 from dabench.annotation.truth import VolumeTruth
 from dabench.data.volumes import ArrayVolume
+from dabench.plugin import Budget, PreferenceQuestion, Window
 
 
 @pytest.fixture

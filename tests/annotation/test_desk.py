@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dabench import BudgetError, ConfigError, DataError, PreferenceQuestion, Window
 from dabench.annotation.desk import charge
 from dabench.ops.choice import informative
+from dabench.plugin import BudgetError, ConfigError, DataError, PreferenceQuestion, Window
 
 
 def informative_of(questions):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dabench import ConfigError, DataError
 from dabench.annotation import simulate_points
 from dabench.annotation.truth import VolumeTruth
 from dabench.data.volumes import ArrayVolume
 from dabench.ops.choice import best_candidate, dice_scores, informative
+from dabench.plugin import ConfigError, DataError
 
 
 def nested(*sizes):

@@ -12,9 +12,9 @@ import torch
 
 from dabench.checking.bundle import export_runs
 from dabench.checking.verify import Verifier
-from dabench.registry import Registry
-from dabench.runner import run_cell
-from dabench.workspace import Workspace
+from dabench.components.registry import Registry
+from dabench.files.workspace import Workspace
+from dabench.runs.runner import run_cell
 from tests.conftest import few
 
 

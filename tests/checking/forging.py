@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from dabench.files import digest_file
-from dabench.scoring import read_predictions
+from dabench.files.digests import digest_file
+from dabench.runs.scoring import read_predictions
 
 RECEIPT, JOURNAL, PREDICTION = "receipt.json", "journal.jsonl", "predictions/target_test.tif"
 

@@ -13,14 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from dabench.checking.bundle import BundleError, export_runs
-from dabench.checking.merge import import_bundle
+from dabench.checking.bundle_import import import_bundle
 from dabench.checking.paths import belongs, is_cell_id, is_origin, outside
 from dabench.checking.verify import Verifier, find_run
 from dabench.cli.main import app
 from dabench.errors import ConfigError
-from dabench.plan import make_plan
+from dabench.files.workspace import Workspace
+from dabench.runs.plan import make_plan
 from dabench.tracking.record import RunRecord, read_run, read_runs
-from dabench.workspace import Workspace
 from tests.checking.conftest import Made
 from tests.checking.forging import JOURNAL, edit_journal, reseal
 from tests.conftest import few

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dabench.assembly import Assembly
 from dabench.checking.report import FAILED, NOT_CHECKED, OK, Findings
 from dabench.checking.slices import averages, close, compare_rows, read_rows
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.errors import DataError
 from dabench.evaluation.scoring import write_rows
-from dabench.registry import Registry
+from dabench.runs.weights import WeightsStore
 from dabench.tracking.events import Scored
-from dabench.weights import WeightsStore
 from tests.conftest import few
 
 

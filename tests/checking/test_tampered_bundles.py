@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from dabench.checking.bundle import BundleError, export_runs
-from dabench.checking.merge import import_bundle
+from dabench.checking.bundle_import import import_bundle
 from dabench.checking.verify import Verifier
-from dabench.workspace import Workspace
+from dabench.files.workspace import Workspace
 from tests.checking.conftest import Made
 from tests.checking.forging import JOURNAL, PREDICTION, Zip, edit_json, lift_rows, paint, reseal, score
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dabench.checking.report import RunReport
-from dabench.config import validate_config
+from dabench.runs.config import validate_config
 from tests.checking.conftest import Made
 from tests.checking.forging import (
     JOURNAL,

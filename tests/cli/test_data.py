@@ -15,8 +15,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dabench.cli.data import app
+from dabench.components.registry import PluginStatus, Registry
 from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
-from dabench.registry import PluginStatus, Registry
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (4, 40, 60), np.uint8)
 
@@ -27,7 +27,7 @@ def workspace(tmp_path: Path, monkeypatch) -> Path:
     registry = Registry()
     registry.add(dabench_readers, PluginStatus("readers", "dabench"))
     registry.add(dabench_domains, PluginStatus("domains", "dabench"))
-    monkeypatch.setattr("dabench.registry.Registry.load", lambda: registry)
+    monkeypatch.setattr("dabench.components.registry.Registry.load", lambda: registry)
     monkeypatch.setenv("DABENCH_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("DABENCH_DATA", str(tmp_path / "data"))
     return tmp_path / "workspace"

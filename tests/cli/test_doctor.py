@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from dabench.cli import doctor as module
-from dabench.registry import PluginStatus, Registry
+from dabench.components.registry import PluginStatus, Registry
 
 program = typer.Typer()
 module.attach(program)
@@ -33,7 +33,7 @@ def registry(monkeypatch):
 
 
 def add_domain(registry, name, missing):
-    from dabench import Component, hookimpl
+    from dabench.plugin import Component, hookimpl
 
     class Plugin:
         @hookimpl
@@ -127,7 +127,7 @@ def test_weights_are_listed(tmp_path, registry):
     import torch
     from safetensors.torch import save_file
 
-    from dabench.weights import WeightsStore
+    from dabench.runs.weights import WeightsStore
 
     save_file({"w": torch.zeros(2)}, tmp_path / "mine.safetensors")
     WeightsStore(tmp_path / "weights").add("dino-vits8", tmp_path / "mine.safetensors")

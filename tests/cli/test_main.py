@@ -115,7 +115,7 @@ def test_an_interrupted_command_says_that_it_continues(cli: Cli, monkeypatch: py
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dabench.runner.Runner.execute", interrupt)
+    monkeypatch.setattr("dabench.runs.runner.Runner.execute", interrupt)
     code, _, error = cli("run", "--method", "source-only", *PHANTOM)
     assert code == 130
     assert "start the same command again to continue" in error

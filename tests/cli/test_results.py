@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from dabench.cli.results import app
 from dabench.cli.ui import attach
 from dabench.errors import ConfigError, DataError
+from dabench.files.workspace import Workspace
 from dabench.tracking import CellFinished, CellStarted, Cost, Journal, Scored
-from dabench.workspace import Workspace
 
 TAGS = {"task": "human2stem", "method": "prefer-das", "po": "slpo", "data": "phantom", "preset": "tiny", "seed": 3}
 BUDGET = {"points": 0.15, "patches": 0.2}

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from dabench.cli.main import app
-from dabench.workspace import Workspace
+from dabench.files.workspace import Workspace
 from tests.compatibility.features import features
 
 HERE = Path(__file__).parent

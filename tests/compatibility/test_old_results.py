@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dabench.cli.main import app
-from dabench.workspace import Workspace
+from dabench.files.workspace import Workspace
 
 OLD = Path(__file__).parent / "old"
 BUNDLE = OLD / "runs.dabench.zip"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from dabench import Component, hookimpl
-from dabench.hookspecs import KINDS
-from dabench.registry import PluginStatus, Registry
+from dabench.components.hookspecs import KINDS
+from dabench.components.registry import PluginStatus, Registry
+from dabench.plugin import Component, hookimpl
 from dabench.testing import check_components
 
 

@@ -11,13 +11,15 @@ import torch
 from pydantic import BaseModel, Field
 from torch import nn
 
-from dabench import (
+from dabench.components.registry import PluginStatus, Registry
+from dabench.plugin import (
     CropSpec,
     DataError,
     EvaluationProtocol,
     Method,
     NetworkPredictor,
     OptimizerSpec,
+    OptimizerStep,
     PreferenceOptimizer,
     PseudoTargets,
     Reader,
@@ -26,11 +28,9 @@ from dabench import (
     SliceScore,
     Stage,
     StageSpec,
-    Turn,
 )
-from dabench.registry import PluginStatus, Registry
 from dabench.testing import conformance_checks
-from dabench.testing.bench import PlainStudent
+from dabench.testing.fixtures import PlainStudent
 from tests.conformance.broken import problems
 
 
@@ -165,8 +165,12 @@ class FaultyStage(Stage):
     def modules(self):
         return {"network": self.net}
 
-    def turns(self):
-        return [Turn("network", self.net.parameters, OptimizerSpec(0.0 if self.fault == "idle" else 1e-3, name="sgd"))]
+    def optimizer_steps(self):
+        return [
+            OptimizerStep(
+                "network", self.net.parameters, OptimizerSpec(0.0 if self.fault == "idle" else 1e-3, name="sgd")
+            )
+        ]
 
     def step(self, batch, turn):
         self.steps += 1

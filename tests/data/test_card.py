@@ -6,7 +6,7 @@ import pytest
 
 from dabench.data.card import Card, load_card, parse_card, save_card
 from dabench.errors import ConfigError
-from dabench.yaml_files import parse_yaml, read_yaml, write_yaml
+from dabench.files.yaml import parse_yaml, read_yaml, write_yaml
 
 MINIMAL = {"name": "liver", "description": "a liver", "splits": {"train": {"images": "a.tif"}}, "voxel": [50, 8, 8]}
 

@@ -15,8 +15,8 @@ from dabench.data.digests import DigestCache
 from dabench.data.verify import verify
 from dabench.data.volumes import open_volume, read_all
 from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
-from dabench.files import digest_file
-from dabench.workspace import Workspace
+from dabench.files.digests import digest_file
+from dabench.files.workspace import Workspace
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 255, (6, 16, 20), np.uint8)

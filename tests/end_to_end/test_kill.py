@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from dabench.files import digest_file
+from dabench.files.digests import digest_file
 
 ARGUMENTS = "run --method prefer-das --po slpo --task human2stem --data phantom --preset tiny --tracker none".split()
 SETTINGS = {

@@ -8,10 +8,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from dabench.registry import Registry
-from dabench.runner import run_cell
+from dabench.components.registry import Registry
+from dabench.files.workspace import Workspace
+from dabench.runs.runner import run_cell
 from dabench.tracking.mlflow_writer import MlflowWriter
-from dabench.workspace import Workspace
 from tests.conftest import few
 
 TAGS = (

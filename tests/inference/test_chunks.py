@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dabench.inference import Cover, Sections, Tiling, predict_chunk, predict_slice, profile_named
+from dabench.inference import Sections, TileGrid, Tiling, predict_chunk, predict_slice, profile_named
 from dabench.inference.predictor import FlippedPredictor
 from dabench.inference.tiles import windows
 from dabench.inference.wrapped import AutocastPredictor, finishes
 from dabench.interfaces import Predictor
 from dabench.types import Prediction, Window
-from tests.prediction.fakes import Deterministic, Finishing
+from tests.volumes.prediction.fakes import Deterministic, Finishing
 
 
 def overlaps(tile: Window, window: Window) -> bool:
@@ -31,7 +31,7 @@ def covers(draw):
     tiling = Tiling(
         draw(st.integers(7, 20)), profile_named(draw(st.sampled_from(["fast", "paper"]))), draw(st.integers(1, 5))
     )
-    return Cover(shape, Window(y, x, height, width), tiling)
+    return TileGrid(shape, Window(y, x, height, width), tiling)
 
 
 @settings(max_examples=60, deadline=None)
@@ -79,7 +79,7 @@ def test_a_point_on_the_border_of_two_chunks_reaches_both(axis):
         parts = []
         for first in (0, cut):
             window = Window(0, first, 32, cut) if axis else Window(first, 0, cut, 32)
-            cover = Cover(shape, window, tiling)
+            cover = TileGrid(shape, window, tiling)
             sections = Sections(image[None][:, *cover.seen.slices], [(0,)], [point])
             (found,) = predict_chunk(Deterministic(), sections, cover)
             parts.append(found.probability)
@@ -127,7 +127,7 @@ def test_a_blank_slice_is_empty():
 def test_counts_are_those_of_the_windows(height, width, tile, data):
     y, x = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     window = Window(y, x, data.draw(st.integers(1, height - y)), data.draw(st.integers(1, width - x)))
-    cover = Cover((height, width), window, Tiling(tile, profile_named("fast")))
+    cover = TileGrid((height, width), window, Tiling(tile, profile_named("fast")))
     literal = np.zeros((max(height, tile), max(width, tile)), int)
     for place in windows(literal.shape, tile, profile_named("fast").step(tile)):
         literal[place.slices] += 1

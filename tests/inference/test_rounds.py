@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dabench import RoundLabels
 from dabench.annotation.desk import AnnotationDesk
 from dabench.data.volumes import ArrayVolume
-from dabench.interfaces import Budget, PseudoTargets, TrainingView
-from dabench.training.view import StageView
+from dabench.interfaces import Budget, PseudoTargets, TrainingData
+from dabench.plugin import RoundLabels
+from dabench.training.stage_data import StageData
 from dabench.types import Array, CropId, TargetCrops, Window
 
 STUDENT = nn.Identity()
@@ -25,7 +25,7 @@ class Numbered(RoundLabels):
 
     name, dtype, beyond = "numbered", "uint8", (9, None)
 
-    def look(self, student: nn.Module, view: TrainingView) -> Iterator[Array]:
+    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
         depth, height, width = view.target_shape()
         pixels = np.arange(height * width).reshape(height, width)
         for z in range(depth):
@@ -36,9 +36,9 @@ class Numbered(RoundLabels):
         return PseudoTargets(planes[:, 0], planes[:, 1].float(), list(crops.points), None, planes[:, 1].float())
 
 
-def view_in(folder: Path | None) -> StageView:
+def view_in(folder: Path | None) -> StageData:
     desk = AnnotationDesk(None, (3, 4, 5), Budget(), {})
-    return StageView(ArrayVolume(np.zeros((3, 4, 5), np.float32)), desk, torch.device("cpu"), 0, "test", None, folder)
+    return StageData(ArrayVolume(np.zeros((3, 4, 5), np.float32)), desk, torch.device("cpu"), 0, "test", None, folder)
 
 
 def crops(*origins: CropId) -> TargetCrops:

@@ -12,7 +12,7 @@ from dabench.inference import predict_slices
 from dabench.inference.predictor import FlippedPredictor, NetworkPredictor
 from dabench.inference.training_split import plain_batches, predict_training
 from dabench.interfaces import Predictor
-from dabench.training.view import StageView
+from dabench.training.stage_data import StageData
 from dabench.types import Prediction
 
 
@@ -170,7 +170,7 @@ def test_flips_turn_back_with_points_and_density():
 
 def test_the_training_split_is_predicted_slice_by_slice():
     images = stack(3, 20, 40)
-    view = StageView(ArrayVolume(images), None, torch.device("cpu"), 0, "stage")
+    view = StageData(ArrayVolume(images), None, torch.device("cpu"), 0, "stage")
     for z, prediction in predict_training(view, Pixelwise(), 16):
         np.testing.assert_array_equal(prediction.probability, images[z])
 
@@ -179,7 +179,7 @@ def test_plain_batches_are_crops_and_the_same_at_every_start():
     images = ArrayVolume(stack(3, 20, 40))
 
     def draw():
-        return list(plain_batches(StageView(images, None, torch.device("cpu"), 0, "stage"), 2, 16))
+        return list(plain_batches(StageData(images, None, torch.device("cpu"), 0, "stage"), 2, 16))
 
     assert [b.shape for b in draw()] == [(4, 1, 16, 16)] * 2
     assert all(torch.equal(a, b) for a, b in zip(draw(), draw(), strict=True))

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from dabench.leaderboard.board import Board, CellLink, PublishedRow, Setting, Standing
+from dabench.leaderboard.board import Board, BoardKey, CellLink, PublishedRow, Standing
 from dabench.statistics.intervals import Interval
 from dabench.statistics.pairs import PairTest
 
 METRICS = ("dice", "aji", "pq")
 TASKS = ("vnc2lucchi", "lucchi2vnc", "human2rat")
-SETTING = Setting("real", "small", "das-2d@1", "fast")
+SETTING = BoardKey("real", "small", "das-2d@1", "fast")
 #: What a stranger might put into a name or a reason.
 ATTACK = '<img src=x onerror="window.attacked=1"></script><script>window.attacked=1</script>'
 FIGURE = (

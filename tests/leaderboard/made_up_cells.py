@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dabench.evaluation.scoring import write_rows
-from dabench.files import write_json, write_text
+from dabench.files.atomic import write_json, write_text
 from dabench.tracking import CellFinished, CellStarted, Cost, Journal, Scored, StageFinished
 
 USUAL = {

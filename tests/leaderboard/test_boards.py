@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from made_up_cells import three_seeds, write_cell
 
 from dabench.errors import UnknownNameError
-from dabench.leaderboard.boards import Contest, ranked_tasks
+from dabench.files.workspace import Workspace
+from dabench.leaderboard.boards import BoardEntries, ranked_tasks
 from dabench.leaderboard.entries import Entry, by_setting, free_entries
 from dabench.leaderboard.gather import load
 from dabench.leaderboard.index import Index
 from dabench.leaderboard.rows import Row
-from dabench.workspace import Workspace
 
 
 def standing(board, entry):
@@ -265,7 +265,9 @@ def some_rows(tmp_path_factory):
 
 def boards_of(rows):
     found = by_setting(rows)
-    return [Contest(setting, tuple(free_entries(some))).board("dice", ("dice",)) for setting, some in found.items()]
+    return [
+        BoardEntries(setting, tuple(free_entries(some))).board("dice", ("dice",)) for setting, some in found.items()
+    ]
 
 
 @settings(max_examples=8, deadline=None)

@@ -9,7 +9,7 @@ import json
 import pytest
 from made_up_cells import write_cell
 
-from dabench.leaderboard.board import Board, PublishedRow, Setting, Standing
+from dabench.leaderboard.board import Board, BoardKey, PublishedRow, Standing
 from dabench.leaderboard.exports import to_csv, to_json, to_markdown
 from dabench.leaderboard.gather import load
 from dabench.leaderboard.tables import metric_name, text_table
@@ -77,7 +77,7 @@ def made_up_board():
         Standing("torn", {}, missing=("x seed 0: failed (<b>why</b>)",)),
     )
     published = (PublishedRow("a|b", "Paper, Table 2", {"x": {"dice": 0.8, "pq": 0.1}}, "printed twice"),)
-    setting = Setting("real", "small", "das-2d@1", "fast")
+    setting = BoardKey("real", "small", "das-2d@1", "fast")
     return Board(setting, "dice", ("dice", "pq"), ("x",), standings, published, notes=("One note.",), suite="s/t")
 
 

@@ -12,8 +12,8 @@ import pytest
 from made_up_cells import write_cell
 
 import dabench.leaderboard.index as index_module
+from dabench.files.workspace import Workspace
 from dabench.leaderboard.index import Index
-from dabench.workspace import Workspace
 
 
 @pytest.fixture

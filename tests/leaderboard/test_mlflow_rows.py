@@ -7,13 +7,13 @@ import shutil
 import pytest
 from made_up_cells import three_seeds, write_cell
 
+from dabench.files.workspace import Workspace
 from dabench.leaderboard.exports import to_json
 from dabench.leaderboard.gather import load
 from dabench.leaderboard.index import Index
 from dabench.leaderboard.rows import rows_from_mlflow
 from dabench.tracking.mlflow_store import TrackingError, connect
 from dabench.tracking.replay import sync
-from dabench.workspace import Workspace
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import sqlite3
 import pytest
 from made_up_cells import three_seeds, write_cell
 
-import dabench.leaderboard.memory as memory_module
-import dabench.leaderboard.numbers as numbers_module
+import dabench.leaderboard.board_statistics as numbers_module
+import dabench.leaderboard.results_cache as memory_module
 from dabench.leaderboard.gather import load
 from dabench.leaderboard.index import index_path
-from dabench.leaderboard.memory import Memory
+from dabench.leaderboard.results_cache import ResultsCache
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_cell_that_changes_is_computed_anew(benchmark, computed, change):
 def test_other_code_computes_anew(benchmark, computed, monkeypatch):
     load(benchmark).boards(shown=False)
     computed.clear()
-    monkeypatch.setattr(numbers_module, "_code", lambda: "another")
+    monkeypatch.setattr(numbers_module, "source_digest", lambda *_: "another")
     load(benchmark).boards(shown=False)
     assert sorted(computed) == ["compare", "summarise"]
 
@@ -74,17 +74,17 @@ def test_with_too_many_entries_all_are_ranked_and_the_best_compared(workspace, m
 
 def test_memory_keeps_what_json_keeps(tmp_path):
     sqlite3.connect(tmp_path / "index.db").close()
-    memory = Memory(tmp_path / "index.db")
+    memory = ResultsCache(tmp_path / "index.db")
     value = {"a": [0.1 + 0.2, None, math.inf], "b": "é"}
     assert memory.recall("key") is None
     memory.keep("key", value)
-    assert Memory(tmp_path / "index.db").recall("key") == value
+    assert ResultsCache(tmp_path / "index.db").recall("key") == value
 
 
 def test_what_was_not_used_for_longest_is_forgotten(tmp_path, monkeypatch):
     monkeypatch.setattr(memory_module, "_KEPT", 2)
     sqlite3.connect(tmp_path / "index.db").close()
-    memory = Memory(tmp_path / "index.db")
+    memory = ResultsCache(tmp_path / "index.db")
     memory.keep("a", 1)
     memory.keep("b", 2)
     assert memory.recall("a") == 1
@@ -95,7 +95,7 @@ def test_what_was_not_used_for_longest_is_forgotten(tmp_path, monkeypatch):
 def test_without_a_file_nothing_is_remembered_and_nothing_made(tmp_path):
     (tmp_path / "torn.db").write_text("no database, and long enough to be looked at" * 99)
     for path in (None, tmp_path / "none.db", tmp_path / "torn.db", tmp_path):
-        memory = Memory(path)
+        memory = ResultsCache(path)
         memory.keep("a", 1)
         assert memory.recall("a") is None
     assert not (tmp_path / "none.db").exists()

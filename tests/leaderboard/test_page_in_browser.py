@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from made_up_boards import ATTACK, METRICS, SETTING, TASKS, board, large, standing, with_panels
 
-from dabench.leaderboard.board import Board, Setting
+from dabench.leaderboard.board import Board, BoardKey
 from dabench.leaderboard.html import render_html
 from dabench.statistics.intervals import Interval
 
@@ -148,7 +148,7 @@ def test_a_table_for_each_task(show):
 
 
 def test_tabs_keep_settings_apart(show):
-    other = Board(Setting("phantom", "tiny", "das-2d@1", "fast"), "dice", METRICS, TASKS, (standing("other", 0.5),))
+    other = Board(BoardKey("phantom", "tiny", "das-2d@1", "fast"), "dice", METRICS, TASKS, (standing("other", 0.5),))
     page = show(board(), other)
     assert page.get_by_role("tab").count() == 2
     page.get_by_role("tab").first.focus()

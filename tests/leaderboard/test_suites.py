@@ -8,8 +8,8 @@ from made_up_cells import write_cell
 from dabench.errors import DataError, UnknownNameError
 from dabench.leaderboard.board import PublishedRow
 from dabench.leaderboard.gather import load
-from dabench.suites.manifest import write_manifest
 from dabench.suites.spec import Suite, expand
+from dabench.suites.suite_record import write_suite_record
 
 TASKS = ("human2stem", "lucchi2vnc")
 SUITE = {
@@ -39,7 +39,7 @@ def suite():
 def started(workspace, suite):
     """The suite with its UDA and WDA rows run on both tasks, but for one cell; and a run of no suite."""
     cells = expand(suite)
-    write_manifest(workspace, suite, cells)
+    write_suite_record(workspace, suite, cells)
     for cell in cells:
         config, place = cell.config, cell.place
         if cell.row == "DAFormer" or (cell.row == "WDA" and place == {"task": "lucchi2vnc", "seed": 1}):
@@ -107,14 +107,14 @@ def test_a_suite_that_only_its_cells_tell_of(workspace, board_of):
 
 
 def test_a_suite_without_any_run_is_all_gaps(workspace, suite, board_of):
-    write_manifest(workspace, suite, expand(suite))
+    write_suite_record(workspace, suite, expand(suite))
     board = board_of(workspace, suite="paper/table-1")
     assert all(s.missing and s.overall is None for s in board.standings)
     assert board.tasks == TASKS
 
 
 def test_a_manifest_of_another_version_says_so(workspace, suite):
-    path = write_manifest(workspace, suite, expand(suite))
+    path = write_suite_record(workspace, suite, expand(suite))
     path.write_text(path.read_text().replace('"phantom"', '"imaginary"'))
     with pytest.raises(DataError, match="paper/table-1: its manifest"):
         load(workspace, suite="paper/table-1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dabench.workspace import Workspace
+from dabench.files.workspace import Workspace
 
 
 @pytest.fixture

@@ -9,16 +9,17 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from dabench import account
-from dabench.config import RunConfig, validate_config
-from dabench.files import digest_file, write_json
+from dabench.components.registry import Registry
+from dabench.files.atomic import write_json
+from dabench.files.digests import digest_file
+from dabench.files.workspace import Workspace
 from dabench.interfaces import Budget, TaskInfo
 from dabench.models.model_file import DIGEST_KEY, KEY, _digest
 from dabench.models.rebuild import BareAssembly, rebuild, stage_specs
-from dabench.registry import Registry
+from dabench.runs import events as account
+from dabench.runs.config import RunConfig, validate_config
 from dabench.tracking import CellFinished, CellStarted, Journal, ModelMade, Scored, StageFinished
 from dabench.training.store import StageFolder, StageRecord
-from dabench.workspace import Workspace
 
 
 def settings(method: str = "source-only", **changes) -> RunConfig:

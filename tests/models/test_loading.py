@@ -10,8 +10,8 @@ import torch
 
 from dabench.errors import ConfigError, DataError, PluginError, UnknownNameError, WeightsError
 from dabench.models import ModelWarning, load_model
-from dabench.plan import make_plan
-from dabench.task import TaskData
+from dabench.runs.plan import make_plan
+from dabench.runs.task import TaskData
 from dabench.tracking import read_run
 from dabench.training.store import StageFolder
 from tests.models.forged_runs import forge, journal_without, rewrite, seen, settings, tile
@@ -218,7 +218,7 @@ def test_another_source_of_a_plugin_is_a_warning(registry, empty, file):
 
 
 def test_a_method_that_is_not_installed(registry, empty, file):
-    from dabench.files import digest_of
+    from dabench.files.digests import digest_of
     from dabench.models import read_model_card
 
     card = read_model_card(file)

@@ -21,7 +21,7 @@ from tests.models.forged_runs import forge, seen, settings, tile
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
 
     return Workspace(tmp_path_factory.mktemp("exports"))
 

@@ -21,7 +21,7 @@ from tests.models.forged_runs import forge, rewrite, settings
 @pytest.fixture(scope="module")
 def content(tmp_path_factory, registry):
     """A model file as bytes."""
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
 
     place = Workspace(tmp_path_factory.mktemp("forged"))
     path = place.root / "m.safetensors"

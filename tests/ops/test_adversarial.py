@@ -11,20 +11,20 @@ from dabench.ops.adversarial import (
     SOURCE,
     TARGET,
     PatchDiscriminator,
+    discriminator_terms,
     domain_loss,
     frozen,
-    judge_terms,
     two_classes,
 )
 
 
 def test_a_discriminator_halves_the_map_five_times() -> None:
-    judge = PatchDiscriminator(2)
-    assert judge(torch.rand(3, 2, 96, 64)).shape == (3, 1, 3, 2)
+    discriminator = PatchDiscriminator(2)
+    assert discriminator(torch.rand(3, 2, 96, 64)).shape == (3, 1, 3, 2)
     # Weights of 4x4 convolutions 2-64-128-256-512-1 and their biases: AdaptSegNet's discriminator.
     widths = (2, 64, 128, 256, 512, 1)
     counted = sum(16 * a * b + b for a, b in pairwise(widths))
-    assert sum(p.numel() for p in judge.parameters()) == counted
+    assert sum(p.numel() for p in discriminator.parameters()) == counted
 
 
 def test_a_norm_adds_no_parameters() -> None:
@@ -42,7 +42,9 @@ def test_domain_loss_by_hand() -> None:
 
 def test_each_judge_loses_half_a_loss_a_domain() -> None:
     source, target = torch.tensor([0.0]), torch.tensor([2.0])
-    terms = judge_terms({"same": (nn.Identity(), source, target), "turned": (nn.Hardtanh(-1, 1), target, source)})
+    terms = discriminator_terms(
+        {"same": (nn.Identity(), source, target), "turned": (nn.Hardtanh(-1, 1), target, source)}
+    )
     right, wrong = math.log1p(math.exp(-2)), math.log1p(math.exp(1))
     expected = {
         "same_source": math.log(2) / 2,
@@ -56,20 +58,20 @@ def test_each_judge_loses_half_a_loss_a_domain() -> None:
 
 
 def test_frozen_passes_gradients_through_but_keeps_none() -> None:
-    judge, maps = PatchDiscriminator(1, (8,)), torch.rand(1, 1, 16, 16, requires_grad=True)
-    with frozen(judge):
-        loss = domain_loss(judge(maps), SOURCE)
+    discriminator, maps = PatchDiscriminator(1, (8,)), torch.rand(1, 1, 16, 16, requires_grad=True)
+    with frozen(discriminator):
+        loss = domain_loss(discriminator(maps), SOURCE)
     loss.backward()
     assert maps.grad is not None
     assert maps.grad.abs().sum() > 0
-    assert all(p.grad is None and p.requires_grad for p in judge.parameters())
+    assert all(p.grad is None and p.requires_grad for p in discriminator.parameters())
 
 
 def test_what_was_frozen_before_stays_so() -> None:
-    judge = PatchDiscriminator(1, (8,)).requires_grad_(False)
-    with frozen(judge):
+    discriminator = PatchDiscriminator(1, (8,)).requires_grad_(False)
+    with frozen(discriminator):
         pass
-    assert not any(p.requires_grad for p in judge.parameters())
+    assert not any(p.requires_grad for p in discriminator.parameters())
 
 
 def test_two_classes_sum_to_one() -> None:

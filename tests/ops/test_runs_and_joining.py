@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dabench.ops.joining import groups, touching
 from dabench.ops.matching import add_pairs, average_precision, count_pairs
 from dabench.ops.metrics import overlap_table
-from dabench.ops.runs import runs_of
+from dabench.ops.run_lengths import runs_of
 
 
 def test_runs_by_hand():

@@ -10,15 +10,15 @@ import torch
 from dabench_adaptsegnet import AdaptSegNetSettings, AdaptSegNetStage, DeepClassifier
 from torch import Tensor, nn
 
-from dabench.assembly import Assembly
-from dabench.config import validate_config
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.data.volumes import ArrayVolume
 from dabench.ops.prompts import Features, NetworkOutput
-from dabench.registry import Registry
+from dabench.runs.config import validate_config
+from dabench.runs.weights import WeightsStore
 from dabench.training.optimizers import learning_rate
-from dabench.training.view import StageView
+from dabench.training.stage_data import StageData
 from dabench.types import Batch, CropId, SourceCrops, TargetCrops, Window
-from dabench.weights import WeightsStore
 
 
 class Toy(nn.Module):
@@ -61,7 +61,7 @@ def batch() -> Batch:
 @pytest.fixture
 def stage() -> AdaptSegNetStage:
     torch.manual_seed(0)
-    return AdaptSegNetStage(AdaptSegNetSettings(judge_widths=(8,)), Toy())
+    return AdaptSegNetStage(AdaptSegNetSettings(discriminator_widths=(8,)), Toy())
 
 
 def gradients(stage: AdaptSegNetStage) -> dict[str, bool]:
@@ -75,43 +75,53 @@ def gradients(stage: AdaptSegNetStage) -> dict[str, bool]:
 def test_the_segmenters_turn_leaves_the_judges_alone(stage: AdaptSegNetStage) -> None:
     terms = stage.step(batch(), "segmenter")
     terms["loss"].backward()
-    assert gradients(stage) == {"network": True, "classifier": True, "judge": False, "judge_deep": False}
+    assert gradients(stage) == {
+        "network": True,
+        "classifier": True,
+        "discriminator": False,
+        "discriminator_deep": False,
+    }
 
 
 def test_the_judges_turn_leaves_the_segmenter_alone(stage: AdaptSegNetStage) -> None:
     stage.step(batch(), "segmenter")
-    stage.step(batch(), "judges")["loss"].backward()
-    assert gradients(stage) == {"network": False, "classifier": False, "judge": True, "judge_deep": True}
+    stage.step(batch(), "discriminators")["loss"].backward()
+    assert gradients(stage) == {
+        "network": False,
+        "classifier": False,
+        "discriminator": True,
+        "discriminator_deep": True,
+    }
 
 
 def test_fooling_alone_moves_the_segmenter_by_the_target(stage: AdaptSegNetStage) -> None:
     terms = stage.step(batch(), "segmenter")
-    (terms["fooling"] + terms["deep_fooling"]).backward()
+    (terms["adversarial_loss"] + terms["deep_adversarial"]).backward()
     assert gradients(stage)["network"]
     assert gradients(stage)["classifier"]
 
 
 def test_the_loss_is_the_sum_of_its_weighted_terms(stage: AdaptSegNetStage) -> None:
-    for judge in (stage.judge, stage.judge_deep):
-        for parameter in judge.parameters():
+    for discriminator in (stage.discriminator, stage.discriminator_deep):
+        for parameter in discriminator.parameters():
             nn.init.zeros_(parameter)
     terms = stage.step(batch(), "segmenter")
-    names = {"segmentation", "overlap", "deep_segmentation", "deep_overlap", "fooling", "deep_fooling"}
+    names = {"segmentation", "overlap", "deep_segmentation", "deep_overlap", "adversarial_loss", "deep_adversarial"}
     assert set(terms) == {"loss", *names}
     assert terms["loss"].item() == pytest.approx(sum(terms[n].item() for n in names), rel=1e-5)
     # Judges of nothing but zeros cannot tell: ln 2 each, times λ.
-    assert terms["fooling"].item() == pytest.approx(1e-3 * math.log(2))
-    assert terms["deep_fooling"].item() == pytest.approx(2e-4 * math.log(2))
+    assert terms["adversarial_loss"].item() == pytest.approx(1e-3 * math.log(2))
+    assert terms["deep_adversarial"].item() == pytest.approx(2e-4 * math.log(2))
 
 
 def test_training_the_judges_makes_them_right(stage: AdaptSegNetStage) -> None:
-    optimizer, data = torch.optim.Adam(stage.turns()[1].parameters(), lr=1e-2), batch()
+    optimizer, data = torch.optim.Adam(stage.optimizer_steps()[1].parameters(), lr=1e-2), batch()
     data = Batch(0, data.generator, data.source, TargetCrops(1 - data.target.images * 0.1, data.target.points, []))
     losses = []
     for _ in range(30):
         stage.step(data, "segmenter")
         optimizer.zero_grad()
-        loss = stage.step(data, "judges")["loss"]
+        loss = stage.step(data, "discriminators")["loss"]
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -120,7 +130,7 @@ def test_training_the_judges_makes_them_right(stage: AdaptSegNetStage) -> None:
 
 @pytest.mark.parametrize("brightness", [1.0, 0.1])
 def test_statistics_follow_the_target_alone(brightness: float) -> None:
-    stage, data = AdaptSegNetStage(AdaptSegNetSettings(judge_widths=(8,)), Normed()), batch()
+    stage, data = AdaptSegNetStage(AdaptSegNetSettings(discriminator_widths=(8,)), Normed()), batch()
     assert data.source is not None
     assert data.target is not None
     stage.step(replace(data, source=replace(data.source, images=brightness * data.source.images)), "segmenter")
@@ -133,7 +143,7 @@ def test_statistics_follow_the_target_alone(brightness: float) -> None:
 def test_before_training_statistics_become_the_targets() -> None:
     plane = np.random.default_rng(0).uniform(0.7, 0.9, (32, 32)).astype(np.float32)
     stage = AdaptSegNetStage(AdaptSegNetSettings(crop=32, recalibrate=3), Normed())
-    stage.prepare(StageView(ArrayVolume(np.stack([plane, plane])), cast(Any, None), torch.device("cpu"), 0, "any"))
+    stage.prepare(StageData(ArrayVolume(np.stack([plane, plane])), cast(Any, None), torch.device("cpu"), 0, "any"))
     norm = cast(Normed, stage.student).norm
     assert norm.running_mean.tolist() == pytest.approx([float(plane.mean())], rel=1e-5)
     assert norm.running_var.tolist() == pytest.approx([float(plane.var())], rel=1e-3)
@@ -167,12 +177,12 @@ def test_paper_stops_before_its_learning_rates_reach_zero(registry: Registry, tm
     config = validate_config({"method": "adaptsegnet", "task": "human2stem", "data": "phantom", "preset": "paper"})
     settings = Assembly(registry, config, WeightsStore(tmp_path)).config("method", "adaptsegnet")
     stage = AdaptSegNetStage(cast(AdaptSegNetSettings, settings), Toy())
-    ends = [learning_rate(turn.optimizer, 150_000, 150_000) for turn in stage.turns()]
+    ends = [learning_rate(turn.optimizer, 150_000, 150_000) for turn in stage.optimizer_steps()]
     assert ends == pytest.approx([0.4**0.9 * 2.5e-4, 0.4**0.9 * 1e-4])
 
 
 def test_by_default_they_fall_to_zero_in_the_last_update(stage: AdaptSegNetStage) -> None:
-    assert [turn.optimizer.span for turn in stage.turns()] == [0, 0]
+    assert [turn.optimizer.span for turn in stage.optimizer_steps()] == [0, 0]
 
 
 def test_the_smallest_crop_leaves_a_verdict() -> None:
@@ -180,4 +190,4 @@ def test_the_smallest_crop_leaves_a_verdict() -> None:
         AdaptSegNetSettings(crop=31)
     stage = AdaptSegNetStage(AdaptSegNetSettings(crop=32), Toy())
     stage.step(batch(), "segmenter")
-    assert stage.step(batch(), "judges")["loss"].isfinite()
+    assert stage.step(batch(), "discriminators")["loss"].isfinite()

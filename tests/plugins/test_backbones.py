@@ -11,11 +11,11 @@ from dabench_backbones.vit import ARCHITECTURE
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dabench.assembly import Assembly
-from dabench.config import validate_config
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.errors import ConfigError, WeightsError
-from dabench.registry import Registry
-from dabench.weights import WeightsStore
+from dabench.runs.config import validate_config
+from dabench.runs.weights import WeightsStore
 
 
 @pytest.fixture(scope="module")

@@ -24,13 +24,13 @@ from dabench_cafa.strong_view import StrongOptions, erase, match_histogram, stro
 from dabench_two_section import LightTwoSection
 from torch import Tensor, nn
 
-from dabench import IGNORE, Batch, Budget, CropId, SourceCrops, TargetCrops, TaskInfo, Window
-from dabench.assembly import Assembly
-from dabench.config import RunConfig
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.ops.prompts import Features
 from dabench.ops.sections import PairOutput
-from dabench.registry import Registry
-from dabench.weights import WeightsStore
+from dabench.plugin import IGNORE, Batch, Budget, CropId, SourceCrops, TargetCrops, TaskInfo, Window
+from dabench.runs.config import RunConfig
+from dabench.runs.weights import WeightsStore
 
 SIDE = 64
 TASK = TaskInfo("one2other", "one", "other")

@@ -12,13 +12,13 @@ from dabench_da_isc import DAISCSettings, DAISCStage
 from dabench_two_section import LightTwoSection
 from torch import nn
 
-from dabench import Batch, Budget, CropId, SourceCrops, TargetCrops, TaskInfo, Window
-from dabench.assembly import Assembly
-from dabench.config import RunConfig
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.ops.prompts import NetworkOutput
 from dabench.ops.sections import sigmoid_ramp
-from dabench.registry import Registry
-from dabench.weights import WeightsStore
+from dabench.plugin import Batch, Budget, CropId, SourceCrops, TargetCrops, TaskInfo, Window
+from dabench.runs.config import RunConfig
+from dabench.runs.weights import WeightsStore
 
 SIDE = 64
 TASK = TaskInfo("one2other", "one", "other")
@@ -26,7 +26,7 @@ TASK = TaskInfo("one2other", "one", "other")
 
 def make(**values: Any) -> DAISCStage:
     torch.manual_seed(0)
-    settings = DAISCSettings(**{"judge_widths": (8, 8), "ramp": 10, **values})
+    settings = DAISCSettings(**{"discriminator_widths": (8, 8), "ramp": 10, **values})
     return DAISCStage(settings, LightTwoSection(ConvEncoder((8, 16, 24), (1, 1, 1))))
 
 
@@ -50,21 +50,21 @@ def test_the_segmenter_learns_in_its_turn_and_the_judges_in_theirs() -> None:
     stage = make()
     stage.step(batch(), "segmenter")["loss"].backward()
     assert touched(stage.student)
-    assert not touched(stage.judge_section)
-    assert not touched(stage.judge_difference)
+    assert not touched(stage.discriminator_section)
+    assert not touched(stage.discriminator_difference)
     stage.student.zero_grad()
-    stage.step(batch(), "judges")["loss"].backward()
+    stage.step(batch(), "discriminators")["loss"].backward()
     assert not touched(stage.student)
-    assert touched(stage.judge_section)
-    assert touched(stage.judge_difference)
+    assert touched(stage.discriminator_section)
+    assert touched(stage.discriminator_difference)
 
 
 def test_the_smallest_crop_leaves_a_verdict() -> None:
     with pytest.raises(ValueError, match="crop"):
         DAISCSettings(crop=31)
-    stage = make(crop=32, judge_widths=(16, 32, 64, 128))
+    stage = make(crop=32, discriminator_widths=(16, 32, 64, 128))
     stage.step(batch(side=32), "segmenter")
-    assert stage.step(batch(side=32), "judges")["loss"].isfinite()
+    assert stage.step(batch(side=32), "discriminators")["loss"].isfinite()
 
 
 def test_every_decoder_learns() -> None:
@@ -80,7 +80,7 @@ def test_the_loss_is_the_sum_of_its_terms_and_weights_count() -> None:
         make(**{k: v * factor for k, v in settings.items()}).step(batch(), "segmenter") for factor in (1, 0.5)
     )
     assert full["loss"].item() == pytest.approx(sum(v.item() for k, v in full.items() if k != "loss"), rel=1e-5)
-    for name in ("consistency", "fooling_section", "fooling_difference"):
+    for name in ("consistency", "adversarial_section", "adversarial_difference"):
         assert half[name].item() == pytest.approx(full[name].item() / 2, rel=1e-5)
     assert half["current"].item() == pytest.approx(full["current"].item(), rel=1e-5)
 
@@ -159,6 +159,6 @@ def test_a_network_of_single_sections_is_no_silent_error() -> None:
         def forward(self, images: torch.Tensor, with_pair: bool = False) -> NetworkOutput:
             return NetworkOutput(images[:, 0])
 
-    stage = DAISCStage(DAISCSettings(judge_widths=(8,)), Single())
+    stage = DAISCStage(DAISCSettings(discriminator_widths=(8,)), Single())
     with pytest.raises(AttributeError, match="maps"):
         stage.step(batch(), "segmenter")

@@ -15,15 +15,15 @@ from dabench_damt_net.parts import FeatureDiscriminator, ReconstructionDecoder
 from dabench_unet import UNet
 from torch import Tensor, nn
 
-from dabench import FlippedPredictor, NetworkPredictor
-from dabench.assembly import Assembly
-from dabench.config import validate_config
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.data.volumes import ArrayVolume
 from dabench.ops.prompts import Features, NetworkOutput
-from dabench.registry import Registry
-from dabench.training.view import StageView
+from dabench.plugin import FlippedPredictor, NetworkPredictor
+from dabench.runs.config import validate_config
+from dabench.runs.weights import WeightsStore
+from dabench.training.stage_data import StageData
 from dabench.types import Batch, CropId, SourceCrops, TargetCrops, Window
-from dabench.weights import WeightsStore
 
 
 class Toy(nn.Module):
@@ -67,7 +67,7 @@ def batch(step: int = 0) -> Batch:
 
 def made(network: type[Toy] = Toy, **settings: Any) -> DAMTNetStage:
     torch.manual_seed(0)
-    return DAMTNetStage(DAMTNetSettings(judge_widths=(8,), feature_width=4, **settings), network())
+    return DAMTNetStage(DAMTNetSettings(discriminator_widths=(8,), feature_width=4, **settings), network())
 
 
 def gradients(stage: DAMTNetStage) -> dict[str, bool]:
@@ -81,14 +81,24 @@ def gradients(stage: DAMTNetStage) -> dict[str, bool]:
 def test_the_segmenters_turn_leaves_the_judges_alone() -> None:
     stage = made()
     stage.step(batch(), "segmenter")["loss"].backward()
-    assert gradients(stage) == {"network": True, "decoder": True, "label_judge": False, "feature_judge": False}
+    assert gradients(stage) == {
+        "network": True,
+        "decoder": True,
+        "label_discriminator": False,
+        "feature_discriminator": False,
+    }
 
 
 def test_the_judges_turn_leaves_segmenter_and_decoder_alone() -> None:
     stage = made()
     stage.step(batch(), "segmenter")
-    stage.step(batch(), "judges")["loss"].backward()
-    assert gradients(stage) == {"network": False, "decoder": False, "label_judge": True, "feature_judge": True}
+    stage.step(batch(), "discriminators")["loss"].backward()
+    assert gradients(stage) == {
+        "network": False,
+        "decoder": False,
+        "label_discriminator": True,
+        "feature_discriminator": True,
+    }
 
 
 def test_the_smallest_crop_leaves_a_verdict() -> None:
@@ -97,7 +107,7 @@ def test_the_smallest_crop_leaves_a_verdict() -> None:
     torch.manual_seed(0)
     stage = DAMTNetStage(DAMTNetSettings(crop=32), Toy())
     stage.step(batch(), "segmenter")
-    assert stage.step(batch(), "judges")["loss"].isfinite()
+    assert stage.step(batch(), "discriminators")["loss"].isfinite()
 
 
 def reached(stage: DAMTNetStage, term: str) -> set[str]:
@@ -107,19 +117,19 @@ def reached(stage: DAMTNetStage, term: str) -> set[str]:
 
 
 def test_each_term_reaches_what_it_is_about() -> None:
-    assert reached(made(), "label_fooling") == {"first", "second", "decode", "head"}
-    assert reached(made(), "feature_fooling") == {"first", "second", "decode"}
+    assert reached(made(), "label_adversarial") == {"first", "second", "decode", "head"}
+    assert reached(made(), "feature_adversarial") == {"first", "second", "decode"}
     assert reached(made(), "reconstruction") == {"first", "second"}
 
 
 def test_the_loss_is_the_sum_of_its_weighted_terms() -> None:
     terms = made(overlap=0.0).step(batch(), "segmenter")
-    names = {"segmentation", "label_fooling", "feature_fooling", "reconstruction"}
+    names = {"segmentation", "label_adversarial", "feature_adversarial", "reconstruction"}
     assert set(terms) == {"loss", *names}
     assert terms["loss"].item() == pytest.approx(sum(terms[n].item() for n in names), rel=1e-5)
-    # Untrained judges cannot tell: ln 2 each, times λ.
-    assert terms["label_fooling"].item() == pytest.approx(1e-3 * 0.693, rel=0.15)
-    assert terms["feature_fooling"].item() == pytest.approx(1e-3 * 0.693, rel=0.15)
+    # Untrained discriminators cannot tell: ln 2 each, times λ.
+    assert terms["label_adversarial"].item() == pytest.approx(1e-3 * 0.693, rel=0.15)
+    assert terms["feature_adversarial"].item() == pytest.approx(1e-3 * 0.693, rel=0.15)
 
 
 def test_reconstruction_is_the_mean_of_both_domains_errors() -> None:
@@ -164,24 +174,24 @@ def test_published_sizes() -> None:
 
 
 def test_the_judge_of_features_has_the_published_units() -> None:
-    judge = FeatureDiscriminator(64)
-    assert [m.out_features for m in judge.modules() if isinstance(m, nn.Linear)] == [288, 144, 2]
-    assert [m.out_channels for m in judge.modules() if isinstance(m, nn.Conv2d)] == [48, 48, 48]
+    discriminator = FeatureDiscriminator(64)
+    assert [m.out_features for m in discriminator.modules() if isinstance(m, nn.Linear)] == [288, 144, 2]
+    assert [m.out_channels for m in discriminator.modules() if isinstance(m, nn.Conv2d)] == [48, 48, 48]
     maps = torch.rand(2, 64, 24, 24)
-    units = judge.judge(judge.convolve(maps))
-    assert torch.allclose(judge(maps).sigmoid(), units.softmax(dim=1)[:, 1], atol=1e-6)
+    units = discriminator.discriminator(discriminator.convolve(maps))
+    assert torch.allclose(discriminator(maps).sigmoid(), units.softmax(dim=1)[:, 1], atol=1e-6)
 
 
 def test_training_the_judges_makes_them_right() -> None:
     stage = made()
-    optimizer, data = torch.optim.Adam(stage.turns()[1].parameters(), lr=1e-2), batch()
+    optimizer, data = torch.optim.Adam(stage.optimizer_steps()[1].parameters(), lr=1e-2), batch()
     assert data.target is not None
     data = replace(data, target=replace(data.target, images=1 - data.target.images * 0.1))
     losses = []
     for _ in range(30):
         stage.step(data, "segmenter")
         optimizer.zero_grad()
-        loss = stage.step(data, "judges")["loss"]
+        loss = stage.step(data, "discriminators")["loss"]
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -203,7 +213,7 @@ def test_statistics_follow_the_target_alone(brightness: float) -> None:
 def test_before_training_statistics_become_the_targets() -> None:
     plane = np.random.default_rng(0).uniform(0.7, 0.9, (32, 32)).astype(np.float32)
     stage = made(Normed, crop=32, recalibrate=3)
-    stage.prepare(StageView(ArrayVolume(np.stack([plane, plane])), cast(Any, None), torch.device("cpu"), 0, "any"))
+    stage.prepare(StageData(ArrayVolume(np.stack([plane, plane])), cast(Any, None), torch.device("cpu"), 0, "any"))
     norm = cast(Normed, stage.student).norm
     assert norm.running_mean.tolist() == pytest.approx([float(plane.mean())], rel=1e-5)
     assert norm.running_var.tolist() == pytest.approx([float(plane.var())], rel=1e-3)

@@ -13,11 +13,11 @@ import pytest
 import tifffile
 from PIL import Image
 
+from dabench.components.registry import PluginStatus, Registry
 from dabench.data.card_domain import CardDomain
 from dabench.data.phantom_domain import PhantomDomain
 from dabench.data.volumes import open_volume, read_all
 from dabench.errors import DataError, MissingDataError, UnknownNameError
-from dabench.registry import PluginStatus, Registry
 
 REAL = Path(os.environ.get("DABENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
 REAL_DOMAINS = ["cdeep3m", "lucchi", "rat-crop", "vnc"]

@@ -21,7 +21,7 @@ from dabench.annotation.desk import AnnotationDesk
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
 from dabench.ops.prompts import NetworkOutput
-from dabench.training.view import StageView
+from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, TargetCrops, Window
 
 
@@ -37,9 +37,9 @@ class Copy(nn.Module):
         return NetworkOutput(images[:, 0] ** self.power)
 
 
-def view_of(images: Tensor, folder: Path) -> StageView:
+def view_of(images: Tensor, folder: Path) -> StageData:
     desk = AnnotationDesk(None, tuple(images.shape), Budget(), {})  # type: ignore[arg-type]
-    return StageView(ArrayVolume(images.numpy()), desk, torch.device("cpu"), 0, "test", None, folder)
+    return StageData(ArrayVolume(images.numpy()), desk, torch.device("cpu"), 0, "test", None, folder)
 
 
 def crop_of(images: Tensor, window: Window, z: int = 0) -> TargetCrops:

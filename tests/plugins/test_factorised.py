@@ -10,10 +10,10 @@ from dabench_factorised import FactorisedNetwork
 from dabench_factorised.network import Downsample, SelectiveBlock, Upsample, factorised_branch
 from torch import nn
 
-from dabench.assembly import Assembly
-from dabench.config import validate_config
-from dabench.registry import Registry
-from dabench.weights import WeightsStore
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
+from dabench.runs.config import validate_config
+from dabench.runs.weights import WeightsStore
 
 WIDTHS = (72, 144, 288, 576)
 #: FACTS 3 and 2.1: WDA-Net; IPL with its contrast branch.

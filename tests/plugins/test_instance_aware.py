@@ -21,12 +21,12 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from dabench.annotation.desk import AnnotationDesk
+from dabench.components.registry import Registry
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
 from dabench.ops.density import density_maps
 from dabench.ops.prompts import NetworkOutput, pad_points
-from dabench.registry import Registry
-from dabench.training.view import StageView
+from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, PointAnswer, TargetCrops, Window
 
 NOTHING = torch.zeros(0, 2)
@@ -152,8 +152,8 @@ def image() -> np.ndarray[Any, Any]:
     return planes
 
 
-def make_view(tmp_path: Path, share: float) -> StageView:
-    return StageView(ArrayVolume(image()), Given(share), torch.device("cpu"), 0, "test", None, tmp_path / "kept")  # type: ignore[arg-type]
+def make_view(tmp_path: Path, share: float) -> StageData:
+    return StageData(ArrayVolume(image()), Given(share), torch.device("cpu"), 0, "test", None, tmp_path / "kept")  # type: ignore[arg-type]
 
 
 def crops(window: Window, z: int = 0) -> TargetCrops:
@@ -162,7 +162,7 @@ def crops(window: Window, z: int = 0) -> TargetCrops:
     )
 
 
-def scheme(view: StageView, **changes: Any) -> InstanceAware:
+def scheme(view: StageData, **changes: Any) -> InstanceAware:
     made = InstanceAware(InstanceAwareSettings(tile=64, ratios=(0.0, 1.0), **changes))
     made.start(Painted())
     made.attach(view)
@@ -261,7 +261,7 @@ def test_both_names_are_registered_with_the_papers_rounds(registry: Registry) ->
 def test_the_desk_of_a_run_decides_the_ratio(tmp_path: Path) -> None:
     volume = ArrayVolume(image())
     desk = AnnotationDesk(None, volume.shape, Budget(points=0.0), {})
-    view = StageView(volume, desk, torch.device("cpu"), 0, "test", None, tmp_path)
+    view = StageData(volume, desk, torch.device("cpu"), 0, "test", None, tmp_path)
     made = scheme(view, ratios_without_points=(1.0,))
     made.refresh(Painted(), view)
     assert len(made.state()["centres"]) == 2

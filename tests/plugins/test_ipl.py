@@ -25,20 +25,20 @@ from dabench_ipl.settings import IPLSettings, deciding, detection_phase, segment
 from torch import Tensor, nn
 
 from dabench.annotation.desk import AnnotationDesk
-from dabench.assembly import Assembly
-from dabench.config import validate_config
-from dabench.data.sampling import CropSampler, LabelledSlices
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.errors import ConfigError
 from dabench.interfaces import Budget, CropSpec, PseudoTargets, SelfTraining
 from dabench.ops.losses import segmentation_loss
 from dabench.ops.prompts import Features, NetworkOutput
-from dabench.registry import Registry
-from dabench.testing.bench import discs
-from dabench.testing.rehearsal import CPU, Truth, snapshot
+from dabench.runs.config import validate_config
+from dabench.runs.weights import WeightsStore
+from dabench.testing.fixtures import discs
+from dabench.testing.trial_run import CPU, Truth, snapshot
 from dabench.training.loop import LoopOptions, train
-from dabench.training.view import StageView
+from dabench.training.sampling import CropSampler, LabelledSlices
+from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, Batch, CropId, SourceCrops, TargetCrops, Window
-from dabench.weights import WeightsStore
 
 X, Y = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
 
@@ -315,7 +315,7 @@ def trained(registry: Registry, folder: Path, phase: str, stops: tuple[int, ...]
         nn.init.constant_(cast(Toy, stage.student).density.bias, 0.5)
         with torch.no_grad():
             cast(Any, stage.student).head.bias -= 0.45
-        view = StageView(images, desk, CPU, 0, "ipl", None, folder / "kept")
+        view = StageData(images, desk, CPU, 0, "ipl", None, folder / "kept")
         for update in train(stage, 8, sampler, view, options):
             if update.step + 1 == stop:
                 break

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dabench.plan import make_plan
-from dabench.registry import Registry
+from dabench.components.registry import Registry
+from dabench.runs.plan import make_plan
 from dabench.suites.spec import expand, load_suite
 
 REGISTRY = Registry.load()

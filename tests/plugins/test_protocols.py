@@ -12,13 +12,13 @@ import pytest
 from dabench_protocols import Das2d, Das2dPooled, Instances2d
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from dabench import IGNORE
-from dabench.registry import PluginStatus, Registry
+from dabench.components.registry import PluginStatus, Registry
+from dabench.plugin import IGNORE
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 GOLDEN = SHARED / "golden" / "metrics.json"
 LABELS = {
-    "lucchi/test": "lucchi/test_labels.tif",
+    "lucchi/test": "lucchi/train_labels.tif",  # named before the halves got their official names
     "vnc/stack1": "vnc/stack1_labels.tif",
     "cdeep3m/val": "cdeep3m/val_labels.tif",
 }

@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from dabench.components.registry import PluginStatus, Registry
 from dabench.data.blocks import chunks_of, read_block, voxel_of
 from dabench.data.digests import DigestCache, container
 from dabench.data.volumes import CachedVolume, open_volume, read_all
 from dabench.errors import DataError
 from dabench.interfaces import BlockVolume
-from dabench.registry import PluginStatus, Registry
 from dabench.types import Block
 
 STACK = np.random.default_rng(0).integers(0, 2**12, (7, 37, 50)).astype(np.uint16)
@@ -321,7 +321,7 @@ def test_digest_of_a_zarr_sees_every_chunk(tmp_path):
 def test_digest_of_a_flat_folder_is_what_it_was(tmp_path):
     import hashlib
 
-    from dabench.files import digest_of
+    from dabench.files.digests import digest_of
 
     folder = write_folder(tmp_path, STACK)
     files = sorted(folder.iterdir())

@@ -14,11 +14,11 @@ import tifffile
 import zarr
 from PIL import Image
 
+from dabench.components.registry import PluginStatus, Registry
 from dabench.data.blocks import voxel_of
 from dabench.data.intensity import UnitVolume
 from dabench.data.volumes import open_volume, read_all
 from dabench.errors import DataError, MissingDataError
-from dabench.registry import PluginStatus, Registry
 
 STACK = np.random.default_rng(0).integers(0, 255, (6, 20, 24), np.uint8)
 CASES: dict[str, tuple[Callable[[Path], Path], str]] = {}

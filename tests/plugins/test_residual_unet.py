@@ -15,14 +15,14 @@ import torch
 from dabench_residual_unet import ResidualBlock, ResidualUNet
 from torch import Tensor, nn
 
-from dabench.assembly import Assembly
-from dabench.config import validate_config
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.errors import WeightsError
-from dabench.plan import make_plan
-from dabench.registry import Registry
+from dabench.files.workspace import Workspace
+from dabench.runs.config import validate_config
+from dabench.runs.plan import make_plan
+from dabench.runs.weights import WeightsStore
 from dabench.training.checkpoint import read_weights
-from dabench.weights import WeightsStore
-from dabench.workspace import Workspace
 
 SHARED = Path(__file__).parents[3] / "shared"
 DATA = Path(os.environ.get("DABENCH_DATA") or SHARED / "data")

@@ -11,19 +11,19 @@ import torch
 from dabench_sac import BaselineStage, SACSettings, SACStage
 from torch import Tensor, nn
 
-from dabench import Budget, ConfigError, CropSpec, PseudoTargets, SelfTraining, TaskInfo
 from dabench.annotation.desk import AnnotationDesk
-from dabench.assembly import Assembly
-from dabench.config import validate_config
-from dabench.data.sampling import CropSampler, LabelledSlices
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.ops.prompts import NetworkOutput
-from dabench.registry import Registry
-from dabench.testing.bench import discs
-from dabench.testing.rehearsal import Truth, snapshot
+from dabench.plugin import Budget, ConfigError, CropSpec, PseudoTargets, SelfTraining, TaskInfo
+from dabench.runs.config import validate_config
+from dabench.runs.weights import WeightsStore
+from dabench.testing.fixtures import discs
+from dabench.testing.trial_run import Truth, snapshot
 from dabench.training.loop import LoopOptions, train
-from dabench.training.view import StageView
+from dabench.training.sampling import CropSampler, LabelledSlices
+from dabench.training.stage_data import StageData
 from dabench.types import Batch, CropId, SourceCrops, TargetCrops, Window
-from dabench.weights import WeightsStore
 
 
 class Toy(nn.Module):
@@ -131,7 +131,7 @@ def trained(registry: Registry, folder: Path, stops: tuple[int, ...]) -> dict[st
     for stop in (*stops, 6):
         torch.manual_seed(0)
         stage = SACStage(SACSettings(crop=32, recalibrate=1), Toy(), made.self_training("class-balanced"))
-        view = StageView(images, desk, torch.device("cpu"), 0, "sac", None, folder / "kept")
+        view = StageData(images, desk, torch.device("cpu"), 0, "sac", None, folder / "kept")
         loop = train(stage, 6, sampler, view, LoopOptions(torch.device("cpu"), False, folder / "checkpoint.pt", 1))
         for update in loop:
             if update.step + 1 == stop:

@@ -14,8 +14,8 @@ from dabench_weak_labels.points import number_of_points
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dabench import Candidate, CandidateSlice
 from dabench.ops.centres import component_centres
+from dabench.plugin import Candidate, CandidateSlice
 
 
 class View:

@@ -12,11 +12,11 @@ from dabench_source_pairs import PairsSupervised, SourcePairsSettings
 from dabench_two_section import LightTwoSection
 from torch import nn
 
-from dabench import Batch, Budget, SourceCrops, TaskInfo
-from dabench.assembly import Assembly
-from dabench.config import RunConfig
-from dabench.registry import Registry
-from dabench.weights import WeightsStore
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
+from dabench.plugin import Batch, Budget, SourceCrops, TaskInfo
+from dabench.runs.config import RunConfig
+from dabench.runs.weights import WeightsStore
 
 SIDE = 64
 TASK = TaskInfo("one2other", "one", "other")

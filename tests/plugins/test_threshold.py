@@ -15,7 +15,7 @@ from dabench.annotation.desk import AnnotationDesk
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
 from dabench.ops.prompts import NetworkOutput
-from dabench.training.view import StageView
+from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, TargetCrops, Window
 
 
@@ -30,14 +30,14 @@ class Painted(nn.Module):
         return NetworkOutput((images[:, 0] * self.gain).clamp(0, 1))
 
 
-def started(tmp_path: Path, **changes: Any) -> tuple[Threshold, StageView]:
+def started(tmp_path: Path, **changes: Any) -> tuple[Threshold, StageData]:
     plane = np.full((1, 32, 32), 0.1, np.float32)
     plane[0, 2:6, 2:6] = 0.9
     plane[0, 20:26, 20:26] = 0.85
     plane[0, 10, :] = 0.5
     volume = ArrayVolume(plane)
     desk = AnnotationDesk(None, volume.shape, Budget(), {})
-    view = StageView(volume, desk, torch.device("cpu"), 0, "test", None, tmp_path)
+    view = StageData(volume, desk, torch.device("cpu"), 0, "test", None, tmp_path)
     scheme = Threshold(ThresholdSettings(tile=32, **changes))
     scheme.start(Painted())
     scheme.attach(view)

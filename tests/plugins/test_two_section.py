@@ -9,9 +9,9 @@ from dabench_two_section import LightTwoSection, PublishedTwoSection
 from dabench_two_section.published import Decoder
 from torch import nn
 
-from dabench import ConfigError
+from dabench.components.registry import Registry
 from dabench.ops.sections import PairOutput
-from dabench.registry import Registry
+from dabench.plugin import ConfigError
 
 
 def light() -> LightTwoSection:

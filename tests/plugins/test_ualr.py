@@ -15,19 +15,19 @@ from dabench_uncertainty import UncertaintyLabels, UncertaintySettings
 from torch import Tensor, nn
 
 from dabench.annotation.desk import AnnotationDesk
-from dabench.assembly import Assembly
-from dabench.config import validate_config
-from dabench.data.sampling import CropSampler
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import ConfigError
 from dabench.interfaces import Budget, CropSpec, PseudoTargets, SelfTraining, TaskInfo
 from dabench.ops.losses import overlap_loss, segmentation_loss
 from dabench.ops.prompts import NetworkOutput
-from dabench.registry import Registry
+from dabench.runs.config import validate_config
+from dabench.runs.weights import WeightsStore
 from dabench.training.loop import LoopOptions, train
-from dabench.training.view import StageView
+from dabench.training.sampling import CropSampler
+from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, Batch, CropId, SourceCrops, TargetCrops, Window
-from dabench.weights import WeightsStore
 
 TASK = TaskInfo("one2other", "one", "other")
 CPU = torch.device("cpu")
@@ -63,7 +63,7 @@ def target_model(seed: int = 0) -> TargetModel:
 def run(stage: TargetModel, folder: Path, stop: int = 99) -> list[dict[str, float]]:
     images = volume()
     desk = AnnotationDesk(None, images.shape, Budget(), {})
-    view = StageView(images, desk, CPU, 0, "ualr", None, folder / "kept")
+    view = StageData(images, desk, CPU, 0, "ualr", None, folder / "kept")
     sampler = CropSampler(CropSpec(32, target=2), 0, "ualr", target=images)
     losses = []
     for update in train(stage, 6, sampler, view, LoopOptions(CPU, False, folder / "checkpoint.pt", 2)):

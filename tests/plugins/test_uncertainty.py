@@ -22,7 +22,7 @@ from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
 from dabench.ops.dropout import seeded
 from dabench.ops.prompts import NetworkOutput, Prompts
-from dabench.training.view import StageView
+from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, TargetCrops, Window
 
 
@@ -37,9 +37,9 @@ class OneMap(nn.Module):
         return NetworkOutput(self.drop(images)[:, 0].clamp(0, 1))
 
 
-def view(images: np.ndarray, folder: Path | None = None) -> StageView:
+def view(images: np.ndarray, folder: Path | None = None) -> StageData:
     desk = AnnotationDesk(None, images.shape, Budget(), {})
-    return StageView(ArrayVolume(images), desk, torch.device("cpu"), 0, "test", None, folder)
+    return StageData(ArrayVolume(images), desk, torch.device("cpu"), 0, "test", None, folder)
 
 
 def crops(*origins: CropId) -> TargetCrops:
@@ -91,7 +91,7 @@ def test_the_uncertain_of_each_class_are_ignored() -> None:
     assert labels.dtype == torch.uint8
 
 
-def refreshed(folder: Path | None = None) -> tuple[UncertaintyLabels, StageView]:
+def refreshed(folder: Path | None = None) -> tuple[UncertaintyLabels, StageData]:
     rng = np.random.default_rng(0)
     seen = view(rng.random((2, 40, 36)).astype(np.float32), folder)
     scheme = UncertaintyLabels(UncertaintySettings(tile=32, passes=10, dropout=0.5))

@@ -17,33 +17,33 @@ from dabench_wda_net.counting import (
     count_ranking,
     implied_count,
 )
-from dabench_wda_net.cut_paste import Scene, cut_paste
+from dabench_wda_net.cut_paste import ViewData, cut_paste
 from dabench_wda_net.detection import dense_detection
 from dabench_wda_net.settings import WDANetSettings
 from dabench_wda_net.stages import CountingStage, WDANetStage
 from torch import Tensor, nn
 
 from dabench.annotation.desk import AnnotationDesk
-from dabench.assembly import Assembly
-from dabench.config import validate_config
-from dabench.data.sampling import CropSampler, LabelledSlices
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
 from dabench.errors import ConfigError
 from dabench.interfaces import Budget, CropSpec, PseudoTargets, SelfTraining, TaskInfo
 from dabench.ops.density import bump_mass, density_maps
 from dabench.ops.losses import segmentation_loss
 from dabench.ops.prompts import NetworkOutput, pad_points
-from dabench.registry import Registry
-from dabench.testing.bench import discs
-from dabench.testing.rehearsal import CPU, Truth, snapshot
+from dabench.runs.config import validate_config
+from dabench.runs.weights import WeightsStore
+from dabench.testing.fixtures import discs
+from dabench.testing.trial_run import CPU, Truth, snapshot
 from dabench.training.loop import LoopOptions, train
-from dabench.training.view import StageView
+from dabench.training.sampling import CropSampler, LabelledSlices
+from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, Batch, CropId, SourceCrops, TargetCrops, Window
-from dabench.weights import WeightsStore
 
 SIDE = 32
 FEW = {
-    "judge_widths": (8,),
-    "judge_groups": 0,
+    "discriminator_widths": (8,),
+    "discriminator_groups": 0,
     "counter_widths": (4,),
     "cut_paste": (0.0, 0.0),
     "elastic": 0.0,
@@ -149,7 +149,7 @@ def test_the_counting_stage_learns_to_count_and_leaves_the_segmenter() -> None:
     network = Toy()
     stage = CountingStage(WDANetSettings(**FEW), CountingNetwork(DensityEncoder((4,))), network)
     before = deepcopy(network.state_dict())
-    optimizer, losses = torch.optim.Adam(stage.turns()[0].parameters(), lr=1e-2), []
+    optimizer, losses = torch.optim.Adam(stage.optimizer_steps()[0].parameters(), lr=1e-2), []
     for _ in range(40):
         optimizer.zero_grad()
         terms = stage.step(batch(), "counter")
@@ -182,8 +182,8 @@ def test_the_target_detects_around_given_points_and_on_sure_background() -> None
 
 
 # ------------------------------------------------------------------------------------------------------------ cut-paste
-def scene(points: list[list[float]], value: float) -> Scene:
-    return Scene(
+def scene(points: list[list[float]], value: float) -> ViewData:
+    return ViewData(
         torch.full((1, 16, 16), value),
         torch.tensor(points).reshape(-1, 2),
         torch.full((16, 16), int(value), dtype=torch.uint8),
@@ -229,14 +229,14 @@ def test_without_labels_there_are_none_afterwards() -> None:
 def test_the_segmenters_turn_moves_the_segmenter_alone() -> None:
     stage = stage_of()
     stage.step(batch(), "segmenter")["loss"].backward()
-    assert moved(stage) == {"network": True, "counter": False, "judge": False}
+    assert moved(stage) == {"network": True, "counter": False, "discriminator": False}
 
 
 def test_the_judges_turn_moves_the_judge_alone() -> None:
     stage = stage_of()
     stage.step(batch(), "segmenter")
-    stage.step(batch(), "judge")["loss"].backward()
-    assert moved(stage) == {"network": False, "counter": False, "judge": True}
+    stage.step(batch(), "discriminator")["loss"].backward()
+    assert moved(stage) == {"network": False, "counter": False, "discriminator": True}
 
 
 def test_the_count_constraint_reaches_the_detection_and_fades() -> None:
@@ -251,7 +251,7 @@ def test_the_count_constraint_reaches_the_detection_and_fades() -> None:
 
 
 def test_terms_of_both_stages_sum_to_the_loss() -> None:
-    names = {"segmentation", "overlap", "detection", "target_detection", "counting", "fooling"}
+    names = {"segmentation", "overlap", "detection", "target_detection", "counting", "adversarial_loss"}
     for scheme, more in ((None, set()), (Foreground(), {"pseudo"})):
         terms = stage_of(scheme).step(batch(), "segmenter")
         assert set(terms) == {"loss"} | names | more
@@ -328,7 +328,7 @@ def trained(registry: Registry, folder: Path, stops: tuple[int, ...], every: int
     folder.mkdir(parents=True)
     for stop in (*stops, 8):
         stage = stage_of(made.self_training("entropy"), iterations=8, rounds=2, cut_paste=(1.0, 1.0), adversarial=1.0)
-        view = StageView(images, desk, CPU, 0, "wda", None, folder / "kept")
+        view = StageData(images, desk, CPU, 0, "wda", None, folder / "kept")
         for update in train(stage, 8, sampler, view, options):
             if update.step + 1 == stop:
                 break

@@ -12,7 +12,7 @@ import pytest
 from dabench_weak_labels import Points, PointSettings, Preferences, PreferenceSettings
 from dabench_weak_labels.points import number_of_points, off_centre
 
-from dabench import DataError, PointAnswer, PointRequest, PreferenceAnswer, Window
+from dabench.plugin import DataError, PointAnswer, PointRequest, PreferenceAnswer, Window
 
 DATA = Path(os.environ.get("DABENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 DIGEST = "a" * 64

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dabench.suites.executor import Executor
-from dabench.suites.jobs import Job, Outcome, Site, run_job
+from dabench.execution.executor import Executor
+from dabench.execution.jobs import Job, Outcome, Site, run_job
 from dabench.suites.spec import Suite
 from tests.conftest import FEW
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import pytest
 
 from dabench.errors import ConfigError, UnknownNameError
+from dabench.execution.jobs import Job, Outcome
 from dabench.suites.graph import make_graph
-from dabench.suites.jobs import Job, Outcome
-from dabench.suites.manifest import all_rows, cell_rows, read_manifest, started_suites, write_manifest
 from dabench.suites.schedule import Observer, report, run_suite
 from dabench.suites.spec import Suite, expand
+from dabench.suites.suite_record import all_rows, cell_rows, read_suite_record, started_suites, write_suite_record
 from dabench.tracking.record import RunRecord, read_run
 from tests.suites.conftest import SOURCE, InlineExecutor
 
@@ -65,23 +65,23 @@ def test_a_suite_trains_common_stages_once_and_is_then_done(suite, registry, wor
 
 def test_the_manifest_says_which_cell_is_which_row(suite, registry, workspace, inline):
     run_suite(suite.changed({}, {"seed": [0]}), registry, workspace, inline)
-    manifest = read_manifest(workspace, "two-rows")
+    manifest = read_suite_record(workspace, "two-rows")
     assert [c["row"] for c in manifest["cells"]] == ["source", "prompt"]
     assert all((workspace.runs / c["cell_id"]).is_dir() for c in manifest["cells"])
     assert started_suites(workspace) == ["two-rows"]
     other = suite.changed({}, {"seed": [1]}).model_copy(update={"rows": {"source": suite.rows["source"]}})
-    write_manifest(workspace, other, expand(other))
-    listed = [(c["row"], c["place"]["seed"]) for c in read_manifest(workspace, "two-rows")["cells"]]
+    write_suite_record(workspace, other, expand(other))
+    listed = [(c["row"], c["place"]["seed"]) for c in read_suite_record(workspace, "two-rows")["cells"]]
     assert listed == [("source", 0), ("source", 1)], "another seed is added, a row that is gone is dropped"
     assert list(cell_rows(workspace, "two-rows").values()) == ["source", "source"]
     assert all_rows(workspace) == {"two-rows": cell_rows(workspace, "two-rows")}
     with pytest.raises(UnknownNameError, match="Did you mean 'two-rows'"):
-        read_manifest(workspace, "two-row")
+        read_suite_record(workspace, "two-row")
 
 
 def test_results_are_those_of_single_runs(suite, registry, workspace, inline, tmp_path):
-    from dabench.runner import run_cell
-    from dabench.workspace import Workspace
+    from dabench.files.workspace import Workspace
+    from dabench.runs.runner import run_cell
 
     one = suite.changed({}, {"seed": [1]})
     run_suite(one, registry, workspace, inline)

@@ -132,7 +132,7 @@ def test_every_combination_is_there_once(seeds, tasks, rows):
 
 
 def test_set_of_two_components_keeps_both():
-    from dabench.config import assignments
+    from dabench.runs.config import assignments
 
     assert assignments(["m.lr=1", "m.batch=2", "n.decay=0.5", "seed=3"]) == {
         "options": {"m": {"lr": 1, "batch": 2}, "n": {"decay": 0.5}},

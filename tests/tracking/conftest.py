@@ -7,7 +7,7 @@ import shutil
 import pytest
 from made_up_run import write_run
 
-from dabench.workspace import Workspace
+from dabench.files.workspace import Workspace
 
 
 @pytest.fixture

@@ -5,18 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from dabench.files import write_json, write_text
-from dabench.tracking import (
-    CellFinished,
-    CellStarted,
-    Cost,
-    CurveLog,
-    InputData,
-    Journal,
-    Phase,
-    Scored,
-    StageFinished,
-)
+from dabench.files.atomic import write_json, write_text
+from dabench.tracking import CellFinished, CellStarted, Cost, CurveLog, InputData, Journal, Phase, Scored, StageFinished
 
 TAGS = {
     "suite": None,

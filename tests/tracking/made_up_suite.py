@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dabench.files import write_json, write_text
+from dabench.files.atomic import write_json, write_text
 from dabench.tracking import CellFinished, CellStarted, Cost, CurveLog, Journal, Scored, StageFinished
 
 #: Row -> method, optimizer, mean Dice, seconds of annotation.
@@ -64,7 +64,7 @@ def _per_slice(path: Path, metrics: Mapping[str, Sequence[float] | np.ndarray]) 
 def write_suite(
     runs: Path, rows: Sequence[str] = tuple(ROWS), tasks: Sequence[str] = tuple(TASKS), seeds: int = 3
 ) -> dict[str, str]:
-    """Write all cells; the row of each, as `dabench.suites.manifest.cell_rows` gives it."""
+    """Write all cells; the row of each, as `dabench.suites.suite_record.cell_rows` gives it."""
     return {write_cell(runs, row, task, s): row for row in rows for task in tasks for s in range(seeds)}
 
 

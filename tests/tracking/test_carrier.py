@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dabench.tracking import read_run
-from dabench.tracking.carrier import Carrier
+from dabench.tracking.mlflow_sync import MlflowSync
 
 
 def test_a_broken_store_is_told_once(tmp_path, make_run):
     run = read_run(make_run(tmp_path / "runs"))
     (tmp_path / "mlflow.db").write_text("not a database, and long enough to be taken for one" * 20)
     told: list[str] = []
-    carrier = Carrier(f"sqlite:///{tmp_path / 'mlflow.db'}", None, told.append)
+    carrier = MlflowSync(f"sqlite:///{tmp_path / 'mlflow.db'}", None, told.append)
     carrier.write(run)
     carrier.write(run)
     carrier.summarise("suite", [run])
@@ -20,7 +20,7 @@ def test_a_broken_store_is_told_once(tmp_path, make_run):
 
 def test_a_writer_is_made_when_first_used(workspace, make_run, monkeypatch):
     told: list[str] = []
-    carrier = Carrier(workspace.tracking_uri, None, told.append)
+    carrier = MlflowSync(workspace.tracking_uri, None, told.append)
     assert "_writer" not in vars(carrier)
     carrier.write(read_run(make_run(workspace.runs)))
     assert told == []

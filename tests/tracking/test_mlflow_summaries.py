@@ -9,12 +9,12 @@ import pytest
 from made_up_suite import write_cell, write_suite
 from mlflow.tracking import MlflowClient
 
+from dabench.files.workspace import Workspace
 from dabench.tracking.mlflow_reader import read_cells
-from dabench.tracking.mlflow_summaries import Shelf
+from dabench.tracking.mlflow_summaries import SummarySync
 from dabench.tracking.mlflow_writer import MlflowWriter
 from dabench.tracking.replay import sync
 from dabench.tracking.views import page, views
-from dabench.workspace import Workspace
 
 SUITE = "made-up"
 
@@ -144,7 +144,7 @@ def test_a_renamed_row_takes_its_cells_along(workspace, rows, store):
 def test_a_half_written_summary_is_replaced(workspace, rows, store, monkeypatch):
     rows[write_cell(workspace.runs, "points", "human2stem", 2)] = "points"
     with monkeypatch.context() as patch:
-        patch.setattr(Shelf, "put", lambda *a: 0)
+        patch.setattr(SummarySync, "put", lambda *a: 0)
         assert len(sync(workspace, rows={SUITE: rows}).written) == 1
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "set_terminated", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))

@@ -12,8 +12,8 @@ import sys
 import pytest
 from made_up_suite import write_suite
 
-from dabench.files import write_json
-from dabench.workspace import Workspace
+from dabench.files.atomic import write_json
+from dabench.files.workspace import Workspace
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (the dev extra) drives the browser")
 CHROMIUM = shutil.which("chromium")

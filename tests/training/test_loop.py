@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from dabench.data.sampling import CropSampler
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import ConfigError, DivergedError, WeightsError
 from dabench.inference.predictor import NetworkPredictor
-from dabench.interfaces import CropSpec, OptimizerSpec, Predictor, Stage, Turn
+from dabench.interfaces import CropSpec, OptimizerSpec, OptimizerStep, Predictor, Stage
 from dabench.training.checkpoint import load_weights, read_weights, save_weights
 from dabench.training.loop import LoopOptions, train
 from dabench.training.optimizers import learning_rate, make_optimizer
+from dabench.training.sampling import CropSampler
 from dabench.types import Batch
 
 
@@ -33,14 +33,17 @@ class Toy(Stage):
     def modules(self) -> Mapping[str, nn.Module]:
         return {"network": self.first, "critic": self.second}
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         spec = OptimizerSpec(0.1, warmup=2, clip=1.0)
-        return [Turn("net", self.first.parameters, spec), Turn("critic", self.second.parameters, spec)]
+        return [
+            OptimizerStep("net", self.first.parameters, spec),
+            OptimizerStep("critic", self.second.parameters, spec),
+        ]
 
-    def step(self, batch: Batch, turn: str) -> dict[str, torch.Tensor]:
+    def step(self, batch: Batch, optimizer: str) -> dict[str, torch.Tensor]:
         x = torch.rand(3, 4, generator=batch.generator) + batch.target.images.mean()
         x = torch.dropout(x, 0.5, train=True)
-        loss = self.second(self.first(x)).square().mean() * (1 if turn == "net" else -0.01)
+        loss = self.second(self.first(x)).square().mean() * (1 if optimizer == "net" else -0.01)
         if batch.step == self.explode_at:
             loss = loss * float("nan")
         return {"loss": loss, "size": x.mean()}
@@ -100,7 +103,7 @@ def test_every_turn_reports_and_only_its_own_parameters_move(tmp_path: Path) -> 
 
 
 def test_nan_stops_names_the_step_and_keeps_the_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(DivergedError, match=r"update 5 \(turn 'net'"):
+    with pytest.raises(DivergedError, match=r"update 5 \(optimizer step 'net'"):
         run(Toy(explode_at=5), tmp_path)
     assert (tmp_path / "checkpoint.pt").is_file()
 
@@ -126,7 +129,7 @@ def test_the_rate_stays_at_the_floor_once_the_span_is_over() -> None:
 
 
 def test_unknown_optimizer() -> None:
-    turn = Turn("t", nn.Linear(1, 1).parameters, OptimizerSpec(0.1, name="lion"))
+    turn = OptimizerStep("t", nn.Linear(1, 1).parameters, OptimizerSpec(0.1, name="lion"))
     with pytest.raises(ConfigError, match="lion"):
         make_optimizer(turn)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from dabench.training.view import StageView
+from dabench.training.stage_data import StageData
 
 
-def view(memory: Path | None) -> StageView:
-    return StageView(None, None, torch.device("cpu"), 0, "stage", memory)  # type: ignore[arg-type]
+def view(memory: Path | None) -> StageData:
+    return StageData(None, None, torch.device("cpu"), 0, "stage", memory)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("on_disk", [True, False])
@@ -46,7 +46,7 @@ def test_killed_while_filling_nothing_is_remembered(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("on_disk", [True, False])
 def test_what_is_kept_is_a_stages_own_and_written_anew(tmp_path: Path, on_disk: bool) -> None:
-    own = StageView(None, None, torch.device("cpu"), 0, "stage", None, tmp_path if on_disk else None)  # type: ignore[arg-type]
+    own = StageData(None, None, torch.device("cpu"), 0, "stage", None, tmp_path if on_disk else None)  # type: ignore[arg-type]
     with pytest.raises(KeyError, match="round-0"):
         own.kept("round-0")
     own.keep("round-0", (3,), "uint8", lambda values: values.fill(1))
@@ -58,8 +58,8 @@ def test_what_is_kept_is_a_stages_own_and_written_anew(tmp_path: Path, on_disk: 
 
 
 def test_what_is_kept_outlives_a_restart(tmp_path: Path) -> None:
-    def again() -> StageView:
-        return StageView(None, None, torch.device("cpu"), 0, "stage", None, tmp_path)  # type: ignore[arg-type]
+    def again() -> StageData:
+        return StageData(None, None, torch.device("cpu"), 0, "stage", None, tmp_path)  # type: ignore[arg-type]
 
     again().keep("round-1", (2, 2), "uint8", lambda values: values.fill(255))
     assert (again().kept("round-1") == 255).all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dabench import Component, Register, hookimpl
+from dabench.plugin import Component, Register, hookimpl
 from dabench_example.adabn import AdaBN, AdaBNSettings
 from dabench_example.ipo import IdentityPreference, IPOSettings
 

@@ -16,7 +16,7 @@ from copy import deepcopy
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench import (
+from dabench.plugin import (
     Batch,
     Budget,
     Components,
@@ -25,12 +25,12 @@ from dabench import (
     Method,
     NetworkPredictor,
     OptimizerSpec,
+    OptimizerStep,
     Predictor,
     Settings,
     Stage,
     StageSpec,
     TaskInfo,
-    Turn,
 )
 
 
@@ -59,16 +59,16 @@ class AdaBNStage(Stage):
     def modules(self) -> Mapping[str, nn.Module]:
         return {"network": self.student}
 
-    def turns(self) -> Sequence[Turn]:
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
         # Without weight decay a parameter without gradient stays what it is: at entropy 0 only statistics change.
-        return [Turn("norm", self._parameters, OptimizerSpec(self.settings.lr, name="adam", weight_decay=0.0))]
+        return [OptimizerStep("norm", self._parameters, OptimizerSpec(self.settings.lr, name="adam", weight_decay=0.0))]
 
     def _parameters(self) -> Iterator[nn.Parameter]:
         for layer in norm_layers(self.student):
             yield from layer.parameters()
 
-    def step(self, batch: Batch, turn: str) -> dict[str, Tensor]:
-        del turn
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        del optimizer
         assert batch.target is not None
         p = self.student(batch.target.images).probability.float().clamp(1e-6, 1 - 1e-6)
         entropy = -(p * p.log() + (1 - p) * (1 - p).log()).mean()

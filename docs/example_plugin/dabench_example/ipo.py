@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from dabench import Array, PreferenceOptimizer, Settings
+from dabench.plugin import Array, PreferenceOptimizer, Settings
 
 _EPSILON = 1e-6
 

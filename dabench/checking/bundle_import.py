@@ -1,0 +1,134 @@
+"""Takes bundles over: verified whole beside the workspace's runs, then moved in run by run, each in one step."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dabench.checking.bundle import BundleError, Manifest, RunEntry, check_origin
+from dabench.checking.bundle_files import opened, unpack
+from dabench.checking.paths import folder_of, kept_files
+from dabench.checking.report import RunReport
+from dabench.checking.verify import Verifier, run_dirs
+from dabench.files.atomic import write_json
+from dabench.files.digests import digest_file
+from dabench.files.workspace import Workspace
+from dabench.tracking.events import UNFINISHED
+from dabench.tracking.lock import exclusive
+from dabench.tracking.record import HERE, ORIGIN
+
+#: Bytes that a bundle may have unpacked, unless asked otherwise.
+LIMIT = 8 << 30
+_TEMPORARY = ".import-"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One run of a bundle: the folder that it has here, whether it is new there, and how it verified."""
+
+    folder: str
+    is_new: bool
+    report: RunReport
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did, or with ``dry_run`` would do. ``origin`` is `HERE` for one's own results."""
+
+    origin: str
+    runs: tuple[Taken, ...]
+
+
+def import_bundle(
+    path: Path,
+    workspace: Workspace,
+    verifier: Verifier,
+    *,
+    origin: str = "",
+    limit: int = LIMIT,
+    quick: bool = False,
+    dry_run: bool = False,
+) -> Imported:
+    """Take the runs of a bundle over.
+
+    Without an origin they are one's own and lie where the cell would have run here; with one, beside it, as
+    ``<cell_id>@<origin>``. A run that is here already, byte for byte, is left alone, wherever it lies.
+
+    Args:
+        path: the bundle.
+        workspace: where its runs go.
+        verifier: verifies them, as `dabench verify` does.
+        origin: who made them, whatever the bundle says.
+        limit: bytes that the bundle may have unpacked.
+        quick: compute no scores again.
+        dry_run: check everything and change nothing.
+
+    Raises:
+        BundleError: anything is wrong with any run; then none is taken over.
+        ConfigError: an origin that is none.
+    """
+    if origin:
+        check_origin(origin)
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    with exclusive(workspace.root / ".import.lock"):
+        for left in workspace.root.glob(f"{_TEMPORARY}*"):  # of an import that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with (
+            TemporaryDirectory(prefix=_TEMPORARY, dir=workspace.root) as folder,
+            opened(path, limit) as (zipped, found),
+        ):
+            whose = origin or found.origin or HERE
+            for entry in found.runs:
+                unpack(path, zipped, entry.cell_id, entry.files, Path(folder) / folder_of(entry.cell_id, whose))
+            runs = _plan(path, found, whose, Path(folder), workspace, verifier, quick)
+            if not dry_run:
+                _move(runs, Path(folder), workspace)
+    return Imported(whose, runs)
+
+
+def _plan(
+    path: Path, found: Manifest, origin: str, folder: Path, workspace: Workspace, verifier: Verifier, quick: bool
+) -> tuple[Taken, ...]:
+    """Verify every run and see what is here; raises BundleError with all that is wrong."""
+    taken, problems, here = [], [], _folders(workspace)
+    for entry in found.runs:
+        name = folder_of(entry.cell_id, origin)
+        if origin != HERE:
+            write_json(folder / name / ORIGIN, {"origin": origin})
+        report = verifier.verify(folder / name, quick=quick)
+        problems += [f"{entry.cell_id}: {problem}" for problem in report.problems()]
+        if report.status == UNFINISHED:
+            problems.append(f"{entry.cell_id}: the run is unfinished")
+        known = next((p.name for p in here.get(entry.cell_id, ()) if _same(entry, p)), "")
+        if not known and (workspace.runs / name).exists():
+            problems.append(f"{name}: another run of this cell is here; --origin NAME keeps both")
+        taken.append(Taken(known or name, not known, report))
+    if problems:
+        more = f"\n  ... and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise BundleError(f"{path.name} is refused:\n  " + "\n  ".join(problems[:8]) + more)
+    return tuple(taken)
+
+
+def _folders(workspace: Workspace) -> dict[str, list[Path]]:
+    """Run directories by cell: the own one and those of every origin."""
+    found: dict[str, list[Path]] = {}
+    for path in run_dirs(workspace):
+        found.setdefault(path.name.partition("@")[0], []).append(path)
+    return found
+
+
+def _same(entry: RunEntry, run_dir: Path) -> bool:
+    names = {inside.as_posix() for inside in kept_files(run_dir)}
+    return names == entry.files.keys() and all(
+        (run_dir / name).is_file() and digest_file(run_dir / name) == file.sha256 for name, file in entry.files.items()
+    )
+
+
+def _move(runs: tuple[Taken, ...], folder: Path, workspace: Workspace) -> None:
+    """Each run appears whole or not at all; killed in between, the next import finds the first ones here."""
+    workspace.runs.mkdir(parents=True, exist_ok=True)
+    for run in runs:
+        if run.is_new:
+            (folder / run.folder).rename(workspace.runs / run.folder)

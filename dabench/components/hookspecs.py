@@ -1,0 +1,129 @@
+"""Every extension point of dabench: one hook a kind of component, each handed ``register``.
+
+A plugin is a module (or object) with any of these functions, marked ``@hookimpl``, behind an entry point in the
+group ``dabench``. ``register`` takes one `Component`. First-party plugins come through the same door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pluggy
+from pydantic import BaseModel, ConfigDict
+
+from dabench.types import API_VERSION
+
+GROUP = "dabench"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+class Settings(BaseModel):
+    """Base of every component's settings: frozen, unknown keys refused. One sentence and the paper's value a field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered thing. Listings, docs, configuration and tracking read this record and nothing else.
+
+    Args:
+        name: its identity; unique in its kind.
+        factory: makes it. Called with its settings, then by kind: a network also gets ``backbone``,
+            a method also gets ``components``; with a setting ``pretrained``, backbone and network also get ``weights``.
+        config: its settings class.
+        summary: one line for listings.
+        paper: title, year and link of what it implements.
+        licence: licence or terms of what it builds on.
+        presets: values of its settings for the presets ``tiny``, ``small``, ``paper`` (and any other name).
+        bracket: of a method: ``lower`` or ``upper`` where it brackets a table (no adaptation; trained on target
+            labels, which is never ranked).
+        api_version: version of the contracts that it was written for.
+    """
+
+    name: str
+    factory: Callable[..., Any]
+    config: type[Settings] = Settings
+    summary: str = ""
+    paper: str = ""
+    licence: str = ""
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    bracket: str = ""
+    api_version: int = API_VERSION
+
+
+Register = Callable[[Component], None]
+
+
+@hookspec
+def register_backbones(register: Register) -> None:
+    """Image encoders: ``factory(config) -> torch.nn.Module``, ``(B, 1, H, W)`` to a list of feature maps."""
+
+
+@hookspec
+def register_networks(register: Register) -> None:
+    """Segmentation networks on a backbone: ``factory(config, backbone=...) -> torch.nn.Module``."""
+
+
+@hookspec
+def register_weak_labels(register: Register) -> None:
+    """Kinds of annotation: ``factory(config) -> WeakLabel``."""
+
+
+@hookspec
+def register_self_training(register: Register) -> None:
+    """Pseudo-label schemes: ``factory(config) -> SelfTraining``."""
+
+
+@hookspec
+def register_preference_optimizers(register: Register) -> None:
+    """Values of ``--po``: ``factory(config) -> PreferenceOptimizer``."""
+
+
+@hookspec
+def register_methods(register: Register) -> None:
+    """Recipes: ``factory(config, components=...) -> Method``."""
+
+
+@hookspec
+def register_domains(register: Register) -> None:
+    """Data sets: ``factory(config) -> Domain``."""
+
+
+@hookspec
+def register_protocols(register: Register) -> None:
+    """Rules of scoring: ``factory(config) -> EvaluationProtocol``."""
+
+
+@hookspec
+def register_readers(register: Register) -> None:
+    """File formats: ``factory(config) -> Reader``."""
+
+
+@hookspec
+def register_selectors(register: Register) -> None:
+    """Label-free choices of checkpoint and threshold: ``factory(config) -> Selector``."""
+
+
+@hookspec
+def register_suites(register: Register) -> None:
+    """Files of cells: ``factory(config) -> Path`` of a YAML file (`dabench.suites.spec`)."""
+
+
+#: kind -> hook that fills it.
+KINDS: Mapping[str, str] = {
+    "backbone": "register_backbones",
+    "network": "register_networks",
+    "weak_label": "register_weak_labels",
+    "self_training": "register_self_training",
+    "preference_optimizer": "register_preference_optimizers",
+    "method": "register_methods",
+    "domain": "register_domains",
+    "protocol": "register_protocols",
+    "reader": "register_readers",
+    "selector": "register_selectors",
+    "suite": "register_suites",
+}

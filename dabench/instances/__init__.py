@@ -1,6 +1,0 @@
-"""Objects of a volume larger than memory: labelled block by block, joined exactly."""
-
-from dabench.instances.labelling import LabelledVolume, find_objects, label_volume
-from dabench.instances.settings import Labelling, least_voxels, most_voxels
-
-__all__ = ["LabelledVolume", "Labelling", "find_objects", "label_volume", "least_voxels", "most_voxels"]

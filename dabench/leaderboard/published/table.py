@@ -1,0 +1,262 @@
+"""The comparison as an object: per task and metric ours and theirs, gains over the first row, and what is missing.
+
+Pure: from a suite, its cells and their runs. All numbers are per cent. Nothing here mixes data, presets, protocols or
+inference profiles: cells that differ in one of them are another table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+
+from dabench.errors import ConfigError, DataError, UnknownNameError
+from dabench.files.workspace import Workspace
+from dabench.leaderboard.board import BoardKey
+from dabench.leaderboard.published.measures import Measure
+from dabench.runs.config import RunConfig
+from dabench.suites.schedule import SuiteReport
+from dabench.suites.spec import Published, Suite, SuiteCell, expand, row_name
+from dabench.tracking.record import RunRecord, read_run
+
+#: Statuses of cells that have a result. A stale one was made by other code or on other data than there are now.
+SCORED = ("ok", "stale")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A cell of the suite, how it stands, and its run where that has a result."""
+
+    cell: SuiteCell
+    status: str
+    reason: str = ""
+    run: RunRecord | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A mean over seeds with its standard deviation (None of one seed)."""
+
+    mean: float
+    sd: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row's one metric on one task. A gain is what the row has more than the first row, which itself has none."""
+
+    row: str
+    task: str
+    metric: str
+    ours: Figure | None
+    theirs: float | None
+    ours_gain: Figure | None
+    theirs_gain: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less theirs."""
+        return None if self.ours is None or self.theirs is None else self.ours.mean - self.theirs
+
+
+@dataclass(frozen=True)
+class MeanGain:
+    """A row's gain over the first row, averaged over tasks: what compares even where tasks or presets differ."""
+
+    row: str
+    metric: str
+    ours: float | None
+    ours_tasks: int
+    theirs: float | None
+    theirs_tasks: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One table: ours of one setting beside theirs.
+
+    ``theirs_setting`` is what the suite's file says, the paper's as far as it is known. ``theirs_tasks`` are those that
+    their mean gain is taken over: the asked ones where the paper has them all, else all of the paper's.
+    """
+
+    suite: str
+    title: str
+    source: str
+    note: str
+    setting: BoardKey
+    theirs_setting: BoardKey
+    first: str
+    tasks: tuple[str, ...]
+    theirs_tasks: tuple[str, ...]
+    metrics: tuple[str, ...]
+    seeds: tuple[int, ...]
+    lines: tuple[Line, ...]
+    gains: tuple[MeanGain, ...]
+    missing: tuple[Result, ...]
+    stale: tuple[Result, ...]
+    unavailable: Mapping[str, str]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether ours were made as theirs were, as far as the paper says."""
+        return self.setting == self.theirs_setting
+
+
+def gather(report: SuiteReport, workspace: Workspace) -> list[Result]:
+    """The cells of a report with their runs, read from the workspace."""
+    found = []
+    for status in report.cells:
+        result = Result(status.node.cell, status.status, status.reason)
+        if status.status in SCORED:
+            try:
+                result = replace(result, run=read_run(workspace.runs / status.cell_id))
+            except DataError as error:
+                result = replace(result, status="damaged", reason=error.message)
+        found.append(result)
+    return found
+
+
+def with_rows(suite: Suite, names: Sequence[str]) -> Suite:
+    """The suite with some of its rows, in its own order. Raises UnknownNameError."""
+    for name in names:
+        if name not in suite.rows:
+            raise UnknownNameError(f"row of suite {suite.name}", name, suite.rows)
+    return suite.model_copy(update={"rows": {row: v for row, v in suite.rows.items() if row in names}})
+
+
+def published(suite: Suite) -> Published:
+    """What a paper prints for a suite. Raises ConfigError where there is nothing."""
+    if suite.published is None:
+        raise ConfigError(
+            f"suite {suite.name} has no published numbers to compare with.",
+            f"dabench suite run {suite.name} runs it, dabench leaderboard --suite {suite.name} ranks it.",
+        )
+    return suite.published
+
+
+def compare(suite: Suite, results: Sequence[Result], original: Suite) -> list[Comparison]:
+    """Tables of a suite's results, one a setting.
+
+    Args:
+        suite: what ran, changed as asked.
+        results: its cells.
+        original: the suite as its file has it: the paper's tasks, data and preset.
+    """
+    settings = list(dict.fromkeys(setting_of(r.cell.config) for r in results))
+    theirs = setting_of(expand(original)[0].config)
+    return [
+        _compare(suite, [r for r in results if setting_of(r.cell.config) == setting], setting, theirs)
+        for setting in settings or [theirs]
+    ]
+
+
+def setting_of(config: RunConfig) -> BoardKey:
+    """What may not be mixed in a table."""
+    return BoardKey(config.data, config.preset, config.protocol, config.inference)
+
+
+def _compare(suite: Suite, results: Sequence[Result], setting: BoardKey, theirs_setting: BoardKey) -> Comparison:
+    paper = published(suite)
+    rows = _rows(suite, results)
+    first = next((row for row in rows if row not in suite.unavailable), "")
+    tasks = tuple(dict.fromkeys(r.cell.config.task for r in results))
+    printed = tuple(dict.fromkeys(task for row in paper.values.values() for task in row))
+    asked = set(tasks) <= set(printed)
+    theirs_tasks = tuple(task for task in printed if task in tasks or not asked)
+    metrics = tuple(dict.fromkeys([*paper.metrics, *(m for r in paper.values.values() for t in r.values() for m in t)]))
+    runs = _Runs(results, first)
+    lines = [_line(row, task, metric, runs, paper) for task in tasks for metric in metrics for row in rows]
+    seen = [line for line in lines if line.ours or line.theirs is not None]
+    far = [_line(row, task, metric, runs, paper) for task in theirs_tasks for metric in metrics for row in rows]
+    return Comparison(
+        suite=suite.name,
+        title=suite.title,
+        source=paper.source,
+        note=paper.note,
+        setting=setting,
+        theirs_setting=theirs_setting,
+        first=first,
+        tasks=tasks,
+        theirs_tasks=theirs_tasks,
+        metrics=metrics,
+        seeds=tuple(sorted({r.cell.config.seed for r in results})),
+        lines=tuple(seen),
+        gains=tuple(_mean_gains(rows, metrics, lines, far)),
+        missing=tuple(r for r in results if r.status not in SCORED),
+        stale=tuple(r for r in results if r.status == "stale"),
+        unavailable=suite.unavailable,
+    )
+
+
+def _rows(suite: Suite, results: Sequence[Result]) -> list[str]:
+    """Names of all rows in the suite's order, those without cells too."""
+    found: dict[str, None] = {}
+    for row in suite.rows or {"": {}}:
+        if row in suite.unavailable:
+            found[row] = None
+            continue
+        cells = (r.cell for r in results)
+        found |= dict.fromkeys(c.row for c in cells if c.row == (row_name(row, c.place) or c.config.method))
+    return list(found)
+
+
+class _Runs:
+    """Runs by row, task and seed, and what they measured in per cent."""
+
+    def __init__(self, results: Sequence[Result], first: str) -> None:
+        self._found: dict[tuple[str, str], dict[int, RunRecord]] = {}
+        self.first = first
+        for result in results:
+            if result.run is not None:
+                config = result.cell.config
+                self._found.setdefault((result.cell.row, config.task), {})[config.seed] = result.run
+
+    def values(self, row: str, task: str, metric: str) -> dict[int, float]:
+        """By seed."""
+        measure, base = Measure.parse(metric), self._found.get((self.first, task), {})
+        seen = {s: measure.of(run, base.get(s)) for s, run in self._found.get((row, task), {}).items()}
+        return {seed: 100 * value for seed, value in seen.items() if value is not None}
+
+
+def _line(row: str, task: str, metric: str, runs: _Runs, paper: Published) -> Line:
+    reference = Measure.parse(metric).reference
+    ours = runs.values(row, task, metric)
+    # The first row has no gain over itself, but its prompted results have one over its plain result.
+    first = "" if (row, metric) == (runs.first, reference) else runs.first
+    base = runs.values(first, task, reference)
+    theirs = paper.values.get(row, {}).get(task, {}).get(metric)
+    their_base = paper.values.get(first, {}).get(task, {}).get(reference)
+    return Line(
+        row=row,
+        task=task,
+        metric=metric,
+        ours=_figure(list(ours.values())),
+        theirs=theirs,
+        ours_gain=_figure([ours[seed] - base[seed] for seed in ours if seed in base]),
+        theirs_gain=None if theirs is None or their_base is None else theirs - their_base,
+    )
+
+
+def _figure(values: Sequence[float]) -> Figure | None:
+    if not values:
+        return None
+    return Figure(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+
+def _mean_gains(
+    rows: Sequence[str], metrics: Sequence[str], ours: Sequence[Line], theirs: Sequence[Line]
+) -> list[MeanGain]:
+    found = []
+    for metric in metrics:
+        for row in rows:
+            here = [g.mean for line in ours if (line.row, line.metric) == (row, metric) and (g := line.ours_gain)]
+            there = [line.theirs_gain for line in theirs if (line.row, line.metric) == (row, metric)]
+            printed = [gain for gain in there if gain is not None]
+            if here or printed:
+                found.append(MeanGain(row, metric, _mean(here), len(here), _mean(printed), len(printed)))
+    return found
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None

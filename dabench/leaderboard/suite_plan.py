@@ -1,0 +1,92 @@
+"""What a suite asks for: its cells by row and setting, run or not, and a paper's numbers beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from dabench.errors import ConfigError, DataError
+from dabench.files.workspace import Workspace
+from dabench.leaderboard.board import BoardKey, PublishedRow
+from dabench.runs.config import RunConfig
+from dabench.suites.spec import Suite, expand
+from dabench.suites.suite_record import read_suite_record
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell that a suite asks for; ``excluded`` says why it does not run, "" where it does.
+
+    ``tags`` are those that its settings tell before it has run: enough for filters on task, method or seed.
+    """
+
+    row: str
+    cell_id: str
+    task: str
+    seed: int
+    setting: BoardKey
+    excluded: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SuitePlan:
+    """A suite as a leaderboard needs it; ``unavailable`` are rows that dabench cannot run, with the reason."""
+
+    name: str
+    title: str
+    cells: tuple[PlannedCell, ...]
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    published: tuple[PublishedRow, ...] = ()
+
+
+def read_suite_plan(workspace: Workspace, name: str) -> SuitePlan:
+    """The roster of a suite that was started in a workspace.
+
+    Raises UnknownNameError for another one, DataError for a manifest that this version cannot read.
+    """
+    manifest = read_suite_record(workspace, name)
+    try:
+        suite = Suite.model_validate(manifest["suite"])
+        configs = {cell.config.cell_id: cell.config for cell in expand(suite)}
+        cells = tuple(_planned(cell, configs[cell["cell_id"]]) for cell in manifest["cells"])
+    except (ValidationError, ConfigError, KeyError, TypeError) as error:
+        raise DataError(
+            f"suite {name}: its manifest in the workspace does not fit this version ({type(error).__name__}: {error}).",
+            "Start the suite again (dabench suite run): finished cells are not run twice.",
+        ) from None
+    rows = dict.fromkeys(cell.row for cell in cells)
+    return SuitePlan(suite.name, suite.title, cells, suite.unavailable, published_rows(suite, list(rows)))
+
+
+def published_rows(suite: Suite, rows: Sequence[str]) -> tuple[PublishedRow, ...]:
+    """A paper's rows as shares instead of per cent, in the order of ours, then those that we have not."""
+    if suite.published is None:
+        return ()
+    source, note, values = suite.published.source, suite.published.note, suite.published.values
+    names = [row for row in rows if row in values] + sorted(set(values) - set(rows))
+    return tuple(PublishedRow(name, source, _shares(values[name]), note) for name in names)
+
+
+def _shares(by_task: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    return {task: {metric: value / 100 for metric, value in scores.items()} for task, scores in by_task.items()}
+
+
+def setting_of(values: Mapping[str, Any]) -> BoardKey:
+    """The setting that tags (or a configuration) say."""
+    return BoardKey(*(str(values.get(name) or "none") for name in ("data", "preset", "protocol", "inference")))
+
+
+def _planned(cell: Mapping[str, Any], config: RunConfig) -> PlannedCell:
+    return PlannedCell(
+        row=cell["row"],
+        cell_id=cell["cell_id"],
+        task=config.task,
+        seed=config.seed,
+        setting=setting_of(vars(config)),
+        excluded=cell.get("excluded", ""),
+        tags={name: str(value) for name, value in config if isinstance(value, str | int | float)},
+    )

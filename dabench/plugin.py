@@ -1,0 +1,161 @@
+"""What a plugin author imports, and nothing else of the core but `dabench.ops`; grouped by kind of component."""
+
+from __future__ import annotations
+
+from dabench.components.hookspecs import Component, Register, Settings, hookimpl
+from dabench.data.card import Card, load_card
+from dabench.data.card_domain import CardDomain
+from dabench.data.phantom_domain import PhantomDomain, phantom_summaries
+from dabench.errors import (
+    BudgetError,
+    ConfigError,
+    DabenchError,
+    DataError,
+    MissingDataError,
+    PluginError,
+    UnknownNameError,
+    WeightsError,
+)
+from dabench.files.atomic import write_json, write_text
+from dabench.inference.predictor import FlippedPredictor, NetworkPredictor
+from dabench.inference.rounds import RoundLabels
+from dabench.inference.training_split import plain_batches, predict_training
+from dabench.interfaces import (
+    Adaptation,
+    BlockVolume,
+    Budget,
+    Candidate,
+    CandidateSlice,
+    Components,
+    CropSpec,
+    Desk,
+    Domain,
+    EvaluationProtocol,
+    Method,
+    OptimizerSpec,
+    OptimizerStep,
+    Predictor,
+    PreferenceOptimizer,
+    PseudoTargets,
+    Reader,
+    SelectionData,
+    Selector,
+    SelfTraining,
+    SliceScore,
+    Split,
+    Stage,
+    StageSpec,
+    StartingPoint,
+    TaskInfo,
+    TrainingData,
+    Truth,
+    Volume,
+    WeakLabel,
+    missing_neighbours,
+    starting_point,
+)
+from dabench.training.checkpoint import read_weights
+from dabench.types import (
+    API_VERSION,
+    IGNORE,
+    Array,
+    Batch,
+    Block,
+    CropId,
+    PointAnswer,
+    PointRequest,
+    Prediction,
+    PreferenceAnswer,
+    PreferenceQuestion,
+    PreferenceRequest,
+    SourceCrops,
+    TargetCrops,
+    Window,
+)
+
+__all__ = [
+    # Every plugin: a component, its settings, the hooks.
+    "API_VERSION",
+    "Component",
+    "Register",
+    "Settings",
+    "hookimpl",
+    # Errors that a user can mend.
+    "BudgetError",
+    "ConfigError",
+    "DabenchError",
+    "DataError",
+    "MissingDataError",
+    "PluginError",
+    "UnknownNameError",
+    "WeightsError",
+    # Arrays and batches.
+    "Array",
+    "Batch",
+    "CropId",
+    "IGNORE",
+    "Prediction",
+    "SourceCrops",
+    "TargetCrops",
+    "Window",
+    # Methods and their stages.
+    "Adaptation",
+    "Budget",
+    "Components",
+    "CropSpec",
+    "Method",
+    "OptimizerSpec",
+    "OptimizerStep",
+    "Stage",
+    "StageSpec",
+    "StartingPoint",
+    "TaskInfo",
+    "TrainingData",
+    "missing_neighbours",
+    "starting_point",
+    # Predictors, and whole training splits predicted.
+    "FlippedPredictor",
+    "NetworkPredictor",
+    "Predictor",
+    "plain_batches",
+    "predict_training",
+    # Networks and backbones.
+    "read_weights",
+    # Self-training schemes.
+    "PseudoTargets",
+    "RoundLabels",
+    "SelfTraining",
+    # Preference optimizers.
+    "PreferenceOptimizer",
+    # Weak labels and the annotation desk.
+    "Desk",
+    "PointAnswer",
+    "PointRequest",
+    "PreferenceAnswer",
+    "PreferenceQuestion",
+    "PreferenceRequest",
+    "Truth",
+    "WeakLabel",
+    "write_json",
+    "write_text",
+    # Domains and readers.
+    "Block",
+    "BlockVolume",
+    "Card",
+    "CardDomain",
+    "Domain",
+    "PhantomDomain",
+    "Reader",
+    "Split",
+    "Volume",
+    "load_card",
+    "phantom_summaries",
+    # Protocols.
+    "EvaluationProtocol",
+    "SliceScore",
+    # Selectors.
+    "Candidate",
+    "CandidateSlice",
+    "SelectionData",
+    "Selector",
+]

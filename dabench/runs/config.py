@@ -1,0 +1,218 @@
+"""The configuration of one run: one validated object, from flags, ``--config FILE`` and ``--set a.b=c``."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from dabench.errors import ConfigError, UnknownNameError
+from dabench.files.digests import digest_of
+from dabench.files.yaml import parse_value, read_yaml
+
+Fraction = float
+
+
+class BudgetConfig(BaseModel):
+    """What of the target's training split may be annotated, and who answers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    points: Fraction = Field(0.15, ge=0, le=1, description="Share of mitochondria given a centre point (paper: 0.15).")
+    patches: Fraction | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of patches asked about; default: what the preference optimizer is defined with.",
+    )
+    rater: Literal["truth", "self", "recorded"] = Field(
+        "truth", description="Who answers: simulated from labels, nobody (self), or a person's file (recorded)."
+    )
+    rater_error: Fraction = Field(0.0, ge=0, le=1, description="Error rate of the simulated rater (paper: 0).")
+    seed: int = Field(
+        0, ge=0, description="Seed of the point and patch draw; the same for every method and training seed."
+    )
+    points_file: Path | None = Field(None, description="A recorded points file (rater: recorded).")
+    preferences_file: Path | None = Field(None, description="A recorded preferences file (rater: recorded).")
+
+
+class RunConfig(BaseModel):
+    """One cell: task x method x po x budget x backbone x preset x seed, and how it is scored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str = Field(description="Name of the method (see `dabench ls methods`).")
+    task: str = Field(description="SOURCE2TARGET, any ordered pair of domains (human2stem).")
+    po: str | None = Field(
+        None, description="Preference optimizer, for methods with a preference stage (gpo lpo slpo upo none)."
+    )
+    data: Literal["real", "phantom"] = Field("real", description="Real domains, or their procedural twins.")
+    preset: str = Field("small", description="tiny, small or paper: network, crop and iterations of every component.")
+    seed: int = Field(0, ge=0, description="Training seed; three or more make a result.")
+    budget: BudgetConfig = Field(default_factory=lambda: BudgetConfig(), description="Annotation of the target.")
+    backbone: str | None = Field(None, description="Image encoder; default: the preset's.")
+    protocol: str = Field("das-2d@1", description="Rule of scoring.")
+    inference: Literal["fast", "paper"] = Field(
+        "fast", description="fast: half-tile stride, no test-time augmentation; paper: stride 128, four rotations."
+    )
+    test_points: tuple[Fraction, ...] = Field(
+        (0.0,), description="Shares of target test centres given as prompts; the first is the headline (Prefer-DAS+)."
+    )
+    intensity: Literal["volume", "range", "slice"] = Field(
+        "volume",
+        description="Grey values to [0, 1]: standardised per volume, by the type's range, or min-max per slice.",
+    )
+    source_checkpoint: str | None = Field(
+        None,
+        description="Added weights (`dabench weights ls`) of a source model: the first stage takes them untrained.",
+    )
+    source_labels: Literal["raw", "contour"] = Field(
+        "raw", description="raw source labels, or adjusted by a geodesic contour (a hidden edit of published code)."
+    )
+    selector: str = Field(
+        "last", description="Who chooses the checkpoint and threshold that predict, without a target label."
+    )
+    snapshots: int = Field(
+        1, ge=1, description="Checkpoints of the last stage to choose among, evenly spread; the last update is one."
+    )
+    thresholds: tuple[Fraction, ...] = Field(
+        (0.5,), description="Probabilities from which a pixel is foreground, to choose among; the first is preferred."
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ...")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 autocast on a GPU, float32 on a CPU."
+    )
+    compile: bool = Field(False, description="torch.compile the networks.")
+    checkpoint_every: int = Field(100, ge=1, description="Updates between checkpoints.")
+    options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Settings of components by name: {mean-teacher: {decay: 0.99}}."
+    )
+
+    @field_validator("test_points")
+    @classmethod
+    def _shares(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or any(not 0 <= v <= 1 for v in value):
+            raise ValueError("test points are one or more shares between 0 and 1")
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("thresholds")
+    @classmethod
+    def _cuts(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or any(not 0 < v < 1 for v in value):
+            raise ValueError("thresholds are one or more probabilities between 0 and 1")
+        return tuple(dict.fromkeys(value))
+
+    def identity(self) -> dict[str, Any]:
+        """All settings that decide the result; what names the cell."""
+        drop = {"device", "compile", "checkpoint_every"}
+        # Settings that came later name a cell only where they are used: older cells keep their names.
+        later = ("source_checkpoint", "selector", "snapshots", "thresholds")
+        drop |= {name for name in later if getattr(self, name) == RunConfig.model_fields[name].default}
+        return self.model_dump(mode="json", exclude=drop)
+
+    @property
+    def cell_id(self) -> str:
+        """Readable and unique: method, po, task, preset, seed and a digest of the whole identity."""
+        data = "" if self.data == "real" else f"-{self.data}"
+        po = f"-{self.po}" if self.po else ""
+        return f"{self.method}{po}-{self.task}{data}-{self.preset}-s{self.seed}-{digest_of(self.identity())[:8]}"
+
+
+def load_config(flags: Mapping[str, Any], file: Path | None = None, sets: Sequence[str] = ()) -> RunConfig:
+    """Merge a YAML file, ``--set`` assignments and flags (the later wins) into one validated config.
+
+    Flags with the value None were not given. Raises ConfigError with the nearest key for an unknown one.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        loaded = read_yaml(file)
+        if not isinstance(loaded, dict):
+            raise ConfigError(f"{file}: a configuration is a mapping of settings, got {type(loaded).__name__}.")
+        _merge(values, loaded)
+    _merge(values, assignments(sets))
+    given: dict[str, Any] = {k: v for k, v in flags.items() if v is not None and not k.startswith("budget.")}
+    budget = {k.removeprefix("budget."): v for k, v in flags.items() if v is not None and k.startswith("budget.")}
+    _merge(values, given)
+    if budget:
+        _merge(values, {"budget": budget})
+    return validate_config(values)
+
+
+def validate_config(values: Mapping[str, Any]) -> RunConfig:
+    """A validated RunConfig, or a ConfigError that names each wrong key, the value seen and the nearest right key."""
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_problems(error))) from None
+
+
+def _problems(error: ValidationError) -> Iterable[str]:
+    for problem in error.errors():
+        loc = [str(part) for part in problem["loc"]]
+        key = ".".join(loc)
+        if problem["type"] == "extra_forbidden":
+            known = BudgetConfig.model_fields if loc[0] == "budget" and len(loc) > 1 else RunConfig.model_fields
+            prefix = "budget." if known is BudgetConfig.model_fields else ""
+            yield str(UnknownNameError("setting", key, [prefix + k for k in known]))
+        elif problem["type"] == "missing":
+            yield f"--{key} is missing: {RunConfig.model_fields[loc[0]].description}"
+        else:
+            yield f"{key} = {problem.get('input')!r}: {problem['msg']}"
+
+
+def assignments(sets: Sequence[str]) -> dict[str, Any]:
+    """``--set a.b=c`` given any number of times, as one nested mapping."""
+    values: dict[str, Any] = {}
+    for assignment in sets:
+        _merge(values, _parse_set(assignment))
+    return values
+
+
+def _parse_set(assignment: str) -> dict[str, Any]:
+    """``a.b=c`` as a nested mapping. A first part that is no RunConfig field names a component."""
+    match = re.fullmatch(r"([^=\s]+)=(.*)", assignment.strip())
+    if not match:
+        raise ConfigError(
+            f"--set {assignment!r}: write it as name.key=value.", "Example: --set mean-teacher.decay=0.99"
+        )
+    path, value = match.group(1).split("."), parse_value(match.group(2), f"--set {match.group(1)}")
+    if path[0] not in RunConfig.model_fields:
+        if len(path) < 2:
+            known = [*RunConfig.model_fields, "COMPONENT.KEY"]
+            raise UnknownNameError("setting", path[0], known)
+        path = ["options", path[0], ".".join(path[1:])]
+    nested: Any = value
+    for part in reversed(path):
+        nested = {part: nested}
+    result: dict[str, Any] = nested
+    return result
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    for key, value in new.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def split_task(task: str, domains: Iterable[str]) -> tuple[str, str]:
+    """Source and target of ``human2stem``. Raises UnknownNameError that says which side is unknown."""
+    names = set(domains)
+    cuts = [(task[: m.start()], task[m.end() :]) for m in re.finditer("2", task)]
+    for source, target in cuts:
+        if source in names and target in names:
+            return source, target
+    if not cuts:
+        raise ConfigError(f"task {task!r}: write it as SOURCE2TARGET, like human2stem.")
+    source, target = max(cuts, key=lambda c: (c[0] in names) + (c[1] in names) + _nearness(c, names))
+    raise UnknownNameError("domain", target if source in names else source, names)
+
+
+def _nearness(cut: tuple[str, str], names: set[str]) -> float:
+    near = difflib.get_close_matches
+    return 0.1 * sum(bool(near(side, names, n=1, cutoff=0.6)) for side in cut)

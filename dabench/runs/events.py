@@ -1,0 +1,209 @@
+"""What a run says about itself: identifying tags, inputs, annotation cost and the receipt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from dabench import __version__
+from dabench.components.registry import Registry
+from dabench.files.atomic import write_json
+from dabench.files.digests import digest_file, digest_of
+from dabench.interfaces import Candidate, StageSpec
+from dabench.runs.keys import scoring_source
+from dabench.runs.plan import Plan, PlannedStage
+from dabench.runs.scoring import Score
+from dabench.runs.source_model import uses_source
+from dabench.tracking import environment as env
+from dabench.tracking.events import CellStarted, Cost, InputData, ModelMade, Scored, StageFinished
+from dabench.tracking.journal import JOURNAL
+from dabench.training.store import StageRecord
+
+#: Files of a run directory that change after the receipt is written.
+_OPEN = ("receipt.json", JOURNAL)
+
+
+#: Longest tag; the settings in full are among the parameters.
+_TAG = 500
+
+
+def started(plan: Plan, registry: Registry, environment: dict[str, Any], device: str, suite: str = "") -> CellStarted:
+    """The journal's first event: every identifying tag, all settings, and what the run reads."""
+    config = plan.config
+    inputs, asks = _inputs(plan), _asked(plan)
+    tags = {
+        "cell_id": config.cell_id,
+        "suite": suite or "adhoc",
+        "task": config.task,
+        "source": plan.task.source,
+        "target": plan.task.target,
+        "data": config.data,
+        "method": config.method,
+        "po": config.po or getattr(plan.assembly.config("method", config.method), "po", None) or "none",
+        "bracket": registry.get("method", config.method).component.bracket or "none",
+        "network": _component(plan, "network"),
+        "backbone": _component(plan, "backbone"),
+        "preset": config.preset,
+        "options": _options(config.options),
+        "weak_labels": ",".join(sorted(asks)) or "none",
+        "points": plan.budget.points if "points" in asks else 0.0,
+        "patches": plan.budget.patches if "preferences" in asks else 0.0,
+        "rater": _rater(plan),
+        "seed": config.seed,
+        "protocol": config.protocol,
+        "inference": config.inference,
+        "selector": config.selector,
+        "snapshots": config.snapshots,
+        "thresholds": ",".join(f"{t:g}" for t in config.thresholds),
+        "intensity": config.intensity,
+        "source_labels": config.source_labels,
+        "source_checkpoint": config.source_checkpoint or "none",
+        "source_free": str(bool(config.source_checkpoint and plan.stages) and not reads_source(plan)).lower(),
+        "status": "running",
+        "scoring_digest": scoring_source(registry, plan.task, config.protocol)[:16],
+        "config_hash": config.cell_id.rsplit("-", 1)[-1],
+        "data_digest": "+".join(i.digest[:8] for i in inputs) or "none",
+        "weights_digest": "+".join(digest or f"hub:{name}" for name, digest in sorted(plan.weights.items())) or "none",
+        "git_commit": environment.get("git", {}).get("commit", "unknown"),
+        "plugin_versions": _plugin_versions(registry),
+        "env_digest": env.digest(environment),
+        "device": device,
+        "dabench_version": __version__,
+    }
+    names = tuple(s.spec.name for s in plan.stages)
+    return CellStarted(config.cell_id, tags, config.model_dump(mode="json"), inputs, names)
+
+
+def _component(plan: Plan, kind: str) -> str:
+    """The network or backbone of the last stage that names one; none where it is part of another."""
+    names = [n for s in plan.stages for k, n in s.spec.components if k == kind]
+    return names[-1] if names else "none"
+
+
+def _options(options: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was set beside the preset, so that a row shows it: ``damt-net.morphology=true``."""
+    found = [f"{name}.{key}={json.dumps(value)}" for name, values in options.items() for key, value in values.items()]
+    return shorten(" ".join(sorted(found)), _TAG, placeholder=" ...") or "none"
+
+
+def _asked(plan: Plan) -> set[str]:
+    """Weak labels that a person is asked for: those of the stages, where the budget is not 0."""
+    shares = {"points": plan.budget.points, "preferences": plan.budget.patches}
+    return {kind for s in plan.stages for kind in s.spec.asks if shares.get(kind, 1.0) > 0}
+
+
+def _rater(plan: Plan) -> str:
+    """Who answered: simulated raters are called simulated; nobody, where nothing was asked."""
+    budget = plan.config.budget
+    if not _asked(plan):
+        return "none"
+    return f"simulated:{budget.rater_error:g}" if budget.rater == "truth" else budget.rater
+
+
+def _plugin_versions(registry: Registry) -> str:
+    shown = {p.distribution: p.version for p in registry.plugins.values() if not p.error}
+    return " ".join(f"{name}=={version}" for name, version in sorted(shown.items()))
+
+
+def reads_source(plan: Plan) -> bool:
+    """Whether any stage sees the source's images; without, the row is marked source-free."""
+    return any(uses_source(s.spec) for s in plan.stages)
+
+
+def _inputs(plan: Plan) -> tuple[InputData, ...]:
+    if plan.missing or not plan.stages:
+        return ()
+    task, found = plan.task, []
+    if reads_source(plan):
+        found.append((task.source_train, "source training"))
+    found.append((task.target_train, "target training"))
+    if task.has_test_labels():
+        found.append((task.target_test, "target test"))
+    if len(plan.candidates) > 1 and "source" in plan.selector.looks_at and task.source_validation is not None:
+        found.append((task.source_validation, "source validation"))
+    return tuple(
+        InputData(f"{s.domain}/{s.name}", digest_of([s.digest, s.label_digest]), context, plan.config.data)
+        for s, context in found
+    )
+
+
+def finished(planned: PlannedStage, record: StageRecord) -> StageFinished:
+    """A stage is trained, now or before."""
+    cached = planned.state == "cached"
+    return StageFinished(
+        planned.spec.name, planned.key, cached, record.updates, record.seconds, record.peak_memory_bytes
+    )
+
+
+def scored(planned: PlannedStage, score: Score) -> Scored:
+    """What a stage's predictions of the target's test split are worth."""
+    return Scored(
+        planned.spec.name,
+        "test",
+        score.protocol,
+        score.inference,
+        score.test_points,
+        score.metrics,
+        score.n,
+        score.left_out,
+        score.seconds,
+    )
+
+
+def cost(plan: Plan) -> Cost:
+    """What the desk handed out over all stages, reused ones too; the same answers asked twice cost once."""
+    records = [s.folder.record() for s in plan.stages]
+    entries = {e["digest"]: e for r in records if r is not None for e in r.ledger}.values()
+    return Cost(
+        sum(e["seconds"] for e in entries),
+        sum(e["count"] for e in entries if e["kind"] == "points"),
+        sum(e["count"] for e in entries if e["kind"] == "preferences"),
+    )
+
+
+def model(plan: Plan, registry: Registry, chosen: Candidate) -> ModelMade:
+    """What the model that predicts is rebuilt from."""
+    last, info = plan.stages[-1].spec, plan.task.info()
+    return ModelMade(
+        last.name,
+        chosen.update,
+        chosen.threshold,
+        last.crops.size,
+        plan.task.target_train.voxel,
+        plan.budget.points,
+        plan.budget.patches,
+        info.neighbours,
+        info.has_source,
+        {f"{kind}:{name}": registry.source_digest(kind, name) for kind, name in parts([s.spec for s in plan.stages])},
+    )
+
+
+def parts(specs: Sequence[StageSpec]) -> list[tuple[str, str]]:
+    """(kind, name) of every method and component that a chain of stages is made of, each once, first to last."""
+    return list(dict.fromkeys(pair for spec in specs for pair in (("method", spec.method), *spec.components)))
+
+
+def write_receipt(run_dir: Path, plan: Plan) -> None:
+    """Digests of everything that went in and came out; the journal's as it is now, before it says that the run ended.
+
+    Version 1 had neither the journal nor the version.
+    """
+    journal = (run_dir / JOURNAL).read_bytes()
+    inside = [p.relative_to(run_dir) for p in sorted(run_dir.rglob("*")) if p.is_file()]
+    files = [p for p in inside if p.name not in _OPEN and not p.name.startswith(".") and p.parts[0] != "stages"]
+    receipt = {
+        "version": 2,
+        "dabench_version": __version__,
+        "cell_id": plan.config.cell_id,
+        "inputs": [vars(i) for i in _inputs(plan)],
+        "pretrained": plan.weights,
+        "stages": {s.spec.name: {"key": s.key, "weights": digest_file(s.folder.weights)} for s in plan.stages},
+        "snapshots": {str(u): digest_file(s.folder.snapshot(u)) for s in plan.stages for u in s.snapshots},
+        "outputs": {p.as_posix(): digest_file(run_dir / p) for p in files},
+        "journal": {"bytes": len(journal), "sha256": hashlib.sha256(journal).hexdigest()},
+    }
+    write_json(run_dir / "receipt.json", receipt)

@@ -1,0 +1,257 @@
+"""What a run will do, before it does it: stages with their keys, budget, what is cached and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dabench.annotation.desk import AnnotationDesk
+from dabench.annotation.truth import VolumeTruth
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
+from dabench.data.card_domain import user_domains
+from dabench.errors import ConfigError, MissingDataError
+from dabench.files.workspace import Workspace
+from dabench.interfaces import Budget, Candidate, Domain, Method, Selector, StageSpec, WeakLabel
+from dabench.runs.config import RunConfig
+from dabench.runs.keys import parts_of, stage_key, stage_source
+from dabench.runs.selection import candidates, check_candidates, snapshot_updates, why_not
+from dabench.runs.source_model import begin_with, needs_images, uses_source
+from dabench.runs.task import TaskData
+from dabench.runs.weights import WeightsStore
+from dabench.training.store import StageFolder
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage with its key; ``state`` is ``cached``, ``resumes`` or ``new``; ``seconds`` what a cached one took.
+
+    ``snapshots`` are updates after which its weights are kept, beside those after the last one.
+    """
+
+    spec: StageSpec
+    key: str
+    folder: StageFolder
+    state: str
+    seconds: float = 0.0
+    snapshots: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, resolved. ``stages`` is empty when the cell is skipped or data are missing."""
+
+    config: RunConfig
+    assembly: Assembly
+    task: TaskData
+    budget: Budget
+    method: Method
+    selector: Selector
+    stages: list[PlannedStage]
+    skip: str = ""
+    missing: list[str] = field(default_factory=list)
+    #: Pretrained weights by name: the digest of the file, "" where the store does not have them.
+    weights: dict[str, str] = field(default_factory=dict)
+    desk: AnnotationDesk | None = None
+    #: Who may predict, the preferred first; the selector chooses where there are several.
+    candidates: tuple[Candidate, ...] = ()
+    #: Train every stage anew, in the run's own folder.
+    fresh: bool = False
+
+
+def all_domains(assembly: Assembly, workspace: Workspace) -> dict[str, Callable[[], Domain]]:
+    """How to make each registered domain and each of the user's own, by name."""
+    found: dict[str, Callable[[], Domain]] = {
+        name: partial(assembly.domain, name) for name in assembly.registry.names("domain")
+    }
+    for name, domain in user_domains(workspace):
+        if name in found:
+            raise ConfigError(
+                f"your card {name!r} has the name of a domain that a plugin registers.", "Rename the card."
+            )
+        found[name] = partial(_same, domain)
+    return found
+
+
+def _same(domain: Domain) -> Domain:
+    return domain
+
+
+def make_plan(config: RunConfig, registry: Registry, workspace: Workspace, *, cache: bool = True) -> Plan:
+    """Resolve a configuration. Builds no network and reads no pixels (digests of files apart)."""
+    weights = WeightsStore(workspace.weights)
+    assembly = Assembly(registry, config, weights)
+    registry.get("protocol", config.protocol)
+    method = assembly.method(config.method)
+    task = TaskData(config, all_domains(assembly, workspace), assembly.readers())
+    budget = budget_of(config, assembly)
+    info = task.info()
+    skip = method.skip(info, budget) or ""
+    specs = [] if skip else method.stages(info, budget)
+    if specs and config.source_checkpoint:
+        specs = begin_with(specs, config.source_checkpoint, weights)
+        if not info.has_source and (skip := needs_images(specs)):
+            specs = []
+    uses = {pair for spec in specs for pair in spec.components}
+    for kind, name in sorted(uses):
+        assembly.config(kind, name)
+    weak_labels = assembly.weak_labels()
+    selector = assembly.selector(config.selector)
+    if not skip:
+        assembly.check_used()
+    missing = task.missing(any(uses_source(spec) for spec in specs))
+    found = _candidates(config, specs)
+    if specs and not missing:
+        skip = _why_not(selector, config, task, budget, specs)
+    plan = Plan(config, assembly, task, budget, method, selector, [], skip, missing, _pretrained(assembly, uses))
+    if skip or missing:
+        return plan
+    task.check_test_points()
+    desk = make_desk(config, task, weak_labels, budget)
+    desk.check(kind for spec in specs for kind in spec.asks)
+    root = workspace.stages if cache else workspace.runs / config.cell_id / "stages"
+    stages = _stages(config, assembly, task, desk, specs, root)
+    if not cache:
+        stages = [replace(stage, state="new", seconds=0.0) for stage in stages]
+    return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache)
+
+
+def _candidates(config: RunConfig, specs: list[StageSpec]) -> tuple[Candidate, ...]:
+    """Who may predict after these stages. Raises ConfigError for a selector with nothing to choose."""
+    if not specs:
+        return ()
+    found = candidates(snapshot_updates(specs[-1].iterations, config.snapshots), config.thresholds)
+    check_candidates(config, found)
+    return found
+
+
+def _why_not(selector: Selector, config: RunConfig, task: TaskData, budget: Budget, specs: list[StageSpec]) -> str:
+    points = budget.points > 0 and any("points" in spec.asks for spec in specs)
+    source = any(uses_source(spec) for spec in specs)
+    return why_not(selector, config.selector, task, points=points, source=source)
+
+
+def budget_of(config: RunConfig, assembly: Assembly) -> Budget:
+    """The run's budget; patches default to what the preference optimizer asks for by definition."""
+    patches = config.budget.patches
+    if patches is None:
+        po = getattr(assembly.config("method", config.method), "po", None)
+        patches = assembly.preference_optimizer(po).share if po and po != "none" else 0.0
+    return Budget(points=config.budget.points, patches=patches)
+
+
+def make_desk(
+    config: RunConfig, task: TaskData, weak_labels: Mapping[str, WeakLabel], budget: Budget
+) -> AnnotationDesk:
+    """The annotation desk over the target's training split."""
+    split = task.target_train
+    _check_files(config)
+    files = {"points": config.budget.points_file, "preferences": config.budget.preferences_file}
+    return AnnotationDesk(
+        truth=VolumeTruth(split.labels) if split.labels is not None else None,
+        shape=split.images.shape,
+        budget=budget,
+        weak_labels=weak_labels,
+        rater=config.budget.rater,
+        rater_error=config.budget.rater_error,
+        seed=config.budget.seed,
+        recorded={kind: path for kind, path in files.items() if path is not None},
+        label_digest=split.label_digest,
+    )
+
+
+def _check_files(config: RunConfig) -> None:
+    """A recorded file that is not there is said before anything trains."""
+    for name in ("points_file", "preferences_file"):
+        path = getattr(config.budget, name)
+        if path is not None and not path.is_file():
+            raise MissingDataError(f"budget.{name} = {path}: no such file.", "docs/annotation.md has the formats.")
+
+
+def _stages(
+    config: RunConfig, assembly: Assembly, task: TaskData, desk: AnnotationDesk, specs: list[StageSpec], root: Path
+) -> list[PlannedStage]:
+    """The chain of stages, each key made of all that decides its outcome and of its parent's key."""
+    planned: list[PlannedStage] = []
+    parent, registry = "", assembly.registry
+    for spec in specs:
+        # Only the last stage predicts; every other one is the same with and without a choice at the end.
+        kept = snapshot_updates(spec.iterations, config.snapshots)[:-1] if spec is specs[-1] else ()
+        content: dict[str, Any] = {
+            "name": spec.name,
+            "config": spec.config.model_dump(mode="json"),
+            "components": {f"{k}:{n}": assembly.config(k, n).model_dump(mode="json") for k, n in parts_of(spec)[1:]},
+            "crops": {k: v for k, v in vars(spec.crops).items() if k != "labelled"},
+            "iterations": spec.iterations,
+            "data": task.data_digest(spec),
+            "source": stage_source(registry, task, spec),
+            "desk": desk.digest(spec.asks),
+            "seed": config.seed,
+            "bfloat16": uses_bfloat16(config),
+            "weights": _pretrained(assembly, set(spec.components)),
+            "parent": parent,
+        }
+        if config.source_checkpoint and not planned:
+            content["source_checkpoint"] = assembly.weights.digest(config.source_checkpoint)
+        if kept:
+            content["snapshots"] = kept
+        key = stage_key(content)
+        planned.append(replace(_planned(spec, key, StageFolder(root, key)), snapshots=kept))
+        parent = key
+    return planned
+
+
+def _planned(spec: StageSpec, key: str, folder: StageFolder) -> PlannedStage:
+    record = folder.record()
+    if record is not None:
+        return PlannedStage(spec, key, folder, "cached", record.seconds)
+    return PlannedStage(spec, key, folder, "resumes" if folder.checkpoint.is_file() else "new")
+
+
+def _pretrained(assembly: Assembly, uses: set[tuple[str, str]]) -> dict[str, str]:
+    """Digest of each pretrained weights file that the run asks for; "" for one that the store does not have."""
+    wanted = {getattr(assembly.config(*pair), "pretrained", "none") for pair in uses}
+    return {name: assembly.weights.digest(name) for name in sorted(wanted - {"none"})}
+
+
+def pick_device(config: RunConfig) -> torch.device:
+    """The device that ``auto`` or a name means. Raises ConfigError for one that is not there."""
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(config.device)
+    except RuntimeError:
+        raise ConfigError(f"device {config.device!r}: use auto, cpu, cuda or cuda:N.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device {config.device!r}: no CUDA device on this machine.", "Use --device cpu.")
+    return device
+
+
+def uses_bfloat16(config: RunConfig) -> bool:
+    """Whether training runs under bfloat16 autocast: when asked for, or by default on a GPU."""
+    return config.precision == "bfloat16" or (config.precision == "auto" and pick_device(config).type == "cuda")
+
+
+def describe(plan: Plan) -> Mapping[str, Any]:
+    """The plan as plain values, for ``--dry-run`` and ``--json``."""
+    return {
+        "cell_id": plan.config.cell_id,
+        "task": plan.config.task,
+        "data": plan.config.data,
+        "skip": plan.skip,
+        "budget": {"points": plan.budget.points, "patches": plan.budget.patches, "rater": plan.config.budget.rater},
+        "missing_data": plan.missing,
+        "unscored": "" if plan.missing or plan.skip else plan.task.unscored(),
+        "missing_weights": [name for name, digest in plan.weights.items() if not digest],
+        "selector": plan.config.selector,
+        "candidates": len(plan.candidates),
+        "stages": [
+            {"name": s.spec.name, "iterations": s.spec.iterations, "state": s.state, "key": s.key, "asks": s.spec.asks}
+            for s in plan.stages
+        ],
+    }

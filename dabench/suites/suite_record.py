@@ -1,0 +1,79 @@
+"""What a workspace remembers of a suite: its file as it ran, and which cell is which row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dabench.errors import DataError, UnknownNameError
+from dabench.files.atomic import write_json
+from dabench.files.digests import digest_of
+from dabench.files.workspace import Workspace
+from dabench.suites.spec import Suite, SuiteCell
+
+
+def suite_folder(workspace: Workspace, name: str) -> Path:
+    """Where a suite's manifest and the logs of its workers lie."""
+    return workspace.root / "suites" / name.replace("/", "__")
+
+
+def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[SuiteCell]) -> Path:
+    """Write ``manifest.json``: the suite, and each cell's row, id and place on the axes.
+
+    Cells of the same rows that ran before with another preset, task or seed stay listed.
+    """
+    path = suite_folder(workspace, suite.name) / "manifest.json"
+    earlier = read_suite_record(workspace, suite.name)["cells"] if path.is_file() else []
+    rows = {c.row for c in cells}
+    listed = {_spot(one): one for one in [*(e for e in earlier if e["row"] in rows), *map(_listed, cells)]}
+    content = {"name": suite.name, "title": suite.title, "suite": suite.model_dump(mode="json")}
+    write_json(path, {**content, "cells": list(listed.values())})
+    return path
+
+
+def _listed(cell: SuiteCell) -> dict[str, Any]:
+    config = cell.config
+    setting = [config.data, config.preset, config.protocol, config.inference]
+    return {
+        "row": cell.row,
+        "cell_id": config.cell_id,
+        "place": {"task": config.task, "seed": config.seed, **cell.place},
+        "setting": setting,
+        "excluded": cell.excluded,
+    }
+
+
+def _spot(listed: dict[str, Any]) -> str:
+    """What one cell can be: a row of a setting at one place."""
+    return digest_of([listed["row"], listed["setting"], listed["place"]])
+
+
+def read_suite_record(workspace: Workspace, name: str) -> dict[str, Any]:
+    """The manifest of a suite that was started here. Raises UnknownNameError, or DataError for a damaged file."""
+    path = suite_folder(workspace, name) / "manifest.json"
+    if not path.is_file():
+        raise UnknownNameError("suite of this workspace", name, started_suites(workspace))
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise DataError(f"{path.parent.name}/manifest.json is damaged: {error}", "Run the suite again.") from None
+    return found
+
+
+def started_suites(workspace: Workspace) -> list[str]:
+    """Names of the suites that were started in a workspace."""
+    return sorted(p.parent.name.replace("__", "/") for p in (workspace.root / "suites").glob("*/manifest.json"))
+
+
+def cell_rows(workspace: Workspace, name: str) -> dict[str, str]:
+    """The row of each cell of a suite that was started here; those that it leaves out are not in it."""
+    return {
+        cell["cell_id"]: cell["row"] for cell in read_suite_record(workspace, name)["cells"] if not cell["excluded"]
+    }
+
+
+def all_rows(workspace: Workspace) -> dict[str, dict[str, str]]:
+    """`cell_rows` of every suite that was started in a workspace."""
+    return {name: cell_rows(workspace, name) for name in started_suites(workspace)}

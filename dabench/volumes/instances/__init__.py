@@ -1,0 +1,6 @@
+"""Objects of a volume larger than memory: labelled block by block, joined exactly."""
+
+from dabench.volumes.instances.labelling import LabelledVolume, find_objects, label_volume
+from dabench.volumes.instances.settings import Labelling, least_voxels, most_voxels
+
+__all__ = ["LabelledVolume", "Labelling", "find_objects", "label_volume", "least_voxels", "most_voxels"]

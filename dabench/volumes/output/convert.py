@@ -1,0 +1,97 @@
+"""One array of a written volume as TIFF or HDF5, streamed slab by slab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dabench.errors import ConfigError
+from dabench.files.atomic import atomic
+from dabench.types import Block
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dabench.types import Array
+    from dabench.volumes.output.blocks import ZarrBlocks
+
+#: Called with (slices done, slices in all).
+Progress = Callable[[int, int], None]
+#: Formats by the end of a name.
+FORMATS = {".zarr": "zarr", ".tif": "tiff", ".tiff": "tiff", ".h5": "hdf5", ".hdf5": "hdf5"}
+
+
+def format_of(path: Path) -> str:
+    """``zarr``, ``tiff`` or ``hdf5`` by a path's suffix. Raises ConfigError."""
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError(
+            f"--output {path}: no format has the suffix {path.suffix or '(none)'!r}.",
+            f"Use one of {', '.join(FORMATS)}, for example  --output {path.with_suffix('.zarr').name}",
+        )
+    return FORMATS[path.suffix.lower()]
+
+
+def write_tiff(volume: ZarrBlocks, path: Path, name: str, progress: Progress) -> None:
+    """A deflated BigTIFF with the voxel size in its OME metadata.
+
+    A mask is 0 and 255, so that a viewer shows it; a probability is float32 in [0, 1), so that nobody takes it for ids.
+    """
+    import tifffile
+
+    about: dict[str, Any] = {"axes": "ZYX", "Name": name}
+    plain: dict[str, Any] = {}
+    if volume.voxel:
+        for axis, size in zip("ZYX", volume.voxel, strict=True):
+            about |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "nm"}
+        # Pixels per centimetre, for programs that read the plain tags only.
+        plain = {"resolution": (1e7 / volume.voxel[2], 1e7 / volume.voxel[1]), "resolutionunit": "CENTIMETER"}
+    dtype, factor = _scale(volume, name)
+    kind: dict[str, Any] = {
+        "shape": volume.shape,
+        "dtype": dtype,
+        "photometric": "minisblack",
+        "compression": "zlib",
+    }
+    with atomic(path) as part, tifffile.TiffWriter(part, bigtiff=True, ome=True) as writer:
+        writer.write(
+            _pages(volume, dtype, 255 if name == "mask" else factor, progress), **kind, **plain, metadata=about
+        )
+
+
+def write_hdf5(volume: ZarrBlocks, path: Path, name: str, progress: Progress) -> None:
+    """A chunked, compressed data set of that name, with ``element_size_um`` (z, y, x) where it is known.
+
+    A mask is 0 and 1; a probability is float32 in [0, 1), so that nobody takes it for ids.
+    """
+    import h5py
+
+    kind: dict[str, Any] = {"chunks": volume.chunks, "compression": "gzip", "compression_opts": 4, "shuffle": True}
+    with atomic(path) as part, h5py.File(part, "w") as file:
+        dtype, factor = _scale(volume, name)
+        made = file.create_dataset(name, shape=volume.shape, dtype=dtype, **kind)
+        if volume.voxel:
+            made.attrs["element_size_um"] = [size / 1000 for size in volume.voxel]
+        for z, slab in _slabs(volume):
+            made[z : z + len(slab)] = slab.astype(dtype) * dtype.type(factor)
+            progress(z + len(slab), volume.shape[0])
+
+
+def _scale(volume: ZarrBlocks, name: str) -> tuple[np.dtype[Any], float]:
+    """Type and factor of what is written: a stored probability q is q / 256, so 0.5 and more is exactly p >= 0.5."""
+    return (np.dtype(np.float32), 1 / 256) if name == "probability" else (volume.dtype, 1)
+
+
+def _pages(volume: ZarrBlocks, dtype: np.dtype[Any], factor: float, progress: Progress) -> Iterator[Array]:
+    for z, slab in _slabs(volume):
+        progress(z + len(slab), volume.shape[0])
+        yield from slab.astype(dtype) * dtype.type(factor)
+
+
+def _slabs(volume: ZarrBlocks) -> Iterator[tuple[int, Array]]:
+    """(first slice, ``(depth, H, W)``) of what is compressed together, in order."""
+    depth, height, width = volume.shape
+    step = volume.chunks[0]
+    for z in range(0, depth, step):
+        yield z, volume.read_block(Block(z, 0, 0, min(step, depth - z), height, width))

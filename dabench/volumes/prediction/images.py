@@ -1,0 +1,79 @@
+"""The images of a prediction, said so that any process on any machine opens the same ones."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from dabench.data.intensity import Mode, RescaledVolume, UnitVolume
+from dabench.data.volumes import Upright, open_volume
+from dabench.errors import ConfigError
+from dabench.files.digests import digest_of
+
+if TYPE_CHECKING:
+    from dabench.components.registry import Registry
+    from dabench.interfaces import Volume
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Images with the rule that makes them float32 in [0, 1].
+
+    Attributes:
+        path: of the file or folder.
+        intensity: ``range``, ``volume``, ``slice``, or ``LOW,HIGH``.
+        statistics: mean and standard deviation for ``volume``; measured where they are not given.
+    """
+
+    path: Path
+    intensity: str
+    statistics: tuple[float, float] | None = None
+
+    def stored(self, registry: Registry) -> Volume:
+        """The images as they are in the file. Raises MissingDataError or DataError."""
+        readers = [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
+        return open_volume(self.path, readers)
+
+    def open(self, registry: Registry) -> Volume:
+        """The images as float32 in [0, 1]. Raises DataError, or ConfigError for an intensity that is none."""
+        volume, name = self.stored(registry), str(self.path)
+        for mode in get_args(Mode):
+            if self.intensity == mode:
+                return UnitVolume(Upright.of(volume), mode, name, self.statistics)
+        return UnitVolume(RescaledVolume(volume, *low_and_high(self.intensity)), "range", name)
+
+    def measured(self, registry: Registry) -> ImageSource:
+        """The same with its statistics known, so that all who read it need not look at the whole volume."""
+        volume = self.open(registry)
+        if self.intensity != "volume" or not isinstance(volume, UnitVolume):
+            return self
+        return replace(self, statistics=volume.statistics())
+
+    def fingerprint(self) -> str:
+        """Digest of names, sizes and times of all files: another one means that the images may have changed."""
+        path = self.path
+        while not path.exists():  # a volume inside a file: scan.h5/raw
+            path = path.parent
+        return digest_of([(str(f.relative_to(path)), s.st_size, s.st_mtime_ns) for f, s in _files(path)])
+
+
+def low_and_high(text: str) -> tuple[float, float]:
+    """``0,4095`` as two numbers. Raises ConfigError."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low = high = 0.0
+    if not -math.inf < low < high < math.inf:
+        raise ConfigError(
+            f"--intensity {text!r}: neither {', '.join(get_args(Mode))} nor LOW,HIGH.",
+            "For example  --intensity 0,4095: these values become 0 and 1.",
+        )
+    return low, high
+
+
+def _files(path: Path) -> list[tuple[Path, os.stat_result]]:
+    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+    return [(f, f.stat()) for f in files]

@@ -1,0 +1,275 @@
+"""A prediction, resolved before a voxel is predicted: what is asked, what follows, what it will take."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dabench.data.blocks import voxel_of
+from dabench.errors import ConfigError, DataError
+from dabench.files.digests import digest_of
+from dabench.files.source import source_digest
+from dabench.inference import Tiling, profile_named
+from dabench.inference.wrapped import finishes
+from dabench.training.sampling import gap_slices
+from dabench.volumes.instances import least_voxels
+from dabench.volumes.output import OmeZarr, format_of
+from dabench.volumes.prediction.chunking import Chunking, check_chunk, choose_chunk
+from dabench.volumes.prediction.images import ImageSource
+from dabench.volumes.prediction.points import Points, read_prompts
+from dabench.volumes.prediction.request import Precision, Request, Voxel
+from dabench.volumes.prediction.worker import Assignment, PredictorSource
+
+if TYPE_CHECKING:
+    from dabench.components.registry import Registry
+    from dabench.models import Model, ModelCard
+
+#: Where the code begins that decides the bytes of a prediction, beside the plugins of the model and of the readers.
+_PREDICTS = "dabench.volumes.prediction.volume"
+_CARRIED = ("DABENCH_PLUGIN_FILES", "DABENCH_STRICT_PLUGINS")
+
+
+@dataclass(frozen=True)
+class PredictionPlan:
+    """Everything that is known beforehand.
+
+    Attributes:
+        request: what was asked.
+        model: the trained model.
+        images: what is read, and how.
+        shape: of the scan.
+        dtype: of its voxels.
+        slices: the first slice and the one after the last.
+        voxel: nm (z, y, x), or None.
+        chunking: how the output is cut.
+        threshold: probability from which a voxel is a mitochondrion.
+        precision: ``bfloat16`` runs the model under autocast, ``auto`` is decided by `precision.measured`.
+        min_voxels: least size of an object.
+        points: prompts by slice of the scan, or None.
+        plugins: digest of the source that the model is built from, and of the readers.
+        notes: what a user should know.
+    """
+
+    request: Request
+    model: Model = field(repr=False)
+    images: ImageSource
+    shape: tuple[int, int, int]
+    dtype: str
+    slices: tuple[int, int]
+    voxel: Voxel | None
+    chunking: Chunking
+    threshold: float
+    precision: Precision
+    min_voxels: int
+    points: Points | None = field(repr=False)
+    plugins: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def device(self) -> str:
+        """Where chunks are predicted: where the model is here, or on the GPUs of a cluster."""
+        return "cuda" if self.request.gpus else str(self.model.device)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label images of the output."""
+        return ("mask",) if self.request.instances == "none" else ("mask", "instances")
+
+    @property
+    def partial(self) -> Path:
+        """The folder in which the output is made; it takes another name only when it is complete."""
+        return self.request.output.with_name(f"{self.request.output.name}.partial")
+
+    def output(self, path: Path) -> OmeZarr:
+        """The OME-Zarr folder at a path."""
+        card = self.model.card
+        about: dict[str, Any] = {"model": card.name, "model_digest": card.digest, "images": str(self.images.path)}
+        about |= {"intensity": self.images.intensity, "statistics": self.images.statistics}
+        about |= {"profile": self.chunking.tiling.profile.name, "tile": self.chunking.tiling.tile}
+        about |= {"threshold": self.threshold, "slices": list(self.slices)}
+        shape, block = self.chunking.shape, self.chunking.chunk
+        return OmeZarr(path, shape, block, self.voxel, self.labels, self.slices[0], about)
+
+    def assignment(self, source: PredictorSource) -> Assignment:
+        """What every process is told."""
+        carried = {name: os.environ[name] for name in _CARRIED if name in os.environ}
+        return Assignment(
+            name=digest_of(self.configuration()),
+            model=source,
+            device=self.device,
+            bfloat16=self.precision == "bfloat16",
+            images=self.images,
+            shape=self.shape,
+            first=self.slices[0],
+            tiling=self.chunking.tiling,
+            gap=self.chunking.gap,
+            threshold=self.threshold,
+            points=self.points,
+            environment=carried,
+        )
+
+    def configuration(self) -> dict[str, Any]:
+        """All that decides the bytes of the output, as JSON values."""
+        tiling = self.chunking.tiling
+        points = None if self.points is None else digest_of({z: xy.tolist() for z, xy in self.points.items()})
+        return {
+            "model": self.model.card.digest,
+            "plugins": self.plugins,
+            "images": [str(self.images.path.absolute()), self.images.fingerprint(), list(self.shape), self.dtype],
+            "intensity": [self.images.intensity, self.images.statistics],
+            "slices": list(self.slices),
+            "voxel": self.voxel,
+            "tile": tiling.tile,
+            "profile": tiling.profile.name,
+            "batch": tiling.batch_size,
+            "gap": self.chunking.gap,
+            "chunk": list(self.chunking.chunk),
+            "points": points,
+            "threshold": self.threshold,
+            "precision": self.precision,
+            "device": torch.device(self.device).type,
+            "instances": [self.request.instances, self.min_voxels],
+            "output": [self.request.output.suffix.lower(), self.request.what],
+            "source": source_digest(_PREDICTS),
+            "torch": torch.__version__,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """The plan as plain values, for ``--dry-run`` and ``--json``."""
+        chunks, voxels = self.chunking, math.prod(self.chunking.shape)
+        return {
+            "model": self.model.card.name,
+            "images": str(self.images.path),
+            "output": str(self.request.output),
+            "shape": list(chunks.shape),
+            "voxel_nm": self.voxel,
+            "intensity": self.images.intensity,
+            "profile": chunks.tiling.profile.name,
+            "tile": chunks.tiling.tile,
+            "threshold": self.threshold,
+            "precision": self.precision,
+            "device": self.device,
+            "points": None if self.points is None else sum(map(len, self.points.values())),
+            "instances": self.request.instances,
+            "min_voxels": self.min_voxels,
+            "chunk": list(chunks.chunk),
+            "chunks": chunks.count,
+            "tiles": chunks.all_tiles,
+            "recomputed": chunks.recomputed,
+            "memory_bytes": chunks.memory,
+            # Probabilities take a third to a half of a byte when compressed; labels next to nothing.
+            "output_bytes": voxels * 2 // 3,
+            "notes": list(self.notes),
+        }
+
+
+def make_prediction_plan(request: Request, model: Model, registry: Registry) -> PredictionPlan:
+    """Resolve a request. Opens the images without reading a voxel.
+
+    Raises:
+        ConfigError: settings that contradict each other or the model.
+        DataError: images or points that are missing, damaged or do not fit.
+    """
+    card, notes = model.card, list[str]()
+    if format_of(request.output) != "zarr" and request.what == "instances" and request.instances == "none":
+        raise ConfigError("--what instances with --instances none: there would be nothing to write.")
+    if request.precision == "auto" and request.gpus:
+        raise ConfigError("--precision auto tries this machine, --gpus-per-job predicts on others.", "Say which one.")
+    tiling = Tiling(card.tile, profile_named(request.profile or card.inference), request.batch)
+    images = ImageSource(request.images.absolute(), request.intensity or card.intensity)
+    images.open(registry)  # says what is wrong with the intensity
+    stored = images.stored(registry)
+    voxel = request.voxel or _known_voxel(voxel_of(stored), card.voxel, notes)
+    slices = _slices(request.slices, stored.shape[0])
+    shape = (slices[1] - slices[0], *stored.shape[1:])
+    gap = _gap(model, voxel, stored.shape[0])
+    points = read_prompts(request, registry, stored.shape, voxel) if request.points else None
+    _note_points(points, slices, model, notes)
+    whole = finishes(model.predictor)
+    chunk = check_chunk(request.chunk, shape, whole_slices=whole) if request.chunk else None
+    dims = 2 if request.instances == "2d" else 3
+    return PredictionPlan(
+        request=request,
+        model=model,
+        images=images,
+        shape=stored.shape,
+        dtype=str(stored.dtype),
+        slices=slices,
+        voxel=voxel,
+        chunking=Chunking(shape, chunk or choose_chunk(shape, tiling, gap, whole_slices=whole), tiling, gap),
+        threshold=card.threshold if request.threshold is None else _threshold(request.threshold),
+        precision=request.precision,
+        min_voxels=0 if request.instances == "none" else least_voxels(request.min_size, voxel, dims),
+        points=points,
+        plugins=_plugins(card, registry),
+        notes=tuple(notes),
+    )
+
+
+def _plugins(card: ModelCard, registry: Registry) -> str:
+    """Digest of the source that makes the model, and of that which reads the images."""
+    parts = [(part.kind, part.name) for part in card.parts]
+    readers = [("reader", name) for name in registry.names("reader")]
+    return source_digest(*(registry.module(*part) for part in [*parts, *readers]))
+
+
+def _known_voxel(file: Voxel | None, card: Voxel | None, notes: list[str]) -> Voxel | None:
+    """What the file says, else what the model was adapted to."""
+    if file is None and card is not None:
+        notes.append(
+            f"the images do not say how large a voxel is: taken are {_nm(card)} nm, those of the data which the model "
+            "was adapted to, for points in nm as well; --voxel z,y,x says otherwise"
+        )
+        return card
+    if file and card and any(abs(a - b) > 0.1 * b for a, b in zip(file, card, strict=True)):
+        notes.append(f"voxels of {_nm(file)} nm; the model was adapted to {_nm(card)} nm, and nothing is resampled")
+    if file is None:
+        notes.append("voxel size unknown; --voxel z,y,x (nm) writes it into the output")
+    return file
+
+
+def _nm(voxel: Voxel) -> str:
+    return " x ".join(f"{size:g}" for size in voxel)
+
+
+def _slices(asked: tuple[int, int] | None, depth: int) -> tuple[int, int]:
+    first, last = asked or (0, depth)
+    if not 0 <= first < last <= depth:
+        raise ConfigError(f"--slices {first}:{last}: write A:B with 0 <= A < B <= {depth}, the number of slices.")
+    return first, last
+
+
+def _threshold(value: float) -> float:
+    if not 0 < value < 1:
+        raise ConfigError(f"--threshold {value:g}: a probability between 0 and 1.")
+    return value
+
+
+def _gap(model: Model, voxel: Voxel | None, depth: int) -> int:
+    neighbour = model.predictor.neighbour
+    if not neighbour:
+        return 0
+    if voxel is None:
+        raise ConfigError(
+            f"the model looks at a section {neighbour:g} nm away, and the scan does not say how thick a slice is.",
+            "Add --voxel z,y,x (nm).",
+        )
+    gap = gap_slices(neighbour, voxel[0], depth)
+    if gap >= depth:
+        raise DataError(f"a model of pairs {gap} slices apart cannot see a scan of {depth}.")
+    return gap
+
+
+def _note_points(points: Points | None, slices: tuple[int, int], model: Model, notes: list[str]) -> None:
+    if points is None:
+        return
+    outside = sum(len(xy) for z, xy in points.items() if not slices[0] <= z < slices[1])
+    if outside:
+        notes.append(f"{outside} points lie on slices that are not predicted")
+    if not model.takes_points:
+        notes.append("the model ignores points: it was trained without them")

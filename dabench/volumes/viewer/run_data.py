@@ -1,0 +1,87 @@
+"""A run as a scene: the target's test split with what the run predicted, the truth and its prompts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dabench.annotation.raters import simulate_points
+from dabench.annotation.truth import VolumeTruth
+from dabench.checking.references import References
+from dabench.checking.run_files import RunFiles
+from dabench.errors import DataError, MissingDataError
+from dabench.files.digests import digest_of
+from dabench.volumes.viewer.view_data import ViewData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+    from dabench.interfaces import Split, Volume
+    from dabench.runs.config import RunConfig
+    from dabench.types import Array
+
+
+def run_view_data(
+    path: Path, registry: Registry, workspace: Workspace, open_volume: Callable[[Path], Volume]
+) -> ViewData:
+    """What the run directory ``path`` predicted on the target's test split.
+
+    Args:
+        path: ``runs/<cell_id>``, or a copy of it.
+        registry: for the task's data.
+        workspace: for the user's own domains.
+        open_volume: opens the stored prediction.
+
+    Raises:
+        MissingDataError: the run stored no prediction, or its images are not on this machine.
+        DataError: the images here are not those that the run predicted.
+    """
+    run, here = RunFiles(path), References(registry, workspace)
+    stored = path / "predictions" / "target_test.tif"
+    if not stored.is_file():
+        raise MissingDataError(
+            f"{path.name}: the run stored no prediction (it has not ended well, or its target has no test split).",
+            f"dabench run ... finishes it; or  dabench predict --run {path.name} --images FILE --output mito.zarr",
+        )
+    task = here.task(run.config)
+    if missing := task.missing(source=False):
+        raise MissingDataError(
+            f"{path.name}: images of {task.target!r} are not here: {missing[0]}",
+            "dabench data ls says where to get them.",
+        )
+    split = task.target_test
+    _check_same(run, split)
+    shares = run.config.test_points
+    note = f"Dice on this page is of each slice's pixels; the scores of the run are those of {run.config.protocol}."
+    return ViewData(
+        title=run.cell_id,
+        images=split.images,
+        prediction=open_volume(stored),
+        truth=split.labels,
+        points=_prompts(here, run.config, split) if shares[0] else {},
+        voxel=split.voxel,
+        notes=(note,) if split.labels is not None else (),
+    )
+
+
+def _check_same(run: RunFiles, split: Split) -> None:
+    """The receipt names the content of what was read: other images must not be shown under this prediction."""
+    if not run.has_receipt:
+        return
+    name, digest = f"{split.domain}/{split.name}", digest_of([split.digest, split.label_digest])
+    if any(entry.name == name and entry.digest != digest for entry in run.receipt.inputs):
+        raise DataError(
+            f"{run.path.name}: {name} on this machine is not what the run predicted (another digest).",
+            f"dabench view {run.path}/predictions/target_test.tif --images FILE  shows it over any images.",
+        )
+
+
+def _prompts(here: References, config: RunConfig, split: Split) -> Mapping[int, Array]:
+    """The test points that the stored prediction was made with: those of the first share."""
+    if split.labels is None:
+        return {}
+    weak = here.weak_labels(config)["points"]
+    points = simulate_points(weak, VolumeTruth(split.labels), config.test_points[0], config.budget.seed)
+    return {z: answer.points for z, answer in points.items()}

@@ -1,0 +1,187 @@
+"""What a name or a path on the command line means: a run, a predicted OME-Zarr, a mask, or a volume of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dabench.data.blocks import voxel_of
+from dabench.data.labels import MappedLabels
+from dabench.data.volumes import SliceRange, Upright, open_volume
+from dabench.errors import ConfigError, MissingDataError
+from dabench.volumes.instances.parts import attributes, first_slice
+from dabench.volumes.viewer.view_data import ViewData
+
+if TYPE_CHECKING:
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+    from dabench.interfaces import Volume
+    from dabench.types import Array
+    from dabench.volumes.viewer.view_data import Voxel
+
+_PROBABILITY, _MASK, _INSTANCES = "probability", "prediction", "instances"
+#: Where a predicted OME-Zarr has its label images, by what they are here.
+_INSIDE = {_MASK: "labels/mask", _INSTANCES: "labels/instances"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """Files and facts beside the target, as the user names them."""
+
+    images: Path | None = None
+    labels: Path | None = None
+    label_values: Mapping[int, int] | None = None
+    probability: Path | None = None
+    points: Path | None = None
+    voxel: Voxel | None = None
+
+
+class Opener:
+    """Opens targets with the registered readers and weak labels."""
+
+    def __init__(self, registry: Registry, workspace: Workspace) -> None:
+        """Nothing is opened yet."""
+        self.registry, self.workspace = registry, workspace
+        self._readers = [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
+
+    def open(self, target: str, given: Given) -> ViewData:
+        """The scene that a target means, with what was given beside it.
+
+        Raises:
+            ConfigError: nothing is called like that.
+            MissingDataError: a prediction without images.
+            DataError: a file is damaged, or the files do not show one volume.
+        """
+        path = Path(target)
+        if _is_run(path) or not _on_disk(path):
+            scene = self._run(target)
+        elif is_prediction(path):
+            scene = self._prediction(path, given)
+            return self._beside(scene, given, first_slice(path))
+        elif given.images is not None:
+            scene = self._file(path, given.images)
+        else:
+            scene = ViewData(path.name, self.images(path))
+        return self._beside(scene, given)
+
+    def volume(self, path: Path) -> Volume:
+        """Any file or folder."""
+        found: Volume = open_volume(path, self._readers)
+        return found
+
+    def images(self, path: Path) -> Volume:
+        """Images, bright and dark as every viewer shows them."""
+        return Upright.of(self.volume(path))
+
+    def _beside(self, scene: ViewData, given: Given, first: int = 0) -> ViewData:
+        """The scene with labels, probability, points and voxel size as the user gave them.
+
+        ``first`` is the slice of the scan that is the scene's slice 0: points count the scan's slices, and labels of
+        the whole scan are cut to the scene's.
+        """
+        changes: dict[str, Any] = {}
+        depth = scene.images.shape[0]
+        if given.labels is not None:
+            changes["truth"] = _part(self._truth(given.labels, given.label_values), first, depth, given.labels)
+        if given.probability is not None:
+            changes["probability"] = self.volume(given.probability)
+        if given.points is not None:
+            points = self._points(given.points)
+            changes["points"] = {
+                z - first: places for z, places in points.items() if not first or 0 <= z - first < depth
+            }
+        voxel = given.voxel or scene.voxel or voxel_of(scene.images)
+        return replace(scene, voxel=voxel, **changes)
+
+    def _truth(self, path: Path, values: Mapping[int, int] | None) -> Volume:
+        """Labels as ``dabench evaluate`` takes them: without named values, what is not 0 is foreground."""
+        return MappedLabels(self.volume(path), values or {}, str(path), instances=values is None)
+
+    def _points(self, path: Path) -> dict[int, Array]:
+        component = self.registry.get("weak_label", "points").component
+        return {answer.z: answer.points for answer in component.factory(component.config()).read(path)}
+
+    # ---------------------------------------------------------------------------------------------------- targets
+    def _run(self, name: str) -> ViewData:
+        from dabench.checking.verify import find_run
+        from dabench.volumes.viewer.run_data import run_view_data
+
+        try:
+            path = find_run(self.workspace, name)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: no such file, and {error.message}", error.mend) from None
+        return run_view_data(path, self.registry, self.workspace, self.volume)
+
+    def _prediction(self, path: Path, given: Given) -> ViewData:
+        parts: dict[str, Any] = {
+            name: self.volume(path / inside) for name, inside in _INSIDE.items() if (path / inside).is_dir()
+        }
+        if (path / "0").is_dir():
+            parts[_PROBABILITY] = self.volume(path)
+        images = given.images or _images_of(path)
+        if images is None:
+            raise MissingDataError(
+                f"{path}: the prediction does not say where its images lie.",
+                f"dabench view {path} --images scan.zarr",
+            )
+        voxel = next((v for volume in parts.values() if (v := voxel_of(volume)) is not None), None)
+        first, depth = first_slice(path), next(iter(parts.values())).shape[0]
+        notes = (f"z = 0 on this page is slice {first:,} of the scan.",) if first else ()
+        return ViewData(path.name, _part(self.images(images), first, depth, images), voxel=voxel, notes=notes, **parts)
+
+    def _file(self, path: Path, images: Path) -> ViewData:
+        volume = self.volume(path)
+        layer: dict[str, Any] = {kind_of(volume): volume}
+        return ViewData(path.name, self.images(images), voxel=voxel_of(volume), **layer)
+
+
+def kind_of(volume: Volume) -> str:
+    """What a predicted volume holds: "probability" (floating point), "prediction" (a mask) or "instances" (ids).
+
+    Whole numbers are a mask where they have one value beside 0 (1 or 255 as a rule), else ids; slices are read until
+    one shows more.
+    """
+    if volume.dtype.kind == "f":
+        return _PROBABILITY
+    seen: set[int] = set()
+    for z in range(volume.shape[0]):
+        seen |= set(np.unique(volume.read(z)).tolist()) - {0}
+        if len(seen) > 1:
+            return _INSTANCES
+    return _MASK
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "config.json").is_file()
+
+
+def _on_disk(path: Path) -> bool:
+    """Whether a path is there, or leads into a file that is (``scan.h5/raw``)."""
+    return path.exists() or any(parent.is_file() for parent in path.parents)
+
+
+def is_prediction(path: Path) -> bool:
+    """Whether a folder is an OME-Zarr as ``dabench predict`` writes it."""
+    return any((path / inside).is_dir() for inside in _INSIDE.values())
+
+
+def _part(volume: Volume, first: int, depth: int, name: Path) -> Volume:
+    """The slices of a scan that a prediction is of; a volume that has as many slices as the prediction as it is."""
+    if volume.shape[0] == depth or first + depth > volume.shape[0]:
+        return volume
+    return SliceRange(volume, first, first + depth, str(name))
+
+
+def _images_of(path: Path) -> Path | None:
+    """The images that a prediction says it was made from, where they still lie there."""
+    said = attributes(path).get("dabench", {})
+    images = said.get("images") if isinstance(said, dict) else None
+    images = images.get("path") if isinstance(images, dict) else images
+    if not isinstance(images, str) or not images:
+        return None
+    found = Path(images)
+    return found if _on_disk(found) else None

@@ -1,0 +1,74 @@
+"""A Ray cluster of two nodes on this machine, one of them killed in the middle of a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dabench.execution.jobs import Job, Outcome, Site
+from dabench.files.digests import digest_file
+from dabench.files.workspace import Workspace
+from dabench.suites.schedule import Observer, run_suite
+from dabench.suites.spec import Suite, expand
+from dabench.tracking.record import read_run
+from tests.suites.conftest import InlineExecutor
+
+ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'dabench[ray]'")
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8})
+    made.second = made.add_node(num_cpus=1, object_store_memory=10**8)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+class KillsANode(Observer):
+    """Takes the second node away once a job has ended and others run."""
+
+    def __init__(self, cluster: Any) -> None:
+        self.cluster, self.killed = cluster, False
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        assert outcome.status == "ok", outcome
+        if not self.killed:
+            self.killed = True
+            self.cluster.remove_node(self.cluster.second, allow_graceful=False)
+
+
+def results(workspace: Workspace, suite: Suite) -> dict[str, Any]:
+    """Scores, prediction and weights of every cell, and how often it was started."""
+    found: dict[str, Any] = {}
+    for cell in expand(suite):
+        run = read_run(workspace.runs / cell.config.cell_id)
+        weights = [digest_file(workspace.stages / s.key / "model.safetensors") for s in run.stages]
+        scores = {k: v for k, v in run.metrics.items() if k.startswith(("target_test", "stage"))}
+        found[cell.config.cell_id] = (
+            run.status,
+            scores,
+            digest_file(run.path / "predictions" / "target_test.tif"),
+            weights,
+        )
+    return found
+
+
+@pytest.mark.parametrize("share", ["files", "objects"])
+def test_a_node_dies_and_every_cell_is_there_once_as_if_local(share, cluster, suite, registry, tmp_path):
+    from dabench.execution.ray_executor import RayExecutor, RayResources
+
+    far, near = Workspace(tmp_path / "ray"), Workspace(tmp_path / "local")
+    watch = KillsANode(cluster)
+    with RayExecutor(Site.here(far.root), cluster.address, RayResources(retries=5), share) as executor:
+        done = run_suite(suite, registry, far, executor, observer=watch)
+    assert watch.killed
+    assert done.counts() == {"ok": 4}
+    assert len(list(far.runs.glob("*/journal.jsonl"))) == 4
+
+    run_suite(suite, registry, near, InlineExecutor(near.root))
+    assert results(far, suite) == results(near, suite)

@@ -1,0 +1,43 @@
+"""Files are whole or not there, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from dabench.files.atomic import atomic, write_json, write_text
+from dabench.files.digests import digest_of
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    write_text(path, "old")
+
+    def save(part: Path) -> None:
+        part.write_text("half of the n")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"), atomic(path) as part:
+        save(part)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["model.bin"]
+
+
+def test_a_kill_leaves_only_a_hidden_part(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    block = atomic(path)
+    block.__enter__().write_text("half")  # a killed process never leaves the block
+    assert not path.exists()
+    assert all(p.name.startswith(".") for p in tmp_path.iterdir())
+    write_text(path, "whole")
+    assert path.read_text() == "whole"
+
+
+def test_json_and_digests_do_not_depend_on_order(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": 2})
+    write_json(tmp_path / "b.json", {"a": 2, "b": 1})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert digest_of({"b": 1, "a": [1]}) == digest_of({"a": [1], "b": 1})
+    assert digest_of([1, 2]) != digest_of([2, 1])

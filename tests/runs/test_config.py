@@ -1,0 +1,80 @@
+"""Configuration: one object from flags, file and --set; mistakes are named with the nearest right key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dabench.errors import ConfigError, UnknownNameError
+from dabench.runs.config import load_config, split_task, validate_config
+
+GOOD = {"method": "source-only", "task": "human2stem"}
+
+
+def test_later_wins_file_then_set_then_flags(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("method: oracle\ntask: human2rat\nseed: 1\nbudget: {points: 0.5, seed: 3}\n")
+    config = load_config(
+        {"seed": 3, "budget.points": None}, file, ["seed=2", "budget.points=0.25", "mean-teacher.decay=0.9"]
+    )
+    assert (config.method, config.seed) == ("oracle", 3)
+    assert (config.budget.points, config.budget.seed) == (0.25, 3)
+    assert config.options == {"mean-teacher": {"decay": 0.9}}
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ({**GOOD, "presett": "tiny"}, "'preset'"),
+        ({**GOOD, "budget": {"pionts": 0.1}}, "'budget.points'"),
+        ({**GOOD, "seed": -1}, "seed = -1"),
+        ({**GOOD, "budget": {"points": 1.5}}, "budget.points = 1.5"),
+        ({"task": "human2stem"}, "--method is missing"),
+        ({**GOOD, "data": "fake"}, "data = 'fake'"),
+        ({**GOOD, "test_points": [2.0]}, "between 0 and 1"),
+    ],
+)
+def test_mistakes_are_named(values: dict[str, object], wanted: str) -> None:
+    with pytest.raises(ConfigError, match=wanted.replace("(", r"\(")) as error:
+        validate_config(values)
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["seed", "=1", "a b=1"])
+def test_malformed_set(text: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        load_config(GOOD, None, [text])
+
+
+def test_unknown_top_level_set_offers_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="'preset'"):
+        load_config(GOOD, None, ["presett=tiny"])
+
+
+def test_cell_id_names_what_decides_and_nothing_else() -> None:
+    first, second = validate_config({**GOOD, "device": "cpu"}), validate_config({**GOOD, "checkpoint_every": 7})
+    assert first.cell_id == second.cell_id
+    assert first.cell_id != validate_config({**GOOD, "seed": 1}).cell_id
+    assert first.cell_id.startswith("source-only-human2stem-small-s0-")
+
+
+def test_split_task_with_digits_in_names() -> None:
+    names = ["me2-stem", "human", "stem2"]
+    assert split_task("me2-stem2human", names) == ("me2-stem", "human")
+    assert split_task("human2stem2", names) == ("human", "stem2")
+
+
+@pytest.mark.parametrize(
+    ("task", "match"), [("humn2stem", "human"), ("human2stm", "stem"), ("humanstem", "SOURCE2TARGET")]
+)
+def test_wrong_task_names_the_wrong_side(task: str, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        split_task(task, ["human", "stem", "rat"])
+
+
+def test_file_that_is_no_mapping(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("- a\n- b\n")
+    with pytest.raises(ConfigError, match="mapping"):
+        load_config({}, file)

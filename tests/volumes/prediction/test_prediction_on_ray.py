@@ -1,0 +1,102 @@
+"""Chunks on a Ray cluster of two nodes on this machine, one of them killed in the middle: the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dabench.errors import DataError
+from dabench.models import load_model
+from dabench.volumes.prediction import LocalExecutor, make_prediction_plan, predict_volume
+from dabench.volumes.prediction.precision import measured
+from tests.volumes.prediction.fakes import Broken, FakeSource, arrays, fake_model, request_of, run, scan
+
+ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'dabench[ray]'")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8})
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.mark.parametrize("share", ["files", "objects"])
+def test_a_node_dies_and_the_bytes_are_those_of_one_process(share, cluster, registry, tmp_path):
+    from dabench.volumes.prediction.ray_executor import RayChunks
+
+    scan(tmp_path / "scan.tif", (12, 40, 56))
+    (tmp_path / "clicks.csv").write_text("z,y,x\n3,20.0,28.0\n9,15.5,27.5\n")
+    request = request_of(tmp_path, chunk=(1, 20, 56), points=tmp_path / "clicks.csv")
+    run(registry, request)
+    second = cluster.add_node(num_cpus=1, object_store_memory=10**8)
+    cluster.wait_for_nodes()
+
+    def kill(phase, done, count):
+        if phase == "predict" and done == 5:
+            cluster.remove_node(second, allow_graceful=False)
+
+    executor = RayChunks(cluster.address, share=share)
+    plan = make_prediction_plan(replace(request, output=tmp_path / "far.zarr"), fake_model(), registry)
+    summary = predict_volume(plan, plan.assignment(FakeSource()), executor, kill)
+    executor.close()
+    assert summary.chunks == 24
+    near, far = arrays(request.output), arrays(tmp_path / "far.zarr")
+    assert near.keys() == far.keys()
+    for key in near:
+        np.testing.assert_array_equal(far[key], near[key])
+
+
+def test_what_a_chunk_raises_is_raised_here_as_it_was(cluster, registry, tmp_path):
+    from dabench.volumes.prediction.ray_executor import RayChunks
+
+    scan(tmp_path / "scan.tif")
+    model = fake_model(Broken())
+    executor = RayChunks(cluster.address, jobs=1)
+    with pytest.raises(DataError, match=r"slice 0: .*NaN"):
+        run(registry, request_of(tmp_path), model, executor)
+    executor.close()
+    assert not (tmp_path / "out.zarr").exists()
+
+
+@pytest.mark.parametrize("share", ["files", "objects"])
+def test_a_trained_model_gives_the_bytes_of_one_process(share, cluster, trained, registry, tmp_path):
+    """Weights travel by path or as bytes; the chunks that the killed node had are predicted again."""
+    from dabench.volumes.prediction import ModelBytes, RunModel
+    from dabench.volumes.prediction.ray_executor import RayChunks
+
+    scan(tmp_path / "scan.tif", (6, 120, 200))
+    model = load_model(trained.config.cell_id, registry, trained.workspace, channels_last=True)
+    request = request_of(tmp_path, chunk=(1, 120, 120))
+    source = (
+        ModelBytes.of(model, "cpu")
+        if share == "objects"
+        else RunModel(trained.config.cell_id, trained.workspace.root, "cpu")
+    )
+    near = measured(make_prediction_plan(request, model, registry), registry)
+    predict_volume(near, near.assignment(source), LocalExecutor(model.predictor))
+    second = cluster.add_node(num_cpus=1, object_store_memory=10**8)
+    cluster.wait_for_nodes()
+
+    def kill(phase, done, count):
+        if phase == "predict" and done == 3:
+            cluster.remove_node(second, allow_graceful=False)
+
+    far = measured(make_prediction_plan(replace(request, output=tmp_path / "far.zarr"), model, registry), registry)
+    executor = RayChunks(cluster.address, share=share)
+    summary = predict_volume(far, far.assignment(source), executor, kill)
+    executor.close()
+    assert summary.chunks == 12
+    found, expected = arrays(tmp_path / "far.zarr"), arrays(request.output)
+    assert found.keys() == expected.keys()
+    for key in expected:
+        np.testing.assert_array_equal(found[key], expected[key])
+    assert 0 < expected["0"].mean() < 255
