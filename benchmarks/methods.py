@@ -28,16 +28,16 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from dabench.annotation.desk import AnnotationDesk
 from dabench.components.assembly import Assembly
 from dabench.components.registry import Registry
-from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget, Stage, StageSpec, TaskInfo
 from dabench.runs.config import RunConfig
 from dabench.runs.weights import WeightsStore
 from dabench.testing.fixtures import discs
 from dabench.testing.trial_run import Truth, budget_of
 from dabench.tracking.environment import capture
-from dabench.training.loop import LoopOptions, train
-from dabench.training.sampling import CropSampler, LabelledSlices
+from dabench.training.loop import LoopOptions
+from dabench.training.sampling import LabelledSlices
 from dabench.training.stage_data import StageData
+from dabench.training.train_stage import StageInputs, build_stage, train_stage
 
 TASK = TaskInfo("one2other", "one", "other")
 SLICES, SIDE = 2, 384
@@ -104,16 +104,14 @@ def measure(assembly: Assembly, stage: Stage, spec: StageSpec, budget: Budget, u
     truth = Truth(target_labels)
     desk = AnnotationDesk(truth, target_labels.shape, budget, assembly.weak_labels()).for_stage(spec.asks)
     labelled = LabelledSlices(source, source_labels) if spec.crops.source else None
-    seen: ArrayVolume | None = target if spec.crops.target else None
     gaps = (1, 1) if spec.crops.neighbour else (0, 0)
-    sampler = CropSampler(spec.crops, 0, spec.name, labelled, seen, desk.points(), gaps)
     networks, rounds = Clock(), Clock()
     with tempfile.TemporaryDirectory() as folder, watched(stage, networks, rounds):
-        view = StageData(target, desk, torch.device("cpu"), 0, spec.name, None, Path(folder) / "kept")
+        inputs = StageInputs(0, desk, labelled, target, gaps, kept=Path(folder) / "kept")
         options = LoopOptions(torch.device("cpu"), False, Path(folder) / "checkpoint.pt", updates + 9)
         spent, inside, refreshed = [], [], []
         mark = time.perf_counter(), networks.seconds, rounds.seconds
-        for _ in train(stage, updates + 1, sampler, view, options):
+        for _ in train_stage(stage, spec, inputs, options, updates + 1):
             now = time.perf_counter(), networks.seconds, rounds.seconds
             total, in_networks, in_rounds = (b - a for a, b in zip(mark, now, strict=True))
             refreshed.append(in_rounds)
@@ -131,7 +129,7 @@ def stages_of(assembly: Assembly, method: str, points: float) -> Iterator[tuple[
     """Every stage on its parent, built but not trained."""
     budget, parent = budget_of(assembly, method, points), None
     for spec in assembly.method(method).stages(TASK, budget):
-        parent = spec.build(parent)
+        parent = build_stage(spec, parent, 0)
         yield spec, parent, budget
 
 

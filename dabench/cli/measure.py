@@ -11,9 +11,10 @@ import typer
 from dabench.cli.numbers import three_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from dabench.interfaces import Volume
+    from dabench.interfaces.observer import Observer
     from dabench.volumes.measuring import Measures
 
 _Voxel = tuple[float, float, float]
@@ -57,6 +58,7 @@ def measure(
 
     Example:  dabench measure mito.zarr --csv mito.csv --summary mito.html
     """
+    from dabench.cli.progress import make_display
     from dabench.files.atomic import protect
     from dabench.volumes.instances.parts import IDS, MASK, first_slice, part_of
 
@@ -69,8 +71,8 @@ def measure(
     size = _voxel_size(voxel, volume, path)
     dims = dims or (3 if volume.shape[0] > 1 else 2)
     is_mask = _is_mask(content, volume, path)
-    with _progress() as progress:
-        measures = _measure(volume, size, dims, (min_size, max_size), is_mask, scratch, progress)
+    with make_display(quiet=as_json, stderr=True) as display:
+        measures = _measure(volume, size, dims, (min_size, max_size), is_mask, scratch, display)
     written = _write(measures, outputs, file.name)
     first = first_slice(file) if file.is_dir() else 0
     if first and not as_json:
@@ -89,11 +91,9 @@ def _measure(
     sizes: tuple[str | None, str | None],
     is_mask: bool,
     scratch: Path | None,
-    progress: Callable[[str, int, int], None],
+    observer: Observer,
 ) -> Measures:
     """Label what is a mask, drop what is smaller or larger than ``sizes``, measure."""
-    from functools import partial
-
     from dabench.data.blocks import chunks_of
     from dabench.errors import ConfigError
     from dabench.volumes.instances import LabelledVolume, Labelling, find_objects, least_voxels, most_voxels
@@ -110,10 +110,10 @@ def _measure(
     if is_mask:
         with _folder(scratch) as folder:
             settings = Labelling.of(volume.shape, dims, chunk)
-            ids = LabelledVolume(volume, find_objects(volume, settings, least, folder, partial(progress, "labelling")))
+            ids = LabelledVolume(volume, find_objects(volume, settings, least, folder, observer.progress("labelling")))
     if most is not None or (least > 1 and not is_mask):
         ids = OfSize(ids, least, most, chunk, dims)
-    return measure_ids(ids, voxel, chunk, dims, partial(progress, "measuring"))
+    return measure_ids(ids, voxel, chunk, dims, observer.progress("measuring"))
 
 
 def _open(path: Path) -> Volume:
@@ -176,18 +176,6 @@ def _folder(scratch: Path | None) -> Iterator[Path]:
     else:
         yield scratch / "pieces"
         shutil.rmtree(scratch / "pieces")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, count: bar.update(task, description=what, completed=done, total=count)
 
 
 def _write(measures: Measures, outputs: dict[str, Path | None], title: str) -> list[str]:

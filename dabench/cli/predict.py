@@ -11,7 +11,7 @@ import typer
 from dabench.cli.numbers import three_numbers
 
 if TYPE_CHECKING:
-    from dabench.cli.progress import PhaseDisplay
+    from dabench.cli.progress import Display
     from dabench.files.workspace import Workspace
     from dabench.models import Model
     from dabench.volumes.prediction import ChunkExecutor, PredictionPlan, Summary
@@ -111,7 +111,7 @@ def predict(
 
 
 def _execute(plan: PredictionPlan, executor: ChunkExecutor, place: Workspace, *, quiet: bool, share: str) -> Summary:
-    from dabench.cli.progress import make_phase_display
+    from dabench.cli.progress import make_display
     from dabench.models.loading import find
     from dabench.volumes.prediction import ModelBytes, RunModel, predict_volume
 
@@ -121,9 +121,9 @@ def _execute(plan: PredictionPlan, executor: ChunkExecutor, place: Workspace, *,
         if share == "objects"
         else RunModel(str(find(plan.request.run, place).absolute()), place.root, device)
     )
-    display: PhaseDisplay
-    with make_phase_display(quiet=quiet) as display:
-        return predict_volume(plan, plan.assignment(source), executor, display.advance)
+    display: Display
+    with make_display(quiet=quiet) as display:
+        return predict_volume(plan, plan.assignment(source), executor, display)
 
 
 def _make_executor(name: str, model: Model, address: str, jobs: int, share: Any, gpus: float) -> ChunkExecutor:

@@ -78,16 +78,15 @@ def reproduce(
 def _run(
     suite: Suite, registry: Registry, workspace: Workspace, jobs: int | None, tracker: str, quiet: bool
 ) -> SuiteReport:
-    from dabench.cli.suite_report import Lines
+    from dabench.cli.suite_report import run_with_lines
     from dabench.execution.jobs import Site
     from dabench.execution.local import LocalExecutor, visible_gpus
-    from dabench.suites.schedule import run_suite
     from dabench.suites.suite_record import suite_folder
 
-    watch, track = None if quiet else Lines(), suites.make_tracker(tracker, workspace)
+    track = suites.make_tracker(tracker, workspace)
     logs = suite_folder(workspace, suite.name) / "logs"
     with LocalExecutor(Site.here(workspace.root), logs, jobs, visible_gpus()) as executor:
-        return run_suite(suite, registry, workspace, executor, track=track, observer=watch)
+        return run_with_lines(suite, registry, workspace, executor, track, quiet=quiet)
 
 
 def _exit(done: SuiteReport) -> None:

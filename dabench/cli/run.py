@@ -100,7 +100,7 @@ def run(
     if not as_json:
         _show_plan(plan)
     with make_display(quiet=as_json) as display:
-        runner = Runner(plan, registry, workspace, display.notify)
+        runner = Runner(plan, registry, workspace, display)
         try:
             record = runner.execute()
         finally:
@@ -211,18 +211,19 @@ def _show_result(record: RunRecord, runner: Runner, uri: str) -> None:
     table = Table(
         title=f"{runner.config.task} ({runner.config.data}, {runner.config.preset}, {runner.config.protocol})"
     )
-    metrics = list(dict.fromkeys(m for o in runner.outcomes for score in o.scores for m in score.metrics))
+    results = runner.results.by_stage if runner.results else []
+    metrics = list(dict.fromkeys(m for o in results for score in o.scores for m in score.metrics))
     heads = [{"dice": "Dice", "aji": "AJI", "pq": "PQ"}.get(m, m) for m in metrics]
     for column in ("after", "prompts at test", *heads, "training"):
         table.add_column(column, justify="left" if column == "after" else "right")
-    for outcome in runner.outcomes:
+    for outcome in results:
         name, done = outcome.title, outcome.planned.folder.record()
         for score in outcome.scores:
             cells = [f"{score.metrics[m]:.3f}" if m in score.metrics else "" for m in metrics]
             seconds = f"{done.seconds:.0f} s" if done else ""
             reused = " (reused)" if outcome.planned.state == "cached" else ""
             table.add_row(name, f"{score.test_points:.0%}", *cells, seconds + reused)
-    console.print(table if runner.outcomes else f"no scores: {record.reason}", highlight=False, soft_wrap=True)
+    console.print(table if results else f"no scores: {record.reason}", highlight=False, soft_wrap=True)
     for line in _choice(record):
         console.print(line, highlight=False, soft_wrap=True)
     cost = record.metrics.get("cost/annotation_seconds", 0.0)
@@ -230,7 +231,7 @@ def _show_result(record: RunRecord, runner: Runner, uri: str) -> None:
         f"annotation: {cost / 60:.1f} min of a {'simulated ' if runner.config.budget.rater == 'truth' else ''}person"
     )
     shown = _short(runner.path)
-    panels = f"\npanels:   {shown}/panels" if runner.outcomes else ""
+    panels = f"\npanels:   {shown}/panels" if results else ""
     console.print(f"run:      {shown}{panels}", soft_wrap=True)
     if uri:
         console.print("browse:   dabench ui   (MLflow)")

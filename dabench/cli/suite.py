@@ -54,18 +54,16 @@ def run(
 
     Example:  dabench suite run benchmarks/suites/smoke.yaml --jobs 2
     """
-    from dabench.cli.suite_report import Lines, print_plan, print_report
-    from dabench.suites.schedule import run_suite
+    from dabench.cli.suite_report import print_plan, print_report, run_with_lines
 
     suite, registry, workspace = load(file, data, preset, tasks, seeds, sets)
     if dry_run:
-        print_plan(suite, registry, workspace, as_json)
+        print_plan(suite, registry, workspace, as_json, threads)
         raise typer.Exit
-    watch = None if as_json else Lines()
     track = make_tracker(tracker, workspace)
     limits = (jobs, threads, per_gpu, _bytes(memory), _bytes(job_memory) or 0)
     with _executor(executor, suite, workspace, limits, (address, share, gpus_per_job, retries)) as made:
-        done = run_suite(suite, registry, workspace, made, retries=retries, track=track, observer=watch)
+        done = run_with_lines(suite, registry, workspace, made, track, retries=retries, quiet=as_json)
     print_report(done, as_json)
 
 

@@ -4,49 +4,77 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dabench.suites.schedule import Observer
+from dabench.interfaces.observer import Observer
 
 if TYPE_CHECKING:
     from dabench.components.registry import Registry
-    from dabench.execution.jobs import Job, Outcome
+    from dabench.execution.executor import Executor
     from dabench.files.workspace import Workspace
     from dabench.suites.graph import SuiteGraph
-    from dabench.suites.schedule import SuiteReport
+    from dabench.suites.schedule import SuiteReport, Track
     from dabench.suites.spec import Suite
 
 
 class Lines(Observer):
     """A line when a job starts or ends, with how many are done and an estimate of the rest."""
 
-    def planned(self, graph: SuiteGraph, jobs: int) -> None:
-        """Print the plan and begin to count."""
-        self.jobs, self.done, self.begun = jobs, 0, time.monotonic()
+    def __init__(self, suite: str) -> None:
+        """Count the jobs of this suite."""
+        self._suite, self._jobs, self._done, self._start = suite, 0, 0, time.monotonic()
+        self._running: set[str] = set()
+
+    def begun(self, work: str, total: int, state: str = "new") -> None:
+        if work == self._suite:
+            self._jobs, self._start = total, time.monotonic()
+            return
+        self._running.add(work)
+        typer.echo(f"  started  {work}")
+
+    def ended(self, work: str, status: str, values: Mapping[str, float] | None = None, reason: str = "") -> None:
+        if work not in self._running:  # a cell's record, complete
+            return
+        self._running.remove(work)
+        self._done += 1
+        spent = time.monotonic() - self._start
+        rest = _duration(spent / self._done * (self._jobs - self._done))
+        why = f": {reason.splitlines()[0]}" if reason else ""
+        seconds = (values or {}).get("seconds", 0.0)
+        typer.echo(f"  {status:<8} {work} ({seconds:.0f} s){why}   [{self._done}/{self._jobs}, {rest} left]")
+
+
+def run_with_lines(
+    suite: Suite,
+    registry: Registry,
+    workspace: Workspace,
+    executor: Executor,
+    track: Track | None,
+    *,
+    retries: int = 0,
+    quiet: bool = False,
+) -> SuiteReport:
+    """Run a suite, and unless ``quiet`` print its plan and a line per job."""
+    from dabench.suites.graph import make_graph
+    from dabench.suites.schedule import run_suite
+    from dabench.suites.spec import expand
+
+    graph = make_graph(suite.name, expand(suite), registry, workspace, executor.threads)
+    if not quiet:
         show_plan(graph)
-
-    def started(self, job: Job) -> None:
-        """A job begins."""
-        typer.echo(f"  started  {job.label}")
-
-    def ended(self, job: Job, outcome: Outcome) -> None:
-        """A job has ended."""
-        self.done += 1
-        spent = time.monotonic() - self.begun
-        rest = _duration(spent / self.done * (self.jobs - self.done))
-        why = f": {outcome.reason.splitlines()[0]}" if outcome.reason else ""
-        progress = f"[{self.done}/{self.jobs}, {rest} left]"
-        typer.echo(f"  {outcome.status:<8} {job.label} ({outcome.seconds:.0f} s){why}   {progress}")
+    observer = None if quiet else Lines(suite.name)
+    return run_suite(suite, registry, workspace, executor, retries=retries, track=track, observer=observer, graph=graph)
 
 
-def print_plan(suite: Suite, registry: Registry, workspace: Workspace, as_json: bool) -> None:
+def print_plan(suite: Suite, registry: Registry, workspace: Workspace, as_json: bool, threads: int = 1) -> None:
     """Plan a suite and print what it would do."""
     from dabench.suites.graph import make_graph
     from dabench.suites.spec import expand
 
-    graph = make_graph(suite.name, expand(suite), registry, workspace)
+    graph = make_graph(suite.name, expand(suite), registry, workspace, threads)
     typer.echo(json.dumps(_plan_json(graph), indent=1)) if as_json else show_plan(graph)
 
 

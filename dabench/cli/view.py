@@ -126,14 +126,11 @@ def _window(text: str) -> Window:
 
 
 def _write(scene: ViewData, cut: Downsampling, output: Path, *, quiet: bool) -> Written:
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from dabench.cli.progress import make_display
     from dabench.volumes.viewer.html import write_page
 
-    with Progress(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("slices", total=len(cut.slices))
-        return write_page(scene, cut, output, lambda done, _: bar.update(task, completed=done))
+    with make_display(quiet=quiet, stderr=True) as display:
+        return write_page(scene, cut, output, display.progress("slices"))
 
 
 def _report(written: Written, as_json: bool) -> None:

@@ -27,14 +27,15 @@ _FEW = 4
 
 
 def open_volume(path: Path, readers: Iterable[Reader]) -> Volume:
-    """Open a file, folder or volume inside a file (``scan.h5/raw``) with the first reader that accepts it."""
-    return open_with(path, readers)[0]
+    """Open a file, folder or volume inside a file (``scan.h5/raw``) with the first reader that accepts it.
+
+    The volume keeps the slices that were read last (`CachedVolume`). Raises as `open_with`.
+    """
+    return CachedVolume(open_with(path, readers)[0])
 
 
 def open_with(path: Path, readers: Iterable[Reader]) -> tuple[Volume, Reader]:
-    """The same, with the reader that opened it.
-
-    The volume keeps the slices that were read last (`CachedVolume`).
+    """The same without a cache, with the reader that opened it.
 
     Raises:
         MissingDataError: nothing lies there.
@@ -43,7 +44,7 @@ def open_with(path: Path, readers: Iterable[Reader]) -> tuple[Volume, Reader]:
     asked = []
     for reader in readers:
         if reader.accepts(path):
-            return CachedVolume(reader.open(path)), reader
+            return reader.open(path), reader
         asked.append(type(reader).__name__)
     if not path.exists():
         raise MissingDataError(

@@ -12,6 +12,9 @@ from dabench.execution.jobs import Job, Outcome
 class Executor(ABC):
     """Runs jobs. The scheduler hands it only jobs whose needs are done, and asks first whether there is room."""
 
+    #: Threads of each job; they decide the last digits of what it trains.
+    threads: int = 1
+
     @abstractmethod
     def room(self, job: Job) -> bool:
         """Whether `submit` would start this job now. An idle executor has room for any job."""

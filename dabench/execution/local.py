@@ -57,7 +57,7 @@ class LocalExecutor(Executor):
         self._slots = list(range(count))
         self._gpus = [g for g in gpus for _ in range(per_gpu)]
         self._memory = memory or round(_FILL * free_memory())
-        self._site, self._logs = site, logs
+        self._site, self._logs, self.threads = site, logs, site.threads
         self._running: list[_Running] = []
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload(["dabench.execution.preload"])

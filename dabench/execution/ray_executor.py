@@ -47,7 +47,7 @@ class RayExecutor(Executor):
     ) -> None:
         """Connect. Raises ConfigError where Ray is not installed or the cluster cannot be reached."""
         self._ray = connect(address)
-        self._site, self._share = site, share
+        self._site, self._share, self.threads = site, share, site.threads
         self._resources = resources or RayResources()
         self._workspace = Workspace(site.workspace)
         self._running: dict[Any, Job] = {}

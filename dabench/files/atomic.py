@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,13 @@ def write_with(path: Path, save: Callable[[Path], None]) -> None:
     """Let ``save`` write a file of any kind, atomically."""
     with atomic(path) as part:
         save(part)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file that may not be there, atomically."""
+    if source.is_file():
+        with atomic(target) as part:
+            shutil.copyfile(source, part)
 
 
 def protect(inputs: Iterable[Path | None], **outputs: Path | None) -> None:

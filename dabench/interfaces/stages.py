@@ -124,6 +124,15 @@ class Stage(ABC):
     def step(self, batch: Batch, optimizer: str) -> dict[str, torch.Tensor]:
         """Losses of one optimizer step: ``"loss"`` is minimised, all other terms are logged."""
 
+    def target_crops(self, step: int, rng: np.random.Generator) -> Sequence[CropId] | None:
+        """Which target crops the batch of an update holds, where the stage itself chooses them.
+
+        Called ahead of the update in another thread, after `prepare`, so that images are cut while the device works: it
+        follows from ``step`` and ``rng`` alone. None: `CropSpec.target` crops at random places.
+        """
+        del step, rng
+        return None
+
     def after_update(self, step: int) -> None:
         """Called after all optimizer steps of an update (EMA and the like)."""
 

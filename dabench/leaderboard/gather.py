@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from dabench.errors import UnknownNameError
 from dabench.files.workspace import Workspace
+from dabench.interfaces.observer import Progress
 from dabench.leaderboard.board import Board
 from dabench.leaderboard.boards import BoardEntries
 from dabench.leaderboard.entries import by_setting, free_entries, same_test_data, suite_entries
 from dabench.leaderboard.filters import Filter, matches, parse_filters
-from dabench.leaderboard.index import Index, Progress, index_path
+from dabench.leaderboard.index import Index, index_path
 from dabench.leaderboard.results_cache import ResultsCache
 from dabench.leaderboard.rows import Row, rows_from_mlflow
 from dabench.leaderboard.suite_plan import PlannedCell, SuitePlan, read_suite_plan

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -21,6 +21,7 @@ import numpy as np
 
 from dabench.errors import DataError
 from dabench.files.workspace import Workspace
+from dabench.interfaces.observer import Progress
 from dabench.leaderboard.rows import Row, order, row_of
 from dabench.tracking.journal import JOURNAL
 from dabench.tracking.record import read_run
@@ -33,8 +34,6 @@ _BATCH = 500
 
 #: What a journal looked like when it was read: its time of change in ns, its size in bytes.
 Fingerprint = tuple[int, int]
-#: Called with (runs read, runs to read).
-Progress = Callable[[int, int], None]
 
 
 def index_path(workspace: Workspace) -> Path:

@@ -19,7 +19,7 @@ from dabench.models.model_file import SUFFIX, read_model, write_model
 from dabench.models.rebuild import BareAssembly, check_parts, rebuild, stage_specs
 from dabench.models.tensors import digest_tensors, gather, give, needed_modules
 from dabench.models.trained_run import card_of, find_weights, open_run
-from dabench.runs.plan import pick_device
+from dabench.runs.device import pick_device
 from dabench.tracking.journal import JOURNAL
 from dabench.training.checkpoint import load_weights
 

@@ -15,6 +15,7 @@ from dabench.interfaces import Budget, Stage, StageSpec, TaskInfo
 from dabench.models.card import PartCard
 from dabench.runs.config import RunConfig
 from dabench.runs.weights import WeightsStore
+from dabench.training.train_stage import build_stage
 
 #: Components whose pretrained weights are overwritten by the trained ones.
 _PRETRAINED = ("backbone", "network")
@@ -88,11 +89,10 @@ def rebuild(specs: Sequence[StageSpec], where: str) -> Stage:
         PluginError: a plugin cannot build it without what it was trained with.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
         stage: Stage | None = None
         for spec in specs:
             try:
-                stage = spec.build(stage)
+                stage = build_stage(spec, stage, 0)
             except DabenchError:
                 raise
             except Exception as error:

@@ -16,7 +16,7 @@ from dabench.files.digests import digest_file, digest_of
 from dabench.interfaces import Candidate, StageSpec
 from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, PlannedStage
-from dabench.runs.scoring import Score
+from dabench.runs.score import Score
 from dabench.runs.source_model import uses_source
 from dabench.tracking import environment as env
 from dabench.tracking.events import CellStarted, Cost, InputData, ModelMade, Scored, StageFinished

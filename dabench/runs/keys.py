@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dabench.runs.task import TaskData
 
 #: Where the code begins that trains any stage, and the code that predicts and scores it.
-_TRAINS, _READS, _SCORES = "dabench.training.loop", "dabench.runs.task", "dabench.runs.scoring"
+_TRAINS, _READS, _SCORES = "dabench.training.train_stage", "dabench.runs.task", "dabench.runs.score"
 
 
 def stage_source(registry: Registry, task: TaskData, spec: StageSpec) -> str:

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dabench.annotation.desk import AnnotationDesk
 from dabench.annotation.truth import VolumeTruth
 from dabench.components.assembly import Assembly
@@ -19,6 +17,7 @@ from dabench.errors import ConfigError, MissingDataError
 from dabench.files.workspace import Workspace
 from dabench.interfaces import Budget, Candidate, Domain, Method, Selector, StageSpec, WeakLabel
 from dabench.runs.config import RunConfig
+from dabench.runs.device import numerics
 from dabench.runs.keys import parts_of, stage_key, stage_source
 from dabench.runs.selection import candidates, check_candidates, snapshot_updates, why_not
 from dabench.runs.source_model import begin_with, needs_images, uses_source
@@ -82,8 +81,13 @@ def _same(domain: Domain) -> Domain:
     return domain
 
 
-def make_plan(config: RunConfig, registry: Registry, workspace: Workspace, *, cache: bool = True) -> Plan:
-    """Resolve a configuration. Builds no network and reads no pixels (digests of files apart)."""
+def make_plan(
+    config: RunConfig, registry: Registry, workspace: Workspace, *, cache: bool = True, threads: int | None = None
+) -> Plan:
+    """Resolve a configuration. Builds no network and reads no pixels (digests of files apart).
+
+    ``threads`` are those of the process that will train; this one's unless given.
+    """
     weights = WeightsStore(workspace.weights)
     assembly = Assembly(registry, config, weights)
     registry.get("protocol", config.protocol)
@@ -115,7 +119,7 @@ def make_plan(config: RunConfig, registry: Registry, workspace: Workspace, *, ca
     desk = make_desk(config, task, weak_labels, budget)
     desk.check(kind for spec in specs for kind in spec.asks)
     root = workspace.stages if cache else workspace.runs / config.cell_id / "stages"
-    stages = _stages(config, assembly, task, desk, specs, root)
+    stages = _stages(config, assembly, task, desk, specs, root, threads)
     if not cache:
         stages = [replace(stage, state="new", seconds=0.0) for stage in stages]
     return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache)
@@ -174,7 +178,13 @@ def _check_files(config: RunConfig) -> None:
 
 
 def _stages(
-    config: RunConfig, assembly: Assembly, task: TaskData, desk: AnnotationDesk, specs: list[StageSpec], root: Path
+    config: RunConfig,
+    assembly: Assembly,
+    task: TaskData,
+    desk: AnnotationDesk,
+    specs: list[StageSpec],
+    root: Path,
+    threads: int | None,
 ) -> list[PlannedStage]:
     """The chain of stages, each key made of all that decides its outcome and of its parent's key."""
     planned: list[PlannedStage] = []
@@ -192,7 +202,7 @@ def _stages(
             "source": stage_source(registry, task, spec),
             "desk": desk.digest(spec.asks),
             "seed": config.seed,
-            "bfloat16": uses_bfloat16(config),
+            "numerics": numerics(config, threads),
             "weights": _pretrained(assembly, set(spec.components)),
             "parent": parent,
         }
@@ -217,24 +227,6 @@ def _pretrained(assembly: Assembly, uses: set[tuple[str, str]]) -> dict[str, str
     """Digest of each pretrained weights file that the run asks for; "" for one that the store does not have."""
     wanted = {getattr(assembly.config(*pair), "pretrained", "none") for pair in uses}
     return {name: assembly.weights.digest(name) for name in sorted(wanted - {"none"})}
-
-
-def pick_device(config: RunConfig) -> torch.device:
-    """The device that ``auto`` or a name means. Raises ConfigError for one that is not there."""
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(config.device)
-    except RuntimeError:
-        raise ConfigError(f"device {config.device!r}: use auto, cpu, cuda or cuda:N.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device {config.device!r}: no CUDA device on this machine.", "Use --device cpu.")
-    return device
-
-
-def uses_bfloat16(config: RunConfig) -> bool:
-    """Whether training runs under bfloat16 autocast: when asked for, or by default on a GPU."""
-    return config.precision == "bfloat16" or (config.precision == "auto" and pick_device(config).type == "cuda")
 
 
 def describe(plan: Plan) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -54,6 +55,8 @@ class TaskData:
             return volume
 
         opened = domain.open(split, open_volume)
+        if opened.labels is not None:  # images are kept as `unit` gives them: one cache of slices, not two
+            opened = replace(opened, labels=CachedVolume(opened.labels))
         self._code[opened.domain, opened.name] = {type(domain).__module__}, used
         return opened
 

@@ -119,8 +119,13 @@ class SuiteGraph:
         return None if rate is None else rate[0] * stage.iterations
 
 
-def make_graph(suite: str, cells: Sequence[SuiteCell], registry: Registry, workspace: Workspace) -> SuiteGraph:
-    """Plan every cell. Raises ConfigError that names all cells with settings that cannot be; nothing has run then."""
+def make_graph(
+    suite: str, cells: Sequence[SuiteCell], registry: Registry, workspace: Workspace, threads: int = 1
+) -> SuiteGraph:
+    """Plan every cell for jobs of so many threads.
+
+    Raises ConfigError that names all cells with settings that cannot be; nothing has run then.
+    """
     nodes: list[CellNode] = []
     stages: dict[str, StageNode] = {}
     wrong: list[str] = []
@@ -129,7 +134,7 @@ def make_graph(suite: str, cells: Sequence[SuiteCell], registry: Registry, works
             nodes.append(CellNode(cell, "excluded", cell.excluded))
             continue
         try:
-            plan = make_plan(cell.config, registry, workspace)
+            plan = make_plan(cell.config, registry, workspace, threads=threads)
         except (ConfigError, DataError) as error:
             place = ", ".join(f"{k} {v}" for k, v in cell.place.items())
             wrong.append(f"{cell.row} ({place}): {error.message}")

@@ -12,11 +12,12 @@ from dabench.errors import DataError
 from dabench.execution.executor import Executor
 from dabench.execution.jobs import Job, Outcome
 from dabench.files.workspace import Workspace
+from dabench.interfaces.observer import Observer
 from dabench.runs.plan import make_plan
 from dabench.runs.runner import Runner
 from dabench.suites.graph import CellNode, SuiteGraph, make_graph
 from dabench.suites.spec import Suite, expand
-from dabench.suites.suite_record import cell_rows, write_suite_record
+from dabench.suites.suite_record import cell_rows, threads_of, write_suite_record
 from dabench.tracking.record import RunRecord, read_run
 
 #: Statuses that make a suite's exit code 1.
@@ -58,23 +59,6 @@ class SuiteReport:
         return found
 
 
-@dataclass
-class Observer:
-    """What is told while a suite runs. The base says nothing; see cli/suite.py."""
-
-    def planned(self, graph: SuiteGraph, jobs: int) -> None:
-        """The graph stands; so many jobs are to be done."""
-
-    def started(self, job: Job) -> None:
-        """A job was handed to the executor."""
-
-    def ended(self, job: Job, outcome: Outcome) -> None:
-        """A job has ended."""
-
-    def finished(self, run: RunRecord) -> None:
-        """A cell's run directory is complete, well or not."""
-
-
 class Track(Protocol):
     """Carries a suite to a tracking store. Called in the scheduler's process alone, so that a store has one writer."""
 
@@ -94,6 +78,7 @@ def run_suite(
     retries: int = 0,
     track: Track | None = None,
     observer: Observer | None = None,
+    graph: SuiteGraph | None = None,
 ) -> SuiteReport:
     """Run what of a suite is not done; a cell that fails never stops the others. Run again, it continues.
 
@@ -104,14 +89,15 @@ def run_suite(
         executor: where jobs run; closed by the caller.
         retries: how often a job whose process was killed is tried again.
         track: told of every finished cell, and at the end of all of them.
-        observer: told what happens.
+        observer: told when jobs begin and end, and when a cell's run directory is complete.
+        graph: of this suite, where it was made before.
     """
     cells = expand(suite)
-    graph = make_graph(suite.name, cells, registry, workspace)
-    write_suite_record(workspace, suite, cells)
+    graph = graph or make_graph(suite.name, cells, registry, workspace, executor.threads)
+    write_suite_record(workspace, suite, cells, executor.threads)
     seen = observer or Observer()
     work = _Work(suite, graph, registry, workspace, executor, retries, track, seen)
-    seen.planned(graph, len(work.jobs))
+    seen.begun(suite.name, len(work.jobs))
     work.done_before()
     work.drain()
     work.summarise()
@@ -119,8 +105,8 @@ def run_suite(
 
 
 def report(suite: Suite, registry: Registry, workspace: Workspace) -> SuiteReport:
-    """How every cell of a suite stands now; runs nothing."""
-    graph = make_graph(suite.name, expand(suite), registry, workspace)
+    """How every cell of a suite stands now, with the threads of its last start; runs nothing."""
+    graph = make_graph(suite.name, expand(suite), registry, workspace, threads_of(workspace, suite.name))
     return SuiteReport(suite, graph, tuple(CellStatus(n, *_status(n)) for n in graph.cells))
 
 
@@ -162,7 +148,7 @@ class _Work:
         """Submit what can start, wait for what ends, until nothing is left."""
         while self.waiting or self.running:
             for job in self._startable():
-                self.observer.started(job)
+                self.observer.begun(job.label, 0)
                 self.executor.submit(job)
                 self.running[job.id] = self.waiting.pop(job.id)
             for outcome in self.executor.wait():
@@ -176,7 +162,7 @@ class _Work:
                 yield job
 
     def _take(self, job: Job, outcome: Outcome) -> None:
-        self.observer.ended(job, outcome)
+        self.observer.ended(job.label, outcome.status, {"seconds": outcome.seconds}, outcome.reason)
         self.tries[job.id] = self.tries.get(job.id, 0) + 1
         if outcome.status == "killed" and self.tries[job.id] <= self.retries:
             self.waiting[job.id] = job
@@ -204,14 +190,17 @@ class _Work:
         """Have the cell's journal say how it ended, where its own process could not."""
         config = next(n.cell.config for n in self.graph.cells if job.id == f"cell-{n.cell.config.cell_id}")
         runner = Runner(
-            make_plan(config, self.registry, self.workspace), self.registry, self.workspace, suite=self.suite.name
+            make_plan(config, self.registry, self.workspace, threads=self.executor.threads),
+            self.registry,
+            self.workspace,
+            suite=self.suite.name,
         )
         runner.give_up(status, reason)
         self._carry(config.cell_id)
 
     def _carry(self, cell_id: str) -> None:
         run = read_run(self.workspace.runs / cell_id)
-        self.observer.finished(run)
+        self.observer.ended(cell_id, run.status)
         if self.track is not None:
             self.track.write(self._placed(run))
 

@@ -19,7 +19,7 @@ def suite_folder(workspace: Workspace, name: str) -> Path:
     return workspace.root / "suites" / name.replace("/", "__")
 
 
-def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[SuiteCell]) -> Path:
+def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[SuiteCell], threads: int = 1) -> Path:
     """Write ``manifest.json``: the suite, and each cell's row, id and place on the axes.
 
     Cells of the same rows that ran before with another preset, task or seed stay listed.
@@ -28,7 +28,7 @@ def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[Suite
     earlier = read_suite_record(workspace, suite.name)["cells"] if path.is_file() else []
     rows = {c.row for c in cells}
     listed = {_spot(one): one for one in [*(e for e in earlier if e["row"] in rows), *map(_listed, cells)]}
-    content = {"name": suite.name, "title": suite.title, "suite": suite.model_dump(mode="json")}
+    content = {"name": suite.name, "threads": threads, "title": suite.title, "suite": suite.model_dump(mode="json")}
     write_json(path, {**content, "cells": list(listed.values())})
     return path
 
@@ -60,6 +60,13 @@ def read_suite_record(workspace: Workspace, name: str) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"{path.parent.name}/manifest.json is damaged: {error}", "Run the suite again.") from None
     return found
+
+
+def threads_of(workspace: Workspace, name: str) -> int:
+    """Threads of each job when a suite was last started here; 1 where it was not."""
+    if name not in started_suites(workspace):
+        return 1
+    return int(read_suite_record(workspace, name).get("threads", 1))
 
 
 def started_suites(workspace: Workspace) -> list[str]:

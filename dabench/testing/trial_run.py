@@ -14,9 +14,9 @@ from dabench.components.assembly import Assembly
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget, Stage, StageSpec, TaskInfo
 from dabench.testing.fixtures import Fixtures, discs
-from dabench.training.loop import LoopOptions, Update, train
-from dabench.training.sampling import CropSampler, LabelledSlices, step_seed
-from dabench.training.stage_data import StageData
+from dabench.training.loop import LoopOptions, Update
+from dabench.training.sampling import LabelledSlices
+from dabench.training.train_stage import StageInputs, build_stage, train_stage
 
 UPDATES = 2
 TASK = TaskInfo("one2other", "one", "other")
@@ -105,8 +105,7 @@ class TrialRun:
     # ------------------------------------------------------------------------------------------------------ training
     def build(self, spec: StageSpec, parent: Stage | None) -> Stage:
         """The stage as the runner builds it."""
-        torch.manual_seed(step_seed(0, f"{spec.name}/init", 0))
-        return spec.build(parent)
+        return build_stage(spec, parent, 0)
 
     def straight(self, spec: StageSpec, parent: Stage | None) -> Trained:
         """Two updates in a row."""
@@ -130,11 +129,8 @@ class TrialRun:
         images, labels = (target, target_labels) if spec.crops.labelled == "target" else discs(2)
         labelled = LabelledSlices(images, labels) if spec.crops.source else None
         gaps = (1, 1) if spec.crops.neighbour else (0, 0)
-        sampler = CropSampler(
-            spec.crops, 0, spec.name, labelled, target if spec.crops.target else None, desk.points(), gaps
-        )
-        view = StageData(target, desk, CPU, 0, spec.name, None, options.checkpoint.with_name("kept"))
-        return train(stage, UPDATES, sampler, view, options)
+        inputs = StageInputs(0, desk, labelled, target, gaps, kept=options.checkpoint.with_name("kept"))
+        return train_stage(stage, spec, inputs, options, UPDATES)
 
     def _desk(self, labels: ArrayVolume) -> AnnotationDesk:
         return AnnotationDesk(Truth(labels), labels.shape, self.budget, self.bench.assembly.weak_labels())

@@ -79,7 +79,7 @@ def train(
     optimizers = [make_optimizer(part) for part in steps]
     begun = load_checkpoint(options.checkpoint, stage, optimizers) if options.checkpoint.is_file() else Progress()
     progress, started = begun, time.perf_counter()
-    for step, drawn in _batches(sampler, begun.done, total):
+    for step, drawn in _batches(sampler, stage, begun.done, total):
         batch = _to_device(drawn, options.device)
         torch.manual_seed(step_seed(sampler.seed, sampler.stage, step))
         if stage.refresh_every and step % stage.refresh_every == 0:
@@ -97,14 +97,14 @@ def train(
     return progress
 
 
-def _batches(sampler: CropSampler, first: int, total: int) -> Iterator[tuple[int, Batch]]:
+def _batches(sampler: CropSampler, stage: Stage, first: int, total: int) -> Iterator[tuple[int, Batch]]:
     """Steps with their batches, cut a few steps ahead: the device does not wait for slices to be read."""
     with ThreadPoolExecutor(1, "crops") as pool:
         ahead: deque[Future[Batch]] = deque()
         try:
             for step in range(first, total):
                 while len(ahead) < _AHEAD and step + len(ahead) < total:
-                    ahead.append(pool.submit(sampler.draw, step + len(ahead)))
+                    ahead.append(pool.submit(sampler.draw, step + len(ahead), stage.target_crops))
                 yield step, ahead.popleft().result()
         finally:
             for future in ahead:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -19,6 +19,9 @@ from dabench.types import IGNORE, Array, Batch, CropId, SourceCrops, TargetCrops
 
 if TYPE_CHECKING:
     from dabench.types import PointAnswer
+
+#: `Stage.target_crops`.
+Choose = Callable[[int, np.random.Generator], "Sequence[CropId] | None"]
 
 #: Foreground pixels remembered a slice; crops are drawn around one of them.
 _REMEMBERED = 2048
@@ -117,12 +120,12 @@ class CropSampler:
             if volume is not None and volume.shape[0] <= gap:
                 raise DataError(f"stage {stage!r} wants pairs {gap} slices apart, of a volume with {volume.shape[0]}.")
 
-    def draw(self, step: int) -> Batch:
-        """The batch of update ``step``; the same at every call."""
+    def draw(self, step: int, choose: Choose | None = None) -> Batch:
+        """The batch of update ``step``; the same at every call. ``choose`` may name its target crops."""
         number = step_seed(self.seed, self.stage, step)
         rng = np.random.default_rng(number)
         generator = torch.Generator().manual_seed(number)
-        return Batch(step, generator, self._source(rng), self._target(rng))
+        return Batch(step, generator, self._source(rng), self._target(rng, choose(step, rng) if choose else None))
 
     def _source(self, rng: np.random.Generator) -> SourceCrops | None:
         if not self.spec.source or self.labelled is None:
@@ -132,11 +135,11 @@ class CropSampler:
         crops = self.labelled.crops(places)
         return replace(crops, second=self.labelled.crops(places, gap)) if gap else crops
 
-    def _target(self, rng: np.random.Generator) -> TargetCrops | None:
-        if not self.spec.target or self.target is None:
+    def _target(self, rng: np.random.Generator, chosen: Sequence[CropId] | None) -> TargetCrops | None:
+        if self.target is None or not (self.spec.target or chosen):
             return None
         gap = self.gaps[1]
-        places = [self._target_place(self.target, rng, gap) for _ in range(self.spec.target)]
+        places = list(chosen or ()) or [self._target_place(self.target, rng, gap) for _ in range(self.spec.target)]
         crops = self._target_crops(self.target, places)
         if not gap:
             return crops

@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 
 from dabench.files.digests import digest_file
-from dabench.runs.scoring import read_predictions
+from dabench.runs.predict import read_predictions
 
 RECEIPT, JOURNAL, PREDICTION = "receipt.json", "journal.jsonl", "predictions/target_test.tif"
 

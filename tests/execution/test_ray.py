@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from dabench.execution.jobs import Job, Outcome, Site
+from dabench.execution.jobs import Site
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
-from dabench.suites.schedule import Observer, run_suite
+from dabench.interfaces.observer import Observer
+from dabench.suites.schedule import run_suite
 from dabench.suites.spec import Suite, expand
 from dabench.tracking.record import read_run
 from tests.suites.conftest import InlineExecutor
@@ -35,8 +36,8 @@ class KillsANode(Observer):
     def __init__(self, cluster: Any) -> None:
         self.cluster, self.killed = cluster, False
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
-        assert outcome.status == "ok", outcome
+    def ended(self, work: str, status: str, values: object = None, reason: str = "") -> None:
+        assert status == "ok", (work, reason)
         if not self.killed:
             self.killed = True
             self.cluster.remove_node(self.cluster.second, allow_graceful=False)

@@ -17,6 +17,7 @@ from dabench.data.volumes import ArrayVolume
 from dabench.errors import BudgetError, ConfigError, DivergedError, OutOfMemoryError
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
+from dabench.interfaces.observer import Observer
 from dabench.plugin import Component, Domain, MissingDataError, PluginError, Settings, Split, Volume, hookimpl
 from dabench.runs.plan import make_plan
 from dabench.runs.runner import Runner, run_cell
@@ -37,12 +38,12 @@ def weights(workspace: Workspace, stage: str) -> list[str]:
 def test_common_stages_train_once(registry: Registry, workspace: Workspace) -> None:
     trained: list[str] = []
 
-    def notify(what: str, *values: object) -> None:
-        if what == "stage" and values[1] != "cached":
-            trained.append(str(values[0]))
+    class Trained(Observer):
+        def begun(self, work: str, total: int, state: str = "new") -> None:
+            trained.extend([work] if state != "cached" else [])
 
     for po in ("slpo", "lpo", "gpo", "upo"):
-        run_cell(few(po=po), registry, workspace, notify=notify)
+        run_cell(few(po=po), registry, workspace, observer=Trained())
     assert sorted(trained) == ["gpo", "lpo", "prompt-das", "slpo", "supervised", "upo"]
     plan = make_plan(few(po="slpo"), registry, workspace)
     assert [s.state for s in plan.stages] == ["cached"] * 3
@@ -261,7 +262,7 @@ def test_a_row_claims_no_annotation_that_nobody_gave(registry: Registry, workspa
 def test_the_oracle_is_called_oracle(registry: Registry, workspace: Workspace) -> None:
     runner = Runner(make_plan(few("oracle"), registry, workspace), registry, workspace)
     runner.execute()
-    assert [outcome.title for outcome in runner.outcomes] == ["oracle"]
+    assert [outcome.title for outcome in runner.results.by_stage] == ["oracle"]
 
 
 def test_prices_are_settings_and_part_of_the_cost(registry: Registry, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from dabench.errors import ConfigError, UnknownNameError
 from dabench.execution.jobs import Job, Outcome
+from dabench.interfaces.observer import Observer
 from dabench.suites.graph import make_graph
-from dabench.suites.schedule import Observer, report, run_suite
+from dabench.suites.schedule import report, run_suite
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import all_rows, cell_rows, read_suite_record, started_suites, write_suite_record
 from dabench.tracking.record import RunRecord, read_run
@@ -19,10 +20,10 @@ from tests.suites.conftest import SOURCE, InlineExecutor
 
 class Seen(Observer):
     def __init__(self) -> None:
-        self.finished_cells: list[RunRecord] = []
+        self.ends: list[tuple[str, str]] = []
 
-    def finished(self, run: RunRecord) -> None:
-        self.finished_cells.append(run)
+    def ended(self, work: str, status: str, values: object = None, reason: str = "") -> None:
+        self.ends.append((work, status))
 
 
 class Tracked:
@@ -104,7 +105,8 @@ def test_a_failed_stage_fails_its_cells_and_no_other(suite, registry, workspace)
     (lost,) = done.failed
     assert lost.reason == "human2stem s0 stage prompt-das: out of memory: no room"
     assert read_run(workspace.runs / lost.cell_id).status == "oom"
-    assert len(seen.finished_cells) == 4
+    cells = {node.cell.config.cell_id for node in done.graph.cells}
+    assert {work: status for work, status in seen.ends if work in cells} == {c.cell_id: c.status for c in done.cells}
 
     again = InlineExecutor(workspace.root)
     assert run_suite(suite, registry, workspace, again).counts() == {"ok": 4}

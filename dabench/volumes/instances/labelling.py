@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
@@ -15,6 +14,7 @@ import numpy as np
 from dabench.data.blocks import block_grid, read_block
 from dabench.data.volumes import Wrapper
 from dabench.errors import DataError
+from dabench.interfaces.observer import Progress
 from dabench.ops.joining import groups
 from dabench.types import Array, Block
 from dabench.volumes.instances.pieces import PieceStore, binary_box, checksum, contacts, label_box, pieces_of
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from dabench.interfaces import Volume
     from dabench.volumes.output.sink import BlockSink
 
-#: Called with (boxes done, boxes in all).
-Progress = Callable[[int, int], None]
 #: Faces of boxes that are held in memory while joining.
 _FACES = 64
 

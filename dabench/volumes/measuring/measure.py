@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dabench.data.blocks import chunks_of
 from dabench.errors import ConfigError, DataError
+from dabench.interfaces.observer import Progress
 from dabench.ops.run_lengths import runs_of
 from dabench.types import Array, Block
 from dabench.volumes.instances.settings import default_chunk
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int, int]
 Voxel = tuple[float, float, float]
-#: Called with (boxes done, boxes in all).
-Progress = Callable[[int, int], None]
 
 
 def measure(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dabench.errors import ConfigError
 from dabench.files.atomic import atomic
+from dabench.interfaces.observer import Progress
 from dabench.types import Block
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from dabench.types import Array
     from dabench.volumes.output.blocks import ZarrBlocks
 
-#: Called with (slices done, slices in all).
-Progress = Callable[[int, int], None]
 #: Formats by the end of a name.
 FORMATS = {".zarr": "zarr", ".tif": "tiff", ".tiff": "tiff", ".h5": "hdf5", ".hdf5": "hdf5"}
 

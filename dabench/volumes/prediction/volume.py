@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dabench.errors import ConfigError
+from dabench.interfaces.observer import Observer
 from dabench.tracking.lock import exclusive
 from dabench.volumes.instances import label_volume
 from dabench.volumes.instances.settings import default_chunk
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _VOLUME = "volume"
 #: Called with a phase, what is done of it, and what there is in all.
-Notify = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Summary:
 
 
 def predict_volume(
-    plan: PredictionPlan, assignment: Assignment, executor: ChunkExecutor, notify: Notify | None = None
+    plan: PredictionPlan, assignment: Assignment, executor: ChunkExecutor, observer: Observer | None = None
 ) -> Summary:
     """Predict a volume, or continue one that was interrupted.
 
@@ -60,7 +60,7 @@ def predict_volume(
         plan: with the statistics of its images.
         assignment: the plan's.
         executor: who predicts.
-        notify: told of progress.
+        observer: told of progress.
 
     Raises:
         ConfigError: the output exists, or was begun with another configuration.
@@ -69,7 +69,7 @@ def predict_volume(
     check_output(plan)
     with exclusive(plan.partial / "lock"):
         check_output(plan)  # another process may have made it meanwhile
-        return _Prediction(plan, assignment, notify or (lambda *_: None)).run(executor)
+        return _Prediction(plan, assignment, observer or Observer()).run(executor)
 
 
 def check_output(plan: PredictionPlan) -> None:
@@ -110,8 +110,8 @@ def _made(plan: PredictionPlan) -> Path:
 class _Prediction:
     """One output in the making."""
 
-    def __init__(self, plan: PredictionPlan, assignment: Assignment, notify: Notify) -> None:
-        self.plan, self.assignment, self.notify = plan, assignment, notify
+    def __init__(self, plan: PredictionPlan, assignment: Assignment, observer: Observer) -> None:
+        self.plan, self.assignment, self.observer = plan, assignment, observer
         self.folder = plan.partial
         self.manifest = ChunkLog(self.folder / CHUNK_LOG, plan.configuration())
         self.output: OmeZarr = plan.output(self.folder / _VOLUME)
@@ -165,7 +165,7 @@ class _Prediction:
                 self.manifest.chunk_done(result.number, int(result.mask.sum()))
                 done += 1
                 self._count(result)
-                self.notify("predict", done, count)
+                self.observer.advanced("predict", done, count)
         self._phase("predicted", lambda: sum(self.manifest.chunks.values()))
 
     def _open(self) -> Iterator[Task]:
@@ -186,7 +186,7 @@ class _Prediction:
             self.plan.min_voxels,
             default_chunk(sink.shards, sink.shape),
             self.folder / "scratch",
-            progress=lambda done, count: self.notify("instances", done, count),
+            progress=self.observer.progress("instances"),
         )
 
     def _complete(self) -> None:
@@ -199,13 +199,13 @@ class _Prediction:
 
     def _pyramid(self, name: str) -> None:
         for done, count in build_pyramid(self.output, name):
-            self.notify(f"pyramid of {name}", done, count)
+            self.observer.advanced(f"pyramid of {name}", done, count)
 
     def _convert(self) -> None:
         """The one array that goes to a TIFF or HDF5 file."""
         request = self.plan.request
         write = write_tiff if format_of(request.output) == "tiff" else write_hdf5
-        source, progress = self.output.blocks(request.what), partial(self.notify, "convert")
+        source, progress = self.output.blocks(request.what), self.observer.progress("convert")
         self._phase("converted", lambda: write(source, _made(self.plan), request.what, progress))
 
 

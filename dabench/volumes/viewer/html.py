@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from dabench.files.atomic import atomic
 from dabench.files.html import content_policy, inline_json
+from dabench.interfaces.observer import Progress
 from dabench.volumes.viewer.encode import Grey, encode_slice, measure_grey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from dabench.volumes.viewer.downsampling import Downsampling
@@ -44,9 +44,7 @@ class Written:
         return {**asdict(self), "path": str(self.path)}
 
 
-def write_page(
-    scene: ViewData, cut: Downsampling, path: Path, progress: Callable[[int, int], None] | None = None
-) -> Written:
+def write_page(scene: ViewData, cut: Downsampling, path: Path, progress: Progress | None = None) -> Written:
     """Write the page for a part of a scene, atomically.
 
     Every slice is a block of JSON that the page decodes when it is looked at. Names and notes are text there, never

@@ -17,8 +17,9 @@ from dabench.inference.volume import predict_slices
 from dabench.plugin import Candidate, Component, ConfigError, PhantomDomain, SelectionData, Selector, UnknownNameError
 from dabench.runs.config import RunConfig
 from dabench.runs.plan import describe, make_plan
+from dabench.runs.predict import read_predictions
+from dabench.runs.results import CellResults
 from dabench.runs.runner import Runner, run_cell
-from dabench.runs.scoring import read_predictions
 from dabench.runs.task import TaskData
 from dabench.tracking.record import RunRecord
 from tests.conftest import few
@@ -49,7 +50,7 @@ def registry() -> Registry:
 
 @pytest.fixture(autouse=True)
 def no_panels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Runner, "_panels", lambda *_: None)
+    monkeypatch.setattr(CellResults, "_draw", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

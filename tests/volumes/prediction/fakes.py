@@ -13,6 +13,7 @@ import torch
 
 from dabench.components.registry import Registry
 from dabench.interfaces import Predictor
+from dabench.interfaces.observer import Observer
 from dabench.types import Prediction
 from dabench.volumes.prediction import LocalExecutor, Request, make_prediction_plan, predict_volume
 from dabench.volumes.prediction.precision import measured
@@ -87,12 +88,23 @@ def scan(path: Path, shape: tuple[int, int, int] = (5, 40, 56), seed: int = 0) -
     return path
 
 
+class Told(Observer):
+    """Hands what is told to a function."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def advanced(self, work: str, done: int, total: int, values: Any = None) -> None:
+        if self.function is not None:
+            self.function(work, done, total)
+
+
 def run(registry: Registry, request: Request, model: Any = None, executor: Any = None, notify: Any = None) -> Any:
     """Plan and predict."""
     model = model or fake_model()
     plan = measured(make_prediction_plan(request, model, registry), registry)
     source = FakeSource(model.predictor)
-    return predict_volume(plan, plan.assignment(source), executor or LocalExecutor(model.predictor), notify)
+    return predict_volume(plan, plan.assignment(source), executor or LocalExecutor(model.predictor), Told(notify))
 
 
 def request_of(folder: Path, **changes: Any) -> Request:

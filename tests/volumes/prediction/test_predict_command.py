@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from dabench.cli import predict as command
-from dabench.cli.progress import PlainPhases, clock, make_phase_display
+from dabench.cli.progress import PlainDisplay, clock, make_display
 from dabench.errors import ConfigError, DabenchError, DataError, MissingDataError, UnknownNameError
 from dabench.inference import Tiling, profile_named
 from dabench.volumes.prediction import make_prediction_plan
@@ -202,10 +202,10 @@ def test_progress_has_an_eta_that_does_not_count_what_was_there(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("dabench.cli.progress.time.monotonic", lambda: now[0])
     console = Console(record=True, width=100)
-    with PlainPhases(console) as display:
+    with PlainDisplay(console) as display:
         for done, at in ((11, 100), (12, 105), (13, 120), (20, 190)):
             now[0] = at
-            display.advance("predict", done, 20)
-    assert console.export_text().splitlines() == ["predict: 13/20, 70 s left", "predict: 20/20"]
+            display.advanced("predict", done, 20)
+    assert console.export_text().splitlines() == ["predict: 13/20  70 s left", "predict: 20/20"]
     assert [clock(s) for s in (47.2, 185, 7800)] == ["47 s", "3:05 min", "2:10 h"]
-    make_phase_display(quiet=True).advance("predict", 1, 2)
+    make_display(quiet=True).advanced("predict", 1, 2)

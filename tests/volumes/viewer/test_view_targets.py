@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from dabench.cli import view
 from dabench.data.volumes import ArrayVolume, read_all
 from dabench.errors import ConfigError, DabenchError, DataError, MissingDataError
+from dabench.runs.predict import read_predictions
 from dabench.runs.runner import run_cell
-from dabench.runs.scoring import read_predictions
 from dabench.types import Block
 from dabench.volumes.output.omezarr import OmeZarr
 from dabench.volumes.viewer.targets import Given, Opener, first_slice, kind_of

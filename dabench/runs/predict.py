@@ -1,47 +1,25 @@
-"""Scores of a stage on the target's test split: predicted once, kept beside the stage, scored by any protocol."""
+"""Predictions of a stage on the target's test split: made once, kept beside the stage, read by any protocol."""
 
 from __future__ import annotations
 
-import json
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tifffile
 import torch
 
-from dabench.evaluation.scoring import THRESHOLD, evaluate_slices, truth_volume
-from dabench.files.atomic import atomic, write_text
+from dabench.evaluation.scoring import THRESHOLD
+from dabench.files.atomic import atomic
 from dabench.files.digests import digest_of
 from dabench.inference.volume import Tiling, predict_slices
-from dabench.interfaces import EvaluationProtocol, Predictor, Split, Volume
+from dabench.interfaces import Predictor, Split, Volume
+from dabench.interfaces.observer import Progress
 from dabench.training.sampling import gap_slices
 from dabench.types import Array, PointAnswer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-#: Called with (slices done, slices in all).
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Score:
-    """One stage under one protocol at one share of test points; ``rows`` are per slice."""
-
-    protocol: str
-    inference: str
-    test_points: float
-    metrics: dict[str, float]
-    n: int
-    left_out: int
-    seconds: float
-    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True)
@@ -59,16 +37,14 @@ class TestSet:
         return {z: answer.points for z, answer in self.points[share].items()}
 
 
-class StageScorer:
-    """Predicts and scores one stage, or finds that this was done before."""
+class StagePredictions:
+    """The predictions of one stage, made or found."""
 
     def __init__(self, folder: Path, tiling: Tiling, device: torch.device, code: str) -> None:
-        """``folder`` is the stage's own; ``code`` names the source that predicts and scores: another starts anew."""
+        """``folder`` is the stage's own; ``code`` names the source that predicts and scores: another starts again."""
         self.folder, self.tiling, self.device, self.code = folder, tiling, device, code
 
-    def prediction_path(
-        self, test: TestSet, share: float, threshold: float = THRESHOLD, update: int | None = None
-    ) -> Path:
+    def path(self, test: TestSet, share: float, threshold: float = THRESHOLD, update: int | None = None) -> Path:
         """Where the binary prediction of the split lies: named after all that decides it.
 
         ``update`` names a snapshot of the stage; None is its last update.
@@ -93,7 +69,7 @@ class StageScorer:
 
         Predicted once, cut at each threshold: one path a threshold.
         """
-        paths = {t: self.prediction_path(test, share, t, update) for t in thresholds}
+        paths = {t: self.path(test, share, t, update) for t in thresholds}
         missing = {t: path for t, path in paths.items() if not path.is_file()}
         if missing:
             self._write(missing, predictor(), test, share, progress)
@@ -121,22 +97,6 @@ class StageScorer:
                     mask = model.finish(prediction.mask(threshold)).astype(np.uint8) * 255
                     writer.write(mask, compression="zlib", contiguous=False)
                 progress(z + 1, depth)
-
-    def score(self, path: Path, test: TestSet, share: float, name: str, protocol: EvaluationProtocol) -> Score:
-        """Score a prediction of `predict`; cached by protocol and labels."""
-        kept = path.with_name(f"{path.stem}.{digest_of([name, test.split.label_digest, self.code])[:12]}.json")
-        if kept.is_file():
-            return Score(**json.loads(kept.read_text()))
-        started = time.perf_counter()
-        truth = truth_volume(test.split, protocol)
-        slices = ((z, mask, truth.read(z)) for z, mask in enumerate(read_predictions(path)))
-        report = evaluate_slices(slices, protocol, name)
-        # A split without a single countable slice has no metrics, rather than NaN that no store takes.
-        metrics = {metric: value for metric, value in report.metrics.items() if not math.isnan(value)}
-        seconds = time.perf_counter() - started
-        score = Score(name, self.tiling.profile.name, share, metrics, report.n, report.left_out, seconds, report.rows())
-        write_text(kept, json.dumps(asdict(score)))  # keys in order: the headline metric first
-        return score
 
 
 def read_predictions(path: Path) -> Iterator[Array]:

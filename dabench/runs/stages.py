@@ -1,0 +1,129 @@
+"""The stages of a plan, trained or found: each on its parent, waiting for whoever trains the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+
+from dabench.components.registry import Registry
+from dabench.interfaces import Predictor, Stage
+from dabench.interfaces.observer import Observer
+from dabench.runs.device import peak_memory, pick_device, uses_bfloat16
+from dabench.runs.plan import Plan, PlannedStage
+from dabench.tracking.journal import CurveLog
+from dabench.tracking.lock import exclusive
+from dabench.training.checkpoint import Progress
+from dabench.training.loop import LoopOptions, Update
+from dabench.training.store import StageRecord
+from dabench.training.train_stage import StageInputs, build_stage, train_stage
+
+
+class StageChain:
+    """Trains and loads the stages of one plan."""
+
+    def __init__(self, plan: Plan, registry: Registry, observer: Observer) -> None:
+        """Nothing is built before it is asked for."""
+        self.plan, self.config, self._registry, self._observer = plan, plan.config, registry, observer
+        self.device = pick_device(plan.config)
+        self._built: dict[int, Stage] = {}
+
+    def finish(self, index: int) -> StageRecord:
+        """Train a stage whose parents are finished, or find it; its record."""
+        planned = self.plan.stages[index]
+        self._observer.begun(planned.spec.name, planned.spec.iterations, planned.state)
+        # Another process may be training the same stage: wait for it, then take what it made.
+        with exclusive(planned.folder.path.with_suffix(".lock")):
+            return planned.folder.record() or self._train(index, planned)
+
+    def predictor(self, index: int, update: int) -> Predictor:
+        """What a stage predicts with after so many updates."""
+        snapshot = update in self.plan.stages[index].snapshots
+        return (self._loaded(index, update) if snapshot else self._stage(index)).predictor()
+
+    # ------------------------------------------------------------------------------------------------------ training
+    def _train(self, index: int, planned: PlannedStage) -> StageRecord:
+        spec, desk = planned.spec, self.plan.desk
+        assert desk is not None
+        stage = self._build(index)
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        seconds = self._drain(planned, train_stage(stage, spec, self._inputs(index), self._options(planned)))
+        settings = spec.config.model_dump(mode="json")
+        peak = peak_memory(self.device)
+        record = StageRecord(planned.key, spec.name, spec.iterations, seconds, peak, desk.ledger(), settings=settings)
+        budget = self.config.budget
+        about = {
+            "domain": self.plan.task.target,
+            "split": "train",
+            "seed": str(budget.seed),
+            "fraction": str(budget.points),
+        }
+        desk.write(planned.folder.annotation, about)
+        planned.folder.finish(stage, record)
+        self._built[index] = stage
+        return record
+
+    def _inputs(self, index: int) -> StageInputs:
+        task, spec, desk = self.plan.task, self.plan.stages[index].spec, self.plan.desk
+        assert desk is not None
+        return StageInputs(
+            self.config.seed,
+            desk.for_stage(spec.asks),
+            task.labelled(spec.crops),
+            task.target_images,
+            task.gaps(spec.crops),
+            self._shared(index),
+            self.plan.stages[index].folder.kept,
+        )
+
+    def _shared(self, index: int) -> Path | None:
+        """Where sibling stages share what follows from their parent alone: in its folder, apart for each source."""
+        if index == 0:
+            return None
+        spec, parent = self.plan.stages[index].spec, self.plan.stages[index - 1].folder
+        return parent.path / "memory" / self._registry.source_digest("method", spec.method)[:16]
+
+    def _options(self, planned: PlannedStage) -> LoopOptions:
+        snapshots = {update: planned.folder.snapshot(update) for update in planned.snapshots}
+        bfloat16, every = uses_bfloat16(self.config), self.config.checkpoint_every
+        return LoopOptions(self.device, bfloat16, planned.folder.checkpoint, every, snapshots)
+
+    def _drain(self, planned: PlannedStage, updates: Generator[Update, None, Progress]) -> float:
+        """Run the loop into the stage's curve and the observer; training seconds in all."""
+        log = None
+        try:
+            while True:
+                try:
+                    update = next(updates)
+                except StopIteration as stop:
+                    return float(stop.value.seconds)
+                if log is None:
+                    log = CurveLog(planned.folder.curve, start=update.step)
+                log.append(update.step, {**update.losses, "lr": update.learning_rate})
+                if (update.step + 1) % self.config.checkpoint_every == 0:
+                    log.flush()
+                self._observer.advanced(planned.spec.name, update.step + 1, update.total, update.losses)
+        finally:
+            if log is not None:
+                log.__exit__(None, None, None)
+
+    # ------------------------------------------------------------------------------------------------------- loading
+    def _build(self, index: int) -> Stage:
+        parent = self._stage(index - 1) if index else None
+        return build_stage(self.plan.stages[index].spec, parent, self.config.seed, compiled=self.config.compile)
+
+    def _stage(self, index: int) -> Stage:
+        """A finished stage with its weights."""
+        if index not in self._built:
+            self._built[index] = self._loaded(index, None)
+        return self._built[index]
+
+    def _loaded(self, index: int, update: int | None) -> Stage:
+        """A new stage with the weights that it ended with, or had after fewer updates."""
+        stage = self._build(index)
+        self.plan.stages[index].folder.load(stage, update)
+        for module in stage.modules().values():
+            module.to(self.device)
+        return stage
