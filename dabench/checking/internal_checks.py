@@ -85,7 +85,7 @@ def _expected_tags(config: RunConfig, cell_id: str) -> dict[str, str]:
     tags = {name: str(getattr(config, name)) for name in _SETTINGS}
     tags |= {"cell_id": cell_id, "config_hash": cell_id.rsplit("-", 1)[-1]}
     tags |= {"source_checkpoint": config.source_checkpoint or "none"}
-    return tags | ({"po": config.po} if config.po else {})
+    return tags | {name: str(value) for name, value in config.settings.items()}
 
 
 def check_receipt(run: RunFiles, found: Findings) -> None:

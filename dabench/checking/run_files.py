@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dabench.checking.paths import is_origin
 from dabench.errors import DabenchError, DataError
 from dabench.files.digests import digest_of
-from dabench.runs.config import RunConfig, validate_config
+from dabench.runs.config import FORMER, RunConfig, validate_config
 from dabench.tracking.events import Event, InputData
 from dabench.tracking.journal import JOURNAL, read_journal
 from dabench.tracking.record import HERE, ORIGIN, RunRecord, read_run
@@ -97,7 +97,10 @@ class RunFiles:
         The digest is taken over the values as they stand: a setting that was added to dabench later does not rename
         an older run.
         """
-        known = {key: self.settings[key] for key in self.config.identity() if key in self.settings}
+        given = dict(self.settings)
+        if "settings" in given:  # written since settings of methods stand apart
+            given |= {**dict.fromkeys(FORMER), **given["settings"]}
+        known = {key: given[key] for key in self.config.identity() if key in given}
         return f"{self.config.cell_id.rpartition('-')[0]}-{digest_of(known)[:8]}"
 
     @cached_property

@@ -23,9 +23,6 @@ from dabench.interfaces import (
     WeakLabel,
 )
 
-#: Settings of the run that a method may also have; they are handed to it unless its own options say otherwise.
-_SHARED = ("po", "backbone")
-
 
 class ComponentChoice(Protocol):
     """What an assembly reads of a run's configuration."""
@@ -37,6 +34,10 @@ class ComponentChoice(Protocol):
     @property
     def preset(self) -> str:
         """Name of the preset."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Settings of the method and of those that it builds on."""
 
     @property
     def options(self) -> Mapping[str, Mapping[str, Any]]:
@@ -89,11 +90,10 @@ class Assembly(Components):
     def _shared(self, kind: str, settings: type[Settings]) -> dict[str, Any]:
         if kind != "method":
             return {}
-        given = {key: getattr(self.run, key) for key in _SHARED}
-        return {k: v for k, v in given.items() if v is not None and k in settings.model_fields}
+        return {k: v for k, v in self.run.settings.items() if k in settings.model_fields}
 
     def check_used(self) -> None:
-        """Raises ConfigError for options, ``po`` or ``backbone`` that this run would silently ignore."""
+        """Raises ConfigError for options and settings that this run would silently ignore."""
         idle = [key for pair, (key, _) in self._options.items() if pair not in self._used]
         if idle:
             used = sorted(f"{name}" for _, name in self._used)
@@ -101,9 +101,10 @@ class Assembly(Components):
         fields = {
             f for k, n in self._used if k == "method" for f in self.registry.get(k, n).component.config.model_fields
         }
-        for key in _SHARED:
-            if getattr(self.run, key) is not None and key not in fields:
-                raise ConfigError(f"method {self.run.method!r} has no setting {key!r}: --{key} would do nothing.")
+        for key in self.run.settings:
+            if key not in fields:
+                near = UnknownNameError("setting", key, fields)
+                raise ConfigError(f"method {self.run.method!r} has no setting {key!r}: it would do nothing.", near.mend)
 
     # -------------------------------------------------------------------------------------------------- objects
     def _make(self, kind: str, name: str, injected: Mapping[str, Any], expected: type) -> Any:

@@ -39,6 +39,7 @@ class Component:
         paper: title, year and link of what it implements.
         licence: licence or terms of what it builds on.
         presets: values of its settings for the presets ``tiny``, ``small``, ``paper`` (and any other name).
+        tags: settings of a method that tell its variants apart: tags of every run, and part of a row's name.
         bracket: of a method: ``lower`` or ``upper`` where it brackets a table (no adaptation; trained on target
             labels, which is never ranked).
         api_version: version of the contracts that it was written for.
@@ -51,6 +52,7 @@ class Component:
     paper: str = ""
     licence: str = ""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
     bracket: str = ""
     api_version: int = API_VERSION
 
@@ -80,7 +82,7 @@ def register_self_training(register: Register) -> None:
 
 @hookspec
 def register_preference_optimizers(register: Register) -> None:
-    """Values of ``--po``: ``factory(config) -> PreferenceOptimizer``."""
+    """Losses that learn from preferences: ``factory(config) -> PreferenceOptimizer``."""
 
 
 @hookspec

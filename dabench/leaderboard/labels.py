@@ -62,7 +62,7 @@ IF_NEEDED: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "draw": ("0", lambda value: f"draw {value}"),
     "precision": ("auto", _unless("auto")),
 }
-_USUAL = {"method": "?", "po": "none"} | {k: usual for k, (usual, _) in [*ALWAYS.items(), *IF_NEEDED.items()]}
+_USUAL = {"method": "?", "variant": "none"} | {k: usual for k, (usual, _) in [*ALWAYS.items(), *IF_NEEDED.items()]}
 FIELDS = tuple(_USUAL)
 
 
@@ -95,7 +95,7 @@ def with_origins(label: str, origins: Iterable[str]) -> str:
 
 
 def _base(values: Mapping[str, str]) -> str:
-    parts = [values["method"], "" if values["po"] == "none" else values["po"]]
+    parts = [values["method"], "" if values["variant"] == "none" else values["variant"]]
     return " ".join(p for p in [*parts, *(text(values[name]) for name, (_, text) in ALWAYS.items())] if p)
 
 

@@ -40,21 +40,21 @@ class BudgetConfig(BaseModel):
     preferences_file: Path | None = Field(None, description="A recorded preferences file (rater: recorded).")
 
 
+#: Settings of methods that were fields of a run once, and whether they stand in a cell's name: older cells keep theirs.
+FORMER = {"po": True, "backbone": False}
+
+
 class RunConfig(BaseModel):
-    """One cell: task x method x po x budget x backbone x preset x seed, and how it is scored."""
+    """One cell: task x method x its settings x budget x preset x seed, and how it is scored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str = Field(description="Name of the method (see `dabench ls methods`).")
     task: str = Field(description="SOURCE2TARGET, any ordered pair of domains (human2stem).")
-    po: str | None = Field(
-        None, description="Preference optimizer, for methods with a preference stage (gpo lpo slpo upo none)."
-    )
     data: Literal["real", "phantom"] = Field("real", description="Real domains, or their procedural twins.")
     preset: str = Field("small", description="tiny, small or paper: network, crop and iterations of every component.")
     seed: int = Field(0, ge=0, description="Training seed; three or more make a result.")
     budget: BudgetConfig = Field(default_factory=lambda: BudgetConfig(), description="Annotation of the target.")
-    backbone: str | None = Field(None, description="Image encoder; default: the preset's.")
     protocol: str = Field("das-2d@1", description="Rule of scoring.")
     inference: Literal["fast", "paper"] = Field(
         "fast", description="fast: half-tile stride, no test-time augmentation; paper: stride 128, four rotations."
@@ -88,6 +88,11 @@ class RunConfig(BaseModel):
     )
     compile: bool = Field(False, description="torch.compile the networks.")
     checkpoint_every: int = Field(100, ge=1, description="Updates between checkpoints.")
+    settings: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Settings of the method and of those that it builds on, where they have them; they may also stand at "
+        "the top level (`po: slpo`).",
+    )
     options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Settings of components by name: {mean-teacher: {decay: 0.99}}."
     )
@@ -108,18 +113,19 @@ class RunConfig(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """All settings that decide the result; what names the cell."""
-        drop = {"device", "compile", "checkpoint_every"}
+        drop = {"device", "compile", "checkpoint_every", "settings"}
         # Settings that came later name a cell only where they are used: older cells keep their names.
         later = ("source_checkpoint", "selector", "snapshots", "thresholds")
         drop |= {name for name in later if getattr(self, name) == RunConfig.model_fields[name].default}
-        return self.model_dump(mode="json", exclude=drop)
+        return {**dict.fromkeys(FORMER), **self.model_dump(mode="json", exclude=drop), **self.settings}
 
     @property
     def cell_id(self) -> str:
-        """Readable and unique: method, po, task, preset, seed and a digest of the whole identity."""
+        """Readable and unique: method, what was chosen for it, task, preset, seed, a digest of the identity."""
         data = "" if self.data == "real" else f"-{self.data}"
-        po = f"-{self.po}" if self.po else ""
-        return f"{self.method}{po}-{self.task}{data}-{self.preset}-s{self.seed}-{digest_of(self.identity())[:8]}"
+        chosen = [v for k, v in self.settings.items() if isinstance(v, str) and FORMER.get(k, True)]
+        name = "-".join([self.method, *chosen, self.task])
+        return f"{name}{data}-{self.preset}-s{self.seed}-{digest_of(self.identity())[:8]}"
 
 
 def load_config(flags: Mapping[str, Any], file: Path | None = None, sets: Sequence[str] = ()) -> RunConfig:
@@ -145,9 +151,17 @@ def load_config(flags: Mapping[str, Any], file: Path | None = None, sets: Sequen
 def validate_config(values: Mapping[str, Any]) -> RunConfig:
     """A validated RunConfig, or a ConfigError that names each wrong key, the value seen and the nearest right key."""
     try:
-        return RunConfig.model_validate(dict(values))
+        return RunConfig.model_validate(_settings_apart(values))
     except ValidationError as error:
         raise ConfigError("\n".join(_problems(error))) from None
+
+
+def _settings_apart(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys that are no field of a run are settings of its method, unless they look like a misspelt field."""
+    fields = RunConfig.model_fields
+    found = {k: v for k, v in values.items() if k in fields or difflib.get_close_matches(k, fields, 1, 0.75)}
+    others = {k: v for k, v in values.items() if k not in found and v is not None}
+    return {**found, "settings": {**dict(values.get("settings") or {}), **others}} if others else found
 
 
 def _problems(error: ValidationError) -> Iterable[str]:

@@ -43,7 +43,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "target": plan.task.target,
         "data": config.data,
         "method": config.method,
-        "po": config.po or getattr(plan.assembly.config("method", config.method), "po", None) or "none",
+        **_variant(plan, registry),
         "bracket": registry.get("method", config.method).component.bracket or "none",
         "network": _component(plan, "network"),
         "backbone": _component(plan, "backbone"),
@@ -76,6 +76,15 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
     }
     names = tuple(s.spec.name for s in plan.stages)
     return CellStarted(config.cell_id, tags, config.model_dump(mode="json"), inputs, names)
+
+
+def _variant(plan: Plan, registry: Registry) -> dict[str, str]:
+    """Settings that tell variants apart, of every method, so that any run can be searched by them."""
+    settings = plan.assembly.config("method", plan.config.method)
+    names = sorted({name for item in registry.of_kind("method") for name in item.component.tags})
+    found = {name: str(getattr(settings, name, None) or "none") for name in names}
+    own = [found[name] for name in registry.get("method", plan.config.method).component.tags]
+    return {**found, "variant": " ".join(value for value in own if value != "none") or "none"}
 
 
 def _component(plan: Plan, kind: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -111,7 +111,7 @@ class Runner:
     def _run(self, journal: Journal) -> None:
         torch.set_float32_matmul_precision("high")
         for index, planned in enumerate(self.plan.stages):
-            with self.timed("train"):
+            with self.timed("train") if planned.folder.record() is None else nullcontext():
                 record = self.stages.finish(index)
             journal.append(events.finished(planned, record))
             self._keep(planned)

@@ -225,5 +225,6 @@ def row_name(row: str, place: Mapping[str, Any]) -> str:
         if key in _COLUMNS or value is None:
             continue
         short = key.rpartition(".")[2]
-        parts.append(str(value) if key in ("method", "po", "backbone") else f"{short} {value}")
+        of_method = key == "method" or not (key in RunConfig.model_fields or "." in key)
+        parts.append(str(value) if of_method else f"{short} {value}")
     return " ".join(parts)

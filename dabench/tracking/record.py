@@ -123,6 +123,7 @@ def _record(run_dir: Path, events: list[Event], attempts: int) -> RunRecord:
     end = next(iter(_of(events, CellFinished)), None)
     stages = {s.stage: s for s in _of(events, StageFinished)}
     tags = {k: str(v) for k, v in start.tags.items() if v is not None}
+    tags.setdefault("variant", tags.get("po", "none"))  # journals of version 0.1 knew one kind of variant
     metrics, times = _metrics(events, tags, _final_stage(start, end, list(stages)))
     return RunRecord(
         path=run_dir,

@@ -22,7 +22,7 @@ IDENTITY = (
     "target",
     "data",
     "method",
-    "po",
+    "variant",
     "network",
     "backbone",
     "preset",
@@ -97,7 +97,8 @@ def key_of(tags: Mapping[str, str]) -> str:
 def params_of(run: RunRecord) -> dict[str, str]:
     """The settings, flattened with dots, long values in parts."""
     found: dict[str, str] = {}
-    for name, text in _flat(run.params):
+    settings = run.params.get("settings", {})
+    for name, text in _flat({**{k: v for k, v in run.params.items() if k != "settings"}, **settings}):
         for part, start in enumerate(range(0, max(len(text), 1), CHUNK), start=1):
             found[plain(name) if part == 1 else f"{plain(name)}.part{part}"] = text[start : start + CHUNK]
     return found
@@ -133,7 +134,7 @@ def name_of(run: RunRecord) -> str:
     """A name that tells runs of one experiment apart at a glance."""
     tags = run.tags
     method = tags.get("method", run.cell_id)
-    parts = [method + (f"+{tags['po']}" if tags.get("po", NO_VALUE) != NO_VALUE else "")]
+    parts = [method + (f"+{tags['variant']}" if tags.get("variant", NO_VALUE) != NO_VALUE else "")]
     parts += [f"s{tags['seed']}"] if "seed" in tags else []
     parts += [tags["task"]] if "task" in tags else []
     return " ".join(parts)

@@ -218,6 +218,7 @@ def register_methods(register: Register) -> None:
             summary="Prompt-DAS, then preference optimisation on patches (--po gpo|lpo|slpo|upo|none).",
             paper="Prefer-DAS, 2026",
             licence="Apache-2.0, own implementation (the release has no licence and no training code)",
+            tags=("po",),
             presets={
                 "tiny": {"iterations": 120},
                 "small": {},

@@ -18,8 +18,8 @@ def test_one_entry_needs_no_more_than_its_method():
     assert names({"points": "0.15", "network": "unet", "options": "ipl.beta=2"}) == ["ipl"]
 
 
-def test_the_optimizer_is_named():
-    assert names({"method": "prefer-das", "po": "slpo"}) == ["prefer-das slpo"]
+def test_the_variant_is_named():
+    assert names({"method": "prefer-das", "variant": "slpo"}) == ["prefer-das slpo"]
 
 
 def test_the_fewest_fields_that_tell_apart_are_shown():

@@ -26,7 +26,7 @@ def test_rows_are_crossed_with_axes_the_last_axis_fastest():
         ("x", "b2a", 1),
     ]
     assert [c.row for c in cells[4:]] == ["y"] * 4
-    assert all(c.config.po == "slpo" for c in cells[4:])
+    assert all(c.config.settings == {"po": "slpo"} for c in cells[4:])
 
 
 def test_the_narrower_setting_wins_and_options_are_merged():

@@ -17,7 +17,6 @@ DESIGN_TAGS = [
     "target",
     "data",
     "method",
-    "po",
     "backbone",
     "preset",
     "weak_labels",
@@ -39,7 +38,7 @@ DESIGN_TAGS = [
 
 
 def test_identity_is_that_of_the_design_with_network_options_and_selector():
-    ours = {"network", "options", "selector"}
+    ours = {"network", "options", "selector", "variant"}
     assert [name for name in IDENTITY if name not in ours] == DESIGN_TAGS
     assert ours < set(IDENTITY)
 
@@ -49,7 +48,7 @@ def test_every_run_has_every_tag_even_when_it_knows_nothing(tmp_path, make_run):
     object.__setattr__(run, "tags", {})
     tags = tags_of(run)
     assert {f"dabench.{name}" for name in DESIGN_TAGS} <= set(tags)
-    assert tags["dabench.po"] == "none"
+    assert tags["dabench.variant"] == "none"
     assert all(tags.values())
 
 
