@@ -90,7 +90,7 @@ class RunConfig(BaseModel):
     checkpoint_every: int = Field(100, ge=1, description="Updates between checkpoints.")
     settings: dict[str, Any] = Field(
         default_factory=dict,
-        description="Settings of the method and of those that it builds on, where they have them; they may also stand at "
+        description="Settings of the method and of those that it builds on, where they have them; also written at "
         "the top level (`po: slpo`).",
     )
     options: dict[str, dict[str, Any]] = Field(
