@@ -13,15 +13,19 @@ import numpy as np
 from dabench.errors import ConfigError, DataError
 from dabench.files.digests import digest_file
 from dabench.interfaces import Truth, WeakLabel
-from dabench.ops.choice import best_candidate, candidate_digests
-from dabench.types import PointAnswer, PointRequest, PreferenceAnswer, PreferenceRequest
+from dabench.types import PointAnswer, PointRequest
 
-#: What a user gives so that somebody answers, and what asks nobody.
+#: Shorter ways to say what a user gives so that somebody answers, and what asks nobody.
 _GIVE = {
-    "points": "Give a file of points (--points clicks.csv)",
-    "preferences": "Give a file of preferences (--preferences choices.jsonl), or take --po upo, which asks nobody",
+    "points": "(--points clicks.csv)",
+    "preferences": "(--preferences choices.jsonl), or take --po upo, which asks nobody",
 }
 _NONE = {"points": "--points 0", "preferences": "--patches 0"}
+
+
+def _mend(kind: str) -> str:
+    give = _GIVE.get(kind, f"(--set budget.files.{kind}=FILE)")
+    return f"Give a file of {kind} {give}, or set their budget to 0 ({_NONE.get(kind, f'budget.shares.{kind}=0')})."
 
 
 class Rater(ABC):
@@ -35,8 +39,8 @@ class Rater(ABC):
         """Answer a request; the same request gets the same answer. Raises ConfigError or DataError where it cannot."""
 
     @abstractmethod
-    def identity(self, kind: str) -> dict[str, Any]:
-        """All that decides its answers, for a stage's key."""
+    def identity(self, kind: str, weak: WeakLabel) -> dict[str, Any]:
+        """All that decides its answers, for a stage's key. Raises ConfigError or DataError where it cannot answer."""
 
 
 class TruthRater(Rater):
@@ -60,7 +64,8 @@ class TruthRater(Rater):
         assert self._truth is not None
         return weak.simulate(request, self._truth, draw_rng(kind, self._seed), self._error)
 
-    def identity(self, kind: str) -> dict[str, Any]:
+    def identity(self, kind: str, weak: WeakLabel) -> dict[str, Any]:
+        del weak
         self._need_truth(kind)
         return {"rater": "truth", "error": self._error, "seed": self._seed, "labels": self._digest}
 
@@ -68,34 +73,21 @@ class TruthRater(Rater):
         if self._truth is None:
             raise DataError(
                 f"the target's training split has no labels: nobody can simulate its {kind}.",
-                f"{_GIVE[kind]}, or set their budget to 0 ({_NONE[kind]}).",
+                _mend(kind),
             )
 
 
 class SelfRater(Rater):
-    """Asks nobody: ranks candidates by Dice against the question's own hint (UPO, Prefer-DAS Eq. 11). Costs nothing."""
+    """Asks nobody: the weak label answers from the request alone (UPO, Prefer-DAS Eq. 11). Costs nothing."""
 
     label = "self"
 
     def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
-        del weak
-        if not isinstance(request, PreferenceRequest):
-            raise ConfigError(
-                f"rater 'self' cannot give {kind}: there is nobody to ask.", f"Set the budget of {kind} to 0."
-            )
-        return [self._choose(question) for question in request.questions]
+        self.identity(kind, weak)
+        return weak.answer_self(request)
 
-    def _choose(self, question: Any) -> PreferenceAnswer:
-        if question.hint is None:
-            raise ConfigError(
-                f"rater 'self': the question on slice {question.z} carries no hint to rank against.", "Use --po upo."
-            )
-        choice = best_candidate(question.candidates, question.hint.astype(bool))
-        digests = candidate_digests(question.candidates)
-        return PreferenceAnswer(question.z, question.window, choice, 0.0, self.label, candidate_digests=digests)
-
-    def identity(self, kind: str) -> dict[str, Any]:
-        if kind != "preferences":
+    def identity(self, kind: str, weak: WeakLabel) -> dict[str, Any]:
+        if type(weak).answer_self is WeakLabel.answer_self:
             raise ConfigError(
                 f"rater 'self' cannot give {kind}: there is nobody to ask.", f"Set the budget of {kind} to 0."
             )
@@ -124,15 +116,15 @@ class RecordedRater(Rater):
             self._read[kind] = weak[kind].read(self.file(kind))
         return self._read[kind]
 
-    def identity(self, kind: str) -> dict[str, Any]:
+    def identity(self, kind: str, weak: WeakLabel) -> dict[str, Any]:
+        del weak
         return {"rater": "recorded", "file": digest_file(self.file(kind))}
 
     def file(self, kind: str) -> Path:
         """The file with a kind of answers. Raises ConfigError where none was given, DataError where it is not there."""
         path = self._files.get(kind)
         if path is None:
-            mend = f"{_GIVE[kind]}, or set their budget to 0 ({_NONE[kind]})."
-            raise ConfigError(f"rater 'recorded' has no file with {kind}.", mend)
+            raise ConfigError(f"rater 'recorded' has no file with {kind}.", _mend(kind))
         if not path.is_file():
             raise DataError(f"{path}: no such file with recorded {kind}.")
         return path

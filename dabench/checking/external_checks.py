@@ -90,13 +90,13 @@ def check_costs(run: RunFiles, here: References, found: Findings) -> None:
             continue
         label = weak_labels[path.stem]
         answers = label.read(path)
-        counts[path.stem] = sum(len(a.points) if hasattr(a, "points") else 1 for a in answers)
+        counts[path.stem] = label.units(answers)
         seconds += label.price(answers)
     said = run.record.metrics
-    charged = {"points": said.get("cost/points", 0.0), "preferences": said.get("cost/patches", 0.0)}
     for kind, count in counts.items():
-        if kind in charged and not count <= charged[kind]:
-            found.problem(f"annotation/ has {count} {kind}, the journal charges {charged[kind]:.0f}")
+        charged = said.get(f"cost/{'patches' if kind == 'preferences' else kind}", 0.0)
+        if not count <= charged:
+            found.problem(f"annotation/ has {count} {kind}, the journal charges {charged:.0f}")
     total = said.get("cost/annotation_seconds", 0.0)
     if not seconds <= total * (1 + 1e-6) + 1e-6:
         found.problem(f"annotation/ is worth {seconds:.1f} s of a person, the journal charges {total:.1f} s")

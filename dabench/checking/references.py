@@ -60,7 +60,7 @@ class References:
 
     def plan(self, config: RunConfig) -> Plan:
         """What this dabench would run for the same settings."""
-        if config.budget.points_file or config.budget.preferences_file:
+        if config.budget.recorded():
             raise ConfigError("the run used a person's answers, which lie elsewhere")
         plan = make_plan(config, self.registry, self.workspace)
         if plan.missing or plan.skip:

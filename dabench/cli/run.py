@@ -45,7 +45,7 @@ def run(
         str | None, typer.Option(help="Shares of test centres given as prompts, comma-separated: 0,0.15,0.5,1.")
     ] = None,
     protocol: Annotated[str | None, typer.Option(help="Rule of scoring.")] = None,
-    inference: Annotated[str | None, typer.Option(help="fast or paper.")] = None,
+    inference: Annotated[str | None, typer.Option(help="fast, paper or tiles.")] = None,
     selector: Annotated[str | None, typer.Option(help="Who chooses the checkpoint (dabench ls selectors).")] = None,
     snapshots: Annotated[int | None, typer.Option(help="Checkpoints of the last stage to choose among.")] = None,
     source_checkpoint: Annotated[
@@ -167,7 +167,8 @@ def _show_plan(plan: Plan) -> None:
     )
     rater = "simulated rater" if config.budget.rater == "truth" else f"{config.budget.rater} rater"
     points = f"the points of {file}" if (file := config.budget.points_file) else f"{plan.budget.points:.0%} of points"
-    typer.echo(f"  budget: {points}, {plan.budget.patches:.0%} of patches, {rater}")
+    others = "".join(f", {share:.0%} of {kind}" for kind, share in plan.budget.others.items())
+    typer.echo(f"  budget: {points}, {plan.budget.patches:.0%} of patches{others}, {rater}")
     if plan.skip:
         typer.echo(f"  skipped: {plan.skip}")
     for path in plan.missing:

@@ -150,8 +150,8 @@ class Assembly(Components):
         return made
 
     def method(self, name: str) -> Method:
-        """A method that takes its components from this assembly."""
-        made: Method = self._make("method", name, {"components": self}, Method)
+        """A method that takes its components from this assembly; with a setting ``pretrained``, also ``weights``."""
+        made: Method = self._make("method", name, {"components": self, **self._pretrained("method", name)}, Method)
         return made
 
     def domain(self, name: str) -> Domain:

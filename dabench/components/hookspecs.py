@@ -33,7 +33,7 @@ class Component:
     Args:
         name: its identity; unique in its kind.
         factory: makes it. Called with its settings, then by kind: a network also gets ``backbone``,
-            a method also gets ``components``; with a setting ``pretrained``, backbone and network also get ``weights``.
+            a method also gets ``components``; with a setting ``pretrained``, these three also get ``weights``.
         config: its settings class.
         summary: one line for listings.
         paper: title, year and link of what it implements.

@@ -74,7 +74,7 @@ def predict_chunk(
             blend.settle(group[0].y)
         for turns in cover.tiling.profile.turns:
             for batch in canvas.batches(group):
-                _add(blends, batch, canvas.predict(predictor, batch, turns, density), turns)
+                _add(blends, batch, canvas.predict(predictor, batch, turns, density), turns, cover)
     while blends:
         maps = [blend.mean() for blend in blends.pop(0)]
         yield SlicePrediction(maps[0], maps[1] if len(maps) > 1 else None)
@@ -150,11 +150,12 @@ class _Canvas:
         return torch.from_numpy(window.to_local(self._sections.points[k])).to(self._device)
 
 
-def _add(blends: list[list[Blend]], batch: _Batch, prediction: Prediction, turns: int) -> None:
+def _add(blends: list[list[Blend]], batch: _Batch, prediction: Prediction, turns: int, cover: TileGrid) -> None:
     """Turn a prediction back and add it; the density's blend is dropped when the predictor has no density."""
     found = [m for m in (prediction.probability, prediction.density) if m is not None]
     upright = [torch.rot90(m, -turns, (-2, -1)) for m in found]
     for row, (k, window) in enumerate(batch):
+        owned = cover.owned(window)
         del blends[k][len(upright) :]
         for blend, tiles in zip(blends[k], upright, strict=False):
-            blend.add([window], tiles[row : row + 1])
+            blend.add([owned], tiles[row : row + 1, owned.y - window.y :, owned.x - window.x :])

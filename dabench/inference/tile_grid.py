@@ -73,7 +73,7 @@ class TileGrid:
         return Window(top, left, bottom - top, right - left)
 
     def counts(self) -> tuple[Array, Array]:
-        """Tiles that lie on each row and on each column of the window; on a pixel lie as many as their product."""
+        """Tiles that own each row and each column of the window; a pixel is owned by as many as their product."""
         window = self.window
         return self._count(self.rows, window.y, window.height), self._count(self.columns, window.x, window.width)
 
@@ -90,6 +90,18 @@ class TileGrid:
         for _, group in groupby(numbered, key=lambda pair: pair[0]):
             yield [window for _, window in group]
 
+    def owned(self, window: Window) -> Window:
+        """The pixels of a tile that its prediction is for: all; without overlap, those of no tile before it."""
+        if self.tiling.profile.overlap:
+            return window
+        y, x = self._first(window.y), self._first(window.x)
+        return Window(y, x, window.y + window.height - y, window.x + window.width - x)
+
+    def _first(self, at: int) -> int:
+        """First pixel that a tile owns along an axis: only the last tile, flush with the end, begins off the grid."""
+        tile = self.tiling.tile
+        return at if self.tiling.profile.overlap else -(-at // tile) * tile
+
     def _origins(self, length: int) -> list[int]:
         tile = self.tiling.tile
         return origins(max(length, tile), tile, self.tiling.profile.step(tile))
@@ -101,7 +113,7 @@ class TileGrid:
     def _count(self, touching: list[tuple[int, int]], first: int, size: int) -> Array:
         count = np.zeros(size, np.int32)
         for _, at in touching:
-            count[max(0, at - first) : at + self.tiling.tile - first] += 1
+            count[max(0, self._first(at) - first) : max(0, at + self.tiling.tile - first)] += 1
         return count
 
     def _ends(self, axis: int) -> tuple[int, int]:

@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Profile:
-    """How densely a slice is covered: largest stride in pixels (0: half a tile) and quarter turns of each tile."""
+    """How densely a slice is covered: largest stride in pixels (0: half a tile) and quarter turns of each tile.
+
+    Without ``overlap`` tiles lie side by side and every pixel is predicted once for each turn.
+    """
 
     name: str
     stride: int
     turns: tuple[int, ...]
+    overlap: bool = True
 
     def step(self, tile: int) -> int:
-        """Pixels from one tile to the next: the profile's stride, and never more than half a tile."""
+        """Pixels from one tile to the next: a tile, or the profile's stride and never more than half a tile."""
+        if not self.overlap:
+            return tile
         half = max(1, tile // 2)
         return min(self.stride, half) if self.stride else half
 
@@ -35,7 +41,10 @@ class Profile:
 _BAND = 256
 
 #: ``fast``: half-tile stride, no test-time augmentation. ``paper``: stride 128, four rotations (FACTS §1.7).
-PROFILES = {p.name: p for p in (Profile("fast", 0, (0,)), Profile("paper", 128, (0, 1, 2, 3)))}
+#: ``tiles``: no overlap, no test-time augmentation.
+PROFILES = {
+    p.name: p for p in (Profile("fast", 0, (0,)), Profile("paper", 128, (0, 1, 2, 3)), Profile("tiles", 0, (0,), False))
+}
 
 
 def profile_named(name: str) -> Profile:

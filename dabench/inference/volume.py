@@ -40,7 +40,8 @@ def predict_slices(
         predictor: any trained model.
         images: a volume, or slices in order; each ``(H, W)`` float in [0, 1].
         tile: side of a tile; smaller slices are padded by reflection and cut back.
-        profile: ``fast`` (half-tile stride, no test-time augmentation) or ``paper`` (stride 128, four rotations).
+        profile: ``fast`` (half-tile stride, no test-time augmentation) ``paper`` (stride 128, four
+            rotations) or ``tiles`` (no overlap).
         points: prompts by slice, each ``(N, 2)`` (x, y) of the slice; a slice without an entry has none. None is
             automatic mode. Each tile gets the points that lie in it, in its own (x, y).
         batch_size: tiles a forward pass.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from dabench.errors import ConfigError, DataError
+from dabench.types import PointRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,10 +28,16 @@ class Truth(Protocol):
 
 
 class WeakLabel(ABC):
-    """A kind of annotation: how it is simulated, stored and priced. Must not hand out dense labels."""
+    """A kind of annotation: how it is simulated, stored, metered and priced. Must not hand out dense labels.
+
+    What is said here of requests and their shares fits a kind whose request is a share of the units of some slices
+    (`PointRequest`) and whose answers say their slice as ``z``; a kind that is asked otherwise says so itself.
+    """
 
     #: Seconds one unit costs (a point, a patch); `price` may refine it.
     seconds_per_unit: float = 1.0
+    #: Of the file that a run writes its answers to.
+    suffix: ClassVar[str] = ".csv"
 
     @abstractmethod
     def simulate(self, request: Any, truth: Truth, rng: np.random.Generator, error_rate: float) -> list[Any]:
@@ -46,19 +55,73 @@ class WeakLabel(ABC):
     def match(self, request: Any, recorded: Sequence[Any]) -> list[Any]:
         """Answer a request from a person's recorded answers; what they left open is answered with "cannot say"."""
 
-    @abstractmethod
+    def answer_self(self, request: Any) -> list[Any]:
+        """Answer from the request alone, as the rater ``self`` does, at no cost. Raises ConfigError where none can."""
+        raise ConfigError(f"rater 'self' cannot answer {type(request).__name__}: there is nobody to ask.")
+
+    # ------------------------------------------------------------------------------------------------------- metering
+    def request(self, share: float, slices: Sequence[int]) -> Any | None:
+        """The request for a share of all units of these slices; None where only a stage knows what to ask."""
+        return PointRequest(share, tuple(slices))
+
+    def key(self, request: Any, shape: tuple[int, int, int]) -> Hashable:
+        """Names a request: one with the key of an earlier one is answered from memory.
+
+        Raises:
+            DataError: it leaves a split of this shape (slices, rows, columns).
+        """
+        for z in request.slices:
+            if not 0 <= z < shape[0]:
+                raise DataError(f"a request for slice {z}: the training split has slices 0 to {shape[0] - 1}")
+        named: Hashable = request
+        return named
+
+    def charge(self, keys: Sequence[Any], shape: tuple[int, int, int]) -> float:
+        """Share of the split that requests with these keys take together; what two of them ask for counts once."""
+        shares: dict[int, float] = {}
+        for request in keys:
+            shares |= {z: max(request.fraction, shares.get(z, 0.0)) for z in request.slices}
+        return sum(shares.values()) / shape[0]
+
+    def check(self, answers: Sequence[Any], shape: tuple[int, int, int]) -> None:
+        """Raises DataError, with the value, for answers that leave a split of this shape (slices, rows, columns)."""
+        for answer in answers:
+            if not 0 <= answer.z < shape[0]:
+                raise DataError(f"an answer on slice {answer.z}: the training split has slices 0 to {shape[0] - 1}")
+
+    def units(self, answers: Sequence[Any]) -> int:
+        """How many units (points, patches, boxes) these answers hold; by default one each."""
+        return len(answers)
+
     def price(self, answers: Sequence[Any]) -> float:
         """Seconds of a person's time that these answers cost."""
+        return self.seconds_per_unit * self.units(answers)
 
 
 class Desk(Protocol):
     """The annotation desk as a stage sees it: the only door to target training labels."""
 
+    def ask(self, kind: str, request: Any = None, rater: str | None = None) -> list[Any]:
+        """Ask for weak labels of a registered kind; the same request gets the same answers and is paid once.
+
+        Args:
+            kind: one of those that the stage's StageSpec asks for.
+            request: of that kind; None asks for the budget's share of all slices (nothing, where the share is 0).
+            rater: "self" asks nobody (the request alone decides, at no cost); None asks the run's rater.
+
+        Raises:
+            BudgetError: the requests so far and this one go past the budget; nothing is handed out.
+            ConfigError: the stage does not ask for this kind, or the rater cannot answer.
+        """
+
+    def share(self, kind: str) -> float:
+        """Fraction of the target's training split for which this kind may be asked; 0 for what is not asked for."""
+
     def points(self) -> Mapping[int, PointAnswer]:
         """The sparse points of the target's training split, by slice, within the budget. Same answer every time."""
 
     def point_budget(self) -> float:
-        """Fraction of all centres of the target's training split that are given."""
+        """Share of ``points``: fraction of all centres of the target's training split that are given."""
 
     def preferences(self, questions: Sequence[PreferenceQuestion], rater: str | None = None) -> list[PreferenceAnswer]:
         """Ask which candidate is best on each patch.
@@ -68,7 +131,7 @@ class Desk(Protocol):
         """
 
     def patch_budget(self) -> float:
-        """Fraction of all patches of the target's training split that may be asked about."""
+        """Share of ``preferences``: fraction of the split's patches that may be asked about."""
 
     def rng(self, what: str) -> np.random.Generator:
         """Generator of a draw that belongs to annotation: the same for every method and training seed."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from dabench.interfaces.stages import CropSpec, StageSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import nn
 
@@ -21,10 +21,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Budget:
-    """What of the target's training split may be annotated: share of components with a point, share of patches."""
+    """What of the target's training split may be annotated: a share for each kind of weak label.
+
+    Args:
+        points: share of components with a point (``points``).
+        patches: share of patches that are asked about (``preferences``).
+        others: shares of other kinds, by the name of the weak label.
+    """
 
     points: float = 0.0
     patches: float = 0.0
+    others: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, shares: Mapping[str, float]) -> Budget:
+        """A budget from shares by the name of the weak label."""
+        others = {kind: share for kind, share in shares.items() if kind not in ("points", "preferences")}
+        return cls(shares.get("points", 0.0), shares.get("preferences", 0.0), others)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of each kind, by the name of the weak label."""
+        return {"points": self.points, "preferences": self.patches, **self.others}
+
+    def share(self, kind: str) -> float:
+        """The share of one kind; 0 where the budget does not name it."""
+        return self.shares.get(kind, 0.0)
 
 
 @dataclass(frozen=True)
@@ -74,6 +96,10 @@ class Method(ABC):
         """Why this method cannot run here, or None. The reason becomes the cell's status."""
         del task, budget
         return None
+
+    def default_shares(self) -> Mapping[str, float]:
+        """Share of each weak label, by name, that this method is defined with: the budget where the user names none."""
+        return {}
 
 
 def missing_neighbours(method: str, task: TaskInfo) -> str | None:

@@ -33,6 +33,7 @@ class BudgetCard(_Frozen):
 
     points: float = Field(description="Share of mitochondria with a centre point.")
     patches: float = Field(description="Share of patches asked about; the preference optimizer's own by default.")
+    others: dict[str, float] = Field(default_factory=dict, description="Shares of other weak labels, by name.")
 
 
 class PartCard(_Frozen):

@@ -18,7 +18,7 @@ from dabench.runs.weights import WeightsStore
 from dabench.training.train_stage import build_stage
 
 #: Components whose pretrained weights are overwritten by the trained ones.
-_PRETRAINED = ("backbone", "network")
+_PRETRAINED = ("backbone", "network", "method")
 
 
 class BareAssembly(Assembly):

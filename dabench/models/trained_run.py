@@ -15,9 +15,10 @@ from dabench.files.workspace import Workspace
 from dabench.interfaces import Budget, StageSpec, TaskInfo
 from dabench.models.card import BudgetCard, Digests, ModelCard, PartCard, ScoreCard, TaskCard
 from dabench.models.rebuild import BareAssembly, stage_specs
+from dabench.runs.annotation import budget_of
 from dabench.runs.config import RunConfig, validate_config
 from dabench.runs.events import parts
-from dabench.runs.plan import all_domains, budget_of
+from dabench.runs.plan import all_domains
 from dabench.tracking.record import RunRecord, read_run
 from dabench.training.store import StageFolder
 
@@ -63,7 +64,7 @@ def open_run(path: Path, registry: Registry, workspace: Workspace) -> TrainedRun
     if known is None:
         return _derived(record, config, assembly, workspace)
     info = TaskInfo(config.task, record.tags["source"], record.tags["target"], known.neighbours, known.has_source)
-    budget = Budget(known.points, known.patches)
+    budget = Budget(known.points, known.patches, known.shares)
     specs = tuple(stage_specs(assembly, info, budget))
     return TrainedRun(
         record, config, info, budget, specs, known.update, known.threshold, _three(known.voxel), known.sources, ()
@@ -200,9 +201,10 @@ def card_of(
 def _without_paths(config: RunConfig) -> RunConfig:
     """A card may travel: of files of answers it keeps the name, not the folder."""
     budget = config.budget
-    files = {
+    files: dict[str, Any] = {
         key: Path(p.name) for key in ("points_file", "preferences_file") if (p := getattr(budget, key)) is not None
     }
+    files["files"] = {kind: Path(path.name) for kind, path in budget.files.items()}
     return config.model_copy(update={"budget": budget.model_copy(update=files)})
 
 

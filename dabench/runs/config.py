@@ -8,13 +8,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from dabench.errors import ConfigError, UnknownNameError
 from dabench.files.digests import digest_of
 from dabench.files.yaml import parse_value, read_yaml
 
 Fraction = float
+
+
+#: Settings of `BudgetConfig` for any weak label -> those that are short for one.
+_SHORT = {
+    "shares": {"points": "points", "preferences": "patches"},
+    "files": {"points": "points_file", "preferences": "preferences_file"},
+}
 
 
 class BudgetConfig(BaseModel):
@@ -27,7 +43,10 @@ class BudgetConfig(BaseModel):
         None,
         ge=0,
         le=1,
-        description="Share of patches asked about; default: what the preference optimizer is defined with.",
+        description="Share of patches asked about; default: what the method is defined with.",
+    )
+    shares: dict[str, Fraction] = Field(
+        default_factory=dict, description="Shares of other weak labels, by name: {scribbles: 0.1}."
     )
     rater: Literal["truth", "self", "recorded"] = Field(
         "truth", description="Who answers: simulated from labels, nobody (self), or a person's file (recorded)."
@@ -38,6 +57,45 @@ class BudgetConfig(BaseModel):
     )
     points_file: Path | None = Field(None, description="A recorded points file (rater: recorded).")
     preferences_file: Path | None = Field(None, description="A recorded preferences file (rater: recorded).")
+    files: dict[str, Path] = Field(
+        default_factory=dict, description="Recorded files of other weak labels, by name (rater: recorded)."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, values: Any) -> Any:
+        """Points and preferences have settings of their own, whichever way they are given."""
+        if not isinstance(values, Mapping):
+            return values
+        found = dict(values)
+        for general, fields in _SHORT.items():
+            named = found.get(general)
+            if isinstance(named, Mapping):
+                found |= {fields[kind]: share for kind, share in named.items() if kind in fields}
+                found[general] = {kind: share for kind, share in named.items() if kind not in fields}
+        return found
+
+    @field_validator("shares")
+    @classmethod
+    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
+        if any(not 0 <= share <= 1 for share in value.values()):
+            raise ValueError("the share of a weak label is between 0 and 1")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Other weak labels only where there are any: cells without them keep their names."""
+        return {name: value for name, value in dump(self).items() if value or name not in _SHORT}
+
+    def given(self) -> dict[str, float]:
+        """The share of each weak label, by name, that the settings name."""
+        patches = {} if self.patches is None else {"preferences": self.patches}
+        return {"points": self.points, **patches, **self.shares}
+
+    def recorded(self) -> dict[str, Path]:
+        """A person's file of each weak label, by name, that the settings name."""
+        short = {"points": self.points_file, "preferences": self.preferences_file}
+        return {kind: path for kind, path in {**short, **self.files}.items() if path is not None}
 
 
 #: Settings of methods that were fields of a run once, and whether they stand in a cell's name: older cells keep theirs.
@@ -56,8 +114,10 @@ class RunConfig(BaseModel):
     seed: int = Field(0, ge=0, description="Training seed; three or more make a result.")
     budget: BudgetConfig = Field(default_factory=lambda: BudgetConfig(), description="Annotation of the target.")
     protocol: str = Field("das-2d@1", description="Rule of scoring.")
-    inference: Literal["fast", "paper"] = Field(
-        "fast", description="fast: half-tile stride, no test-time augmentation; paper: stride 128, four rotations."
+    inference: Literal["fast", "paper", "tiles"] = Field(
+        "fast",
+        description="fast: half-tile stride, no test-time augmentation; paper: stride 128, four rotations; "
+        "tiles: no overlap.",
     )
     test_points: tuple[Fraction, ...] = Field(
         (0.0,), description="Shares of target test centres given as prompts; the first is the headline (Prefer-DAS+)."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
@@ -52,6 +53,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "weak_labels": ",".join(sorted(asks)) or "none",
         "points": plan.budget.points if "points" in asks else 0.0,
         "patches": plan.budget.patches if "preferences" in asks else 0.0,
+        **{f"budget/{kind}": share for kind, share in plan.budget.others.items() if kind in asks},
         "rater": _rater(plan),
         "seed": config.seed,
         "protocol": config.protocol,
@@ -101,8 +103,7 @@ def _options(options: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _asked(plan: Plan) -> set[str]:
     """Weak labels that a person is asked for: those of the stages, where the budget is not 0."""
-    shares = {"points": plan.budget.points, "preferences": plan.budget.patches}
-    return {kind for s in plan.stages for kind in s.spec.asks if shares.get(kind, 1.0) > 0}
+    return {kind for s in plan.stages for kind in s.spec.asks if plan.budget.share(kind) > 0}
 
 
 def _rater(plan: Plan) -> str:
@@ -167,11 +168,11 @@ def cost(plan: Plan) -> Cost:
     """What the desk handed out over all stages, reused ones too; the same answers asked twice cost once."""
     records = [s.folder.record() for s in plan.stages]
     entries = {e["digest"]: e for r in records if r is not None for e in r.ledger}.values()
-    return Cost(
-        sum(e["seconds"] for e in entries),
-        sum(e["count"] for e in entries if e["kind"] == "points"),
-        sum(e["count"] for e in entries if e["kind"] == "preferences"),
-    )
+    counts: Counter[str] = Counter()
+    for entry in entries:
+        counts[entry["kind"]] += entry["count"]
+    points, patches = counts.pop("points", 0), counts.pop("preferences", 0)
+    return Cost(sum(e["seconds"] for e in entries), points, patches, dict(counts))
 
 
 def model(plan: Plan, registry: Registry, chosen: Candidate) -> ModelMade:
@@ -188,6 +189,7 @@ def model(plan: Plan, registry: Registry, chosen: Candidate) -> ModelMade:
         info.neighbours,
         info.has_source,
         {f"{kind}:{name}": registry.source_digest(kind, name) for kind, name in parts([s.spec for s in plan.stages])},
+        plan.budget.others,
     )
 
 

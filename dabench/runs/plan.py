@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dabench.annotation.desk import AnnotationDesk
-from dabench.annotation.truth import VolumeTruth
 from dabench.components.assembly import Assembly
 from dabench.components.registry import Registry
 from dabench.data.card_domain import user_domains
-from dabench.errors import ConfigError, MissingDataError
+from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
-from dabench.interfaces import Budget, Candidate, Domain, Method, Selector, StageSpec, WeakLabel
+from dabench.interfaces import Budget, Candidate, Domain, Method, Selector, StageSpec
+from dabench.runs.annotation import budget_of, make_desk
 from dabench.runs.config import RunConfig
 from dabench.runs.device import numerics
 from dabench.runs.keys import parts_of, stage_key, stage_source
@@ -101,7 +101,7 @@ def make_plan(
         specs = begin_with(specs, config.source_checkpoint, weights)
         if not info.has_source and (skip := needs_images(specs)):
             specs = []
-    uses = {pair for spec in specs for pair in spec.components}
+    uses = {pair for spec in specs for pair in (("method", spec.method), *spec.components)}
     for kind, name in sorted(uses):
         assembly.config(kind, name)
     weak_labels = assembly.weak_labels()
@@ -140,43 +140,6 @@ def _why_not(selector: Selector, config: RunConfig, task: TaskData, budget: Budg
     return why_not(selector, config.selector, task, points=points, source=source)
 
 
-def budget_of(config: RunConfig, assembly: Assembly) -> Budget:
-    """The run's budget; patches default to what the preference optimizer asks for by definition."""
-    patches = config.budget.patches
-    if patches is None:
-        po = getattr(assembly.config("method", config.method), "po", None)
-        patches = assembly.preference_optimizer(po).share if po and po != "none" else 0.0
-    return Budget(points=config.budget.points, patches=patches)
-
-
-def make_desk(
-    config: RunConfig, task: TaskData, weak_labels: Mapping[str, WeakLabel], budget: Budget
-) -> AnnotationDesk:
-    """The annotation desk over the target's training split."""
-    split = task.target_train
-    _check_files(config)
-    files = {"points": config.budget.points_file, "preferences": config.budget.preferences_file}
-    return AnnotationDesk(
-        truth=VolumeTruth(split.labels) if split.labels is not None else None,
-        shape=split.images.shape,
-        budget=budget,
-        weak_labels=weak_labels,
-        rater=config.budget.rater,
-        rater_error=config.budget.rater_error,
-        seed=config.budget.seed,
-        recorded={kind: path for kind, path in files.items() if path is not None},
-        label_digest=split.label_digest,
-    )
-
-
-def _check_files(config: RunConfig) -> None:
-    """A recorded file that is not there is said before anything trains."""
-    for name in ("points_file", "preferences_file"):
-        path = getattr(config.budget, name)
-        if path is not None and not path.is_file():
-            raise MissingDataError(f"budget.{name} = {path}: no such file.", "docs/annotation.md has the formats.")
-
-
 def _stages(
     config: RunConfig,
     assembly: Assembly,
@@ -203,7 +166,7 @@ def _stages(
             "desk": desk.digest(spec.asks),
             "seed": config.seed,
             "numerics": numerics(config, threads),
-            "weights": _pretrained(assembly, set(spec.components)),
+            "weights": _pretrained(assembly, {("method", spec.method), *spec.components}),
             "parent": parent,
         }
         if config.source_checkpoint and not planned:
@@ -236,7 +199,12 @@ def describe(plan: Plan) -> Mapping[str, Any]:
         "task": plan.config.task,
         "data": plan.config.data,
         "skip": plan.skip,
-        "budget": {"points": plan.budget.points, "patches": plan.budget.patches, "rater": plan.config.budget.rater},
+        "budget": {
+            "points": plan.budget.points,
+            "patches": plan.budget.patches,
+            **plan.budget.others,
+            "rater": plan.config.budget.rater,
+        },
         "missing_data": plan.missing,
         "unscored": "" if plan.missing or plan.skip else plan.task.unscored(),
         "missing_weights": [name for name, digest in plan.weights.items() if not digest],

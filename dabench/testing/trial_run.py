@@ -61,10 +61,8 @@ class Trained:
 
 
 def budget_of(assembly: Assembly, method: str, points: float) -> Budget:
-    """Points as asked, and the patches that the method's preference optimizer is defined with."""
-    po = getattr(assembly.config("method", method), "po", None)
-    known = po in assembly.registry.names("preference_optimizer")
-    return Budget(points, assembly.preference_optimizer(po).share if po and known else 0.0)
+    """Points as asked, and the shares of other weak labels that the method is defined with."""
+    return Budget.of({**assembly.method(method).default_shares(), "points": points})
 
 
 def snapshot(stage: Stage) -> dict[str, Tensor]:

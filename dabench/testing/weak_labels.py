@@ -1,6 +1,7 @@
 """Checks of weak labels: simulated, written, read, matched and priced.
 
-`points` and `preferences` are what the annotation desk asks for; of any other kind the file rules alone are checked.
+A kind is asked for a share of the units of two slices, as its `WeakLabel.request` says; `preferences` for patches. Of
+a kind that has no such request the file rules alone are checked.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dabench.annotation.desk import plain
 from dabench.components.registry import Registered
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import DataError
@@ -35,10 +37,8 @@ class _Truth:
         return self._labels.shape[0]
 
 
-def _request(name: str) -> PointRequest | PreferenceRequest | None:
-    if name == "points":
-        return PointRequest(0.5, (0, 1))
-    return PreferenceRequest(_questions()) if name == "preferences" else None
+def _request(name: str, label: WeakLabel) -> Any:
+    return PreferenceRequest(_questions()) if name == "preferences" else label.request(0.5, (0, 1))
 
 
 def _questions() -> tuple[PreferenceQuestion, ...]:
@@ -55,7 +55,7 @@ def _questions() -> tuple[PreferenceQuestion, ...]:
 
 def _set_up(bench: Fixtures, item: Registered) -> tuple[WeakLabel, Any, Simulate]:
     label: WeakLabel = bench.make(item)
-    request, truth = _request(item.name), _Truth(discs(0)[1])
+    request, truth = _request(item.name, label), _Truth(discs(0)[1])
 
     def simulate(error_rate: float) -> list[Any]:
         return label.simulate(request, truth, np.random.default_rng(7), error_rate)
@@ -63,11 +63,17 @@ def _set_up(bench: Fixtures, item: Registered) -> tuple[WeakLabel, Any, Simulate
     return label, request, simulate
 
 
-def _content(answers: list[Any]) -> list[tuple[Any, ...]]:
-    """What decides an answer, in comparable form."""
-    return [
-        (a.z, np.round(a.points, 4).tolist()) if hasattr(a, "points") else (a.z, a.window, a.choice) for a in answers
-    ]
+def _content(answers: list[Any]) -> list[Any]:
+    """What decides an answer, in comparable form: who gave it, when and in what time does not."""
+    return [_decisive(plain(answer)) for answer in answers]
+
+
+def _decisive(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _decisive(part) for name, part in value.items() if name not in ("rater", "seconds", "when")}
+    if isinstance(value, list):
+        return [_decisive(part) for part in value]
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def repeatable(bench: Fixtures, item: Registered) -> None:
@@ -103,6 +109,27 @@ def priced(bench: Fixtures, item: Registered) -> None:
     expect(np.isfinite(price) and price > 0, f"price of simulated answers is {price!r}")
 
 
+def metered(bench: Fixtures, item: Registered) -> None:
+    """A share is charged as a share, the same request twice as once; an answer of another volume is refused."""
+    label, request, simulate = _set_up(bench, item)
+    shape = discs(0)[1].shape
+    expect(label.units([]) == 0, f"units([]) is {label.units([])!r}, not 0")
+    if request is None:
+        return
+    key = label.key(request, shape)
+    once, twice = label.charge([key], shape), label.charge([key, label.key(request, shape)], shape)
+    expect(0 < once <= 1, f"charge of one request is {once!r}, expected a share in (0, 1]")
+    expect(once == twice, f"charge: {once!r} for a request, {twice!r} for it twice")
+    answers = simulate(0.0)
+    expect(label.units(answers) > 0, f"units of simulated answers is {label.units(answers)!r}")
+    label.check(answers, shape)
+    try:
+        label.check(answers, (0, 0, 0))
+    except DataError:
+        return
+    raise Violation("check: answers of another volume are not refused")
+
+
 def malformed_file(bench: Fixtures, item: Registered) -> None:
     """A missing file, nonsense, and a good file with a broken end are DataErrors that name the file."""
     label, request, simulate = _set_up(bench, item)
@@ -132,7 +159,7 @@ def whole_slices(bench: Fixtures, item: Registered) -> None:
     _, request, simulate = _set_up(bench, item)
     if not isinstance(request, PointRequest):
         return
-    for answer in simulate(0.0) + simulate(1.0):
+    for answer in (answer for answer in simulate(0.0) + simulate(1.0) if hasattr(answer, "points")):
         inside = Window(0, 0, SIDE, SIDE).contains(answer.points)
         expect(inside.all(), f"slice {answer.z}: point {answer.points[~inside][:1].tolist()} lies outside")
 
@@ -141,6 +168,7 @@ CHECKS = (
     Check("repeatable", repeatable),
     Check("round trip", round_trip),
     Check("price", priced),
+    Check("metering", metered),
     Check("malformed file", malformed_file),
     Check("points on the slice", whole_slices),
 )

@@ -75,13 +75,17 @@ class StageFinished(Event):
 
 @dataclass(frozen=True)
 class Cost(Event):
-    """What the annotation desk has metered, in total: a person's seconds, points and patches handed out."""
+    """What the annotation desk has metered, in total: a person's seconds, and the units handed out.
+
+    ``others`` counts the units of weak labels beside points and patches, by name.
+    """
 
     kind: ClassVar[str] = "cost"
 
     annotation_seconds: float
     points: int = 0
     patches: int = 0
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,9 +132,9 @@ class ModelMade(Event):
     """What the model that predicts is rebuilt from, without the data that it was trained on (docs/models.md).
 
     ``update`` and ``threshold`` are those of the chosen candidate, ``tile`` the side of its tiles in pixels, ``voxel``
-    nm (z, y, x) of the target's training split; ``points`` and ``patches`` are the budget and ``neighbours`` and
-    ``has_source`` what the method was told of the task; ``sources`` are digests of the plugins' source by
-    ``kind:name``.
+    nm (z, y, x) of the target's training split; ``points``, ``patches`` and ``shares`` (of other weak labels, by name)
+    are the budget, ``neighbours`` and ``has_source`` what the method was told of the task; ``sources`` are digests of
+    the plugins' source by ``kind:name``.
     """
 
     kind: ClassVar[str] = "model"
@@ -145,6 +149,7 @@ class ModelMade(Event):
     neighbours: bool
     has_source: bool
     sources: Mapping[str, str] = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

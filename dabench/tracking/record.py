@@ -200,6 +200,7 @@ def _named(event: Event, tags: Mapping[str, str], final: str) -> Iterator[tuple[
             yield "cost/annotation_seconds", event.annotation_seconds
             yield "cost/points", float(event.points)
             yield "cost/patches", float(event.patches)
+            yield from ((f"cost/{kind}", float(count)) for kind, count in event.others.items())
         case Phase():
             yield f"time/{event.name}", event.seconds
         case CellFinished():

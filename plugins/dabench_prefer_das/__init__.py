@@ -176,6 +176,11 @@ class PreferDAS(Method):
         """Keep the settings; nothing is built before a stage is."""
         self.settings, self.components = settings, components
 
+    def default_shares(self) -> Mapping[str, float]:
+        """The patches that the preference optimizer is defined with."""
+        po = self.settings.po
+        return {} if po == "none" else {"preferences": self.components.preference_optimizer(po).share}
+
     def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
         s = self.settings
         before = self.components.method("prompt-das").stages(task, budget)

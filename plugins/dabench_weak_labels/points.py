@@ -17,7 +17,7 @@ from pydantic import Field
 
 from dabench.ops.centres import label_centres
 from dabench.ops.components import Labels, label_components
-from dabench.plugin import PointAnswer, PointRequest, Settings, Truth, WeakLabel
+from dabench.plugin import DataError, PointAnswer, PointRequest, Settings, Truth, WeakLabel, Window
 from dabench_weak_labels.point_files import read_points, write_points
 
 Points2d = npt.NDArray[np.float32]
@@ -120,9 +120,23 @@ class Points(WeakLabel):
         """Read a manifest or a user's clicks. Raises DataError with line and value."""
         return read_points(path)
 
-    def price(self, answers: Sequence[PointAnswer]) -> float:
-        """Seconds: a price for each point that was given."""
-        return self.config.seconds_per_point * sum(len(answer.points) for answer in answers)
+    def units(self, answers: Sequence[PointAnswer]) -> int:
+        """Points that were given."""
+        return sum(len(answer.points) for answer in answers)
+
+    def check(self, answers: Sequence[PointAnswer], shape: tuple[int, int, int]) -> None:
+        """Points lie on pixels of the split. Raises DataError that names the first one outside."""
+        slices, height, width = shape
+        mend = "Points are voxels of the training split: z counts its slices from 0, y its rows, x its columns."
+        for answer in answers:
+            if not 0 <= answer.z < slices:
+                raise DataError(f"points on slice {answer.z}: the training split has slices 0 to {slices - 1}", mend)
+            inside = Window(0, 0, height, width).contains(answer.points)
+            if not inside.all():
+                x, y = answer.points[~inside][0]
+                raise DataError(
+                    f"point (x {x:g}, y {y:g}) on slice {answer.z} lies outside {height} x {width} pixels", mend
+                )
 
 
 def number_of_points(fraction: float, components: int) -> int:

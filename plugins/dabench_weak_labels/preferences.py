@@ -7,9 +7,11 @@ place and what was shown, never on the other questions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +19,8 @@ from pydantic import Field
 from dabench.ops.choice import best_candidate, candidate_digests
 from dabench.plugin import (
     IGNORE,
+    ConfigError,
+    DataError,
     PreferenceAnswer,
     PreferenceQuestion,
     PreferenceRequest,
@@ -26,6 +30,9 @@ from dabench.plugin import (
     Window,
 )
 from dabench_weak_labels.preference_files import read_preferences, write_preferences
+
+#: Names a question: its slice, its patch, and what was shown.
+QuestionKey = tuple[int, Window, tuple[str, ...]]
 
 
 class PreferenceSettings(Settings):
@@ -40,6 +47,8 @@ class PreferenceSettings(Settings):
 
 class Preferences(WeakLabel):
     """Patch preferences."""
+
+    suffix: ClassVar[str] = ".jsonl"
 
     def __init__(self, config: PreferenceSettings) -> None:
         """Take the settings."""
@@ -95,6 +104,69 @@ class Preferences(WeakLabel):
         """Read JSON lines. Raises DataError with line and value."""
         return read_preferences(path)
 
+    def answer_self(self, request: PreferenceRequest) -> list[PreferenceAnswer]:
+        """The candidate of the highest Dice against each question's own hint (UPO). Raises ConfigError without one."""
+        return [_by_hint(question) for question in request.questions]
+
+    def request(self, share: float, slices: Sequence[int]) -> None:
+        """None: which candidates a patch has, only a stage knows."""
+
+    def key(self, request: PreferenceRequest, shape: tuple[int, int, int]) -> tuple[QuestionKey, ...]:
+        """Every question with what was shown. Raises DataError for one that leaves the split or does not fit."""
+        for question in request.questions:
+            _check_place(question.z, question.window, shape)
+            shown, window = question.candidates, question.window
+            if shown.ndim != 3 or len(shown) < 1 or shown.shape[1:] != (window.height, window.width):
+                raise DataError(f"a question on slice {question.z}: candidates {shown.shape} do not fit {window}")
+        return tuple((q.z, q.window, candidate_digests(q.candidates)) for q in request.questions)
+
+    def charge(self, keys: Sequence[tuple[QuestionKey, ...]], shape: tuple[int, int, int]) -> float:
+        """Share of all patches that were asked about: each once, and the last one counts as soon as it begins to fit.
+
+        So 15 % of 96 patches are 15: the 15th is begun when 14 are charged.
+        """
+        shares = [patch_share(shape, window) for _, window in {(z, window) for key in keys for z, window, _ in key}]
+        rest = max(shares, default=0.0) * (1 - 1e-6)
+        # Whoever may ask about every patch may also lay them out in another way.
+        return min(1.0, sum(shares) - rest)
+
+    def check(self, answers: Sequence[PreferenceAnswer], shape: tuple[int, int, int]) -> None:
+        """Patches lie on the split. Raises DataError for the first one that does not."""
+        for answer in answers:
+            _check_place(answer.z, answer.window, shape)
+
     def price(self, answers: Sequence[PreferenceAnswer]) -> float:
         """Seconds: what each answer took; recorded ones carry their own time."""
         return sum(answer.seconds for answer in answers)
+
+
+def patch_share(shape: tuple[int, int, int], window: Window) -> float:
+    """Share of the patch budget that one patch takes: 1 / N, N patches of its size covering every slice.
+
+    Args:
+        shape: (slices, rows, columns) of the split.
+        window: the patch.
+    """
+    slices, height, width = shape
+    return 1 / (slices * math.ceil(height / window.height) * math.ceil(width / window.width))
+
+
+def _check_place(z: int, window: Window, shape: tuple[int, int, int]) -> None:
+    slices, height, width = shape
+    inside = 0 <= window.y <= height - window.height and 0 <= window.x <= width - window.width
+    if not (0 <= z < slices and inside):
+        raise DataError(
+            f"a patch on slice {z}, {window}, leaves the training split of {slices} slices of "
+            f"{height} x {width} pixels.",
+            "Preferences belong to the volume that they were recorded on.",
+        )
+
+
+def _by_hint(question: PreferenceQuestion) -> PreferenceAnswer:
+    if question.hint is None:
+        raise ConfigError(
+            f"rater 'self': the question on slice {question.z} carries no hint to rank against.", "Use --po upo."
+        )
+    choice = best_candidate(question.candidates, question.hint.astype(bool))
+    digests = candidate_digests(question.candidates)
+    return PreferenceAnswer(question.z, question.window, choice, 0.0, "self", candidate_digests=digests)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dabench_weak_labels.preferences import patch_share
 
-from dabench.annotation.desk import charge
 from dabench.ops.choice import informative
 from dabench.plugin import BudgetError, ConfigError, DataError, PreferenceQuestion, Window
 
@@ -102,8 +102,8 @@ def test_zero_patches_refuse_the_first_question_but_not_self(make_desk, grid_que
 
 
 def test_charge_counts_patches_of_one_size():
-    assert charge((2, 64, 96), Window(0, 0, 16, 16)) == pytest.approx(1 / 48)
-    assert charge((1, 65, 96), Window(0, 0, 16, 96)) == pytest.approx(1 / 5)
+    assert patch_share((2, 64, 96), Window(0, 0, 16, 16)) == pytest.approx(1 / 48)
+    assert patch_share((1, 65, 96), Window(0, 0, 16, 96)) == pytest.approx(1 / 5)
 
 
 def test_the_key_is_independent_of_labels_where_nothing_is_asked(make_desk):
@@ -163,7 +163,7 @@ def test_questions_that_do_not_fit_are_named(make_desk):
         make_desk().preferences([PreferenceQuestion(0, Window(0, 0, 8, 16), image, shown)])
     with pytest.raises(ConfigError, match="may name 'self'"):
         make_desk().preferences([], rater="truth")
-    with pytest.raises(ConfigError, match="no 'boxes'"):
+    with pytest.raises(ConfigError, match="unknown weak label 'boxes'"):
         make_desk().digest(("boxes",))
 
 

@@ -1,0 +1,46 @@
+"""The annotation of one run: its budget, its desk, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dabench.annotation.desk import AnnotationDesk
+from dabench.annotation.truth import VolumeTruth
+from dabench.components.assembly import Assembly
+from dabench.errors import MissingDataError, UnknownNameError
+from dabench.interfaces import Budget, WeakLabel
+from dabench.runs.config import RunConfig
+from dabench.runs.task import TaskData
+
+
+def budget_of(config: RunConfig, assembly: Assembly) -> Budget:
+    """The run's budget: what the user gives, else the shares that the method is defined with."""
+    given = config.budget.given()
+    for kind in given:
+        if kind not in (known := assembly.registry.names("weak_label")):
+            raise UnknownNameError("weak label", kind, known)
+    return Budget.of({**assembly.method(config.method).default_shares(), **given})
+
+
+def make_desk(
+    config: RunConfig, task: TaskData, weak_labels: Mapping[str, WeakLabel], budget: Budget
+) -> AnnotationDesk:
+    """The annotation desk over the target's training split."""
+    split = task.target_train
+    files = config.budget.recorded()
+    for kind, path in files.items():
+        if kind not in weak_labels:
+            raise UnknownNameError("weak label", kind, weak_labels)
+        if not path.is_file():  # said before anything trains
+            raise MissingDataError(f"recorded {kind}, {path}: no such file.", "docs/annotation.md has the formats.")
+    return AnnotationDesk(
+        truth=VolumeTruth(split.labels) if split.labels is not None else None,
+        shape=split.images.shape,
+        budget=budget,
+        weak_labels=weak_labels,
+        rater=config.budget.rater,
+        rater_error=config.budget.rater_error,
+        seed=config.budget.seed,
+        recorded=files,
+        label_digest=split.label_digest,
+    )
