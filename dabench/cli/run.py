@@ -176,7 +176,7 @@ def _show_plan(plan: Plan) -> None:
     for name in (name for name, digest in plan.weights.items() if not digest):
         typer.echo(f"  weights {name!r} are not in the store (dabench weights add); a backbone may ask the timm hub")
     for number, stage in enumerate(plan.stages, 1):
-        state = {"cached": "reused", "resumes": "continues", "new": "to train"}[stage.state]
+        state = {"cached": "reused", "resumes": "continues", "new": "to train", "frozen": "not trained"}[stage.state]
         typer.echo(
             f"  stage {number}: {stage.spec.name:<12} {stage.spec.iterations:>6} updates   {state}   {stage.key[:10]}"
         )

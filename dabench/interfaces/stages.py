@@ -115,7 +115,7 @@ class Stage(ABC):
 
     @abstractmethod
     def optimizer_steps(self) -> Sequence[OptimizerStep]:
-        """The optimizer steps of one update, in order."""
+        """The optimizer steps of one update, in order; none for a stage without updates."""
 
     def prepare(self, view: TrainingData) -> None:
         """Called at every start (also a resumed one), before the first update, on the device; must be deterministic."""
@@ -164,7 +164,7 @@ class StageSpec:
         config: every setting that decides the outcome (dumped into the key).
         components: (kind, name) of every other component it uses; their source and settings are part of the key.
         crops: what its batches hold.
-        iterations: number of updates.
+        iterations: number of updates; 0 is a frozen stage (a zero-shot model), which is prepared and never trained.
         build: makes the stage; called with the parent's stage (trained, or None).
         asks: weak labels it asks the desk for; () makes its key independent of any annotation. A stage that asks for
             nothing and has no target crops sees no target image.

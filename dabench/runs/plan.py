@@ -28,9 +28,9 @@ from dabench.training.store import StageFolder
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage with its key; ``state`` is ``cached``, ``resumes`` or ``new``; ``seconds`` what a cached one took.
+    """A stage with its key; ``state`` is ``cached``, ``resumes``, ``new`` or ``frozen``.
 
-    ``snapshots`` are updates after which its weights are kept, beside those after the last one.
+    A frozen one is never trained. ``seconds`` is what a cached one took. ``snapshots`` are updates after which its weights are kept, beside those after the last one.
     """
 
     spec: StageSpec
@@ -183,7 +183,8 @@ def _planned(spec: StageSpec, key: str, folder: StageFolder) -> PlannedStage:
     record = folder.record()
     if record is not None:
         return PlannedStage(spec, key, folder, "cached", record.seconds)
-    return PlannedStage(spec, key, folder, "resumes" if folder.checkpoint.is_file() else "new")
+    state = "resumes" if folder.checkpoint.is_file() else "new" if spec.iterations else "frozen"
+    return PlannedStage(spec, key, folder, state)
 
 
 def _pretrained(assembly: Assembly, uses: set[tuple[str, str]]) -> dict[str, str]:

@@ -58,7 +58,6 @@ class StageChain:
             "domain": self.plan.task.target,
             "split": "train",
             "seed": str(budget.seed),
-            "fraction": str(budget.points),
         }
         desk.write(planned.folder.annotation, about)
         planned.folder.finish(stage, record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -115,7 +116,7 @@ class TrialRun:
         """Killed after the first update, then built anew and continued from the checkpoint."""
         options = LoopOptions(CPU, False, self.bench.new_folder(spec.name) / "checkpoint.pt", 1)
         loop = self._loop(self.build(spec, parent), spec, options)
-        updates = [next(loop)]
+        updates = list(islice(loop, 1))
         del loop
         stage = self.build(spec, parent)
         updates += self._loop(stage, spec, options)
@@ -128,7 +129,7 @@ class TrialRun:
         labelled = LabelledSlices(images, labels) if spec.crops.source else None
         gaps = (1, 1) if spec.crops.neighbour else (0, 0)
         inputs = StageInputs(0, desk, labelled, target, gaps, kept=options.checkpoint.with_name("kept"))
-        return train_stage(stage, spec, inputs, options, UPDATES)
+        return train_stage(stage, spec, inputs, options, min(UPDATES, spec.iterations))
 
     def _desk(self, labels: ArrayVolume) -> AnnotationDesk:
         return AnnotationDesk(Truth(labels), labels.shape, self.budget, self.bench.assembly.weak_labels())

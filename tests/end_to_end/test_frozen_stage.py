@@ -1,0 +1,74 @@
+"""A zero-shot method: one stage that is never trained, from the plan to the model that is loaded."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from torch import nn
+
+from dabench.components.registry import PluginStatus, Registry
+from dabench.models import load_model
+from dabench.ops.prompts import NetworkOutput
+from dabench.plugin import Component, CropSpec, Method, NetworkPredictor, Settings, Stage, StageSpec, hookimpl
+from dabench.runs.config import validate_config
+from dabench.runs.plan import make_plan
+from dabench.runs.runner import run_cell
+from dabench.testing import check_components
+
+
+class Dark(nn.Module):
+    """Dark pixels are foreground."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("cut", torch.tensor(0.4))
+
+    def forward(self, images, prompts=None, *, with_density=False):
+        del prompts, with_density
+        return NetworkOutput((images[:, 0] < self.cut).float())
+
+
+class Frozen(Stage):
+    def __init__(self):
+        self.dark = Dark()
+
+    def modules(self):
+        return {"network": self.dark}
+
+    def optimizer_steps(self):
+        return ()
+
+    def step(self, batch, optimizer):
+        raise AssertionError("a frozen stage is never trained")
+
+    def predictor(self):
+        return NetworkPredictor(self.dark)
+
+
+class ZeroShot(Method):
+    def __init__(self, settings, components):
+        del components
+        self.settings = settings
+
+    def stages(self, task, budget):
+        del task, budget
+        return [StageSpec("zero", "zero-shot", self.settings, (), CropSpec(64), 0, lambda _: Frozen())]
+
+
+@hookimpl
+def register_methods(register):
+    register(Component("zero-shot", ZeroShot, Settings, "dark pixels", licence="Apache-2.0"))
+
+
+def test_from_plan_to_model(workspace):
+    registry = Registry.load()
+    registry.add(sys.modules[__name__], PluginStatus("zero-shot", "x"))
+    assert [o for o in check_components(registry, [registry.get("method", "zero-shot")]) if o.problem] == []
+    config = validate_config({"method": "zero-shot", "task": "human2stem", "data": "phantom", "preset": "tiny"})
+    assert make_plan(config, registry, workspace).stages[0].state == "frozen"
+    record = run_cell(config, registry, workspace)
+    assert (record.status, record.stages[0].updates) == ("ok", 0)
+    assert record.metrics["target_test/dice"] > 0
+    model = load_model(config.cell_id, registry, workspace)
+    assert model.card.update == 0
