@@ -37,7 +37,7 @@ def test_the_import_loads_nothing():
 
 
 def test_what_moved_says_where_to():
-    with pytest.raises(ImportError, match="from dabench.plugin import Component"):
+    with pytest.raises(ImportError, match=r"from dabench\.plugin import Component"):
         from dabench import Component  # noqa: F401
     with pytest.raises(AttributeError, match="'dabench' has no attribute 'evalute'"):
         dabench.evalute  # noqa: B018
