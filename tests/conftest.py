@@ -31,13 +31,21 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Listings are kept apart from the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DABENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def registry() -> Registry:
     return Registry.load()
 
 
 @pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """Let the commands of a test find these plugins alone, given as ``name=module``."""
 
     def install(**plugins: ModuleType) -> None:
@@ -45,6 +53,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         for name, module in plugins.items():
             registry.add(module, PluginStatus(name, "dabench"))
         monkeypatch.setattr(Registry, "load", classmethod(lambda cls: registry))
+        monkeypatch.setenv("DABENCH_CACHE", str(tmp_path / "listings"))
 
     return install
 

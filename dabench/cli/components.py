@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from dabench.components.listing import Listing
     from dabench.components.registry import Registered, Registry
 
 
@@ -27,16 +28,17 @@ def ls(
 
     Example:  dabench ls methods
     """
-    from dabench.components.registry import Registry
+    from dataclasses import asdict
 
-    registry = Registry.load()
+    from dabench.components.listing import read_listing
+
+    listing = read_listing()
     kinds = [kind_called(kind)] if kind else _kinds()
-    items = [item for k in kinds for item in registry.of_kind(k)]
     if as_json:
-        typer.echo(json.dumps([_record(item) for item in items], indent=1))
+        typer.echo(json.dumps([asdict(item) for k in kinds for item in listing.of_kind(k)], indent=1))
     else:
-        _table(kinds, registry)
-    for status in registry.failures():
+        _table(kinds, listing)
+    for status in listing.failures():
         typer.echo(f"warning: plugin {status.name!r} of {status.distribution} did not load: {status.error}", err=True)
 
 
@@ -59,7 +61,7 @@ def info(
         raise UnknownNameError("component", name, {item.name for item in registry})
     items = [registry.get(k, rest if colon else name) for k in kinds]
     if as_json:
-        typer.echo(json.dumps([_record(i) | {"settings": _settings(registry, i, preset)} for i in items], indent=1))
+        typer.echo(json.dumps([_record(i, registry, preset) for i in items], indent=1))
         return
     for item in items:
         _show(registry, item, preset)
@@ -82,18 +84,12 @@ def kind_called(text: str) -> str:
     raise UnknownNameError("kind", text, [f"{kind.replace('_', '-')}s" for kind in _kinds()])
 
 
-def _record(item: Registered) -> dict[str, Any]:
-    c = item.component
-    return {
-        "kind": item.kind,
-        "name": item.name,
-        "summary": c.summary,
-        "paper": c.paper,
-        "licence": c.licence,
-        "plugin": item.plugin,
-        "distribution": item.distribution,
-        "presets": sorted(c.presets),
-    }
+def _record(item: Registered, registry: Registry, preset: str) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from dabench.components.listing import listed
+
+    return asdict(listed(item)) | {"settings": _settings(registry, item, preset)}
 
 
 def _settings(registry: Registry, item: Registered, preset: str) -> dict[str, Any]:
@@ -102,7 +98,7 @@ def _settings(registry: Registry, item: Registered, preset: str) -> dict[str, An
     return dumped
 
 
-def _table(kinds: list[str], registry: Registry) -> None:
+def _table(kinds: list[str], listing: Listing) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -110,9 +106,9 @@ def _table(kinds: list[str], registry: Registry) -> None:
     for column in ("kind", "name", "summary", "from"):
         table.add_column(column, overflow="fold")
     for kind in kinds:
-        for number, item in enumerate(registry.of_kind(kind)):
+        for number, item in enumerate(listing.of_kind(kind)):
             label = kind.replace("_", " ") if number == 0 else ""
-            table.add_row(label, item.name, item.component.summary, item.distribution)
+            table.add_row(label, item.name, item.summary, item.distribution)
     Console().print(table)
 
 

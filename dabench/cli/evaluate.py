@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from dabench.components.registry import Registry
-    from dabench.evaluation import Report
-    from dabench.interfaces import EvaluationProtocol, Volume
+    from dabench.api.evaluation import Evaluation
 
 
 def attach(app: typer.Typer) -> None:
@@ -55,70 +54,28 @@ def evaluate(
 
     Example:  dabench evaluate --prediction prediction.tif --labels labels.tif --per-slice scores.csv
     """
-    from dabench.components.registry import Registry
-    from dabench.data.adding import refuse_doubtful, refuse_images
-    from dabench.evaluation import evaluate_stacks, holds_ids
+    from dabench.api.evaluation import evaluate as score
     from dabench.files.atomic import protect
 
     protect([prediction, labels], per_slice=per_slice)
-    registry = Registry.load()
-    rule = _make(registry, "protocol", protocol)
-    mapping = _values(label_values) if label_values else None
-    stack = _open(registry, _part(prediction, instances=rule.takes_instances, whole=threshold is not None))
-    stored = _open(registry, _part(labels, instances=rule.wants_instances))
-    if not mapping:
-        refuse_images(stored, str(labels), "--label-values 0:0,1:1,... (what each value means)")
-        refuse_doubtful(stored, str(labels), "--label-values 0:0,1:1,255:255  (255 = ignore)")
-    is_mask = rule.wants_instances and not mapping and not holds_ids(stored)
-    truth = _truth(_objects(stored, rule) if is_mask else stored, labels, rule, mapping)
-    _check_threshold(threshold, stack)
-    if label_slices:
-        truth = _range_of("--label-slices", truth, label_slices, labels)
-    if labelled:
-        stack = _range_of("--labelled", stack, labelled, prediction)
-    wanted = _range("--slices", slices, truth.shape[0], labels) if slices else None
-    ids = _are_ids(predicted, rule, stack, threshold, wanted)
-    report = evaluate_stacks(stack, truth, rule, name=protocol, slices=wanted, threshold=threshold, ids=ids)
-    how = f"{stack.dtype} instance ids" if ids else _how(stack, threshold)
-    how += "; labels: a mask, whose components are the true objects" if is_mask else ""
+    report = score(
+        prediction,
+        labels,
+        protocol,
+        threshold=threshold,
+        label_values=_values(label_values) if label_values else None,
+        slices=_range("--slices", slices),
+        label_slices=_range("--label-slices", label_slices),
+        labelled=_range("--labelled", labelled),
+        predicted=predicted,
+    )
     if per_slice:
         report.write_csv(per_slice)
     if as_json:
-        _print_json(report, {"prediction": str(prediction), "labels": str(labels), "foreground": how})
+        origin = {"prediction": str(prediction), "labels": str(labels), "foreground": report.foreground}
+        typer.echo(json.dumps({**origin, **report.as_json()}, indent=1))
     else:
-        _print_table(report, f"{protocol}: {prediction.name} against {labels.name}", how)
-
-
-def _make(registry: Registry, kind: str, name: str) -> Any:
-    component = registry.get(kind, name).component
-    return component.factory(component.config())
-
-
-def _open(registry: Registry, path: Path) -> Volume:
-    from dabench.data.volumes import open_volume
-
-    return open_volume(path, [_make(registry, "reader", name) for name in registry.names("reader")])
-
-
-def _truth(volume: Volume, path: Path, rule: EvaluationProtocol, mapping: dict[int, int] | None) -> Volume:
-    """The labels as the protocol wants them: ids as they are, or 0/1/255."""
-    from dabench.data.labels import InstanceIds, MappedLabels
-
-    if rule.wants_instances:
-        return InstanceIds(volume, mapping or {}, str(path))
-    return MappedLabels(volume, mapping or {}, str(path), instances=mapping is None)
-
-
-def _objects(mask: Volume, rule: EvaluationProtocol) -> Volume:
-    """The components of a mask as ids: through slices for a rule of objects in 3-D, else of each slice."""
-    import tempfile
-
-    from dabench.data.volumes import CachedVolume
-    from dabench.volumes.instances import LabelledVolume, Labelling, find_objects
-
-    settings = Labelling.of(mask.shape, 3 if rule.takes_instances else 2, (1, *mask.shape[1:]))
-    with tempfile.TemporaryDirectory() as folder:
-        return CachedVolume(LabelledVolume(mask, find_objects(mask, settings, 0, Path(folder))))
+        _print_table(report, f"{protocol}: {prediction.name} against {labels.name}")
 
 
 def _values(text: str) -> dict[int, int]:
@@ -127,86 +84,29 @@ def _values(text: str) -> dict[int, int]:
 
     try:
         pairs = [part.split(":") for part in text.split(",")]
-        mapping = {int(value): int(label) for value, label in pairs}
+        return {int(value): int(label) for value, label in pairs}
     except ValueError:
         raise ConfigError(f"--label-values {text!r}: write pairs VALUE:LABEL, for example 0:0,255:1.") from None
-    wrong = sorted(set(mapping.values()) - {0, 1, 255})
-    if wrong:
-        raise ConfigError(f"--label-values {text!r}: label {wrong[0]} is none of 0, 1 and 255 (ignore).")
-    return mapping
 
 
-def _range(option: str, text: str, count: int, path: Path) -> range:
-    """``A:B`` as a range of slices; either may be left out. Raises ConfigError."""
+def _range(option: str, text: str | None) -> slice | None:
+    """``A:B`` as slices; either may be left out. Raises ConfigError."""
     from dabench.errors import ConfigError
 
-    first, colon, last = text.partition(":")
+    if text is None:
+        return None
     try:
-        chosen = range(int(first or 0), int(last or count))
+        first, last = (int(part) if part else None for part in text.split(":"))
     except ValueError:
-        chosen = range(0)
-    if not colon or not len(chosen) or chosen.start < 0 or chosen.stop > count:
-        raise ConfigError(f"{option} {text!r}: write A:B with 0 <= A < B <= {count}, the slices of {path}.")
-    return chosen
+        raise ConfigError(f"{option} {text!r}: write A:B, for example {option} 0:10.") from None
+    return slice(first, last)
 
 
-def _part(path: Path, *, instances: bool, whole: bool = False) -> Path:
-    """The label image of an OME-Zarr that is meant; with a threshold the probability itself."""
-    from dabench.volumes.instances.parts import IDS, MASK, part_of
-
-    if whole:
-        return path
-    return part_of(path, IDS, MASK) if instances else part_of(path, MASK, IDS)
-
-
-def _are_ids(said: str, rule: EvaluationProtocol, stack: Volume, threshold: float | None, wanted: range | None) -> bool:
-    """Whether the prediction is handed over as ids. Raises ConfigError where that was asked for and cannot be."""
-    from dabench.errors import ConfigError
-    from dabench.evaluation import holds_ids
-
-    if said not in ("auto", "mask", "ids"):
-        raise ConfigError(f"--predicted {said!r}: choose one of auto, mask and ids.")
-    if said == "ids" and not rule.takes_instances:
-        raise ConfigError("--predicted ids: this protocol makes its own objects of a mask.", "Use instances-3d@1.")
-    if said == "ids" and (stack.dtype.kind not in "iu" or threshold is not None):
-        raise ConfigError(f"--predicted ids: ids are whole numbers and have no threshold, the stack is {stack.dtype}.")
-    return said == "ids" or (said == "auto" and rule.takes_instances and threshold is None and holds_ids(stack, wanted))
-
-
-def _check_threshold(threshold: float | None, stack: Volume) -> None:
-    from dabench.errors import ConfigError
-
-    if threshold is not None and 0 < threshold < 1 and stack.dtype.kind in "ui":
-        raise ConfigError(
-            f"--threshold {threshold:g}: the prediction holds {stack.dtype}, of which everything above 0 would pass.",
-            f"For probabilities stored as 0 to 255 use --threshold {round(256 * threshold)}.",
-        )
-
-
-def _range_of(option: str, volume: Volume, text: str, path: Path) -> Volume:
-    from dabench.data.volumes import SliceRange
-
-    chosen = _range(option, text, volume.shape[0], path)
-    return SliceRange(volume, chosen.start, chosen.stop, str(path))
-
-
-def _how(volume: Volume, threshold: float | None) -> str:
-    if threshold is None and volume.dtype.kind == "f":
-        threshold = 0.5
-    return f"{volume.dtype}, foreground where {'not 0' if threshold is None else f'>= {threshold:g}'}"
-
-
-def _print_json(report: Report, origin: dict[str, str]) -> None:
-    import json
-
-    typer.echo(json.dumps({**origin, **report.as_json()}, indent=1))
-
-
-def _why(report: Report) -> str:
+def _why(report: Evaluation) -> str:
     return ", ".join(sorted({s.left_out for s in report.slices if s.left_out})) or "empty on both sides"
 
 
-def _print_table(report: Report, title: str, how: str) -> None:
+def _print_table(report: Evaluation, title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -219,6 +119,8 @@ def _print_table(report: Report, title: str, how: str) -> None:
         ends = [f"{v:.4f} (slice {z})" for v, z in (scored[0], scored[-1])] if scored else ["-", "-"]
         table.add_row(metric, f"{value:.4f}" if report.n else "-", *ends)
     Console().print(table)
-    typer.echo(f"{report.n} slices counted, {report.left_out} left out ({_why(report)}). Prediction: {how}.")
+    typer.echo(
+        f"{report.n} slices counted, {report.left_out} left out ({_why(report)}). Prediction: {report.foreground}."
+    )
     if not report.n:
         typer.echo("No score: there is no object on any slice, neither predicted nor labelled (or all is ignored).")

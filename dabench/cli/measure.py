@@ -58,7 +58,7 @@ def measure(
 
     Example:  dabench measure mito.zarr --csv mito.csv --summary mito.html
     """
-    from dabench.cli.progress import make_display
+    from dabench.api.progress import make_display
     from dabench.files.atomic import protect
     from dabench.volumes.instances.parts import IDS, MASK, first_slice, part_of
 

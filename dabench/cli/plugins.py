@@ -24,16 +24,16 @@ def plugins(
     from rich.console import Console
     from rich.table import Table
 
-    from dabench.components.registry import Registry
+    from dabench.components.listing import read_listing
 
-    registry = Registry.load()
+    found = read_listing().plugins
     if as_json:
-        typer.echo(json.dumps([asdict(status) for status in registry.plugins.values()], indent=1))
+        typer.echo(json.dumps([asdict(status) for status in found], indent=1))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("plugin", "distribution", "components"):
         table.add_column(column, overflow="fold")
-    for status in registry.plugins.values():
+    for status in found:
         shown = f"FAILED: {status.error}" if status.error else " ".join(status.components)
         table.add_row(status.name, f"{status.distribution} {status.version}".strip(), shown)
     Console().print(table)

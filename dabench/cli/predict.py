@@ -11,7 +11,7 @@ import typer
 from dabench.cli.numbers import three_numbers
 
 if TYPE_CHECKING:
-    from dabench.cli.progress import Display
+    from dabench.api.progress import Display
     from dabench.files.workspace import Workspace
     from dabench.models import Model
     from dabench.volumes.prediction import ChunkExecutor, PredictionPlan, Summary
@@ -111,7 +111,7 @@ def predict(
 
 
 def _execute(plan: PredictionPlan, executor: ChunkExecutor, place: Workspace, *, quiet: bool, share: str) -> Summary:
-    from dabench.cli.progress import make_display
+    from dabench.api.progress import make_display
     from dabench.models.loading import find
     from dabench.volumes.prediction import ModelBytes, RunModel, predict_volume
 

@@ -59,14 +59,11 @@ def list_runs(
     """
     import json
 
-    from dabench.errors import DataError
+    from dabench.api.tables import read_results
     from dabench.files.workspace import Workspace
-    from dabench.tracking.record import read_runs
 
     place = Workspace.find()
-    found = list(read_runs(place.runs))
-    runs = [run for run in found if not isinstance(run, DataError)]
-    damaged = [str(error) for error in found if isinstance(error, DataError)]
+    runs, damaged = read_results(place)
     if as_json:
         typer.echo(json.dumps({"runs": [as_dict(run) for run in runs], "damaged": damaged}, indent=1))
         return

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from dabench.api.run import Run
     from dabench.runs.plan import Plan
-    from dabench.runs.runner import Runner
     from dabench.tracking.record import RunRecord
 
 Set = Annotated[
@@ -63,6 +63,11 @@ def run(
 
     Example:  dabench run --method prefer-das --po slpo --task vnc2lucchi --preset small --seed 0
     """
+    from dabench.api.progress import make_display
+    from dabench.api.run import annotation_of, prepare
+    from dabench.runs.config import load_config
+    from dabench.runs.plan import describe
+
     flags: dict[str, Any] = {
         "method": method,
         "task": task,
@@ -81,34 +86,21 @@ def run(
         "budget.rater": rater,
         "budget.rater_error": rater_error,
         "test_points": _shares(test_points),
-        **_points(points, preferences),
+        **annotation_of(points, preferences),
     }
-    from dabench.cli.progress import make_display
-    from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
-    from dabench.runs.config import load_config
-    from dabench.runs.plan import describe, make_plan
-    from dabench.runs.runner import Runner
-
     loaded = load_config(flags, config, sets or [])
-    registry, workspace = Registry.load(), Workspace.find()
-    _warn_plugins(registry)
-    plan = make_plan(loaded, registry, workspace, cache=not no_cache)
+    prepared = prepare(loaded, cache=not no_cache, warn=_warn)
     if dry_run:
-        typer.echo(json.dumps(describe(plan), indent=1)) if as_json else _show_plan(plan)
+        typer.echo(json.dumps(describe(prepared.plan), indent=1)) if as_json else _show_plan(prepared.plan)
         raise typer.Exit
     if not as_json:
-        _show_plan(plan)
+        _show_plan(prepared.plan)
     with make_display(quiet=as_json) as display:
-        runner = Runner(plan, registry, workspace, display)
-        try:
-            record = runner.execute()
-        finally:
-            uri = _track(tracker, runner, workspace)
+        done = prepared.execute(display, tracker, _warn)
     if as_json:
-        typer.echo(json.dumps(_as_json(record), indent=1))
+        typer.echo(json.dumps(_as_json(done.record), indent=1))
     else:
-        _show_result(record, runner, uri)
+        _show_result(done)
 
 
 def validate(
@@ -142,22 +134,8 @@ def _shares(text: str | None) -> tuple[float, ...] | None:
         raise typer.BadParameter(f"--test-points {text!r}: numbers between 0 and 1, comma-separated.") from None
 
 
-def _points(points: str | None, preferences: Path | None) -> dict[str, Any]:
-    """``--points 0.15`` is a share; ``--points clicks.csv`` a person's file."""
-    found: dict[str, Any] = {}
-    if preferences is not None:
-        found |= {"budget.preferences_file": preferences, "budget.rater": "recorded"}
-    if points is None:
-        return found
-    try:
-        return found | {"budget.points": float(points)}
-    except ValueError:
-        return found | {"budget.points_file": Path(points), "budget.rater": "recorded"}
-
-
-def _warn_plugins(registry: Any) -> None:
-    for status in registry.failures():
-        typer.echo(f"warning: plugin {status.name!r} of {status.distribution} did not load: {status.error}", err=True)
+def _warn(text: str) -> None:
+    typer.echo(f"warning: {text}", err=True)
 
 
 def _show_plan(plan: Plan) -> None:
@@ -186,55 +164,37 @@ def _show_plan(plan: Plan) -> None:
         typer.echo(f"  choice: {config.selector}, among {len(plan.candidates)} candidates of the last stage")
 
 
-def _track(tracker: str, runner: Runner, workspace: Any) -> str:
-    """Write the run to MLflow; a store that fails never loses the result, which is in the run directory already."""
-    if tracker == "none" or not (runner.path / "journal.jsonl").is_file():
-        return ""
-    from dabench.tracking.mlflow_writer import MlflowWriter
-    from dabench.tracking.record import read_run
-
-    uri = workspace.tracking_uri if tracker == "mlflow" else tracker
-    try:
-        MlflowWriter(uri, workspace.artifacts if tracker == "mlflow" else None).write(read_run(runner.path))
-    except Exception as error:
-        typer.echo(f"warning: MLflow: {error}\n  Nothing is lost; later: dabench results sync", err=True)
-    return str(uri)
-
-
-def _show_result(record: RunRecord, runner: Runner, uri: str) -> None:
+def _show_result(done: Run) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console, record = Console(), done.record
     if record.status == "skipped":
         console.print(f"skipped: {record.reason}")
         return
-    table = Table(
-        title=f"{runner.config.task} ({runner.config.data}, {runner.config.preset}, {runner.config.protocol})"
-    )
-    results = runner.results.by_stage if runner.results else []
-    metrics = list(dict.fromkeys(m for o in results for score in o.scores for m in score.metrics))
+    table = Table(title=f"{done.config.task} ({done.config.data}, {done.config.preset}, {done.config.protocol})")
+    metrics = list(dict.fromkeys(m for o in done.outcomes for score in o.scores for m in score.metrics))
     heads = [{"dice": "Dice", "aji": "AJI", "pq": "PQ"}.get(m, m) for m in metrics]
     for column in ("after", "prompts at test", *heads, "training"):
         table.add_column(column, justify="left" if column == "after" else "right")
-    for outcome in results:
-        name, done = outcome.title, outcome.planned.folder.record()
+    for outcome in done.outcomes:
+        name, trained = outcome.title, outcome.planned.folder.record()
         for score in outcome.scores:
             cells = [f"{score.metrics[m]:.3f}" if m in score.metrics else "" for m in metrics]
-            seconds = f"{done.seconds:.0f} s" if done else ""
+            seconds = f"{trained.seconds:.0f} s" if trained else ""
             reused = " (reused)" if outcome.planned.state == "cached" else ""
             table.add_row(name, f"{score.test_points:.0%}", *cells, seconds + reused)
-    console.print(table if results else f"no scores: {record.reason}", highlight=False, soft_wrap=True)
+    console.print(table if done.outcomes else f"no scores: {record.reason}", highlight=False, soft_wrap=True)
     for line in _choice(record):
         console.print(line, highlight=False, soft_wrap=True)
     cost = record.metrics.get("cost/annotation_seconds", 0.0)
     console.print(
-        f"annotation: {cost / 60:.1f} min of a {'simulated ' if runner.config.budget.rater == 'truth' else ''}person"
+        f"annotation: {cost / 60:.1f} min of a {'simulated ' if done.config.budget.rater == 'truth' else ''}person"
     )
-    shown = _short(runner.path)
-    panels = f"\npanels:   {shown}/panels" if results else ""
+    shown = _short(done.path)
+    panels = f"\npanels:   {shown}/panels" if done.outcomes else ""
     console.print(f"run:      {shown}{panels}", soft_wrap=True)
-    if uri:
+    if done.tracking_uri:
         console.print("browse:   dabench ui   (MLflow)")
 
 

@@ -126,7 +126,7 @@ def _window(text: str) -> Window:
 
 
 def _write(scene: ViewData, cut: Downsampling, output: Path, *, quiet: bool) -> Written:
-    from dabench.cli.progress import make_display
+    from dabench.api.progress import make_display
     from dabench.volumes.viewer.html import write_page
 
     with make_display(quiet=quiet, stderr=True) as display:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dabench.errors import WeightsError
 from dabench.tracking.mlflow_store import Store
 from dabench.tracking.mlflow_writer import experiment_name
 from dabench.tracking.translate import CELL_TAG, DIGEST_TAG, PREFIX
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
+#: What names a version in a registry begins with.
+REGISTRY_SCHEME = "models:/"
 #: Digest of the weights, on a version of a registered model.
 WEIGHTS_TAG = f"{PREFIX}model_digest"
 
@@ -120,6 +123,26 @@ def _create(store: Store, entry: ModelEntry, run: Run | None) -> ModelVersion:
             model_id=logged.model_id,
         )
     return version
+
+
+def download_model(tracking_uri: str, uri: str, folder: Path, artifact_root: Path | None = None) -> Path:
+    """Fetch the model file of a version in the registry, named as ``mlflow.pyfunc.load_model`` takes it.
+
+    Raises:
+        TrackingError: the store cannot be used, or has no such version.
+        WeightsError: what is registered there is no model of dabench.
+    """
+    store = Store(tracking_uri, artifact_root)
+    with store.open(), _default_store(tracking_uri):
+        import mlflow.artifacts
+
+        fetched = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
+    files = sorted(fetched.rglob("*.safetensors"))
+    if len(files) != 1:
+        raise WeightsError(
+            f"{uri}: holds {len(files)} model files, not one.", "Register it with: dabench models register"
+        )
+    return files[0]
 
 
 @contextmanager

@@ -43,7 +43,7 @@ SINGLE_IMPORTERS = {
     "yaml": ("dabench.files.yaml",),
     "typer": ("dabench.cli",),
     "click": ("dabench.cli",),
-    "rich": ("dabench.cli",),
+    "rich": ("dabench.cli", "dabench.api"),
     "ray": ("dabench.execution", "dabench.volumes.prediction"),
     "zarr": ("dabench.volumes.output", "plugins.dabench_readers"),
     "scikit_posthocs": ("dabench.statistics",),
@@ -233,7 +233,7 @@ def test_size_and_prints(path):
 
 
 def test_functions_are_short():
-    """Half of all functions under 15 lines, none over 60."""
+    """Half of all functions under 15 lines; none over 60 but where each line says what a flag or an argument means."""
     spans = {
         f"{rel(path)}:{node.lineno} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
         for path in [*core_files(), *plugin_files()]
@@ -241,7 +241,7 @@ def test_functions_are_short():
         if isinstance(node, ast.FunctionDef)
     }
     assert sorted(spans.values())[len(spans) // 2] < 15
-    long = {name: span for name, span in spans.items() if span > 60 and "/cli/" not in name}
+    long = {name: span for name, span in spans.items() if span > 60 and name.split("/")[1] not in ("cli", "api")}
     assert not long, long
 
 

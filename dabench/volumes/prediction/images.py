@@ -39,11 +39,7 @@ class ImageSource:
 
     def open(self, registry: Registry) -> Volume:
         """The images as float32 in [0, 1]. Raises DataError, or ConfigError for an intensity that is none."""
-        volume, name = self.stored(registry), str(self.path)
-        for mode in get_args(Mode):
-            if self.intensity == mode:
-                return UnitVolume(Upright.of(volume), mode, name, self.statistics)
-        return UnitVolume(RescaledVolume(volume, *low_and_high(self.intensity)), "range", name)
+        return unit_volume(self.stored(registry), self.intensity, str(self.path), self.statistics)
 
     def measured(self, registry: Registry) -> ImageSource:
         """The same with its statistics known, so that all who read it need not look at the whole volume."""
@@ -58,6 +54,14 @@ class ImageSource:
         while not path.exists():  # a volume inside a file: scan.h5/raw
             path = path.parent
         return digest_of([(str(f.relative_to(path)), s.st_size, s.st_mtime_ns) for f, s in _files(path)])
+
+
+def unit_volume(volume: Volume, intensity: str, name: str, statistics: tuple[float, float] | None = None) -> UnitVolume:
+    """Stored images as float32 in [0, 1] by a rule of `ImageSource`; ``name`` is what errors call them."""
+    for mode in get_args(Mode):
+        if intensity == mode:
+            return UnitVolume(Upright.of(volume), mode, name, statistics)
+    return UnitVolume(RescaledVolume(volume, *low_and_high(intensity)), "range", name)
 
 
 def low_and_high(text: str) -> tuple[float, float]:

@@ -187,7 +187,7 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
     voxel = request.voxel or _known_voxel(voxel_of(stored), card.voxel, notes)
     slices = _slices(request.slices, stored.shape[0])
     shape = (slices[1] - slices[0], *stored.shape[1:])
-    gap = _gap(model, voxel, stored.shape[0])
+    gap = gap_of(model, voxel, stored.shape[0])
     points = read_prompts(request, registry, stored.shape, voxel) if request.points else None
     _note_points(points, slices, model, notes)
     whole = finishes(model.predictor)
@@ -250,7 +250,8 @@ def _threshold(value: float) -> float:
     return value
 
 
-def _gap(model: Model, voxel: Voxel | None, depth: int) -> int:
+def gap_of(model: Model, voxel: Voxel | None, depth: int) -> int:
+    """Slices to the partner of each, for a model of pairs in a scan of so many slices; 0 for any other."""
     neighbour = model.predictor.neighbour
     if not neighbour:
         return 0

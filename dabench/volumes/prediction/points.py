@@ -44,7 +44,7 @@ def read_prompts(request: Request, registry: Registry, shape: tuple[int, int, in
         component = registry.get("weak_label", "points").component
         answers = component.factory(component.config()).read(request.points)
         found = {a.z: np.asarray(a.points, np.float32).reshape(-1, 2) for a in answers}
-    _check_inside(request.points, found, shape)
+    check_inside(str(request.points), found, shape)
     return found
 
 
@@ -80,14 +80,15 @@ def _read_nanometres(path: Path, voxel: Voxel) -> dict[int, Array]:
     return {z: np.asarray(xy, np.float32) for z, xy in sorted(found.items())}
 
 
-def _check_inside(path: Path, points: Points, shape: tuple[int, int, int]) -> None:
+def check_inside(name: str, points: Points, shape: tuple[int, int, int]) -> None:
+    """Raises DataError for a point outside of a scan; ``name`` is what its points are called."""
     depth, height, width = shape
     for z, xy in points.items():
         fits = (xy >= -0.5).all(axis=1) & (xy < np.array([width, height]) - 0.5).all(axis=1)
         if not 0 <= z < depth or not fits.all():
             x, y = xy[0 if fits.all() else int(np.argmin(fits))]
             raise DataError(
-                f"{path}: the point z={z}, y={y:g}, x={x:g} (voxels) lies outside the scan of {depth} slices of "
+                f"{name}: the point z={z}, y={y:g}, x={x:g} (voxels) lies outside the scan of {depth} slices of "
                 f"{height} x {width}.",
                 "Positions count from 0; for nm use columns z_nm,y_nm,x_nm or --points-unit nm.",
             )

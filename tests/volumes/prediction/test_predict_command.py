@@ -10,8 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from dabench.api.progress import PlainDisplay, clock, make_display
 from dabench.cli import predict as command
-from dabench.cli.progress import PlainDisplay, clock, make_display
 from dabench.errors import ConfigError, DabenchError, DataError, MissingDataError, UnknownNameError
 from dabench.inference import Tiling, profile_named
 from dabench.volumes.prediction import make_prediction_plan
@@ -200,7 +200,7 @@ def test_progress_has_an_eta_that_does_not_count_what_was_there(monkeypatch):
     from rich.console import Console
 
     now = [100.0]
-    monkeypatch.setattr("dabench.cli.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("dabench.api.progress.time.monotonic", lambda: now[0])
     console = Console(record=True, width=100)
     with PlainDisplay(console) as display:
         for done, at in ((11, 100), (12, 105), (13, 120), (20, 190)):

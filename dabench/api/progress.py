@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
@@ -110,4 +111,17 @@ def make_display(*, quiet: bool, stderr: bool = False) -> Display:
     console = Console(stderr=stderr)
     if quiet or (stderr and not console.is_terminal):
         return Display()
-    return BarDisplay(console) if console.is_terminal else PlainDisplay(console)
+    return BarDisplay(console) if draws_bars(console) else PlainDisplay(console)
+
+
+def draws_bars(console: Console) -> bool:
+    """Whether bars can move here: on a terminal, or in a notebook that has ``ipywidgets``."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+
+
+def is_quiet(progress: bool | None) -> bool:
+    """Whether nothing is to be shown: True shows, False does not, None shows where a person looks on."""
+    if progress is None:
+        console = Console()
+        return not (console.is_terminal or console.is_jupyter)
+    return not progress

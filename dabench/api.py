@@ -1,1 +1,0 @@
-"""The front door: what ``import dabench`` offers."""

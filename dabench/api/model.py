@@ -1,0 +1,161 @@
+"""A trained model in Python: from a run, a file or a registry to the probability of every pixel of a volume."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dabench.api.progress import is_quiet, make_display
+from dabench.components.registry import Registry
+from dabench.files.workspace import Workspace
+from dabench.models import Model as LoadedModel
+from dabench.models import ModelCard
+from dabench.models import load_model as load
+from dabench.tracking.mlflow_models import REGISTRY_SCHEME, download_model
+from dabench.volumes.prediction.stack import predict_stack
+
+if TYPE_CHECKING:
+    from dabench.api.run import Run
+    from dabench.types import Array
+    from dabench.volumes.arrays import ArrayLike
+    from dabench.volumes.prediction.stack import PointsLike
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model on a device, ready to predict."""
+
+    loaded: LoadedModel = field(repr=False)
+    registry: Registry = field(repr=False)
+
+    @property
+    def card(self) -> ModelCard:
+        """What it was trained on, how it is to be used, what it scored."""
+        return self.loaded.card
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a pixel counts as a mitochondrion."""
+        return self.card.threshold
+
+    @property
+    def takes_points(self) -> bool:
+        """Whether points change what it predicts."""
+        return self.loaded.takes_points
+
+    def __repr__(self) -> str:
+        """Its name and its device."""
+        return f"Model({self.card.name!r}, device={str(self.loaded.device)!r})"
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as one file, which `load_model` reads on any machine that has its plugins."""
+        self.loaded.save(Path(path))
+        return Path(path)
+
+    def predict(
+        self,
+        volume: ArrayLike | str | Path,
+        points: PointsLike | None = None,
+        *,
+        profile: str | None = None,
+        intensity: str | None = None,
+        voxel: tuple[float, float, float] | None = None,
+        batch: int = 8,
+        progress: bool | None = None,
+    ) -> Array:
+        """The probability of every pixel; what `dabench predict` stores as bytes.
+
+        The result is in memory. A volume that is larger than that is for `dabench predict`, which writes it by chunk.
+
+        Args:
+            volume: ``(Z, Y, X)`` of any size and number type, or one slice ``(Y, X)``: an array, anything that is cut
+                like one (zarr, HDF5; one slice at a time is read), or a path of any registered format.
+            points: prompts; None is automatic mode. A mapping of slices to ``(N, 2)`` points x, y; an array ``(N, 3)``
+                of z, y, x; or a file that `dabench predict --points` takes. All in voxels.
+            profile: ``fast`` or ``paper``; the model's by default.
+            intensity: how grey values become 0 to 1: ``volume``, ``range``, ``slice`` or ``LOW,HIGH``; the model's by
+                default.
+            voxel: nm (z, y, x), for a model that looks at pairs of sections; the file's, else the model's by default.
+            batch: tiles a forward pass.
+            progress: True shows it, False does not, None where a person looks on.
+
+        Returns:
+            float32 in [0, 1], of the shape of ``volume``.
+
+        Raises:
+            DataError: the volume is missing, damaged or no stack, or a point lies outside of it.
+            ConfigError: settings that the model or the volume do not allow.
+
+        Example:
+            >>> import numpy as np, dabench
+            >>> few = {"source-only": {"iterations": 2, "crop": 64, "batch": 1}}
+            >>> run = dabench.run(
+            ...     method="source-only", task="human2stem", data="phantom", preset="tiny", options=few, tracker="none"
+            ... )
+            >>> model = dabench.load_model(run)
+            >>> scan = np.random.default_rng(0).integers(0, 256, (2, 70, 100), np.uint8)
+            >>> probability = model.predict(scan)
+            >>> probability.shape, probability.dtype
+            ((2, 70, 100), dtype('float32'))
+        """
+        with make_display(quiet=is_quiet(progress)) as display:
+            return predict_stack(
+                self.loaded,
+                self.registry,
+                volume,
+                points,
+                profile=profile,
+                intensity=intensity,
+                voxel=voxel,
+                batch=batch,
+                advance=lambda done, count: display.advanced("predict", done, count),
+            )
+
+
+def load_model(
+    reference: Run | str | Path, *, device: str = "auto", workspace: str | Path | None = None, tracking_uri: str = ""
+) -> Model:
+    """A trained model, without its training data.
+
+    Args:
+        reference: what `dabench.run` gave; a run's name or its beginning; a run folder; a model file or its name in the
+            workspace; or ``models:/NAME/VERSION`` (or ``models:/NAME@ALIAS``) of an MLflow registry.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
+        workspace: folder of runs; as for the command line by default (``DABENCH_WORKSPACE``, else ``workspace/``).
+        tracking_uri: of the registry; the workspace's own store by default.
+
+    Raises:
+        UnknownNameError: no such run or file.
+        WeightsError: a run that did not end well, weights that are gone or changed, a file that is no model.
+        PluginError: a plugin that the model needs is not installed.
+        TrackingError: the registry has no such model, or cannot be used.
+
+    Example:
+        >>> import dabench
+        >>> few = {"source-only": {"iterations": 2, "crop": 64, "batch": 1}}
+        >>> run = dabench.run(
+        ...     method="source-only", task="human2stem", data="phantom", preset="tiny", options=few, tracker="none"
+        ... )
+        >>> model = dabench.load_model(run.name)
+        >>> model.card.task.target, model.threshold
+        ('stem', 0.5)
+    """
+    registry = Registry.load()
+    if not isinstance(reference, str | Path):
+        return _loaded(reference.path, registry, reference.workspace, device)
+    place = Workspace.find(workspace)
+    if not str(reference).startswith(REGISTRY_SCHEME):
+        return _loaded(reference, registry, place, device)
+    with tempfile.TemporaryDirectory() as folder:
+        own = tracking_uri in ("", place.tracking_uri)
+        file = download_model(
+            tracking_uri or place.tracking_uri, str(reference), Path(folder), place.artifacts if own else None
+        )
+        return _loaded(file, registry, place, device)
+
+
+def _loaded(reference: str | Path, registry: Registry, workspace: Workspace, device: str) -> Model:
+    """Laid out as `dabench predict` does, so that both give the same numbers to the last bit."""
+    return Model(load(reference, registry, workspace, device, channels_last=True), registry)

@@ -1,0 +1,259 @@
+"""One run in Python: a method trained on a task, its target test split predicted and scored."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dabench.api.progress import is_quiet, make_display
+from dabench.api.tables import table_of
+from dabench.components.registry import Registry
+from dabench.files.workspace import Workspace
+from dabench.runs.config import RunConfig, load_config
+from dabench.runs.plan import Plan, make_plan
+from dabench.runs.results import StageResult
+from dabench.runs.runner import Runner
+from dabench.tracking.journal import JOURNAL
+from dabench.tracking.mlflow_writer import MlflowWriter
+from dabench.tracking.record import RunRecord, read_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dabench.api.progress import Display
+
+#: The tracker that is a workspace's own MLflow store, and none.
+MLFLOW, NOWHERE = "mlflow", "none"
+
+
+class RunWarning(UserWarning):
+    """A plugin did not load, or a run was not written to its MLflow store; no result is lost."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that ended: its record, and its scores as a table."""
+
+    record: RunRecord = field(repr=False)
+    workspace: Workspace = field(repr=False)
+    config: RunConfig = field(repr=False)
+    #: Scores by stage, with what was reused.
+    outcomes: tuple[StageResult, ...] = field(default=(), repr=False)
+    #: The MLflow store that has the run; "" where none has it.
+    tracking_uri: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """What names the run: the cell's id."""
+        return self.record.key
+
+    @property
+    def path(self) -> Path:
+        """Its folder: journal, scores per slice, predictions, panels."""
+        return self.record.path
+
+    @property
+    def status(self) -> str:
+        """``ok``, or ``skipped`` with a `reason`; anything else was raised."""
+        return self.record.status
+
+    @property
+    def reason(self) -> str:
+        """Why it was skipped, or has no scores; else "" ."""
+        return self.record.reason
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Every number that the run brought, costs and times too, by the names of docs/tracking.md."""
+        return self.record.metrics
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Its part of `dabench.results`: one row a stage, share of test points and metric."""
+        return table_of([self.record])
+
+    def __repr__(self) -> str:
+        """Name, status and headline."""
+        headline = {name: value for name, value in self.metrics.items() if name.startswith("target_test/")}
+        shown = "".join(f", {name.rpartition('/')[2]}={value:.3f}" for name, value in headline.items())
+        return f"Run({self.name!r}, {self.status}{shown})"
+
+
+def run(
+    *,
+    method: str | None = None,
+    task: str | None = None,
+    data: str | None = None,
+    preset: str | None = None,
+    seed: int | None = None,
+    points: float | str | Path | None = None,
+    patches: float | None = None,
+    preferences: str | Path | None = None,
+    rater: str | None = None,
+    rater_error: float | None = None,
+    test_points: Sequence[float] | None = None,
+    protocol: str | None = None,
+    inference: str | None = None,
+    selector: str | None = None,
+    snapshots: int | None = None,
+    source_checkpoint: str | None = None,
+    device: str | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    config: str | Path | None = None,
+    tracker: str = MLFLOW,
+    cache: bool = True,
+    workspace: str | Path | None = None,
+    progress: bool | None = None,
+    **settings: Any,
+) -> Run:
+    """Train one method on one task, predict the target's test split and score it, as `dabench run` does.
+
+    Stages that were trained before with the same settings, code and data are reused. A run that was killed continues.
+
+    Args:
+        method: name of the method (``dabench ls methods``).
+        task: SOURCE2TARGET, for example ``human2stem``.
+        data: ``real`` or ``phantom``.
+        preset: ``tiny``, ``small`` or ``paper``.
+        seed: training seed.
+        points: share of target mitochondria with a point, or a recorded points file.
+        patches: share of target patches asked about.
+        preferences: a recorded preferences file.
+        rater: ``truth`` (simulated), ``self`` or ``recorded``.
+        rater_error: error rate of the simulated rater.
+        test_points: shares of test centres given as prompts.
+        protocol: rule of scoring.
+        inference: ``fast`` or ``paper``.
+        selector: who chooses the checkpoint.
+        snapshots: checkpoints of the last stage to choose among.
+        source_checkpoint: start from these added weights instead of training on the source.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
+        options: settings of components by name, ``{"mean-teacher": {"decay": 0.99}}``.
+        config: YAML file with settings; what is given here wins over it.
+        tracker: ``mlflow`` (the workspace's own store), ``none``, or a tracking URI.
+        cache: reuse stages; False trains every stage again.
+        workspace: folder of runs; as for the command line by default (``DABENCH_WORKSPACE``, else ``workspace/``).
+        progress: True shows it, False does not, None where a person looks on.
+        settings: any other setting of a run (``thresholds=(0.4, 0.5)``) or of the method (``po="slpo"``).
+
+    Raises:
+        ConfigError: a setting that is wrong, unknown, or would do nothing.
+        MissingDataError: files of the task are not on this machine.
+        DabenchError: the run failed; its journal says how.
+
+    Example:
+        >>> import dabench
+        >>> few = {"source-only": {"iterations": 2, "crop": 64, "batch": 1}}
+        >>> run = dabench.run(
+        ...     method="source-only", task="human2stem", data="phantom", preset="tiny", options=few, tracker="none"
+        ... )
+        >>> run.status
+        'ok'
+        >>> run.scores[["stage", "split", "metric"]].to_records(index=False).tolist()
+        [('supervised', 'test', 'dice'), ('supervised', 'test', 'aji'), ('supervised', 'test', 'pq')]
+    """
+    values: dict[str, Any] = {
+        "method": method,
+        "task": task,
+        "data": data,
+        "preset": preset,
+        "seed": seed,
+        "protocol": protocol,
+        "inference": inference,
+        "selector": selector,
+        "snapshots": snapshots,
+        "source_checkpoint": source_checkpoint,
+        "device": device,
+        "options": options,
+        "budget.patches": patches,
+        "budget.rater": rater,
+        "budget.rater_error": rater_error,
+        "test_points": None if test_points is None else tuple(test_points),
+        **annotation_of(points, preferences),
+    }
+    file = None if config is None else Path(config)
+    prepared = prepare(load_config(_with(values, settings, file), file), workspace, cache=cache, warn=_warn)
+    with make_display(quiet=is_quiet(progress)) as display:
+        return prepared.execute(display, tracker, _warn)
+
+
+def annotation_of(points: float | str | Path | None, preferences: str | Path | None) -> dict[str, Any]:
+    """Settings of the budget: a number is a share of points; anything else a person's file."""
+    found: dict[str, Any] = {}
+    if preferences is not None:
+        found |= {"budget.preferences_file": Path(preferences), "budget.rater": "recorded"}
+    if points is None:
+        return found
+    try:
+        return found | {"budget.points": float(points)}  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return found | {"budget.points_file": Path(points), "budget.rater": "recorded"}  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run that is resolved and not begun: what `dabench run --dry-run` shows."""
+
+    plan: Plan
+    registry: Registry
+    workspace: Workspace
+
+    def execute(self, display: Display, tracker: str, warn: Callable[[str], None]) -> Run:
+        """Run it to its end, and write it to its MLflow store however it ended.
+
+        Args:
+            display: entered; told of progress.
+            tracker: ``mlflow``, ``none``, or a tracking URI.
+            warn: told of a store that cannot be written; no reason to lose the result.
+        """
+        runner = Runner(self.plan, self.registry, self.workspace, display)
+        try:
+            record = runner.execute()
+        finally:
+            uri = _track(tracker, runner.path, self.workspace, warn)
+        return Run(record, self.workspace, runner.config, tuple(runner.results.by_stage) if runner.results else (), uri)
+
+
+def prepare(
+    config: RunConfig, workspace: str | Path | None = None, *, cache: bool, warn: Callable[[str], None]
+) -> PreparedRun:
+    """Resolve a configuration: stages with their keys, what is reused, what is missing. Trains nothing.
+
+    ``warn`` is told of plugins that did not load, before a name that only they have is refused.
+    """
+    registry, place = Registry.load(), Workspace.find(workspace)
+    for status in registry.failures():
+        warn(f"plugin {status.name!r} of {status.distribution} did not load: {status.error}")
+    return PreparedRun(make_plan(config, registry, place, cache=cache), registry, place)
+
+
+def _with(values: dict[str, Any], settings: Mapping[str, Any], file: Path | None) -> dict[str, Any]:
+    """All settings: fields of a run stay, the rest are the method's."""
+    of_run = {name: value for name, value in settings.items() if name in RunConfig.model_fields}
+    of_method = {name: value for name, value in settings.items() if name not in of_run and value is not None}
+    values = values | of_run
+    if not of_method:
+        return values
+    name = values["method"] or load_config(values, file).method
+    options = {key: dict(given) for key, given in (values["options"] or {}).items()}
+    options[name] = options.get(name, {}) | of_method
+    return values | {"options": options}
+
+
+def _track(tracker: str, path: Path, workspace: Workspace, warn: Callable[[str], None]) -> str:
+    """Write the run to MLflow; a store that fails never loses the result, which is in the run directory already."""
+    if tracker == NOWHERE or not (path / JOURNAL).is_file():
+        return ""
+    uri = workspace.tracking_uri if tracker == MLFLOW else tracker
+    try:
+        MlflowWriter(uri, workspace.artifacts if tracker == MLFLOW else None).write(read_run(path))
+    except Exception as error:
+        warn(f"MLflow: {error}\n  Nothing is lost; later: dabench results sync")
+    return uri
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RunWarning, stacklevel=2)
