@@ -173,9 +173,10 @@ def run(
         "budget.rater_error": rater_error,
         "test_points": None if test_points is None else tuple(test_points),
         **annotation_of(points, preferences),
+        **settings,
     }
     file = None if config is None else Path(config)
-    prepared = prepare(load_config(_with(values, settings, file), file), workspace, cache=cache, warn=_warn)
+    prepared = prepare(load_config(values, file), workspace, cache=cache, warn=_warn)
     with make_display(quiet=is_quiet(progress)) as display:
         return prepared.execute(display, tracker, _warn)
 
@@ -228,19 +229,6 @@ def prepare(
     for status in registry.failures():
         warn(f"plugin {status.name!r} of {status.distribution} did not load: {status.error}")
     return PreparedRun(make_plan(config, registry, place, cache=cache), registry, place)
-
-
-def _with(values: dict[str, Any], settings: Mapping[str, Any], file: Path | None) -> dict[str, Any]:
-    """All settings: fields of a run stay, the rest are the method's."""
-    of_run = {name: value for name, value in settings.items() if name in RunConfig.model_fields}
-    of_method = {name: value for name, value in settings.items() if name not in of_run and value is not None}
-    values = values | of_run
-    if not of_method:
-        return values
-    name = values["method"] or load_config(values, file).method
-    options = {key: dict(given) for key, given in (values["options"] or {}).items()}
-    options[name] = options.get(name, {}) | of_method
-    return values | {"options": options}
 
 
 def _track(tracker: str, path: Path, workspace: Workspace, warn: Callable[[str], None]) -> str:

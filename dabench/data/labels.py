@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dabench.data.blocks import check_inside, read_block
-from dabench.data.volumes import Converted, Wrapper
+from dabench.data.volumes import CachedVolume, Converted, Wrapper
 from dabench.errors import DataError
 from dabench.types import IGNORE, Block
 
@@ -176,5 +176,7 @@ class PartialLabels(Wrapper):
 
 def known_slices(labels: Volume) -> range:
     """The slices of labels that anybody labelled; all, where the card does not say otherwise."""
+    while isinstance(labels, CachedVolume):
+        labels = labels.volume
     found: range = getattr(labels, "known", range(labels.shape[0]))
     return found

@@ -30,8 +30,8 @@ from dabench.training.store import StageFolder
 class PlannedStage:
     """A stage with its key; ``state`` is ``cached``, ``resumes``, ``new`` or ``frozen``.
 
-    A frozen one is never trained. ``seconds`` is what a cached one took. ``snapshots`` are updates after which its weights are
-    kept, beside those after the last one.
+    A frozen one is never trained. ``seconds`` is what a cached one took. ``snapshots`` are updates after which its
+    weights are kept, beside those after the last one.
     """
 
     spec: StageSpec
