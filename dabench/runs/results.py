@@ -69,14 +69,14 @@ class CellResults:
                 score, path = self._score(index, candidate, test, share)
                 result.scores.append(score)
                 result.prediction = result.prediction or path
-                self._write(folder, journal, planned, score)
+                self._write(journal, planned, score)
         events.write_table(folder, self.config.cell_id, [(r.planned, s) for r in self.by_stage for s in r.scores])
         if (prediction := self.by_stage[-1].prediction) is not None:
             copy_file(prediction, folder / "predictions" / "target_test.tif")
         with self._timed("panels"):
             self._draw(folder / "panels", test)
 
-    def _write(self, folder: Path, journal: Journal, planned: PlannedStage, score: Score) -> None:
+    def _write(self, journal: Journal, planned: PlannedStage, score: Score) -> None:
         self._observer.ended(planned.spec.name, "scored", {**score.metrics, "test_points": score.test_points})
         journal.append(events.scored(planned, score))
 
