@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dabench.checking.references import References, first_line
 from dabench.checking.report import Findings
 from dabench.checking.run_files import RunFiles
-from dabench.checking.slices import averages, compare_report, compare_rows, file_of, read_rows, rescore
+from dabench.checking.slices import averages, compare_report, compare_rows, compare_table, rescore
 from dabench.errors import DabenchError
 from dabench.files.digests import digest_file, digest_of
 from dabench.runs import events as account
 from dabench.runs.plan import Plan
 from dabench.tracking.events import Scored
-from dabench.tracking.record import RANKED_SPLIT
+from dabench.tracking.metric_names import RANKED_SPLIT
+from dabench.tracking.scores import SCORES, csv_name, read_csv
 
 #: Tags that say where, by which version and of which data a run was made, which is not what this machine would say.
 #: The tag of the data is held against the receipt, whose inputs are held against the data here.
@@ -105,8 +106,8 @@ def check_costs(run: RunFiles, here: References, found: Findings) -> None:
 
 
 def check_slices(run: RunFiles, here: References, found: Findings) -> None:
-    """Every score on the test split has its rows, and is their mean where the protocol takes means."""
-    known = {file_of(s) for s in run.events if isinstance(s, Scored)}
+    """Every score on the test split has its rows, is their mean where the protocol takes means, and is in the table."""
+    known = {csv_name(s, run.path) for s in run.events if isinstance(s, Scored)}
     for path in sorted((run.path / "per_slice").glob("*.csv")):
         if f"per_slice/{path.name}" not in known:
             found.problem(f"per_slice/{path.name}: no score in the journal belongs to it")
@@ -114,14 +115,28 @@ def check_slices(run: RunFiles, here: References, found: Findings) -> None:
     means = _means(run, here, scores, found)
     _check_shares(run, scores, found)
     for scored in scores:
+        name = csv_name(scored, run.path)
         try:
-            rows = read_rows(run.path / file_of(scored))
+            rows = read_csv(run.path / name)
         except FileNotFoundError:
-            found.problem(f"{file_of(scored)} is missing: the journal has a score of stage {scored.stage!r}")
+            found.problem(f"{name} is missing: the journal has a score of stage {scored.stage!r}")
             continue
-        for problem in compare_rows(scored, rows, means[scored.protocol]):
+        for problem in compare_rows(scored, rows, means[scored.protocol], name):
             found.problem(problem)
+    _check_table(run, found)
     found.note(f"{len(scores)} scores agree with their rows" if scores else "nothing was scored")
+
+
+def _check_table(run: RunFiles, found: Findings) -> None:
+    """The table of scores says what the journal and the rows say; runs of before there was one have none."""
+    if (run.path / SCORES).is_file():
+        problems = list(compare_table(run.path, run.cell_id, run.record.scores))
+        for problem in problems[:5]:
+            found.problem(problem)
+        if problems[5:]:
+            found.problem(f"{SCORES}: {len(problems) - 5} more values differ")
+    elif SCORES in run.receipt.outputs:
+        found.problem(f"{SCORES} is missing, which the receipt names")
 
 
 def _check_shares(run: RunFiles, scores: list[Scored], found: Findings) -> None:
@@ -183,8 +198,9 @@ def _rescore(run: RunFiles, scored: Scored, here: References, found: Findings) -
         found.skip("other test labels here than the run's: only digests and per-slice means were checked")
         return
     report = rescore(run.path / "predictions" / "target_test.tif", split, protocol, config.protocol)
-    rows_path = run.path / file_of(scored)
-    for problem in compare_report(scored, read_rows(rows_path) if rows_path.is_file() else None, report):
+    name = csv_name(scored, run.path)
+    rows = read_csv(run.path / name) if (run.path / name).is_file() else None
+    for problem in compare_report(scored, rows, report, name):
         found.problem(problem)
     shown = ", ".join(f"{metric} {value:.4f}" for metric, value in report.metrics.items())
     found.note(f"computed again from the prediction and the labels: {shown} ({report.n} slices)")

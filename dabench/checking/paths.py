@@ -15,7 +15,7 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9@+._-]*"
 #: Everything that a bundle carries of a run: no weights, nothing that could run.
 _BELONGS = re.compile(
     r"config\.json|environment\.json|receipt\.json|journal\.jsonl"
-    rf"|per_slice/{_NAME}\.csv|curves/{_NAME}\.(jsonl|png)|panels/({_NAME}/)?{_NAME}\.(png|jpg)"
+    rf"|scores\.parquet|per_slice/{_NAME}\.csv|curves/{_NAME}\.(jsonl|png)|panels/({_NAME}/)?{_NAME}\.(png|jpg)"
     rf"|annotation/{_NAME}|predictions/{_NAME}\.tif"
 )
 _CELL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,199}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from dabench.errors import DataError
 from dabench.evaluation.scoring import Report, evaluate_slices, truth_volume
 from dabench.interfaces import EvaluationProtocol, Split
 from dabench.tracking.events import Scored
+from dabench.tracking.scores import SCORES, csv_name, read_scores, rows_of_old_run
 from dabench.types import Array
 
 #: Scores that differ by more are different.
@@ -25,35 +25,10 @@ _PLAIN = (1, 8, 32946)
 Row = dict[str, Any]
 
 
-def file_of(scored: Scored) -> str:
-    """The file with the rows behind a score, relative to the run directory."""
-    return f"per_slice/{scored.stage}-{scored.protocol}-points{round(100 * scored.test_points)}.csv"
-
-
 def close(one: Any, two: Any) -> bool:
     """Whether two numbers are the same up to `TOLERANCE`; nothing is close to NaN or to what is no number."""
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (one, two))
     return numbers and abs(one - two) <= TOLERANCE
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Rows of a per-slice file: ``slice`` int, ``left_out`` str, scores float (an empty field is left out).
-
-    Raises DataError naming file and line.
-    """
-    with path.open(newline="", encoding="utf-8") as handle:
-        return [_row(path, number, fields) for number, fields in enumerate(csv.DictReader(handle), start=2)]
-
-
-def _row(path: Path, number: int, fields: Mapping[Any, Any]) -> Row:
-    try:
-        if None in fields or None in fields.values():
-            raise ValueError("too many or too few fields")
-        row: Row = {"slice": int(fields["slice"]), "left_out": str(fields["left_out"])}
-        row |= {k: float(v) for k, v in fields.items() if k not in row and v != ""}
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path.parent.name}/{path.name}, line {number} is damaged ({error})") from None
-    return row
 
 
 def averages(protocol: EvaluationProtocol) -> bool:
@@ -70,9 +45,27 @@ def averages(protocol: EvaluationProtocol) -> bool:
     )
 
 
-def compare_rows(scored: Scored, rows: list[Row], mean: bool) -> Iterator[str]:
-    """What is wrong between a score in the journal and its rows; ``mean``: the protocol averages over slices."""
-    name, counted = file_of(scored), [row for row in rows if not row["left_out"]]
+def compare_table(run_dir: Path, run: str, scores: Sequence[Scored]) -> Iterator[str]:
+    """Where ``scores.parquet`` says other than the journal and the rows a slice. Raises DataError for a damaged one."""
+    said, found = rows_of_old_run(run_dir, run, scores), read_scores(run_dir / SCORES)
+    expected, there = ({row[:-1]: row.value for row in rows} for rows in (said, found))
+    if len(there) != len(found):
+        yield f"{SCORES} has {len(found) - len(there)} rows twice"
+    for place in sorted({*expected, *there}, key=repr):
+        value, table = expected.get(place), there.get(place)
+        if repr(value) != repr(table):  # NaN is the same as NaN
+            _, stage, *_, points, z, metric = place
+            where = f"{stage}, {points:.4g} of test points" + ("" if z is None else f", slice {z}")
+            yield f"{SCORES}, {where}: {metric} is {_number(table)}; journal and CSVs say {_number(value)}"
+
+
+def compare_rows(scored: Scored, rows: list[Row], mean: bool, name: str = "") -> Iterator[str]:
+    """What is wrong between a score in the journal and its rows in the file ``name``.
+
+    ``mean``: the protocol averages over slices.
+    """
+    name = name or csv_name(scored)
+    counted = [row for row in rows if not row["left_out"]]
     if [row["slice"] for row in rows] != list(range(len(rows))):
         yield f"{name}: the slices are not 0 to {len(rows) - 1}, each once"
     if (scored.n, scored.left_out) != (len(counted), len(rows) - len(counted)):
@@ -87,7 +80,7 @@ def compare_rows(scored: Scored, rows: list[Row], mean: bool) -> Iterator[str]:
             yield f"{scored.stage}: {metric} is {_number(said)} in the journal, the mean of {name} is {value:.6f}"
 
 
-def compare_report(scored: Scored, rows: list[Row] | None, report: Report) -> Iterator[str]:
+def compare_report(scored: Scored, rows: list[Row] | None, report: Report, name: str = "") -> Iterator[str]:
     """What is wrong between the score in the journal, its rows and what was computed again from the prediction."""
     known = {name: value for name, value in report.metrics.items() if not math.isnan(value)}
     for metric in sorted({*known, *scored.metrics}):
@@ -100,7 +93,7 @@ def compare_report(scored: Scored, rows: list[Row] | None, report: Report) -> It
             f"computed they are {report.n} and {report.left_out}"
         )
     if rows is not None:
-        yield from _compare_slices(file_of(scored), rows, report)
+        yield from _compare_slices(name or csv_name(scored), rows, report)
 
 
 def _compare_slices(name: str, rows: list[Row], report: Report) -> Iterator[str]:

@@ -193,13 +193,16 @@ def _table(runs: list[RunRecord]) -> Table:
 
 
 def _row(run: RunRecord) -> tuple[str, ...]:
-    tags, metrics = run.tags, run.metrics
+    from dabench.tracking.scores import ScoreKey
+
+    tags, known = run.tags, run.cell_scores
     task = tags.get("task", "") + (f" ({tags['data']})" if tags.get("data", "real") != "real" else "")
     budget = f"{_percent(tags.get('points'))} / {_percent(tags.get('patches'))}"
-    scores = (
-        f"{metrics[n]:.4f}" if n in metrics else "-" for n in ("target_test/dice", "target_test/aji", "target_test/pq")
+    keys = [ScoreKey(0.0, name) for name in ("dice", "aji", "pq")]
+    scores = (f"{known[key]:.4f}" if key in known else "-" for key in keys)
+    costs = (
+        f"{run.costs[n]:.0f}" if n in run.costs else "-" for n in ("cost/annotation_seconds", "cost/train_seconds")
     )
-    costs = (f"{metrics[n]:.0f}" if n in metrics else "-" for n in ("cost/annotation_seconds", "cost/train_seconds"))
     names = (
         task,
         tags.get("method", run.cell_id),

@@ -11,10 +11,10 @@ from dabench.leaderboard.board import Board, BoardKey, CellLink, PublishedRow, S
 from dabench.leaderboard.board_statistics import BoardStatistics, RankStatistics, Summary
 from dabench.leaderboard.entries import Entry, seed_of
 from dabench.leaderboard.figures import figures
+from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.notes import notes
 from dabench.leaderboard.results_cache import ResultsCache
-from dabench.leaderboard.rows import Row, metric_order
-from dabench.leaderboard.tables import metric_name
+from dabench.leaderboard.rows import Row
 from dabench.statistics import Cell, gap_closed, pareto
 
 
@@ -33,7 +33,7 @@ class BoardEntries:
     def metrics(self) -> tuple[str, ...]:
         """Every metric that any cell has, Dice first."""
         names = {name for entry in self.entries for row in entry.rows for name in row.scores}
-        return tuple(sorted(names, key=metric_order))
+        return tuple(sorted(names, key=lambda name: Metric.parse(name).order))
 
     def board(self, metric: str, shown: Sequence[str], *, with_figures: bool = False) -> Board:
         """The board by one metric.
@@ -62,7 +62,7 @@ class BoardEntries:
             standings=tuple(standings),
             published=self.published,
             differences=verdict.comparison.pairs,
-            figures=figures(verdict.comparison, standings, metric_name(metric)) if with_figures else {},
+            figures=figures(verdict.comparison, standings, Metric.parse(metric).title) if with_figures else {},
             notes=notes(self.entries, standings, tasks, metric, verdict, by_slice=by_slice),
             suite=self.suite,
         )

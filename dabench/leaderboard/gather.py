@@ -13,6 +13,7 @@ from dabench.leaderboard.boards import BoardEntries
 from dabench.leaderboard.entries import by_setting, free_entries, same_test_data, suite_entries
 from dabench.leaderboard.filters import Filter, matches, parse_filters
 from dabench.leaderboard.index import Index, index_path
+from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.results_cache import ResultsCache
 from dabench.leaderboard.rows import Row, rows_from_mlflow
 from dabench.leaderboard.suite_plan import PlannedCell, SuitePlan, read_suite_plan
@@ -48,7 +49,7 @@ class Leaderboard:
         for contest in self.contests:
             metrics = contest.metrics or (self.metric,)
             first = self.metric if self.metric in metrics else metrics[0]
-            others = [m for m in metrics if m != first and "/" not in m] if by_all else []
+            others = [m for m in metrics if m != first and Metric.parse(m).test_points is None] if by_all else []
             for metric in [first, *others]:
                 found.append(contest.board(metric, metrics if shown else (metric,), with_figures=with_figures))
         return found

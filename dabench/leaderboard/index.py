@@ -27,7 +27,7 @@ from dabench.tracking.journal import JOURNAL
 from dabench.tracking.record import read_run
 
 #: Raised when rows are to be read differently: then the next refresh reads every run anew.
-FORMAT = 1
+FORMAT = 2
 _TABLE = """CREATE TABLE IF NOT EXISTS runs (
   folder TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL, error TEXT, row TEXT, slices BLOB)"""
 _BATCH = 500

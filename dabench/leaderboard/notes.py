@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dabench.leaderboard.board import Standing
 from dabench.leaderboard.board_statistics import RankStatistics
 from dabench.leaderboard.entries import Entry
+from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row
-from dabench.leaderboard.tables import metric_name
 from dabench.statistics.intervals import as_sample
 
 #: Seeds below which a number is an anecdote (DESIGN 6).
@@ -73,7 +73,7 @@ def _tests(verdict: RankStatistics, metric: str) -> Iterator[str]:
         yield f"That no entry{among} differs from another (Friedman): p = {comparison.friedman_p:.2g}."
     if math.isfinite(verdict.least):
         first, second = comparison.entries[:2]
-        least = f"{100 * verdict.least:.1f} points of {metric_name(metric)}"
+        least = f"{100 * verdict.least:.1f} points of {Metric.parse(metric).title}"
         yield f"{first} and {second} would have to differ by {least} to be told apart with a chance of 80 %."
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dabench.errors import DataError
+from dabench.leaderboard.metric import Metric
 from dabench.tracking.events import UNFINISHED
 from dabench.tracking.mlflow_reader import StoredCell, read_cells
-from dabench.tracking.record import HERE, RunRecord, read_run
-from dabench.tracking.slices import Slices, slice_scores
-
-#: Scores are those of the last stage on the target's test split; ``points_N/`` are other shares of test points.
-_SCORES = re.compile(r"target_test/((?:points_\d+/)?\w+)")
+from dabench.tracking.record import HERE, RunRecord, Slices, read_run
+from dabench.tracking.scores import ScoreKey
+from dabench.tracking.slices import slice_scores
 
 _PICTURES = (".png", ".jpg")
 
@@ -47,7 +45,8 @@ def row_of(run: RunRecord) -> Row:
     tags = {**run.tags, **_settings(run.params)}
     if not tags.get("seed", "0").isdecimal():
         raise DataError(f"{run.path.name}/journal.jsonl: seed {tags['seed']!r} is no number.", "Run the cell again.")
-    scores = scores_of(run.metrics, tags["test_points"])
+    headline = _headline(run.params)
+    scores = scores_of(run.cell_scores, headline)
     panels = sorted(p for p in (run.path / "panels").rglob("*") if p.suffix in _PICTURES)
     return Row(
         cell_id=run.cell_id,
@@ -60,7 +59,7 @@ def row_of(run: RunRecord) -> Row:
         ended=run.ended,
         path=str(run.path),
         panels=tuple(str(p) for p in panels),
-        slices=_slices(run, scores, tags["test_points"]),
+        slices=_slices(run, headline),
     )
 
 
@@ -88,67 +87,54 @@ def order(row: Row) -> tuple[str, ...]:
     return (row.cell_id, row.origin, row.ended, row.path)
 
 
-def scores_of(metrics: Mapping[str, float], share: str) -> dict[str, float]:
-    """Scores of the last stage under the run's protocol and profile, those at the headline share without prefix."""
-    headline = f"points_{round(100 * float(share))}/" if float(share) else ""
-    found: dict[str, float] = {}
-    for name, value in metrics.items():
-        match = _SCORES.fullmatch(name)
-        if match is None:
-            continue
-        if headline and "/" not in match[1]:
-            found[f"points_0/{match[1]}"] = value
-        else:
-            found[match[1].removeprefix(headline)] = value
-    return dict(sorted(found.items(), key=lambda item: metric_order(item[0])))
-
-
-def metric_order(name: str) -> tuple[int, int, str]:
-    """The order in which metrics are shown: Dice, AJI, PQ, others; the headline share first, more points later."""
-    prefix, _, base = name.rpartition("/")
-    known = ("dice", "aji", "pq")
-    points = int(prefix.removeprefix("points_")) if prefix else -1
-    return points, known.index(base) if base in known else len(known), base
+def scores_of(scores: Mapping[ScoreKey, float], headline: float) -> dict[str, float]:
+    """Scores by the names of a board's metrics, those at the share of test points that ranks without prefix."""
+    named = {Metric.of(key, headline): value for key, value in scores.items()}
+    return {str(metric): named[metric] for metric in sorted(named, key=lambda metric: metric.order)}
 
 
 # ------------------------------------------------------------------------------------------------------ from a folder
 def _settings(params: Mapping[str, Any]) -> dict[str, str]:
     """Settings that decide a result and are no tags: they tell entries apart and may be filtered on."""
-    shares = params.get("test_points") or [0.0]
     budget = params.get("budget")
     draw = budget.get("seed", 0) if isinstance(budget, Mapping) else 0
     return {
-        "test_points": f"{float(shares[0]):g}",
+        "test_points": f"{_headline(params):g}",
         "draw": str(draw),
         "precision": str(params.get("precision", "auto")),
     }
+
+
+def _headline(params: Mapping[str, Any]) -> float:
+    """The share of test points that ranks: the first that was asked for."""
+    return float((params.get("test_points") or [0.0])[0])
 
 
 def _outcome(cell_id: str, status: str, reason: str, origin: str) -> dict[str, str]:
     return {"cell_id": cell_id, "status": status, "origin": origin} | ({"reason": reason} if reason else {})
 
 
-def _slices(run: RunRecord, scores: Mapping[str, float], headline: str) -> dict[str, Slices]:
-    """Per-slice scores of the last stage; those at the headline share of test points without prefix."""
+def _slices(run: RunRecord, headline: float) -> dict[str, Slices]:
+    """Per-slice scores of the last stage by the names of a board's metrics."""
     found: dict[str, Slices] = {}
-    own = round(100 * float(headline))
-    for points in sorted({round(100 * score.test_points) for score in run.scores}):
-        prefix = "" if points == own else f"points_{points}/"
-        names = [name.rpartition("/")[2] for name in scores if name.rpartition("/")[0] == prefix.rstrip("/")]
-        found |= {prefix + name: values for name, values in slice_scores(run, names, points).items()}
+    for share in sorted({key.test_points for key in run.cell_scores}):
+        names = [key.metric for key in run.cell_scores if key.test_points == share]
+        along = slice_scores(run, names, share)
+        found |= {str(Metric.of(ScoreKey(share, name), headline)): values for name, values in along.items()}
     return found
 
 
 # -------------------------------------------------------------------------------------------------------- from MLflow
 def _stored(cell: StoredCell) -> Row:
     """The row of a run that only an MLflow store knows."""
-    tags = {name: value for name, value in cell.tags.items() if name != "kind"} | _settings(dict(_nested(cell.params)))
+    settings = dict(_nested(cell.params))
+    tags = {name: value for name, value in cell.tags.items() if name != "kind"} | _settings(settings)
     return Row(
         cell_id=tags["cell_id"],
         status=tags.get("status", UNFINISHED),
         tags={"origin": HERE, **tags},
         metrics=cell.metrics,
-        scores=scores_of(cell.metrics, tags["test_points"]),
+        scores=scores_of(cell.scores, _headline(settings)),
         reason=tags.get("reason", ""),
         origin=tags.get("origin", HERE),
         ended=cell.ended,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dabench.leaderboard.board import Board, PublishedRow, Standing
+from dabench.leaderboard.metric import Metric
 from dabench.statistics.intervals import Interval
 
-_NAMES = {"dice": "Dice", "aji": "AJI", "pq": "PQ"}
 #: A dash says that there is nothing, so that an empty field is never read as a zero.
 NONE = "-"
 #: Columns that a narrow terminal goes without, the first one first.
@@ -95,14 +95,7 @@ def title_of(board: Board) -> str:
     setting = board.setting
     suite = f"{board.suite}: " if board.suite else ""
     fixed = f"{setting.data} data, preset {setting.preset}, {setting.protocol}, {setting.inference} inference"
-    return f"{suite}{fixed}, by {metric_name(board.metric)}"
-
-
-def metric_name(metric: str) -> str:
-    """``points_15/dice`` as a person says it."""
-    points, _, base = metric.rpartition("/")
-    name = _NAMES.get(base, base)
-    return f"{name} with {points.removeprefix('points_')}% test points" if points else name
+    return f"{suite}{fixed}, by {Metric.parse(board.metric).title}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -113,7 +106,7 @@ def percent(share: float | None, digits: int = 1) -> str:
 # ------------------------------------------------------------------------------------------------------------ columns
 def _columns(board: Board, seconds: float) -> dict[str, Callable[[Standing], str]]:
     """Column -> its text for a standing."""
-    name = metric_name(board.metric)
+    name = Metric.parse(board.metric).title
     tasks = {task: _task(task, board.metric) for task in board.tasks}
     return {
         "rank": lambda s: _rank(s.rank),

@@ -12,6 +12,7 @@ from typing import Any
 
 from dabench import __version__
 from dabench.components.registry import Registry
+from dabench.evaluation.scoring import write_rows
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
 from dabench.interfaces import Candidate, StageSpec
@@ -22,6 +23,7 @@ from dabench.runs.source_model import uses_source
 from dabench.tracking import environment as env
 from dabench.tracking.events import CellStarted, Cost, InputData, ModelMade, Scored, StageFinished
 from dabench.tracking.journal import JOURNAL
+from dabench.tracking.scores import SCORES, csv_name, slice_rows, split_rows, write_scores
 from dabench.training.store import StageRecord
 
 #: Files of a run directory that change after the receipt is written.
@@ -162,6 +164,16 @@ def scored(planned: PlannedStage, score: Score) -> Scored:
         score.left_out,
         score.seconds,
     )
+
+
+def write_table(run_dir: Path, cell_id: str, scores: Sequence[tuple[PlannedStage, Score]]) -> None:
+    """Write the table of scores (`dabench.tracking.scores`), and the rows of its slices as CSV for people."""
+    rows = []
+    for planned, score in scores:
+        event = scored(planned, score)
+        rows += [*split_rows(cell_id, event), *slice_rows(cell_id, event, score.rows)]
+        write_rows(run_dir / csv_name(event), score.rows)
+    write_scores(run_dir / SCORES, rows)
 
 
 def cost(plan: Plan) -> Cost:

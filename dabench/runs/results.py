@@ -12,7 +12,7 @@ from dabench.annotation.raters import simulate_points
 from dabench.annotation.truth import VolumeTruth
 from dabench.components.registry import Registry
 from dabench.evaluation.panels import write_comparison, write_slices
-from dabench.evaluation.scoring import THRESHOLD, write_rows
+from dabench.evaluation.scoring import THRESHOLD
 from dabench.files.atomic import copy_file
 from dabench.inference.tiles import profile_named
 from dabench.inference.volume import Tiling
@@ -69,17 +69,16 @@ class CellResults:
                 score, path = self._score(index, candidate, test, share)
                 result.scores.append(score)
                 result.prediction = result.prediction or path
-                self._write(folder, journal, planned, score)
+                self._write(journal, planned, score)
+        events.write_table(folder, self.config.cell_id, [(r.planned, s) for r in self.by_stage for s in r.scores])
         if (prediction := self.by_stage[-1].prediction) is not None:
             copy_file(prediction, folder / "predictions" / "target_test.tif")
         with self._timed("panels"):
             self._draw(folder / "panels", test)
 
-    def _write(self, folder: Path, journal: Journal, planned: PlannedStage, score: Score) -> None:
+    def _write(self, journal: Journal, planned: PlannedStage, score: Score) -> None:
         self._observer.ended(planned.spec.name, "scored", {**score.metrics, "test_points": score.test_points})
         journal.append(events.scored(planned, score))
-        name = f"{planned.spec.name}-{score.protocol}-points{round(100 * score.test_points)}.csv"
-        write_rows(folder / "per_slice" / name, score.rows)
 
     def _regret(self, journal: Journal, test: TestSet, chosen: Candidate) -> None:
         """Score every candidate with the test labels: after the choice, apart from the result, never ranked."""

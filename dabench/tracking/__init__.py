@@ -15,8 +15,10 @@ from dabench.tracking.events import (
     Selected,
     StageFinished,
 )
+from dabench.tracking.frames import results_table
 from dabench.tracking.journal import Curve, CurveLog, Journal, read_curve, read_journal
 from dabench.tracking.record import RunRecord, read_run, read_runs
+from dabench.tracking.scores import ScoreKey, ScoreRow
 
 __all__ = [
     "CellFinished",
@@ -31,6 +33,8 @@ __all__ = [
     "Phase",
     "Regret",
     "RunRecord",
+    "ScoreKey",
+    "ScoreRow",
     "Scored",
     "Selected",
     "StageFinished",
@@ -38,4 +42,5 @@ __all__ = [
     "read_journal",
     "read_run",
     "read_runs",
+    "results_table",
 ]

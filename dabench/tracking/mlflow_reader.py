@@ -11,7 +11,9 @@ from urllib.parse import unquote, urlparse
 
 from dabench.errors import DabenchError
 from dabench.tracking.journal import JOURNAL
+from dabench.tracking.metric_names import cell_score
 from dabench.tracking.mlflow_store import TrackingError, connect, redact, sqlite_path
+from dabench.tracking.scores import ScoreKey
 from dabench.tracking.translate import CELL, DIGEST_TAG, KIND_TAG, PREFIX
 
 if TYPE_CHECKING:
@@ -25,11 +27,14 @@ _PAGE = 1000
 class StoredCell:
     """One cell as a store has it: tags without prefix, the last value of each metric, flat settings.
 
+    ``scores`` are those that the cell is ranked by, told by their names: where its files are out of reach, a store has
+    no table of scores.
     ``artifacts`` is the folder of its artifacts where that lies on this machine and holds the run's journal.
     """
 
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
+    scores: Mapping[ScoreKey, float]
     params: Mapping[str, str]
     ended: str
     artifacts: Path | None
@@ -88,6 +93,7 @@ def _cell(run: Run) -> StoredCell:
     return StoredCell(
         {k: v for k, v in tags.items() if k != DIGEST_TAG.removeprefix(PREFIX)},
         metrics,
+        {key: value for name, value in metrics.items() if (key := cell_score(name))},
         dict(run.data.params),
         _time(run.info.end_time),
         _local(run.info.artifact_uri),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dabench.errors import DataError
 from dabench.files.digests import digest_file
@@ -19,23 +23,41 @@ from dabench.tracking.events import (
     Event,
     InputData,
     ModelMade,
-    Phase,
     Regret,
     Scored,
     Selected,
     StageFinished,
 )
 from dabench.tracking.journal import JOURNAL, Curve, read_curve, read_journal
+from dabench.tracking.metric_names import RANKED_SPLIT, named_metrics
+from dabench.tracking.scores import (
+    COUNTS,
+    PER_SLICE,
+    SCORES,
+    ScoreKey,
+    ScoreRow,
+    along_slices,
+    frame,
+    read_scores,
+    rows_of_old_run,
+    split_rows,
+)
 
-#: Split whose scores may be ranked.
-RANKED_SPLIT = "test"
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+#: Scores along the slices of a split.
+Slices = NDArray[np.float64]
 
 #: Says whose run it is, where an import brought it from elsewhere; a run without is one's own.
 ORIGIN = "origin.json"
 HERE = "here"
 
 #: What of a run directory is an artifact: whole files and folders of small files. Predictions are large and stay.
-ARTIFACTS = ("config.json", "environment.json", "receipt.json", ORIGIN, JOURNAL, "per_slice", "curves", "panels")
+ARTIFACTS = (
+    *("config.json", "environment.json", "receipt.json", ORIGIN, JOURNAL, SCORES),
+    *(PER_SLICE, "curves", "panels"),
+)
 
 _E = TypeVar("_E", bound=Event)
 
@@ -44,8 +66,7 @@ _E = TypeVar("_E", bound=Event)
 class RunRecord:
     """One run directory, read.
 
-    ``tags`` are identifying tags without prefix; ``metrics`` have the names of docs/tracking.md; ``times`` says when
-    each metric was known (ISO-8601). ``started`` and ``ended`` are those of the last attempt.
+    ``tags`` are identifying tags without prefix. ``started`` and ``ended`` are those of the last attempt.
     """
 
     path: Path
@@ -57,11 +78,13 @@ class RunRecord:
     tags: Mapping[str, str]
     params: Mapping[str, Any] = field(repr=False)
     inputs: tuple[InputData, ...]
-    metrics: Mapping[str, float]
-    times: Mapping[str, str] = field(repr=False)
     stages: tuple[StageFinished, ...]
     scores: tuple[Scored, ...] = field(repr=False)
     attempts: int
+    #: All events of the last attempt, in order.
+    events: tuple[Event, ...] = field(repr=False)
+    #: The stage whose scores are the cell's: the last planned one; "" while nobody can say.
+    final: str = ""
     #: Who ran it: `HERE`, or what an import says.
     origin: str = HERE
     #: Who was chosen to predict, and what target labels would have chosen; None where there was nothing to choose.
@@ -74,6 +97,72 @@ class RunRecord:
     def key(self) -> str:
         """Tells apart runs of one cell from several origins; the name of the run directory."""
         return self.cell_id if self.origin == HERE else f"{self.cell_id}@{self.origin}"
+
+    @cached_property
+    def table(self) -> tuple[ScoreRow, ...]:
+        """Every score of the run: ``scores.parquet``, or the same rows from journal and CSVs where there is none yet.
+
+        Raises DataError for a damaged file.
+        """
+        path = self.path / SCORES
+        if self.status == "ok" and self.scores and path.is_file():
+            return read_scores(path)
+        return tuple(rows_of_old_run(self.path, self.cell_id, self.scores))
+
+    @cached_property
+    def split_scores(self) -> tuple[ScoreRow, ...]:
+        """Rows of whole splits, without counts and without what has no value; CSVs are not read for them."""
+        path = self.path / SCORES
+        there = self.status == "ok" and self.scores and path.is_file()
+        rows = self.table if there else [row for s in self.scores for row in split_rows(self.cell_id, s)]
+        return tuple(r for r in rows if r.slice is None and r.metric not in COUNTS and not math.isnan(r.value))
+
+    @cached_property
+    def cell_scores(self) -> Mapping[ScoreKey, float]:
+        """What the cell is ranked by: the last stage on the target's test split, under its own protocol and profile."""
+        rows = (r for r in self.split_scores if r.stage == self.final and r.split == RANKED_SPLIT and self.owns(r))
+        return {ScoreKey(row.test_points, row.metric): row.value for row in rows}
+
+    def along_slices(self, test_points: float = 0.0) -> Mapping[str, Slices]:
+        """Scores of the last stage along the slices of the test split, by metric; NaN where a slice was left out.
+
+        Under the run's own protocol and profile. Raises DataError for a damaged file.
+        """
+        rows = (r for r in self.table if r.stage == self.final and r.split == RANKED_SPLIT and self.owns(r))
+        found = along_slices([r for r in rows if r.test_points == test_points])
+        out = np.asarray(found.pop("left_out", []), np.float64) == 1
+        return {metric: np.where(out, np.nan, np.asarray(values)) for metric, values in found.items()}
+
+    def scores_table(self) -> DataFrame:
+        """`table` as a DataFrame: run, stage, split, protocol, inference, test_points, slice, metric, value."""
+        return frame(self.table)
+
+    def owns(self, row: ScoreRow) -> bool:
+        """Whether a score is under the protocol and profile that the run's settings name."""
+        return all(
+            self.tags.get(name, said) == said
+            for name, said in (("protocol", row.protocol), ("inference", row.inference))
+        )
+
+    @cached_property
+    def metrics(self) -> Mapping[str, float]:
+        """Every number under the name that it has in MLflow (docs/tracking.md)."""
+        return {name: value for name, (value, _) in self._named.items()}
+
+    @property
+    def costs(self) -> Mapping[str, float]:
+        """What the run cost, by the names of `metrics`: annotation, training, memory."""
+        spent = [event for event in self.events if isinstance(event, Cost | CellFinished)]
+        return {name: value for name, (value, _) in named_metrics((), spent, self.tags, self.final).items()}
+
+    @property
+    def times(self) -> Mapping[str, str]:
+        """When each of `metrics` was known (ISO-8601)."""
+        return {name: time for name, (_, time) in self._named.items()}
+
+    @cached_property
+    def _named(self) -> Mapping[str, tuple[float, str]]:
+        return named_metrics(self.split_scores, self.events, self.tags, self.final)
 
     @cached_property
     def curves(self) -> Mapping[str, Curve]:
@@ -124,7 +213,6 @@ def _record(run_dir: Path, events: list[Event], attempts: int) -> RunRecord:
     stages = {s.stage: s for s in _of(events, StageFinished)}
     tags = {k: str(v) for k, v in start.tags.items() if v is not None}
     tags.setdefault("variant", tags.get("po", "none"))  # journals of version 0.1 knew one kind of variant
-    metrics, times = _metrics(events, tags, _final_stage(start, end, list(stages)))
     return RunRecord(
         path=run_dir,
         cell_id=start.cell_id,
@@ -135,11 +223,11 @@ def _record(run_dir: Path, events: list[Event], attempts: int) -> RunRecord:
         tags=tags,
         params=start.params,
         inputs=start.inputs,
-        metrics=metrics,
-        times=times,
         stages=tuple(stages.values()),
         scores=tuple(_of(events, Scored)),
         attempts=attempts,
+        events=tuple(events),
+        final=_final_stage(start, end, list(stages)),
         origin=read_origin(run_dir),
         selected=next(iter(_of(events, Selected)), None),
         regret=next(iter(_of(events, Regret)), None),
@@ -168,58 +256,6 @@ def _final_stage(start: CellStarted, end: CellFinished | None, finished: list[st
     if start.stages:
         return start.stages[-1]
     return finished[-1] if finished and end and end.status == "ok" else ""
-
-
-def _metrics(events: list[Event], tags: Mapping[str, str], final: str) -> tuple[dict[str, float], dict[str, str]]:
-    values: dict[str, float] = {}
-    times: dict[str, str] = {}
-    for event in events:
-        for name, value in _named(event, tags, final):
-            values[name] = value + (values.get(name, 0.0) if isinstance(event, Phase) else 0.0)
-            times[name] = event.time
-    return values, times
-
-
-def _named(event: Event, tags: Mapping[str, str], final: str) -> Iterator[tuple[str, float]]:
-    """The metrics that one event brings."""
-    match event:
-        case Scored():
-            for prefix in _prefixes(event, tags, final):
-                yield from ((f"{prefix}/{name}", float(value)) for name, value in event.metrics.items())
-        case StageFinished():
-            yield f"time/stage/{event.stage}", event.seconds
-        case Selected():
-            yield "selection/update", float(event.update)
-            yield "selection/threshold", event.threshold
-            yield "selection/score", event.score
-        case Regret():
-            yield "oracle/selection/best", event.best
-            yield "oracle/selection/chosen", event.chosen
-            yield "oracle/selection/regret", event.best - event.chosen
-        case Cost():
-            yield "cost/annotation_seconds", event.annotation_seconds
-            yield "cost/points", float(event.points)
-            yield "cost/patches", float(event.patches)
-            yield from ((f"cost/{kind}", float(count)) for kind, count in event.others.items())
-        case Phase():
-            yield f"time/{event.name}", event.seconds
-        case CellFinished():
-            yield "cost/train_seconds", event.train_seconds
-            yield "cost/peak_memory_bytes", float(event.peak_memory_bytes)
-
-
-def _prefixes(scored: Scored, tags: Mapping[str, str], final: str) -> Iterator[str]:
-    """Where a score goes: its stage, and the cell if that is the last one; ``oracle`` where it may not be ranked."""
-    parts = [f"points_{round(100 * scored.test_points)}"] if scored.test_points else []
-    parts += [scored.inference] if scored.inference != tags.get("inference", scored.inference) else []
-    parts += [scored.protocol] if scored.protocol != tags.get("protocol", scored.protocol) else []
-    if scored.split != RANKED_SPLIT:
-        yield "/".join(["oracle", f"target_{scored.split}", scored.stage, *parts])
-        return
-    if scored.stage == final:
-        yield "/".join(["target_test", *parts])
-    if scored.stage != final or not parts:
-        yield "/".join(["stage", scored.stage, *parts])
 
 
 def _files(path: Path) -> list[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,9 @@ from statistics import fmean
 
 from dabench.files.digests import digest_of
 from dabench.statistics import Cell, Interval, mean_interval
+from dabench.tracking.metric_names import score_name
 from dabench.tracking.record import RunRecord
+from dabench.tracking.scores import ScoreKey
 from dabench.tracking.slices import slice_scores
 from dabench.tracking.translate import ROW_LEVEL, TASK_LEVEL, params_of, signature, signed
 
@@ -23,8 +24,7 @@ SETTING = ("data", "preset", "protocol", "inference")
 ALL_TASKS = "all"
 
 #: Scores that get an interval; all of them lie between 0 and 1.
-_SCORE = re.compile(r"target_test/(?:points_(\d+)/)?(dice|aji|pq)")
-_MEANS = ("target_test/", "cost/")
+_SHARES = ("dice", "aji", "pq")
 _LABELS = (("dice", "Dice"), ("aji", "AJI"), ("pq", "PQ"))
 #: Of Okabe and Ito: told apart by colour-blind eyes.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#4D4D4D")
@@ -86,10 +86,10 @@ class Summary:
     def intervals(self) -> Mapping[str, Interval]:
         """Scores by name; none where one of the tasks is missing."""
         found: dict[str, Interval] = {}
-        for name in sorted(_scores(self.runs)):
-            done = [run for run in _ok(self.runs) if name in run.metrics and _task(run) in self.over]
+        for key in sorted(key for key in _scores(self.runs) if key.metric in _SHARES):
+            done = [run for run in _ok(self.runs) if key in run.cell_scores and _task(run) in self.over]
             if {_task(run) for run in done} == set(self.over):
-                found[name] = mean_interval([_cell(run, name) for run in done])
+                found[score_name(key)] = mean_interval([_cell(run, key) for run in done])
         return found
 
     @property
@@ -110,7 +110,7 @@ class Summary:
     @property
     def description(self) -> str:
         """In Markdown: means with intervals, and each cell's own scores."""
-        found = ((label, self.intervals.get(f"target_test/{name}")) for name, label in _LABELS)
+        found = ((label, self.intervals.get(score_name(ScoreKey(0.0, name)))) for name, label in _LABELS)
         means = " · ".join(f"{label} {i.mean:.4f} ({i.low:.3f} to {i.high:.3f})" for label, i in found if i is not None)
         cells = "\n".join(f"- {_task(run)} seed {run.tags.get('seed')}: {_outcome(run)}" for run in self.runs)
         if not means:
@@ -174,18 +174,16 @@ def _ok(runs: Iterable[RunRecord]) -> list[RunRecord]:
     return [run for run in runs if run.status == "ok"]
 
 
-def _scores(runs: Iterable[RunRecord]) -> set[str]:
-    """Names of the scores that finished cells have."""
-    return {name for run in _ok(runs) for name in run.metrics if _SCORE.fullmatch(name)}
+def _scores(runs: Iterable[RunRecord]) -> set[ScoreKey]:
+    """The scores that finished cells have."""
+    return {key for run in _ok(runs) for key in run.cell_scores}
 
 
-def _cell(run: RunRecord, name: str) -> Cell:
+def _cell(run: RunRecord, key: ScoreKey) -> Cell:
     """A finished cell as the statistics take it."""
-    match = _SCORE.fullmatch(name)
-    assert match is not None
-    along = slice_scores(run, [match[2]], int(match[1] or 0)).get(match[2])
+    along = slice_scores(run, [key.metric], key.test_points).get(key.metric)
     known = {} if along is None else {z: v for z, v in enumerate(along.tolist()) if not math.isnan(v)}
-    return Cell(run.tags["row"], _task(run), int(run.tags.get("seed", "0")), run.metrics[name], known)
+    return Cell(run.tags["row"], _task(run), int(run.tags.get("seed", "0")), run.cell_scores[key], known)
 
 
 def _shared(several: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -195,16 +193,25 @@ def _shared(several: Sequence[Mapping[str, str]]) -> dict[str, str]:
 
 
 def _means(runs: Sequence[RunRecord], tasks: Sequence[str]) -> dict[str, float]:
-    """Means over tasks of the means over seeds, of what every task has; scores in `_SCORE` have their own rule."""
+    """Means over tasks of the means over seeds, of what every task has; scores in `_SHARES` have their own rule."""
     found: dict[str, list[float]] = {}
-    for done in ([run for run in _ok(runs) if _task(run) == task] for task in tasks):
-        for name in {n for run in done for n in run.metrics if n.startswith(_MEANS) and not _SCORE.fullmatch(n)}:
-            found.setdefault(name, []).append(fmean(run.metrics[name] for run in done if name in run.metrics))
+    for task in tasks:
+        values: dict[str, list[float]] = {}
+        for run in (run for run in _ok(runs) if _task(run) == task):
+            scores = {score_name(k): v for k, v in run.cell_scores.items() if k.metric not in _SHARES}
+            for name, value in {**scores, **run.costs}.items():
+                values.setdefault(name, []).append(value)
+        for name, several in values.items():
+            found.setdefault(name, []).append(fmean(several))
     return {name: fmean(values) for name, values in sorted(found.items()) if len(values) == len(tasks)}
 
 
 def _outcome(run: RunRecord) -> str:
-    scores = [f"{label} {run.metrics[n]:.4f}" for name, label in _LABELS if (n := f"target_test/{name}") in run.metrics]
+    scores = [
+        f"{label} {run.cell_scores[key]:.4f}"
+        for name, label in _LABELS
+        if (key := ScoreKey(0.0, name)) in run.cell_scores
+    ]
     if run.status == "ok" and scores:
         return " · ".join(scores)
     return run.status + (f": {run.reason}" if run.reason else "")

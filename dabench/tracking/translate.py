@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from dabench.files.digests import digest_of
+from dabench.tracking.metric_names import RANKED_SPLIT
 from dabench.tracking.record import HERE, RunRecord
+from dabench.tracking.scores import percent
 
 PREFIX = "dabench."
 
@@ -59,7 +61,7 @@ LEVEL_TAG = f"{PREFIX}level"
 DIGEST_TAG = f"{PREFIX}journal_digest"
 
 #: Raised when runs or summaries are to be written differently: then the next sync writes all of them anew.
-FORMAT = 4
+FORMAT = 5
 
 #: Longest value of a setting that every store takes; longer ones go on under ``<name>.part2`` …
 CHUNK = 6000
@@ -148,8 +150,7 @@ def ordered(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
 
 def description_of(run: RunRecord) -> str:
     """What a person wants to see first, in Markdown: outcome, scores by stage, setting, where the files are."""
-    scored = [(label, group) for label, group in _groups(run) if f"{group}/dice" in run.metrics]
-    scores = "\n".join(f"- {label}: {_scores(run, group)}" for label, group in scored)
+    scores = "\n".join(f"- {label}: {text}" for label, found in _groups(run) if (text := _scores(found)))
     setting = ", ".join(f"{name} {run.tags[name]}" for name in _SETTING if run.tags.get(name))
     parts = [_headline(run), scores, setting, f"Run directory: `runs/{run.path.name}`"]
     return "\n\n".join(part for part in parts if part)
@@ -159,22 +160,25 @@ def _headline(run: RunRecord) -> str:
     """The outcome in one line: the scores on the target's test split, or why there are none."""
     if run.status != "ok":
         return f"**{run.status}**" + (f": {run.reason}" if run.reason else "")
-    return f"**{_scores(run, 'target_test') or 'not scored'}**"
+    return f"**{_scores(_at(run, 0.0)) or 'not scored'}**"
 
 
 _SETTING = ("data", "preset", "options", "network", "backbone", "points", "patches", "rater", "protocol", "inference")
 
 
-def _groups(run: RunRecord) -> Iterator[tuple[str, str]]:
-    """Groups of metrics that a description lists, with their labels."""
-    yield from ((f"after {s.stage}", f"stage/{s.stage}") for s in run.stages)
-    for name in run.metrics:
-        if re.fullmatch(r"target_test/points_\d+/dice", name):
-            group = name.removesuffix("/dice")
-            yield f"with {group.removeprefix('target_test/points_')} % of test points", group
+def _groups(run: RunRecord) -> Iterator[tuple[str, dict[str, float]]]:
+    """Scores that a description lists, with their labels: after each stage, and at each share of test points."""
+    for stage in run.stages:
+        rows = [row for row in run.split_scores if row.stage == stage.stage and row.split == RANKED_SPLIT]
+        yield f"after {stage.stage}", {row.metric: row.value for row in rows if not row.test_points and run.owns(row)}
+    for share in dict.fromkeys(key.test_points for key in run.cell_scores if key.test_points):
+        yield f"with {percent(share)} % of test points", _at(run, share)
 
 
-def _scores(run: RunRecord, group: str) -> str:
+def _at(run: RunRecord, share: float) -> dict[str, float]:
+    return {key.metric: value for key, value in run.cell_scores.items() if key.test_points == share}
+
+
+def _scores(found: Mapping[str, float]) -> str:
     labels = (("dice", "Dice"), ("aji", "AJI"), ("pq", "PQ"))
-    found = ((label, run.metrics.get(f"{group}/{name}")) for name, label in labels)
-    return " · ".join(f"{label} {value:.4f}" for label, value in found if value is not None)
+    return " · ".join(f"{label} {found[name]:.4f}" for name, label in labels if name in found)

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dabench.checking.report import FAILED, NOT_CHECKED, OK, Findings
-from dabench.checking.slices import averages, close, compare_rows, read_rows
+from dabench.checking.slices import averages, close, compare_rows
 from dabench.components.assembly import Assembly
 from dabench.components.registry import Registry
 from dabench.errors import DataError
 from dabench.evaluation.scoring import write_rows
 from dabench.runs.weights import WeightsStore
 from dabench.tracking.events import Scored
+from dabench.tracking.scores import read_csv
 from tests.conftest import few
 
 
@@ -79,16 +80,16 @@ def test_rows_come_back_as_they_were_written(tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("rows") / "rows.csv"
     rows = [{"slice": z, "left_out": "", "dice": value} for z, value in enumerate(values)]
     write_rows(path, rows)
-    assert read_rows(path) == rows
+    assert read_csv(path) == rows
     mean = math.fsum(values) / len(values)
-    assert list(compare_rows(scored(mean, n=len(values), left_out=0), read_rows(path), mean=True)) == []
+    assert list(compare_rows(scored(mean, n=len(values), left_out=0), read_csv(path), mean=True)) == []
 
 
 @pytest.mark.parametrize("text", ["slice,left_out\nx,\n", "slice,dice,left_out\n0,1\n", "slice,left_out\n0,,7\n"])
 def test_damaged_rows_are_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "rows.csv").write_text(text)
     with pytest.raises(DataError, match=r"rows.csv, line 2 is damaged"):
-        read_rows(tmp_path / "rows.csv")
+        read_csv(tmp_path / "rows.csv")
 
 
 def test_a_problem_outweighs_what_was_not_checked_and_what_is_in_order() -> None:

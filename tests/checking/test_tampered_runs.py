@@ -13,6 +13,7 @@ import pytest
 
 from dabench.checking.report import RunReport
 from dabench.runs.config import validate_config
+from dabench.tracking.scores import SCORES, read_scores, write_scores
 from tests.checking.conftest import Made
 from tests.checking.forging import (
     JOURNAL,
@@ -284,6 +285,7 @@ def test_without_labels_only_digests_and_means_are_checked(made: Made, run: Path
 
     edit_journal(run, "cell_started", change)
     edit_json(run / RECEIPT, lambda r: r.update(cell_id=name))
+    write_scores(run / SCORES, [row._replace(run=name) for row in read_scores(run / SCORES)])
     run = run.rename(run.with_name(name))
     reseal(run)
     report = made.verifier.verify(run)
@@ -303,6 +305,7 @@ def test_a_method_that_is_not_installed_here_does_not_keep_its_scores_from_being
 
     edit_journal(run, "cell_started", change)
     edit_json(run / RECEIPT, lambda r: r.update(cell_id=name))
+    write_scores(run / SCORES, [row._replace(run=name) for row in read_scores(run / SCORES)])
     run = run.rename(run.with_name(name))
     reseal(run)
     report = made.verifier.verify(run)

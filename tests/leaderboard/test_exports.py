@@ -12,7 +12,8 @@ from made_up_cells import write_cell
 from dabench.leaderboard.board import Board, BoardKey, PublishedRow, Standing
 from dabench.leaderboard.exports import to_csv, to_json, to_markdown
 from dabench.leaderboard.gather import load
-from dabench.leaderboard.tables import metric_name, text_table
+from dabench.leaderboard.metric import Metric
+from dabench.leaderboard.tables import text_table
 from dabench.statistics import Interval
 
 
@@ -131,4 +132,8 @@ def test_markdown_keeps_its_table_whatever_entries_are_called():
 
 
 def test_metrics_as_a_person_says_them():
-    assert [metric_name(m) for m in ("dice", "points_15/aji", "sq")] == ["Dice", "AJI with 15% test points", "sq"]
+    assert [Metric.parse(m).title for m in ("dice", "points_15/aji", "sq")] == [
+        "Dice",
+        "AJI with 15% test points",
+        "sq",
+    ]

@@ -50,12 +50,12 @@ def test_what_is_not_the_mean_of_its_slices_is_left_out(run_dir):
 def test_unknown_metrics_points_and_runs_without_files(run_dir):
     run = read_run(run_dir)
     assert slice_scores(run, ["boundary"]) == {}
-    assert slice_scores(run, ["dice"], points=15) == {}
+    assert slice_scores(run, ["dice"], test_points=0.15) == {}
     (run_dir / FILE).unlink()
-    assert slice_scores(run, ["dice"]) == {}
+    assert slice_scores(read_run(run_dir), ["dice"]) == {}
 
 
 def test_a_damaged_file_is_named(run_dir):
     rewrite(run_dir, lambda lines: [lines[0], lines[1].replace("0.", "zero.", 1), *lines[2:]])
-    with pytest.raises(DataError, match=r"per_slice/only-das-2d@1-points0.csv is damaged"):
+    with pytest.raises(DataError, match=r"per_slice/only-das-2d@1-points0.csv, line 2 is damaged"):
         slice_scores(read_run(run_dir), ["dice", "aji", "pq"])

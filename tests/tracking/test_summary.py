@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from made_up_suite import SLICES, write_cell, write_suite
 
 from dabench.statistics import Cell, mean_interval
+from dabench.tracking.events import Cost, Scored
 from dabench.tracking.record import RunRecord, read_run
 from dabench.tracking.slices import slice_scores
 from dabench.tracking.summary import Summary, summaries_of
@@ -23,7 +24,7 @@ def record(row: str, task: str, seed: int, dice: float | None, **changes: Any) -
     """A run as it would be read, without files: no slices are known of it."""
     tags = {"row": row, "task": task, "seed": str(seed), "suite": "by-hand", "data": "phantom", "method": row}
     tags |= {"preset": "tiny", "protocol": "das-2d@1", "inference": "fast"} | changes.pop("tags", {})
-    metrics = {} if dice is None else {"target_test/dice": dice, "cost/annotation_seconds": 60.0 + seed}
+    scored = Scored("only", "test", "das-2d@1", "fast", 0.0, {} if dice is None else {"dice": dice}, n=0)
     values: dict[str, Any] = {
         "path": Path("nowhere"),
         "cell_id": f"{row}-{task}-{seed}-{tags['preset']}",
@@ -34,11 +35,11 @@ def record(row: str, task: str, seed: int, dice: float | None, **changes: Any) -
         "tags": tags,
         "params": {"row": row, "seed": seed, "method": {"beta": 0.1}},
         "inputs": (),
-        "metrics": metrics,
-        "times": {},
         "stages": (),
-        "scores": (),
+        "scores": (scored,),
         "attempts": 1,
+        "events": () if dice is None else (scored, Cost(60.0 + seed)),
+        "final": "only",
     }
     return RunRecord(**(values | changes))
 

@@ -11,8 +11,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,26 +19,60 @@ from pathlib import Path
 from dabench.errors import DataError
 from dabench.leaderboard.published.agreement import agreeing_patches, read_answers
 from dabench.tracking.record import RunRecord
+from dabench.tracking.scores import ScoreKey, percent
+
+#: What stands before a metric's last name: points_15, stage/NAME, slices_25, patches_1-2.
+_VARIANT = re.compile(
+    r"points_(?P<points>\d+(?:\.\d+)?)|stage/(?P<stage>.+)|slices_(?P<slices>\d+)"
+    r"|patches_(?P<least>\d+)(?:-(?P<most>\d+))?"
+)
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric's name in parts: ``points_15/dice`` is a variant, ``points_15``, of the metric ``dice``."""
+    """What a paper's table calls a metric, in parts: ``points_15/dice`` is the metric ``dice`` with 15 % of points."""
 
-    variant: str
     metric: str
+    points: float | None = None
+    stage: str = ""
+    percentile: int | None = None
+    patches: tuple[int, int] | None = None
+    #: As it is written before the metric.
+    variant: str = ""
 
     @classmethod
     def parse(cls, name: str) -> Measure:
-        """The parts of a name."""
+        """The parts of a name. One that means nothing here is a metric that no run has."""
         variant, _, metric = name.rpartition("/")
-        return cls(variant, metric)
+        found = _VARIANT.fullmatch(variant)
+        if found is None:
+            return cls(metric if not variant else name)
+        share, stage, percentile, least, most = found.groups()
+        return cls(
+            metric,
+            None if share is None else float(share) / 100,
+            stage or "",
+            None if percentile is None else int(percentile),
+            None if least is None else (int(least), int(most or least)),
+            variant,
+        )
 
     @property
     def reference(self) -> str:
         """What the first row has in its place: prompts and stages are compared with its plain result."""
-        plain = self.variant.startswith(("points_", "stage/"))
-        return self.metric if plain or not self.variant else f"{self.variant}/{self.metric}"
+        plain = self.points is not None or self.stage or not self.variant
+        return self.metric if plain else f"{self.variant}/{self.metric}"
+
+    @property
+    def label(self) -> str:
+        """What is special about the number, to stand behind the name of its row: `` + 15 % of the test points``."""
+        if self.points is not None:
+            return f" + {percent(self.points)} % of the test points"
+        if self.stage:
+            return f", after {self.stage}"
+        if self.percentile is not None:
+            return f", percentile {self.percentile} of the slices"
+        return "" if self.patches is None else f", on {self.variant.removeprefix('patches_')} patches"
 
     def of(self, run: RunRecord, first: RunRecord | None = None) -> float | None:
         """Its value in a run, a share of 1; None where the run has none.
@@ -49,35 +81,35 @@ class Measure:
             run: the run.
             first: the run of the suite's first row with the same task and seed.
         """
-        if found := re.fullmatch(r"slices_(\d+)", self.variant):
-            return _percentile(run, self.metric, int(found.group(1)))
-        if found := re.fullmatch(r"patches_(\d+)(?:-(\d+))?", self.variant):
-            return _agreement(run, first, int(found.group(1)), int(found.group(2) or found.group(1)))
-        prefix = self.variant if self.variant.startswith("stage/") else f"target_test/{self.variant}".rstrip("/")
-        value = run.metrics.get(f"{prefix}/{self.metric}", math.nan)  # NaN: no slice counted
-        return None if math.isnan(value) else value
+        if self.percentile is not None:
+            return _percentile(run, self.metric, self.percentile)
+        if self.patches is not None:
+            return _agreement(run, first, *self.patches)
+        if self.stage:
+            return _after(run, self.stage, self.metric)
+        return run.cell_scores.get(ScoreKey(self.points or 0.0, self.metric))
+
+
+def _after(run: RunRecord, stage: str, metric: str) -> float | None:
+    """A score of a stage without test points."""
+    rows = (r for r in run.split_scores if (r.stage, r.split, r.metric, r.test_points) == (stage, "test", metric, 0.0))
+    return next((row.value for row in rows if run.owns(row)), None)
 
 
 def _percentile(run: RunRecord, metric: str, share: int) -> float | None:
-    """Over the slices that count, interpolated linearly."""
+    """Over the slices that count, last stage, no test points; interpolated linearly.
+
+    Raises DataError for a table that is damaged, or has slices without this metric.
+    """
     import numpy as np
 
-    values = slice_scores(run, metric)
-    return float(np.percentile(values, share)) if values else None
-
-
-def slice_scores(run: RunRecord, metric: str) -> list[float]:
-    """A metric of every slice that counts, last stage, no test points; none where the run was not scored so."""
-    if not run.stages:
-        return []
-    path = run.path / "per_slice" / f"{run.stages[-1].stage}-{run.tags.get('protocol', '')}-points0.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as lines:
-        try:
-            return [float(row[metric]) for row in csv.DictReader(lines) if not row["left_out"]]
-        except (KeyError, ValueError, TypeError) as error:
-            raise DataError(f"{path}: no column of scores {metric!r}: {error}", "dabench verify says more.") from None
+    along = run.along_slices()
+    if not along:
+        return None
+    if metric not in along:
+        raise DataError(f"{run.path.name}: no scores of slices by {metric!r}.", "dabench verify says more.")
+    values = along[metric][~np.isnan(along[metric])]
+    return float(np.percentile(values, share)) if len(values) else None
 
 
 def _agreement(run: RunRecord, first: RunRecord | None, least: int, most: int) -> float | None:

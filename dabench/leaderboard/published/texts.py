@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dabench.leaderboard.board import BoardKey
+from dabench.leaderboard.published.measures import Measure
 from dabench.leaderboard.published.table import Comparison, Figure, Line
 
 #: Results of fewer seeds are shown in brackets: they are not called results (DESIGN 6).
@@ -140,7 +141,7 @@ def _of(count: int, tasks: int) -> str:
 
 
 def _plain(metric: str) -> str:
-    return metric.rpartition("/")[2]
+    return Measure.parse(metric).metric
 
 
 def _title(metric: str) -> str:
@@ -149,13 +150,4 @@ def _title(metric: str) -> str:
 
 def _label(row: str, metric: str) -> str:
     """The row with what is special about the number: prompts, stage, percentile, patches."""
-    variant = metric.rpartition("/")[0]
-    kind, _, value = variant.replace("stage/", "stage_").partition("_")
-    words = {
-        "": "",
-        "points": f" + {value} % of the test points",
-        "stage": f", after {value}",
-        "slices": f", percentile {value} of the slices",
-        "patches": f", on {value} patches",
-    }
-    return row + words.get(kind, f", {variant}")
+    return row + Measure.parse(metric).label

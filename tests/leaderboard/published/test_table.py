@@ -7,7 +7,7 @@ from made_up_table import CHANGES, results, toy, write_cell
 
 from dabench.errors import ConfigError, DataError, UnknownNameError
 from dabench.leaderboard.board import BoardKey
-from dabench.leaderboard.published.measures import Measure, slice_scores
+from dabench.leaderboard.published.measures import Measure
 from dabench.leaderboard.published.table import Result, compare, gather, published, with_rows
 from dabench.leaderboard.published.texts import as_markdown, head, missing, sections
 from dabench.suites.schedule import report
@@ -182,10 +182,10 @@ def test_what_a_gain_is_over(metric, reference):
 def test_slices_without_scores_and_damaged_ones(workspace):
     cell = expand(toy())[0]
     run = write_cell(workspace.runs, cell, 0.8)
-    assert slice_scores(run, "dice") == []
+    assert Measure.parse("slices_50/dice").of(run) is None
     run = write_cell(workspace.runs, cell, 0.8, slices=(0.5,))
     with pytest.raises(DataError, match="pq"):
-        slice_scores(run, "pq")
+        Measure.parse("slices_50/pq").of(run)
 
 
 def answers(size, choices):
