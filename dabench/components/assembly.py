@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from dabench.components.hookspecs import Settings
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError, PluginError, UnknownNameError
 from dabench.interfaces import (
@@ -82,15 +81,21 @@ class Assembly(Components):
     def config(self, kind: str, name: str) -> Any:
         """The validated settings of a component in this run."""
         self._used.add((kind, name))
-        component = self.registry.get(kind, name).component
         _, options = self._options.get((kind, name), ("", {}))
-        values = {**self._shared(kind, component.config), **options}
+        values = {**self._given(kind, name), **options}
         return self.registry.settings(kind, name, self.run.preset, values)
 
-    def _shared(self, kind: str, settings: type[Settings]) -> dict[str, Any]:
+    def _given(self, kind: str, name: str) -> dict[str, Any]:
+        """What of the run's settings a method gets: a choice goes to every method that has it, a number to one.
+
+        ``backbone: conv-small`` holds for the whole chain; ``iterations: 100`` for the run's method, or where that has
+        no such setting, for those it builds on.
+        """
         if kind != "method":
             return {}
-        return {k: v for k, v in self.run.settings.items() if k in settings.model_fields}
+        fields, own = (self.registry.get(kind, n).component.config.model_fields for n in (name, self.run.method))
+        given = {k: v for k, v in self.run.settings.items() if k in fields}
+        return {k: v for k, v in given.items() if name == self.run.method or isinstance(v, str) or k not in own}
 
     def check_used(self) -> None:
         """Raises ConfigError for options and settings that this run would silently ignore."""

@@ -16,6 +16,7 @@ from dabench.errors import ConfigError, MissingDataError, UnknownNameError
 from dabench.files.workspace import Workspace
 from dabench.runs.config import validate_config
 from dabench.tracking.journal import JOURNAL
+from dabench.tracking.record import read_run
 from tests.conftest import FEW
 
 PHANTOM = {"task": "human2stem", "data": "phantom", "preset": "tiny", "tracker": "none", "progress": False}
@@ -67,12 +68,12 @@ def test_its_scores_are_those_of_its_record(done):
 
 
 def test_a_setting_of_the_method_is_a_keyword(place):
-    """As ``--set METHOD.KEY=VALUE`` is; beside ``options``, and over them."""
-    config = {"method": "source-only", "options": {"source-only": {"iterations": 5, "crop": 64, "batch": 2}}}
+    """As ``--set METHOD.KEY=VALUE`` is, beside ``options``."""
+    config = {"method": "source-only", "options": {"source-only": {"crop": 64, "batch": 2}}}
     run = dabench.run(**config, iterations=3, workspace=place, **PHANTOM)
-    options = {"source-only": {"iterations": 3, "crop": 64, "batch": 2}}
     same = {key: value for key, value in PHANTOM.items() if key not in ("tracker", "progress")}
-    assert run.name == validate_config({"method": "source-only", "options": options, **same}).cell_id
+    assert run.name == validate_config({**config, "iterations": 3, **same}).cell_id
+    assert read_run(run.path).stages[-1].updates == 3
 
 
 def test_a_file_of_settings_names_the_method(place, tmp_path):
@@ -80,7 +81,7 @@ def test_a_file_of_settings_names_the_method(place, tmp_path):
     file.write_text("{method: source-only, task: human2stem, data: phantom, preset: tiny, seed: 4}\n")
     few = {"iterations": 2, "crop": 64, "batch": 1}
     run = dabench.run(config=file, seed=5, workspace=place, tracker="none", **few)
-    assert (run.config.seed, run.config.options["source-only"]) == (5, few)
+    assert (run.config.seed, run.config.settings) == (5, few)
 
 
 @pytest.mark.parametrize(

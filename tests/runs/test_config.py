@@ -8,6 +8,7 @@ import pytest
 
 from dabench.errors import ConfigError, UnknownNameError
 from dabench.runs.config import load_config, split_task, validate_config
+from dabench.runs.plan import make_plan
 
 GOOD = {"method": "source-only", "task": "human2stem"}
 
@@ -78,3 +79,13 @@ def test_file_that_is_no_mapping(tmp_path: Path) -> None:
     file.write_text("- a\n- b\n")
     with pytest.raises(ConfigError, match="mapping"):
         load_config({}, file)
+
+
+def test_a_choice_holds_for_the_chain_and_a_number_for_the_method(registry, workspace):
+    """``backbone`` is that of the network that the first stage trains; ``iterations`` are those of the method alone."""
+    values = {"task": "human2stem", "data": "phantom", "preset": "tiny"}
+    config = validate_config({"method": "prefer-das", "po": "lpo", "backbone": "conv-small", "iterations": 7, **values})
+    plan = make_plan(config, registry, workspace)
+    assert ("backbone", "conv-small") in plan.stages[0].spec.components
+    assert [s.spec.iterations == 7 for s in plan.stages] == [False, False, True]
+    assert plan.stages[-1].spec.name == "lpo"
