@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -44,6 +45,7 @@ from dabench.plugin import (
     Settings,
     Stage,
     StageSpec,
+    TargetCrops,
     TaskInfo,
     TrainingData,
     hookimpl,
@@ -94,7 +96,6 @@ class PreferenceStage(Stage):
         self.reference = deepcopy(reference).requires_grad_(False).eval()
         self.student = deepcopy(reference).requires_grad_(True)
         self.data: PreferenceData | None = None
-        self.view: TrainingData | None = None
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"network": self.student}
@@ -106,13 +107,18 @@ class PreferenceStage(Stage):
 
     def prepare(self, view: TrainingData) -> None:
         self.reference.to(view.device)
-        self.view = view
         predictor = NetworkPredictor(self.reference)
         s = self.settings
         self.data = collect(view, predictor, self.optimizer, s.thresholds, self.crop, s.candidate_views)
         self.student.train()
         # The reference saw fixed statistics; the student is compared with it pixel by pixel.
         hold_statistics(self.student)
+
+    def target_crops(self, step: int, rng: np.random.Generator) -> Sequence[CropId]:
+        """Tiles that hold an answer: their images are cut ahead of the update."""
+        del step
+        assert self.data is not None
+        return self.data.draw(self.settings.batch, rng)
 
     def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
         del optimizer
@@ -124,8 +130,9 @@ class PreferenceStage(Stage):
             weights = LabelledWeights(0.0, s.overlap, prompts=True)
             anchored = labelled_terms(self.student, source, weights, batch.generator)
             terms |= {f"source_{name}": s.source_anchor * term for name, term in anchored.items()}
-        tiles = self.data.draw(s.batch, batch.generator)
-        probability = self._predict(tiles, batch.generator)
+        assert batch.target is not None
+        tiles = self.data.numbers(batch.target.origins)
+        probability = self._predict(batch.target, batch.generator)
         if s.anchor:
             labels = confident_labels(self.data.proposal(tiles).to(probability), s.confident)
             terms["anchor"] = s.anchor * segmentation_loss(probability, labels)
@@ -133,24 +140,15 @@ class PreferenceStage(Stage):
         terms["preference"] = s.weight * preference
         return {"loss": total(terms), **terms, "preferred_gain": margin}
 
-    def _predict(self, tiles: Sequence[int], generator: torch.Generator) -> Tensor:
+    def _predict(self, tiles: TargetCrops, generator: torch.Generator) -> Tensor:
         """The student's probability of whole tiles ``(B, S, S)``, in their own frame."""
-        assert self.data is not None
-        assert self.view is not None
-        s, places = self.settings, [self.data.tiles[i] for i in tiles]
-        images = torch.stack([torch.from_numpy(self.view.target_crop(p).copy()) for p in places])[:, None]
-        views = draw_views(images, WEAK if s.turns else PLAIN, generator)
+        s, device = self.settings, tiles.images.device
+        views = draw_views(tiles.images, WEAK if s.turns else PLAIN, generator)
         prompts = None
         if s.prompts:
-            points = view_points(views, [self._points(p) for p in places])
-            prompts = pad_points([random_subset(p, generator) for p in points]).to(self.view.device)
-        seen = view_images(views, images).to(self.view.device)
-        return unview_maps(views, self.student(seen, prompts).probability)
-
-    def _points(self, place: CropId) -> Tensor:
-        assert self.view is not None
-        given = self.view.desk.points().get(place.z)
-        return torch.zeros(0, 2) if given is None else torch.from_numpy(place.window.to_local(given.points))
+            points = view_points(views, tiles.points)
+            prompts = pad_points([random_subset(p, generator) for p in points]).to(device)
+        return unview_maps(views, self.student(view_images(views, tiles.images), prompts).probability)
 
     def _preference(self, tiles: Sequence[int], probability: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (or sum a tile) of the optimizer's loss over the answered patches, and how much likelier they became."""

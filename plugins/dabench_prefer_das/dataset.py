@@ -59,16 +59,20 @@ class PreferenceData:
         answered = [i for i, found in enumerate(answers) if found]
         # Without a single answer the anchor is all there is: every tile serves.
         self._drawn = answered or list(range(len(tiles)))
+        self._numbers = {tile: i for i, tile in enumerate(tiles)}
 
     @property
     def answered(self) -> int:
         """Number of answered patches."""
         return sum(len(found) for found in self._answers)
 
-    def draw(self, count: int, generator: torch.Generator) -> list[int]:
-        """Indices of ``count`` random tiles that hold an answer."""
-        picks = torch.randint(len(self._drawn), (count,), generator=generator).tolist()
-        return [self._drawn[pick] for pick in picks]
+    def draw(self, count: int, rng: np.random.Generator) -> list[CropId]:
+        """``count`` random tiles that hold an answer."""
+        return [self.tiles[self._drawn[pick]] for pick in rng.integers(len(self._drawn), size=count)]
+
+    def numbers(self, tiles: Sequence[CropId]) -> list[int]:
+        """Indices of tiles."""
+        return [self._numbers[tile] for tile in tiles]
 
     def proposal(self, tiles: Sequence[int]) -> Tensor:
         """The probability behind the candidates of tiles, ``(B, S, S)`` float32."""

@@ -23,7 +23,7 @@ from dabench.interfaces import PreferenceOptimizer
 from dabench.ops.choice import best_candidate
 from dabench.ops.losses import confident_labels
 from dabench.ops.prompts import NetworkOutput, Prompts
-from dabench.types import IGNORE, Batch, CropId, Prediction, PreferenceAnswer, PreferenceQuestion
+from dabench.types import IGNORE, Batch, CropId, Prediction, PreferenceAnswer, PreferenceQuestion, TargetCrops
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -123,8 +123,13 @@ def stage(optimizer: PreferenceOptimizer, **settings: float) -> PreferenceStage:
     return PreferenceStage(PreferDASSettings(**values), optimizer, Blur(), 24)  # type: ignore[arg-type]
 
 
-def batch(step: int) -> Batch:
-    return Batch(step, torch.Generator().manual_seed(step))
+def started(made: PreferenceStage, view: View, step: int = 0) -> Batch:
+    """Prepare a stage; the batch of an update, with the crops that it chooses."""
+    made.prepare(view)  # type: ignore[arg-type]
+    tiles = list(made.target_crops(step, np.random.default_rng(step)))
+    images = torch.stack([torch.from_numpy(view.target_crop(tile).copy()) for tile in tiles])[:, None]
+    target = TargetCrops(images, [torch.zeros(0, 2) for _ in tiles], tiles)
+    return Batch(step, torch.Generator().manual_seed(step), None, target)
 
 
 @pytest.mark.parametrize(("radius", "direction"), [(6.0, -1), (10.0, 1)])
@@ -132,26 +137,31 @@ def batch(step: int) -> Batch:
 def test_a_step_moves_towards_what_the_rater_prefers(radius: float, direction: int, negatives: str) -> None:
     """The reference's contour is at radius 8: a smaller truth must lower the bias, a larger one raise it."""
     made = stage(DirectPreference(PreferenceSettings(negatives=negatives)), anchor=0.0)  # type: ignore[arg-type]
-    made.prepare(View(radius=radius))  # type: ignore[arg-type]
-    made.step(batch(0), "network")["loss"].backward()  # type: ignore[no-untyped-call]
+    made.step(started(made, View(radius=radius)), "network")["loss"].backward()  # type: ignore[no-untyped-call]
     assert torch.sign(-made.student.bias.grad).item() == direction  # type: ignore[union-attr, operator]
 
 
 def test_the_first_loss_is_that_of_equal_ratios() -> None:
     """Policy = reference: every margin is 0, the loss softplus(log n) with n negatives."""
     made = stage(DirectPreference(PreferenceSettings(negatives="single")), anchor=0.0)
-    made.prepare(View())  # type: ignore[arg-type]
-    terms = made.step(batch(0), "network")
+    terms = made.step(started(made, View()), "network")
     assert terms["preference"].item() == pytest.approx(np.log(2), abs=2e-3)  # the reference is kept in half precision
 
 
 def test_without_any_answer_the_anchor_alone_is_learnt() -> None:
     made = stage(SparsePreference(SparseSettings(share=0.0)))
-    made.prepare(View(0.0))  # type: ignore[arg-type]
-    terms = made.step(batch(0), "network")
+    terms = made.step(started(made, View(0.0)), "network")
     assert terms["preference"] == 0
     assert terms["anchor"] > 0
     assert torch.isfinite(terms["loss"])
+
+
+def test_the_target_crops_of_an_update_are_tiles_with_answers_and_follow_from_the_step() -> None:
+    made = stage(SparsePreference(SparseSettings(share=0.05)), batch=8)
+    first, again = (started(made, View(0.05), step).target for step in (3, 3))
+    assert first.origins == again.origins  # type: ignore[union-attr]
+    asked = {(t.z, t.window) for t in made.data.tiles if made.data._answers[made.data.numbers([t])[0]]}  # type: ignore[union-attr]
+    assert {(t.z, t.window) for t in first.origins} <= asked  # type: ignore[union-attr]
 
 
 def test_the_reference_is_frozen_and_not_part_of_the_outcome() -> None:
