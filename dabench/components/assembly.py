@@ -91,7 +91,7 @@ class Assembly(Components):
         ``backbone: conv-small`` holds for the whole chain; ``iterations: 100`` for the run's method, or where that has
         no such setting, for those it builds on.
         """
-        if kind != "method":
+        if kind != "method" or not self.run.settings:
             return {}
         fields, own = (self.registry.get(kind, n).component.config.model_fields for n in (name, self.run.method))
         given = {k: v for k, v in self.run.settings.items() if k in fields}
