@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dabench.errors import DataError
 from dabench.leaderboard.metric import Metric
 from dabench.tracking.events import UNFINISHED
 from dabench.tracking.mlflow_reader import StoredCell, read_cells
-from dabench.tracking.record import HERE, RunRecord, Slices, read_run
+from dabench.tracking.record import HERE, RunRecord, read_run
 from dabench.tracking.scores import ScoreKey
 from dabench.tracking.slices import slice_scores
+
+if TYPE_CHECKING:
+    from dabench.tracking.record import Slices
 
 _PICTURES = (".png", ".jpg")
 

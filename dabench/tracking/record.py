@@ -10,9 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dabench.errors import DataError
 from dabench.files.digests import digest_file
 from dabench.tracking.events import (
@@ -44,10 +41,13 @@ from dabench.tracking.scores import (
 )
 
 if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
     from pandas import DataFrame
 
-#: Scores along the slices of a split.
-Slices = NDArray[np.float64]
+    #: Scores along the slices of a split.
+    Slices = NDArray[float64]
+
 
 #: Says whose run it is, where an import brought it from elsewhere; a run without is one's own.
 ORIGIN = "origin.json"
@@ -130,6 +130,8 @@ class RunRecord:
         """
         rows = (r for r in self.table if r.stage == self.final and r.split == RANKED_SPLIT and self.owns(r))
         found = along_slices([r for r in rows if r.test_points == test_points])
+        import numpy as np
+
         out = np.asarray(found.pop("left_out", []), np.float64) == 1
         return {metric: np.where(out, np.nan, np.asarray(values)) for metric, values in found.items()}
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dabench.tracking.record import RunRecord, Slices
+from dabench.tracking.record import RunRecord
 from dabench.tracking.scores import ScoreKey
+
+if TYPE_CHECKING:
+    from dabench.tracking.record import Slices
 
 
 def slice_scores(run: RunRecord, names: Iterable[str], test_points: float = 0.0) -> dict[str, Slices]:

@@ -69,7 +69,7 @@ def test_a_run_directory_is_whole(registry: Registry, workspace: Workspace) -> N
     assert record.tags["weak_labels"] == "points,preferences"
     names = {p.relative_to(record.path).parts[0] for p in record.path.rglob("*") if p.is_file()}
     assert names == {
-        "config.json", "environment.json", "journal.jsonl", "receipt.json",
+        "config.json", "environment.json", "journal.jsonl", "receipt.json", "scores.parquet",
         "curves", "per_slice", "panels", "predictions", "annotation",
     }  # fmt: skip
     receipt = json.loads((record.path / "receipt.json").read_text())
