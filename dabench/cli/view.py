@@ -64,7 +64,7 @@ def view(
     if not napari:
         protect([Path(target), images, labels, probability, points], output=output)
     given = Given(images, labels, values, probability, points, three_numbers("--voxel", voxel))
-    scene = Opener(Registry.load(), Workspace.find()).open(target, given)
+    view_data = Opener(Registry.load(), Workspace.find()).open(target, given)
     if napari:
         from dabench.errors import ConfigError
         from dabench.volumes.viewer.napari import open_napari
@@ -73,9 +73,9 @@ def view(
             raise ConfigError(
                 "--napari shows all slices at full size.", "Leave out --slices, --every, --window and --json."
             )
-        open_napari(scene)
+        open_napari(view_data)
         return
-    written = _write(scene, _cut(scene, slices, every, most, window, side), output, quiet=as_json)
+    written = _write(view_data, _cut(view_data, slices, every, most, window, side), output, quiet=as_json)
     _report(written, as_json)
     if not (no_open or as_json) and _has_display():
         import webbrowser
@@ -89,13 +89,13 @@ def _values(text: str) -> dict[int, int]:
     return values(text)
 
 
-def _cut(scene: ViewData, slices: str | None, every: int, most: int, window: str | None, side: int) -> Downsampling:
+def _cut(view_data: ViewData, slices: str | None, every: int, most: int, window: str | None, side: int) -> Downsampling:
     from dabench.volumes.viewer.downsampling import choose_downsampling
 
-    depth = scene.images.shape[0]
+    depth = view_data.images.shape[0]
     wanted = _slices(slices, depth) if slices else None
     part = _window(window) if window else None
-    return choose_downsampling(scene.images.shape, slices=wanted, every=every, most=most, window=part, side=side)
+    return choose_downsampling(view_data.images.shape, slices=wanted, every=every, most=most, window=part, side=side)
 
 
 def _slices(text: str, depth: int) -> range:
@@ -125,12 +125,12 @@ def _window(text: str) -> Window:
     return Window(y, x, height, width)
 
 
-def _write(scene: ViewData, cut: Downsampling, output: Path, *, quiet: bool) -> Written:
+def _write(view_data: ViewData, cut: Downsampling, output: Path, *, quiet: bool) -> Written:
     from dabench.api.progress import make_display
     from dabench.volumes.viewer.html import write_page
 
     with make_display(quiet=quiet, stderr=True) as display:
-        return write_page(scene, cut, output, display.progress("slices"))
+        return write_page(view_data, cut, output, display.progress("slices"))
 
 
 def _report(written: Written, as_json: bool) -> None:

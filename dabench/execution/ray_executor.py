@@ -68,8 +68,8 @@ class RayExecutor(Executor):
             name=job.label,
         )
         reads = job.keys if job.stage is None else job.keys[: job.stage]
-        parcels = [self._parcel(key) for key in ("", *reads)] if self._share == "objects" else None
-        self._running[remote.remote(job, self._site, parcels)] = job
+        archives = [self._parcel(key) for key in ("", *reads)] if self._share == "objects" else None
+        self._running[remote.remote(job, self._site, archives)] = job
 
     def _parcel(self, key: str) -> Any:
         """A reference to a finished stage's parcel ("": what the user added to the workspace).
@@ -126,18 +126,18 @@ def connect(address: str) -> Any:
     return ray
 
 
-def _task(job: Job, site: Site, parcels: list[Any] | None) -> tuple[Outcome, bytes | None]:
+def _task(job: Job, site: Site, archives: list[Any] | None) -> tuple[Outcome, bytes | None]:
     """On a node: do the job in the shared workspace, or in one of its own that is filled and emptied by parcels.
 
     The latter stays when the job is killed, so that another try on the same node continues from its checkpoint.
     """
-    if parcels is None:
+    if archives is None:
         return run_job(job, site), None
     import ray
 
     name = f"dabench-{digest_of([str(site.workspace), job.suite, job.id])[:16]}"
     workspace = Workspace(Path(tempfile.gettempdir()) / name)
-    for reference in parcels:
+    for reference in archives:
         unpack(workspace.root, ray.get(reference))
     outcome = run_job(job, replace(site, workspace=workspace.root))
     made = outcome_files(workspace, job) if outcome.status in ("ok", "skipped") else None

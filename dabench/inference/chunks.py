@@ -52,12 +52,12 @@ class Sections:
 def predict_chunk(
     predictor: Predictor,
     sections: Sections,
-    cover: TileGrid,
+    grid: TileGrid,
     device: torch.device | str = "cpu",
     *,
     density: bool = False,
 ) -> Iterator[SlicePrediction]:
-    """Predict the window of a cover on every wanted slice: cut, turn, predict, turn back, take the plain mean.
+    """Predict the window of a tile grid on every wanted slice: cut, turn, predict, turn back, take the plain mean.
 
     Tiles of all the slices share forward passes. A predictor that treats the tiles of a batch apart gives every pixel
     the bits that the whole slice would. A tile of one grey value without points (padding, see
@@ -67,14 +67,14 @@ def predict_chunk(
         One `SlicePrediction` of the window a slice, in order.
     """
     device = torch.device(device)
-    canvas = _Canvas(sections, cover, device)
+    canvas = _Canvas(sections, grid, device)
     blends = [canvas.blends(1 + density) for _ in sections.channels]
-    for group in cover.groups():
+    for group in grid.groups():
         for blend in chain.from_iterable(blends):
             blend.settle(group[0].y)
-        for turns in cover.tiling.profile.turns:
+        for turns in grid.tiling.profile.turns:
             for batch in canvas.batches(group):
-                _add(blends, batch, canvas.predict(predictor, batch, turns, density), turns, cover)
+                _add(blends, batch, canvas.predict(predictor, batch, turns, density), turns, grid)
     while blends:
         maps = [blend.mean() for blend in blends.pop(0)]
         yield SlicePrediction(maps[0], maps[1] if len(maps) > 1 else None)
@@ -87,28 +87,28 @@ _Batch = list[tuple[int, Window]]
 class _Canvas:
     """The pixels of a chunk, from which tiles are cut."""
 
-    def __init__(self, sections: Sections, cover: TileGrid, device: torch.device) -> None:
-        self._sections, self._cover, self._device = sections, cover, device
+    def __init__(self, sections: Sections, grid: TileGrid, device: torch.device) -> None:
+        self._sections, self._grid, self._device = sections, grid, device
         pixels = sections.pixels
         if self._short():
-            pixels = np.stack([pad_to_tile(plane, cover.tiling.tile) for plane in pixels])
+            pixels = np.stack([pad_to_tile(plane, grid.tiling.tile) for plane in pixels])
         # Volumes hand out read-only views, of which torch makes no tensor without a copy.
         self._pixels: Array = np.require(pixels, np.float32, ["C", "W"])
         self._on_device = torch.from_numpy(self._pixels).to(device)
 
     def _short(self) -> bool:
-        return min(self._cover.shape) < self._cover.tiling.tile
+        return min(self._grid.shape) < self._grid.tiling.tile
 
     def blends(self, count: int) -> list[Blend]:
         """Empty maps of the window."""
-        rows, columns = self._cover.counts()
-        corner = self._cover.window.y, self._cover.window.x
-        lying = rows * len(self._cover.tiling.profile.turns), columns
+        rows, columns = self._grid.counts()
+        corner = self._grid.window.y, self._grid.window.x
+        lying = rows * len(self._grid.tiling.profile.turns), columns
         return [Blend(lying, self._device, corner) for _ in range(count)]
 
     def batches(self, group: Sequence[Window]) -> Iterator[_Batch]:
         """The tiles of a group on every slice, in forward passes, without blank ones."""
-        size = self._cover.tiling.batch_size
+        size = self._grid.tiling.batch_size
         tiles = [(k, w) for k in range(len(self._sections.channels)) for w in group if self._asked(k, w)]
         yield from (tiles[first : first + size] for first in range(0, len(tiles), size))
 
@@ -128,18 +128,18 @@ class _Canvas:
     @cached_property
     def _blank(self) -> dict[tuple[int, int], Array]:
         """For every tile's first pixel (y, x) on the slice, which of the N planes have one grey there."""
-        cover, seen, side = self._cover, self._cover.seen, self._cover.tiling.tile
+        grid, seen, side = self._grid, self._grid.seen, self._grid.tiling.tile
         found: dict[tuple[int, int], Array] = {}
-        across = np.array([x for _, x in cover.columns])[:, None] - seen.x + np.arange(side)
-        for _, y in cover.rows:
+        across = np.array([x for _, x in grid.columns])[:, None] - seen.x + np.arange(side)
+        for _, y in grid.rows:
             strip = self._pixels[:, y - seen.y : y - seen.y + side]
             lowest, highest = strip.min(axis=1)[:, across].min(axis=2), strip.max(axis=1)[:, across].max(axis=2)
-            found |= {(y, x): flat for (_, x), flat in zip(cover.columns, (lowest == highest).T, strict=True)}
+            found |= {(y, x): flat for (_, x), flat in zip(grid.columns, (lowest == highest).T, strict=True)}
         return found
 
     def _place(self, k: int, window: Window) -> tuple[list[int], slice, slice]:
         """Where a tile lies among the pixels: its sections, rows, columns."""
-        seen = self._cover.seen
+        seen = self._grid.seen
         y, x = window.y - seen.y, window.x - seen.x
         return list(self._sections.channels[k]), slice(y, y + window.height), slice(x, x + window.width)
 
@@ -150,12 +150,12 @@ class _Canvas:
         return torch.from_numpy(window.to_local(self._sections.points[k])).to(self._device)
 
 
-def _add(blends: list[list[Blend]], batch: _Batch, prediction: Prediction, turns: int, cover: TileGrid) -> None:
+def _add(blends: list[list[Blend]], batch: _Batch, prediction: Prediction, turns: int, grid: TileGrid) -> None:
     """Turn a prediction back and add it; the density's blend is dropped when the predictor has no density."""
     found = [m for m in (prediction.probability, prediction.density) if m is not None]
     upright = [torch.rot90(m, -turns, (-2, -1)) for m in found]
     for row, (k, window) in enumerate(batch):
-        owned = cover.owned(window)
+        owned = grid.owned(window)
         del blends[k][len(upright) :]
         for blend, tiles in zip(blends[k], upright, strict=False):
             blend.add([owned], tiles[row : row + 1, owned.y - window.y :, owned.x - window.x :])

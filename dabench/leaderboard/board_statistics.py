@@ -66,14 +66,14 @@ class BoardStatistics:
             self._memory.keep(key, values)
         return {entry: {task: Interval(**v) for task, v in by_task.items()} for entry, by_task in values.items()}
 
-    def verdict(self, metric: str, tasks: Sequence[str]) -> RankStatistics:
+    def ranking(self, metric: str, tasks: Sequence[str]) -> RankStatistics:
         """The comparison of all entries but brackets."""
         key = self._key("verdict", metric, tasks)
         values = self._memory.recall(key)
         if values is None:
             brackets = {entry.label for entry in self._entries if entry.bracket}
             cells = [cell for cell in self._cells(metric, tasks) if cell.entry not in brackets]
-            values = asdict(_verdict(cells, tasks))
+            values = asdict(_ranking(cells, tasks))
             self._memory.keep(key, values)
         return _verdict_from(values)
 
@@ -111,7 +111,7 @@ def _slices(row: Row, metric: str) -> dict[int, float]:
 
 
 # ------------------------------------------------------------------------------------------------------- computations
-def _verdict(cells: Sequence[Cell], tasks: Sequence[str]) -> RankStatistics:
+def _ranking(cells: Sequence[Cell], tasks: Sequence[str]) -> RankStatistics:
     best = _best(cells, tasks)
     comparison = compare([cell for cell in cells if cell.entry in best] if best else cells, tasks=tasks)
     ranks = comparison.ranks

@@ -46,11 +46,11 @@ class BoardEntries:
         tasks = ranked_tasks(self.entries, metric, self.planned)
         numbers = BoardStatistics(self.entries, self.memory)
         summaries = {name: numbers.summary(name, tasks) for name in shown}
-        verdict = numbers.verdict(metric, tasks)
+        ranking = numbers.ranking(metric, tasks)
         gaps = _gaps(self.entries, numbers.means(metric, tasks))
         standings = _with_front(
             _ordered(
-                [_standing(e, tasks, metric, summaries, verdict, gaps.get(e.label)) for e in self.entries], verdict
+                [_standing(e, tasks, metric, summaries, ranking, gaps.get(e.label)) for e in self.entries], ranking
             )
         )
         by_slice = numbers.has_slices(metric, tasks)
@@ -61,9 +61,9 @@ class BoardEntries:
             tasks=tasks,
             standings=tuple(standings),
             published=self.published,
-            differences=verdict.comparison.pairs,
-            figures=figures(verdict.comparison, standings, Metric.parse(metric).title) if with_figures else {},
-            notes=notes(self.entries, standings, tasks, metric, verdict, by_slice=by_slice),
+            differences=ranking.comparison.pairs,
+            figures=figures(ranking.comparison, standings, Metric.parse(metric).title) if with_figures else {},
+            notes=notes(self.entries, standings, tasks, metric, ranking, by_slice=by_slice),
             suite=self.suite,
         )
 
@@ -99,7 +99,7 @@ def _standing(
     tasks: Sequence[str],
     metric: str,
     summaries: Mapping[str, Summary],
-    verdict: RankStatistics,
+    ranking: RankStatistics,
     gap: float | None,
 ) -> Standing:
     rows = [row for row in entry.scored(metric) if row.tags["task"] in tasks]
@@ -110,8 +110,8 @@ def _standing(
         entry=entry.label,
         scores={task: by_metric for task, by_metric in scores.items() if by_metric},
         overall=found[metric].get(""),
-        rank=verdict.ranks.get(entry.label),
-        groups=verdict.comparison.groups.get(entry.label, ""),
+        rank=ranking.ranks.get(entry.label),
+        groups=ranking.comparison.groups.get(entry.label, ""),
         bracket=entry.bracket,
         gap_closed=gap,
         annotation_seconds=_mean_cost(rows, "cost/annotation_seconds"),
@@ -138,9 +138,9 @@ def _link(row: Row) -> CellLink:
     )
 
 
-def _ordered(standings: Iterable[Standing], verdict: RankStatistics) -> list[Standing]:
+def _ordered(standings: Iterable[Standing], ranking: RankStatistics) -> list[Standing]:
     """Ranked ones best first, then brackets from below, then incomplete ones."""
-    place = {entry: number for number, entry in enumerate(verdict.ranks)}
+    place = {entry: number for number, entry in enumerate(ranking.ranks)}
 
     def key(standing: Standing) -> tuple[int, float, str]:
         if standing.bracket:

@@ -111,9 +111,9 @@ def free_entries(rows: Sequence[Row]) -> list[Entry]:
     return [entry for one in ordered for entry in _by_origin(names[one], groups[one], ())]
 
 
-def suite_entries(rows: Sequence[Row], roster: SuitePlan, setting: BoardKey) -> list[Entry]:
+def suite_entries(rows: Sequence[Row], suite_plan: SuitePlan, setting: BoardKey) -> list[Entry]:
     """The rows of a suite's table in one setting: each cell that it asks for, run or not."""
-    planned = [cell for cell in roster.cells if cell.setting == setting]
+    planned = [cell for cell in suite_plan.cells if cell.setting == setting]
     row_of = {cell.cell_id: cell.row for cell in planned}
     there = {row.cell_id for row in rows}
     found = []
@@ -122,7 +122,9 @@ def suite_entries(rows: Sequence[Row], roster: SuitePlan, setting: BoardKey) -> 
         gaps = [Gap(c.task, (c.seed,), f"excluded ({c.excluded})" if c.excluded else NOT_RUN) for c in absent]
         own = [row for row in rows if row_of.get(row.cell_id) == label]
         found += _by_origin(label, own, tuple(gaps))
-    return found + [Entry(row, (), (Gap("", (), f"unavailable ({why})"),)) for row, why in roster.unavailable.items()]
+    return found + [
+        Entry(row, (), (Gap("", (), f"unavailable ({why})"),)) for row, why in suite_plan.unavailable.items()
+    ]
 
 
 def _by_origin(label: str, rows: Sequence[Row], absent: tuple[Gap, ...]) -> list[Entry]:

@@ -82,15 +82,15 @@ def load(
     """
     rows, damaged = _read(workspace, uri, anew, progress)
     wanted = parse_filters(conditions, rows)
-    roster = _roster(workspace, suite, rows) if suite else None
-    if roster is not None:
-        asked = {cell.cell_id for cell in roster.cells}
+    suite_plan = _roster(workspace, suite, rows) if suite else None
+    if suite_plan is not None:
+        asked = {cell.cell_id for cell in suite_plan.cells}
         rows = [row for row in rows if row.cell_id in asked]
-        roster = _narrowed(roster, rows, wanted)
+        suite_plan = _narrowed(suite_plan, rows, wanted)
     elif suite:
         rows = [row for row in rows if row.tags.get("suite") == suite]
     rows = [row for row in rows if matches(row.tags, wanted)]
-    contests = _contests(rows, roster, suite, ResultsCache(index_path(workspace)))
+    contests = _contests(rows, suite_plan, suite, ResultsCache(index_path(workspace)))
     _check_metric(by, contests)
     return Leaderboard(tuple(rows), contests, by, damaged)
 
@@ -107,7 +107,7 @@ def _read(
 
 
 def _roster(workspace: Workspace, suite: str, rows: Sequence[Row]) -> SuitePlan | None:
-    """The suite's roster; None where only its cells are here, as after an import."""
+    """The suite's plan; None where only its cells are here, as after an import."""
     started = started_suites(workspace)
     tagged = {row.tags.get("suite", _NO_SUITE) for row in rows} - {_NO_SUITE}
     if suite in started:
@@ -117,8 +117,8 @@ def _roster(workspace: Workspace, suite: str, rows: Sequence[Row]) -> SuitePlan 
     return None
 
 
-def _narrowed(roster: SuitePlan, rows: Sequence[Row], wanted: Filter) -> SuitePlan:
-    """The roster without cells that the filters leave out, as far as a cell that has not run can tell."""
+def _narrowed(suite_plan: SuitePlan, rows: Sequence[Row], wanted: Filter) -> SuitePlan:
+    """The plan without cells that the filters leave out, as far as a cell that has not run can tell."""
     there = {row.cell_id for row in rows}
     kept = {row.cell_id for row in rows if matches(row.tags, wanted)}
 
@@ -127,23 +127,23 @@ def _narrowed(roster: SuitePlan, rows: Sequence[Row], wanted: Filter) -> SuitePl
             return cell.cell_id in kept
         return matches(cell.tags, {name: values for name, values in wanted.items() if name in cell.tags})
 
-    return replace(roster, cells=tuple(cell for cell in roster.cells if asked(cell)))
+    return replace(suite_plan, cells=tuple(cell for cell in suite_plan.cells if asked(cell)))
 
 
 def _contests(
-    rows: Sequence[Row], roster: SuitePlan | None, suite: str, memory: ResultsCache
+    rows: Sequence[Row], suite_plan: SuitePlan | None, suite: str, memory: ResultsCache
 ) -> tuple[BoardEntries, ...]:
     groups = {setting: same_test_data(found) for setting, found in by_setting(rows).items()}
-    if roster is None:
+    if suite_plan is None:
         return tuple(
             BoardEntries(setting, tuple(free_entries(found)), suite, memory=memory) for setting, found in groups.items()
         )
-    settings = {cell.setting: None for cell in roster.cells} | dict.fromkeys(groups)
+    settings = {cell.setting: None for cell in suite_plan.cells} | dict.fromkeys(groups)
     contests = []
     for setting in sorted(settings, key=str):
-        tasks = tuple(dict.fromkeys(c.task for c in roster.cells if c.setting == setting and not c.excluded))
-        entries = tuple(suite_entries(groups.get(setting, []), roster, setting))
-        contests.append(BoardEntries(setting, entries, suite, tasks, roster.published, memory))
+        tasks = tuple(dict.fromkeys(c.task for c in suite_plan.cells if c.setting == setting and not c.excluded))
+        entries = tuple(suite_entries(groups.get(setting, []), suite_plan, setting))
+        contests.append(BoardEntries(setting, entries, suite, tasks, suite_plan.published, memory))
     return tuple(contests)
 
 

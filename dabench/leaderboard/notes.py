@@ -22,7 +22,7 @@ def notes(
     standings: Sequence[Standing],
     tasks: Sequence[str],
     metric: str,
-    verdict: RankStatistics,
+    ranking: RankStatistics,
     *,
     by_slice: bool,
 ) -> tuple[str, ...]:
@@ -33,7 +33,7 @@ def notes(
         for found in (
             _seeds(standings),
             _other_tasks(entries, tasks, metric),
-            _tests(verdict, metric),
+            _tests(ranking, metric),
             _mixtures(rows),
             _rules(rows, standings, tasks, by_slice),
         )
@@ -59,19 +59,19 @@ def _other_tasks(entries: Sequence[Entry], tasks: Sequence[str], metric: str) ->
         yield f"Not in this table, as too few entries have them: {told}. To see one: --filter task=NAME"
 
 
-def _tests(verdict: RankStatistics, metric: str) -> Iterator[str]:
+def _tests(ranking: RankStatistics, metric: str) -> Iterator[str]:
     """What the groups mean and how fine the comparison is."""
-    comparison = verdict.comparison
+    comparison = ranking.comparison
     if len(comparison.entries) < 2:
         return
-    among = f" of the best {len(comparison.entries)}" if len(verdict.ranks) > len(comparison.entries) else ""
+    among = f" of the best {len(comparison.entries)}" if len(ranking.ranks) > len(comparison.entries) else ""
     yield (
         f"Entries that share a letter cannot be told apart: paired tests over tasks, seeds and slices at "
         f"{1 - comparison.level:.0%}, corrected for all pairs{among} (Holm)."
     )
     if comparison.friedman_p is not None:
         yield f"That no entry{among} differs from another (Friedman): p = {comparison.friedman_p:.2g}."
-    if math.isfinite(verdict.least):
+    if math.isfinite(ranking.least):
         first, second = comparison.entries[:2]
         least = f"{100 * verdict.least:.1f} points of {Metric.parse(metric).title}"
         yield f"{first} and {second} would have to differ by {least} to be told apart with a chance of 80 %."

@@ -44,7 +44,7 @@ class SuitePlan:
 
 
 def read_suite_plan(workspace: Workspace, name: str) -> SuitePlan:
-    """The roster of a suite that was started in a workspace.
+    """The plan of a suite that was started in a workspace.
 
     Raises UnknownNameError for another one, DataError for a manifest that this version cannot read.
     """

@@ -19,13 +19,13 @@ _SUFFIXES = (".tif", ".tiff", ".png", ".h5", ".hdf5", ".nii", ".nii.gz", ".npy",
 
 
 # ------------------------------------------------------------------------------------------------------------- domains
-def _domain(bench: Fixtures, item: Registered) -> Domain:
-    return bench.assembly.domain(item.name)
+def _domain(fixtures: Fixtures, item: Registered) -> Domain:
+    return fixtures.assembly.domain(item.name)
 
 
-def known_splits(bench: Fixtures, item: Registered) -> None:
+def known_splits(fixtures: Fixtures, item: Registered) -> None:
     """Splits among train, test and unlabelled; ``missing`` a list of files; a description."""
-    domain = _domain(bench, item)
+    domain = _domain(fixtures, item)
     splits, missing = domain.splits(), domain.missing()
     expect(splits and set(splits) <= _SPLITS, f"splits() gave {splits!r}, expected some of {sorted(_SPLITS)}")
     expect(len(set(splits)) == len(splits), f"splits() repeats a name: {splits!r}")
@@ -34,13 +34,13 @@ def known_splits(bench: Fixtures, item: Registered) -> None:
     expect(domain.description.strip(), "description is empty")
 
 
-def absence_is_named(bench: Fixtures, item: Registered) -> None:
+def absence_is_named(fixtures: Fixtures, item: Registered) -> None:
     """Where files are missing, opening says so with a DataError."""
-    domain = _domain(bench, item)
+    domain = _domain(fixtures, item)
     if not domain.missing():
         return
     try:
-        domain.open(domain.splits()[0], _opener(bench))
+        domain.open(domain.splits()[0], _opener(fixtures))
     except DataError:
         return
     except Exception as error:
@@ -49,21 +49,21 @@ def absence_is_named(bench: Fixtures, item: Registered) -> None:
         ) from error
 
 
-def opens(bench: Fixtures, item: Registered) -> None:
+def opens(fixtures: Fixtures, item: Registered) -> None:
     """Every split opens twice to the same digest; images, labels and instances have one shape and legal values."""
-    domain = _domain(bench, item)
+    domain = _domain(fixtures, item)
     if domain.missing():
         return
     for name in domain.splits():
-        split, again = (domain.open(name, _opener(bench)) for _ in range(2))
+        split, again = (domain.open(name, _opener(fixtures)) for _ in range(2))
         expect(split.digest, f"split {name!r} has no digest")
         expect(split.digest == again.digest, f"split {name!r}: another digest when opened again")
         expect(split.label_digest == again.label_digest, f"split {name!r}: another label digest when opened again")
         _check_split(split)
 
 
-def _opener(bench: Fixtures) -> Callable[[Path], Volume]:
-    readers = bench.assembly.readers()
+def _opener(fixtures: Fixtures) -> Callable[[Path], Volume]:
+    readers = fixtures.assembly.readers()
 
     def open_path(path: Path) -> Volume:
         return open_volume(path, readers)
@@ -101,10 +101,10 @@ def _nonsense(folder: Path) -> list[Path]:
     return [folder / name for name in ("notes.nonsense", "no-suffix", "empty", "not-there.nonsense", "not-there")]
 
 
-def refuses_nonsense(bench: Fixtures, item: Registered) -> None:
+def refuses_nonsense(fixtures: Fixtures, item: Registered) -> None:
     """``accepts`` is False for what is no volume, and never raises."""
-    reader: Reader = bench.make(item)
-    for path in _nonsense(bench.new_folder(item.name)):
+    reader: Reader = fixtures.make(item)
+    for path in _nonsense(fixtures.new_folder(item.name)):
         expect(reader.accepts(path) is False, f"accepts({path.name!r}) is {reader.accepts(path)!r}, expected False")
 
 
@@ -122,10 +122,10 @@ def _damaged(folder: Path) -> list[Path]:
     return found
 
 
-def damaged_file(bench: Fixtures, item: Registered) -> None:
+def damaged_file(fixtures: Fixtures, item: Registered) -> None:
     """A damaged file that it accepts is a DataError with the file's name, at the latest when a slice is read."""
-    reader: Reader = bench.make(item)
-    accepted = [path for path in _damaged(bench.new_folder(item.name)) if reader.accepts(path)]
+    reader: Reader = fixtures.make(item)
+    accepted = [path for path in _damaged(fixtures.new_folder(item.name)) if reader.accepts(path)]
     for path in accepted:
         try:
             reader.open(path).read(0)
@@ -137,10 +137,10 @@ def damaged_file(bench: Fixtures, item: Registered) -> None:
             raise Violation(f"{path.name} is damaged, yet its first slice was read")
 
 
-def missing_file(bench: Fixtures, item: Registered) -> None:
+def missing_file(fixtures: Fixtures, item: Registered) -> None:
     """A file that it accepts by its name, but that is not there, is an error of dabench."""
-    reader: Reader = bench.make(item)
-    paths = [bench.folder / f"never-written{suffix}" for suffix in _SUFFIXES]
+    reader: Reader = fixtures.make(item)
+    paths = [fixtures.folder / f"never-written{suffix}" for suffix in _SUFFIXES]
     for path in filter(reader.accepts, paths):
         try:
             reader.open(path)

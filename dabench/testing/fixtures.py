@@ -27,7 +27,7 @@ class Fixtures:
     """One registry under test, with all that its checks share."""
 
     def __init__(self, registry: Registry) -> None:
-        """Make a scratch folder that goes when the bench does."""
+        """Make a scratch folder that goes when the fixtures do."""
         self.registry = registry
         self._scratch = tempfile.TemporaryDirectory(prefix="dabench-conformance-")
         self.folder = Path(self._scratch.name)

@@ -20,9 +20,9 @@ from dabench.training.checkpoint import load_weights, save_weights
 _SIZE = 64
 
 
-def cheap_plan(bench: Fixtures, item: Registered) -> None:
+def cheap_plan(fixtures: Fixtures, item: Registered) -> None:
     """``skip`` gives a reason or None, ``stages`` the same list every time, and neither builds a network."""
-    assembly = WatchedAssembly(bench.registry, bench.config, bench.assembly.weights)
+    assembly = WatchedAssembly(fixtures.registry, fixtures.config, fixtures.assembly.weights)
     method, budget = assembly.method(item.name), budget_of(assembly, item.name, 0.15)
     reason = method.skip(TASK, budget)
     expect(reason is None or (isinstance(reason, str) and reason), f"skip gave {reason!r}, expected None or a reason")
@@ -35,15 +35,15 @@ def cheap_plan(bench: Fixtures, item: Registered) -> None:
     expect(same, "stages() gave another plan when it was called again")
 
 
-def complete_specs(bench: Fixtures, item: Registered) -> None:
+def complete_specs(fixtures: Fixtures, item: Registered) -> None:
     """Each stage names its method, settings, components and weak labels, so that a finished one can be found again."""
-    for spec in TrialRun(bench, item.name, 0.15).specs:
-        _complete(bench, spec)
+    for spec in TrialRun(fixtures, item.name, 0.15).specs:
+        _complete(fixtures, spec)
 
 
-def _complete(bench: Fixtures, spec: StageSpec) -> None:
+def _complete(fixtures: Fixtures, spec: StageSpec) -> None:
     where = f"stage {spec.name!r}"
-    known = {(i.kind, i.name) for i in bench.registry}
+    known = {(i.kind, i.name) for i in fixtures.registry}
     for pair in (("method", spec.method), *spec.components):
         expect(tuple(pair) in known, f"{where} uses {pair}, which is not registered")
     frozen = isinstance(spec.config, BaseModel) and spec.config.model_config.get("frozen")
@@ -52,22 +52,22 @@ def _complete(bench: Fixtures, spec: StageSpec) -> None:
     expect(spec.iterations >= 0, f"{where}: {spec.iterations} iterations")
     expect(spec.crops.size >= 1, f"{where}: crops of {spec.crops.size} pixels")
     expect(spec.crops.labelled in ("source", "target"), f"{where}: crops.labelled is {spec.crops.labelled!r}")
-    unknown = set(spec.asks) - set(bench.registry.names("weak_label"))
+    unknown = set(spec.asks) - set(fixtures.registry.names("weak_label"))
     expect(not unknown, f"{where} asks for {sorted(unknown)}, which is no weak label")
 
 
-def _trained(bench: Fixtures, item: Registered, points: float = 0.5) -> list[Trained]:
-    return TrialRun(bench, item.name, points).chain()
+def _trained(fixtures: Fixtures, item: Registered, points: float = 0.5) -> list[Trained]:
+    return TrialRun(fixtures, item.name, points).chain()
 
 
-def trains(bench: Fixtures, item: Registered) -> None:
+def trains(fixtures: Fixtures, item: Registered) -> None:
     """Two updates of every stage: named finite losses with ``loss`` among them, and something learnt."""
-    rehearsal = TrialRun(bench, item.name, 0.5)
-    expect(not rehearsal.skip, f"skip refuses a plain task with points and preferences: {rehearsal.skip!r}")
+    trial = TrialRun(fixtures, item.name, 0.5)
+    expect(not trial.skip, f"skip refuses a plain task with points and preferences: {trial.skip!r}")
     parent: Stage | None = None
-    for done in rehearsal.chain():
+    for done in trial.chain():
         _check_losses(done)
-        fresh = snapshot(rehearsal.build(done.spec, parent))
+        fresh = snapshot(trial.build(done.spec, parent))
         changed = any(not torch.equal(fresh[k], v) for k, v in done.weights.items() if k in fresh)
         expect(
             changed or not done.spec.iterations,
@@ -87,16 +87,16 @@ def _check_losses(done: Trained) -> None:
         expect(not broken, f"{where}, update {update.step}: {broken}")
 
 
-def without_points(bench: Fixtures, item: Registered) -> None:
+def without_points(fixtures: Fixtures, item: Registered) -> None:
     """With a point budget of 0 no crop has a point: still finite losses."""
-    for done in _trained(bench, item, points=0.0):
+    for done in _trained(fixtures, item, points=0.0):
         _check_losses(done)
 
 
-def leaves_parent_alone(bench: Fixtures, item: Registered) -> None:
+def leaves_parent_alone(fixtures: Fixtures, item: Registered) -> None:
     """A stage starts from a copy: its parent is what it was before."""
-    rehearsal = TrialRun(bench, item.name, 0.5)
-    for before, after in _pairs(rehearsal.chain()):
+    trial = TrialRun(fixtures, item.name, 0.5)
+    for before, after in _pairs(trial.chain()):
         where = f"stage {after.spec.name!r} changed its parent {before.spec.name!r}"
         expect_same(where, before.weights, snapshot(before.stage))
 
@@ -105,25 +105,25 @@ def _pairs(chain: list[Trained]) -> list[tuple[Trained, Trained]]:
     return list(pairwise(chain))
 
 
-def repeatable(bench: Fixtures, item: Registered) -> None:
+def repeatable(fixtures: Fixtures, item: Registered) -> None:
     """The same seed gives the same weights, bit for bit."""
-    _train_again(bench, item, "again", "a second run with the same seed gave other weights")
+    _train_again(fixtures, item, "again", "a second run with the same seed gave other weights")
 
 
-def resumable(bench: Fixtures, item: Registered) -> None:
+def resumable(fixtures: Fixtures, item: Registered) -> None:
     """Killed after one of two updates and continued, it ends with the same weights as uninterrupted, bit for bit."""
-    _train_again(bench, item, "resumed", "killed and continued it ended with other weights")
+    _train_again(fixtures, item, "resumed", "killed and continued it ended with other weights")
 
 
-def _train_again(bench: Fixtures, item: Registered, how: str, problem: str) -> None:
-    rehearsal = TrialRun(bench, item.name, 0.5)
+def _train_again(fixtures: Fixtures, item: Registered, how: str, problem: str) -> None:
+    trial = TrialRun(fixtures, item.name, 0.5)
     parent: Stage | None = None
-    for done in rehearsal.chain():
+    for done in trial.chain():
         key = f"{how} {id(done.stage)}"
-        if key not in bench.memory:
-            repeat = rehearsal.straight if how == "again" else rehearsal.interrupted
-            bench.memory[key] = repeat(done.spec, parent).weights
-        expect_same(f"stage {done.spec.name!r}: {problem}", done.weights, bench.memory[key])
+        if key not in fixtures.memory:
+            repeat = trial.straight if how == "again" else trial.interrupted
+            fixtures.memory[key] = repeat(done.spec, parent).weights
+        expect_same(f"stage {done.spec.name!r}: {problem}", done.weights, fixtures.memory[key])
         parent = done.stage
 
 
@@ -138,10 +138,10 @@ def _predict(predictor: Predictor, points: list[Tensor] | None, *, density: bool
     return prediction.probability
 
 
-def predicts(bench: Fixtures, item: Registered) -> None:
+def predicts(fixtures: Fixtures, item: Registered) -> None:
     """Every stage's predictor gives a probability of tiles, with and without points, the same each time."""
     asked = (None, [torch.zeros(0, 2)] * 2, [torch.tensor([[5.0, 6.0]]), torch.zeros(0, 2)])
-    for done in _trained(bench, item):
+    for done in _trained(fixtures, item):
         where = f"stage {done.spec.name!r}: probability"
         predictor = done.stage.predictor()
         for points in asked:
@@ -150,14 +150,14 @@ def predicts(bench: Fixtures, item: Registered) -> None:
         expect(same, f"{where} differs between two calls: put the network into evaluation mode")
 
 
-def survives_storage(bench: Fixtures, item: Registered) -> None:
+def survives_storage(fixtures: Fixtures, item: Registered) -> None:
     """Final weights that are written and loaded into a freshly built stage predict the same."""
-    rehearsal = TrialRun(bench, item.name, 0.5)
+    trial = TrialRun(fixtures, item.name, 0.5)
     parent: Stage | None = None
-    for done in rehearsal.chain():
-        path = bench.new_folder(done.spec.name) / "model.safetensors"
+    for done in trial.chain():
+        path = fixtures.new_folder(done.spec.name) / "model.safetensors"
         save_weights(path, done.stage)
-        fresh = rehearsal.build(done.spec, parent)
+        fresh = trial.build(done.spec, parent)
         load_weights(path, fresh)
         same = torch.equal(_predict(fresh.predictor(), None), _predict(done.stage.predictor(), None))
         expect(

@@ -16,17 +16,17 @@ _SIZES = ((64, 64), (64, 96))
 
 
 # ---------------------------------------------------------------------------------------------------------- backbones
-def _backbone(bench: Fixtures, item: Registered) -> Any:
+def _backbone(fixtures: Fixtures, item: Registered) -> Any:
     key = f"backbone {item.name}"
-    if key not in bench.memory:
+    if key not in fixtures.memory:
         torch.manual_seed(0)
-        bench.memory[key] = bench.assembly.backbone(item.name)
-    return bench.memory[key]
+        fixtures.memory[key] = fixtures.assembly.backbone(item.name)
+    return fixtures.memory[key]
 
 
-def declared_maps(bench: Fixtures, item: Registered) -> None:
+def declared_maps(fixtures: Fixtures, item: Registered) -> None:
     """``channels`` and ``strides`` say what ``forward`` gives, for a square and an oblong image."""
-    backbone = _backbone(bench, item).eval()
+    backbone = _backbone(fixtures, item).eval()
     for name in ("channels", "strides"):
         value = getattr(backbone, name, None)
         expect(isinstance(value, tuple) and value, f"{type(backbone).__name__}.{name} is {value!r}, expected a tuple")
@@ -40,9 +40,9 @@ def declared_maps(bench: Fixtures, item: Registered) -> None:
             expect_tensor(f"map {i} of a {height} x {width} image", maps[i], shape)
 
 
-def gradient_flows(bench: Fixtures, item: Registered) -> None:
+def gradient_flows(fixtures: Fixtures, item: Registered) -> None:
     """Every parameter that takes part gets a finite gradient, and one at least is not zero."""
-    backbone = _backbone(bench, item).train()
+    backbone = _backbone(fixtures, item).train()
     backbone.zero_grad()
     maps = backbone(noise((2, 1, 64, 64)))
     sum((m * noise(m.shape, 1)).sum() for m in maps).backward()
@@ -52,9 +52,9 @@ def gradient_flows(bench: Fixtures, item: Registered) -> None:
     expect(any(g.abs().max() > 0 for g in gradients.values()), "no parameter gets a gradient")
 
 
-def constant_image(bench: Fixtures, item: Registered) -> None:
+def constant_image(fixtures: Fixtures, item: Registered) -> None:
     """Black and white images give no NaN, in training and in evaluation."""
-    backbone = _backbone(bench, item)
+    backbone = _backbone(fixtures, item)
     for training in (True, False):
         backbone.train(training)
         for value in (0.0, 1.0):
@@ -65,12 +65,12 @@ def constant_image(bench: Fixtures, item: Registered) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------- networks
-def _network(bench: Fixtures, item: Registered) -> nn.Module:
+def _network(fixtures: Fixtures, item: Registered) -> nn.Module:
     key = f"network {item.name}"
-    if key not in bench.memory:
+    if key not in fixtures.memory:
         torch.manual_seed(0)
-        bench.memory[key] = item.component.factory(bench.settings(item), backbone=PlainBackbone()).eval()
-    network: nn.Module = bench.memory[key]
+        fixtures.memory[key] = item.component.factory(fixtures.settings(item), backbone=PlainBackbone()).eval()
+    network: nn.Module = fixtures.memory[key]
     return network
 
 
@@ -83,9 +83,9 @@ def _points() -> list[Tensor]:
     return [torch.tensor([[3.0, 4.0], [50.0, 20.0]]), torch.zeros(0, 2), torch.tensor([[30.5, 60.0]])]
 
 
-def any_number_of_points(bench: Fixtures, item: Registered) -> None:
+def any_number_of_points(fixtures: Fixtures, item: Registered) -> None:
     """No prompts, a batch of empty ones, and a different number an image: a probability each time."""
-    network = _network(bench, item)
+    network = _network(fixtures, item)
     images = _images(network, 3, 64, 96)
     asked: dict[str, Prompts | None] = {
         "no prompts": None,
@@ -98,9 +98,9 @@ def any_number_of_points(bench: Fixtures, item: Registered) -> None:
         expect_tensor(f"probability with {what}", output.probability, (3, 64, 96), 0.0, 1.0)
 
 
-def density_when_asked(bench: Fixtures, item: Registered) -> None:
+def density_when_asked(fixtures: Fixtures, item: Registered) -> None:
     """``with_density`` gives a map (or None by a network without one); without it there is none."""
-    network = _network(bench, item)
+    network = _network(fixtures, item)
     images = _images(network, 2, 64, 64)
     with torch.no_grad():
         without, asked = network(images, None), network(images, None, with_density=True)
@@ -110,9 +110,9 @@ def density_when_asked(bench: Fixtures, item: Registered) -> None:
     expect(torch.equal(without.probability, asked.probability), "asking for density changes the probability")
 
 
-def features_when_asked(bench: Fixtures, item: Registered) -> None:
+def features_when_asked(fixtures: Fixtures, item: Registered) -> None:
     """``with_features`` gives the finest decoder map and the encoder's, batch first; without it there are none."""
-    network = _network(bench, item)
+    network = _network(fixtures, item)
     images = _images(network, 2, 64, 64)
     with torch.no_grad():
         without, asked = network(images, None), network(images, None, with_features=True)
@@ -127,9 +127,9 @@ def features_when_asked(bench: Fixtures, item: Registered) -> None:
     expect(torch.equal(without.probability, asked.probability), "asking for features changes the probability")
 
 
-def padding_is_invisible(bench: Fixtures, item: Registered) -> None:
+def padding_is_invisible(fixtures: Fixtures, item: Registered) -> None:
     """A padded batch gives what its images give one by one (1e-5)."""
-    network, points = _network(bench, item), _points()
+    network, points = _network(fixtures, item), _points()
     images = _images(network, 3, 64, 64)
     with torch.no_grad():
         together = network(images, pad_points(points)).probability
@@ -140,9 +140,9 @@ def padding_is_invisible(bench: Fixtures, item: Registered) -> None:
     )
 
 
-def network_gradient(bench: Fixtures, item: Registered) -> None:
+def network_gradient(fixtures: Fixtures, item: Registered) -> None:
     """The probability has a finite gradient, for a constant image too."""
-    network = _network(bench, item)
+    network = _network(fixtures, item)
     for images in (_images(network, 2, 64, 64), torch.zeros_like(_images(network, 2, 64, 64))):
         network.zero_grad()
         network(images, pad_points(_points()[:2])).probability.sum().backward()

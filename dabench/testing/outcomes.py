@@ -40,7 +40,7 @@ class Check:
 class Case:
     """One check, ready to run on one component."""
 
-    bench: Fixtures = field(repr=False)
+    fixtures: Fixtures = field(repr=False)
     item: Registered = field(repr=False)
     check: Check = field(repr=False)
 
@@ -54,7 +54,7 @@ class Case:
 
     def run(self) -> None:
         """Raise `Violation`, or whatever the component raises."""
-        self.check.run(self.bench, self.item)
+        self.check.run(self.fixtures, self.item)
 
     def outcome(self) -> Outcome:
         """Run, and put what went wrong into words."""

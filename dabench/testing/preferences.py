@@ -14,17 +14,17 @@ from dabench.testing.outcomes import Check, expect, expect_tensor
 _PATCHES, _SIDE, _SHOWN = 4, 12, 3
 
 
-def _optimizer(bench: Fixtures, item: Registered) -> PreferenceOptimizer:
-    return bench.assembly.preference_optimizer(item.name)
+def _optimizer(fixtures: Fixtures, item: Registered) -> PreferenceOptimizer:
+    return fixtures.assembly.preference_optimizer(item.name)
 
 
 def _informative() -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return np.asarray(np.random.default_rng(0).random(60) < 0.7)
 
 
-def legal_selection(bench: Fixtures, item: Registered) -> None:
+def legal_selection(fixtures: Fixtures, item: Registered) -> None:
     """Sorted, unique, informative patches; none where none is informative; the same for an equal generator."""
-    optimizer, informative = _optimizer(bench, item), _informative()
+    optimizer, informative = _optimizer(fixtures, item), _informative()
     chosen = [np.asarray(optimizer.select(informative, 1.0, np.random.default_rng(5))) for _ in range(2)]
     expect(chosen[0].ndim == 1 and chosen[0].dtype.kind in "iu", f"select gave {chosen[0]!r}, expected indices (K,)")
     expect((np.diff(chosen[0]) > 0).all(), f"select: indices are not sorted and unique: {chosen[0].tolist()}")
@@ -34,9 +34,9 @@ def legal_selection(bench: Fixtures, item: Registered) -> None:
     expect(len(none) == 0, f"select: {len(none)} patches chosen where none is informative")
 
 
-def within_budget(bench: Fixtures, item: Registered) -> None:
+def within_budget(fixtures: Fixtures, item: Registered) -> None:
     """Asked for its own share (and, if that is not all, for half of it), it chooses no more than that."""
-    optimizer, informative = _optimizer(bench, item), _informative()
+    optimizer, informative = _optimizer(fixtures, item), _informative()
     expect(0 <= optimizer.share <= 1, f"share is {optimizer.share!r}, expected 0 to 1")
     expect(optimizer.rater in (None, "self"), f"rater is {optimizer.rater!r}, expected None or 'self'")
     expect(optimizer.patches_per_side >= 1, f"patches_per_side is {optimizer.patches_per_side!r}")
@@ -49,9 +49,9 @@ def within_budget(bench: Fixtures, item: Registered) -> None:
         expect(count <= limit, f"select: {count} of {len(informative)} patches chosen at a budget of {budget:.1%}")
 
 
-def legal_hint(bench: Fixtures, item: Registered) -> None:
+def legal_hint(fixtures: Fixtures, item: Registered) -> None:
     """With the rater "self": masks of the tiles' shape, for empty and full ones too, the same each time."""
-    optimizer = _optimizer(bench, item)
+    optimizer = _optimizer(fixtures, item)
     if optimizer.rater != "self":
         return
     images = noise((3, 48, 48), 1)
@@ -85,21 +85,21 @@ def _towards(step: float) -> Tensor:
     return _reference() + step * torch.where(chosen, 1.0, -1.0)
 
 
-def _loss(bench: Fixtures, item: Registered, policy: Tensor, valid: Tensor | None = None) -> Tensor:
+def _loss(fixtures: Fixtures, item: Registered, policy: Tensor, valid: Tensor | None = None) -> Tensor:
     candidates, known, preferred = _shown()
     shown = known if valid is None else valid
-    return _optimizer(bench, item).loss(policy, _reference(), candidates, shown, preferred)
+    return _optimizer(fixtures, item).loss(policy, _reference(), candidates, shown, preferred)
 
 
-def legal_loss(bench: Fixtures, item: Registered) -> None:
+def legal_loss(fixtures: Fixtures, item: Registered) -> None:
     """One finite loss a patch, not negative."""
     for policy in (_reference(), noise((_PATCHES, _SIDE, _SIDE), 2), _towards(0.4), _towards(-0.4)):
-        expect_tensor("loss", _loss(bench, item, policy), (_PATCHES,), -1e-6)
+        expect_tensor("loss", _loss(fixtures, item, policy), (_PATCHES,), -1e-6)
 
 
-def learns_the_right_way(bench: Fixtures, item: Registered) -> None:
+def learns_the_right_way(fixtures: Fixtures, item: Registered) -> None:
     """Near the reference the loss falls as the preferred mask gets likelier, and its gradient says so."""
-    away, start, near = (_loss(bench, item, _towards(step)) for step in (-0.05, 0.0, 0.05))
+    away, start, near = (_loss(fixtures, item, _towards(step)) for step in (-0.05, 0.0, 0.05))
     expect(
         (near < start).all(), f"loss {start.tolist()} at the reference, {near.tolist()} nearer to the preferred masks"
     )
@@ -107,7 +107,7 @@ def learns_the_right_way(bench: Fixtures, item: Registered) -> None:
         (start < away).all(), f"loss {start.tolist()} at the reference, {away.tolist()} away from the preferred masks"
     )
     policy = _towards(0.0).requires_grad_()
-    _loss(bench, item, policy).sum().backward()  # type: ignore[no-untyped-call]
+    _loss(fixtures, item, policy).sum().backward()  # type: ignore[no-untyped-call]
     assert policy.grad is not None
     along = (policy.grad * (_towards(0.1) - _reference())).sum(dim=(1, 2))
     expect(
@@ -115,12 +115,12 @@ def learns_the_right_way(bench: Fixtures, item: Registered) -> None:
     )
 
 
-def nothing_to_compare(bench: Fixtures, item: Registered) -> None:
+def nothing_to_compare(fixtures: Fixtures, item: Registered) -> None:
     """A patch without any other valid candidate has loss 0 and gradient 0."""
     _, _, preferred = _shown()
     alone = torch.zeros(_PATCHES, _SHOWN, dtype=torch.bool).scatter(1, preferred[:, None], True)
     policy = _towards(0.2).requires_grad_()
-    losses = _loss(bench, item, policy, alone)
+    losses = _loss(fixtures, item, policy, alone)
     expect_tensor("loss without other candidates", losses, (_PATCHES,), 0.0, 0.0)
     if losses.requires_grad:
         losses.sum().backward()  # type: ignore[no-untyped-call]
@@ -128,23 +128,23 @@ def nothing_to_compare(bench: Fixtures, item: Registered) -> None:
         expect((policy.grad == 0).all(), "gradient is not 0 (or NaN) where there is no other valid candidate")
 
 
-def padding_is_invisible(bench: Fixtures, item: Registered) -> None:
+def padding_is_invisible(fixtures: Fixtures, item: Registered) -> None:
     """What a padded entry holds does not matter."""
     candidates, valid, preferred = _shown()
     changed = candidates.clone()
     changed[-1, -1] = ~changed[-1, -1]
-    optimizer, policy = _optimizer(bench, item), noise((_PATCHES, _SIDE, _SIDE), 4)
+    optimizer, policy = _optimizer(fixtures, item), noise((_PATCHES, _SIDE, _SIDE), 4)
     first, second = (optimizer.loss(policy, _reference(), c, valid, preferred) for c in (candidates, changed))
     expect(torch.allclose(first, second), f"loss changes with a padded candidate: {first.tolist()}, {second.tolist()}")
 
 
-def saturated(bench: Fixtures, item: Registered) -> None:
+def saturated(fixtures: Fixtures, item: Registered) -> None:
     """Probabilities of exactly 0 and 1 give finite losses and gradients, against a saturated reference too."""
     candidates, valid, preferred = _shown()
     for value in (0.0, 1.0):
         for reference in (_reference(), torch.full_like(_reference(), 1 - value)):
             policy = torch.full_like(_reference(), value).requires_grad_()
-            losses = _optimizer(bench, item).loss(policy, reference, candidates, valid, preferred)
+            losses = _optimizer(fixtures, item).loss(policy, reference, candidates, valid, preferred)
             expect_tensor(f"loss at probability {value:g}", losses, (_PATCHES,), -1e-6)
             losses.sum().backward()  # type: ignore[no-untyped-call]
             finite = policy.grad is not None and torch.isfinite(policy.grad).all()

@@ -35,17 +35,17 @@ def _label(protocol: EvaluationProtocol, binary: Array) -> Array:
     return label_components(binary == 1) if protocol.wants_instances else binary
 
 
-def _fresh(bench: Fixtures, item: Registered) -> EvaluationProtocol:
-    return bench.assembly.protocol(item.name)
+def _fresh(fixtures: Fixtures, item: Registered) -> EvaluationProtocol:
+    return fixtures.assembly.protocol(item.name)
 
 
 def _score(protocol: EvaluationProtocol, slices: list[tuple[Array, Array]], order: list[int]) -> list[SliceScore]:
     return [protocol.update(z, slices[z][0], _label(protocol, slices[z][1])) for z in order]
 
 
-def perfect(bench: Fixtures, item: Registered) -> None:
+def perfect(fixtures: Fixtures, item: Registered) -> None:
     """A prediction that equals the label scores 1 in every metric."""
-    protocol, label = _fresh(bench, item), _slices()[0][1]
+    protocol, label = _fresh(fixtures, item), _slices()[0][1]
     row = protocol.update(0, label == 1, _label(protocol, label))
     result = protocol.result()
     expect(protocol.metrics, "metrics is empty; name the headline first")
@@ -56,9 +56,9 @@ def perfect(bench: Fixtures, item: Registered) -> None:
         expect(seen is not None and abs(seen - 1) < _CLOSE, f"row: {metric} of a perfect prediction is {seen!r}, not 1")
 
 
-def empty_on_both_sides(bench: Fixtures, item: Registered) -> None:
+def empty_on_both_sides(fixtures: Fixtures, item: Registered) -> None:
     """A slice without foreground on either side is left out, says so, and is counted."""
-    protocol, empty = _fresh(bench, item), np.zeros((32, 32), np.uint8)
+    protocol, empty = _fresh(fixtures, item), np.zeros((32, 32), np.uint8)
     row = protocol.update(0, empty == 1, _label(protocol, empty))
     expect(row.left_out, f"SliceScore.left_out is {row.left_out!r} for a slice that is empty on both sides")
     only = protocol.result()
@@ -71,12 +71,12 @@ def empty_on_both_sides(bench: Fixtures, item: Registered) -> None:
         expect(abs(both[metric] - 1) < _CLOSE, f"{metric} is {both[metric]!r}: the empty slice takes part in the mean")
 
 
-def empty_on_one_side(bench: Fixtures, item: Registered) -> None:
+def empty_on_one_side(fixtures: Fixtures, item: Registered) -> None:
     """Nothing predicted, or nothing there: 0, never NaN."""
     label = _slices()[0][1]
     empty = np.zeros_like(label)
     for what, predicted, truth in (("nothing predicted", empty, label), ("nothing there", label, empty)):
-        protocol = _fresh(bench, item)
+        protocol = _fresh(fixtures, item)
         row = protocol.update(0, predicted == 1, _label(protocol, truth))
         expect(not row.left_out, f"{what}: the slice was left out ({row.left_out})")
         result = protocol.result()
@@ -84,9 +84,9 @@ def empty_on_one_side(bench: Fixtures, item: Registered) -> None:
             expect(result[metric] == 0, f"{what}: {metric} is {result[metric]!r}, not 0")
 
 
-def never_nan(bench: Fixtures, item: Registered) -> None:
+def never_nan(fixtures: Fixtures, item: Registered) -> None:
     """Rows and results are finite and within [0, 1] for good and bad predictions."""
-    protocol, slices = _fresh(bench, item), _slices()
+    protocol, slices = _fresh(fixtures, item), _slices()
     rows = _score(protocol, slices, [0, 1, 2, 3])
     for row in rows:
         broken = {k: v for k, v in row.values.items() if not math.isfinite(v)}
@@ -97,11 +97,11 @@ def never_nan(bench: Fixtures, item: Registered) -> None:
     expect(result["n"] == len(rows), f"n is {result['n']} after {len(rows)} slices")
 
 
-def any_order(bench: Fixtures, item: Registered) -> None:
+def any_order(fixtures: Fixtures, item: Registered) -> None:
     """The order of the slices does not matter."""
     slices, results = _slices(), []
     for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
-        protocol = _fresh(bench, item)
+        protocol = _fresh(fixtures, item)
         _score(protocol, slices, order)
         results.append(protocol.result())
     for metric in protocol.metrics:
@@ -109,15 +109,15 @@ def any_order(bench: Fixtures, item: Registered) -> None:
         expect(abs(first - second) < 1e-9, f"{metric} is {first!r} or {second!r}, depending on the order of the slices")
 
 
-def ignores_unknown(bench: Fixtures, item: Registered) -> None:
+def ignores_unknown(fixtures: Fixtures, item: Registered) -> None:
     """Pixels labelled 255, or with an id below 0, take no part."""
     prediction, label = _slices()[1]
-    wants_instances = _fresh(bench, item).wants_instances
-    unknown = _label(_fresh(bench, item), label).copy()
+    wants_instances = _fresh(fixtures, item).wants_instances
+    unknown = _label(_fresh(fixtures, item), label).copy()
     unknown[:40, :40] = -1 if wants_instances else 255
     flipped = prediction.copy()
     flipped[:40, :40] = ~flipped[:40, :40]
-    first, second = _fresh(bench, item), _fresh(bench, item)
+    first, second = _fresh(fixtures, item), _fresh(fixtures, item)
     first.update(0, prediction, unknown)
     second.update(0, flipped, unknown)
     for metric in first.metrics:
@@ -126,13 +126,13 @@ def ignores_unknown(bench: Fixtures, item: Registered) -> None:
         expect(abs(pair[0] - pair[1]) < 1e-9, f"{metric} changes with the prediction on pixels {what}: {pair}")
 
 
-def predicted_ids(bench: Fixtures, item: Registered) -> None:
+def predicted_ids(fixtures: Fixtures, item: Registered) -> None:
     """A rule that takes predicted ids gives 1 for the true ones, whatever they are called."""
     slices, results = _slices(), []
-    if not _fresh(bench, item).takes_instances:
+    if not _fresh(fixtures, item).takes_instances:
         return
     for factor in (1, 7):
-        protocol = _fresh(bench, item)
+        protocol = _fresh(fixtures, item)
         for z, (_, label) in enumerate(slices):
             protocol.update(z, factor * label_components(label == 1), _label(protocol, label))
         results.append(protocol.result())

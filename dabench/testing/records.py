@@ -18,9 +18,9 @@ _GROUPED = re.compile(rf"({NAME.pattern}/)*{NAME.pattern}")
 _LONGEST_SUMMARY = 240
 
 
-def named(bench: Fixtures, item: Registered) -> None:
+def named(fixtures: Fixtures, item: Registered) -> None:
     """The name can be typed, stored in a file name and looked up."""
-    del bench
+    del fixtures
     rule = _GROUPED if item.kind == "suite" else NAME
     expect(
         rule.fullmatch(item.name),
@@ -28,9 +28,9 @@ def named(bench: Fixtures, item: Registered) -> None:
     )
 
 
-def described(bench: Fixtures, item: Registered) -> None:
+def described(fixtures: Fixtures, item: Registered) -> None:
     """A one-line summary, and a licence or terms."""
-    del bench
+    del fixtures
     c = item.component
     expect(c.summary.strip(), f"Component({item.name!r}).summary is empty; listings show it")
     expect("\n" not in c.summary.strip(), f"Component({item.name!r}).summary has more than one line")
@@ -38,9 +38,9 @@ def described(bench: Fixtures, item: Registered) -> None:
     expect(c.licence.strip(), f"Component({item.name!r}).licence is empty; say under which terms it can be used")
 
 
-def strict_settings(bench: Fixtures, item: Registered) -> None:
+def strict_settings(fixtures: Fixtures, item: Registered) -> None:
     """The settings class is frozen, refuses unknown keys, and describes every field."""
-    del bench
+    del fixtures
     config = item.component.config
     expect(isinstance(config, type) and issubclass(config, BaseModel), f"config is {config!r}, not a pydantic class")
     for key, value in (("frozen", True), ("extra", "forbid")):
@@ -53,9 +53,9 @@ def strict_settings(bench: Fixtures, item: Registered) -> None:
         expect((field.description or "").strip(), f"{config.__name__}.{name} has no description")
 
 
-def refuses_unknown_keys(bench: Fixtures, item: Registered) -> None:
+def refuses_unknown_keys(fixtures: Fixtures, item: Registered) -> None:
     """A misspelt setting is an error."""
-    del bench
+    del fixtures
     try:
         item.component.config.model_validate({"no_such_setting_": 1})
     except ValidationError:
@@ -63,12 +63,12 @@ def refuses_unknown_keys(bench: Fixtures, item: Registered) -> None:
     raise Violation(f"{item.component.config.__name__} accepts the unknown key 'no_such_setting_'")
 
 
-def valid_presets(bench: Fixtures, item: Registered) -> None:
+def valid_presets(fixtures: Fixtures, item: Registered) -> None:
     """Defaults and every preset are valid settings that can be written as JSON and read back."""
     for preset in ("", *item.component.presets):
         where = f"preset {preset!r}" if preset else "defaults"
         try:
-            settings = bench.registry.settings(item.kind, item.name, preset, {})
+            settings = fixtures.registry.settings(item.kind, item.name, preset, {})
             again = type(settings).model_validate(json.loads(json.dumps(settings.model_dump(mode="json"))))
         except Exception as error:
             raise Violation(f"{where}: {error}") from None

@@ -62,33 +62,33 @@ def _scores(selector: Selector, found: Sequence[Candidate], view: CandidateData)
         raise Violation(f"scores(): {error}") from error
 
 
-def declares(bench: Fixtures, item: Registered) -> None:
+def declares(fixtures: Fixtures, item: Registered) -> None:
     """What it looks at are words that the core knows, so that a run can tell whether it has that."""
-    looks = bench.assembly.selector(item.name).looks_at
+    looks = fixtures.assembly.selector(item.name).looks_at
     expect(isinstance(looks, tuple), f"looks_at is {looks!r}, not a tuple")
     unknown = sorted(set(looks) - set(LOOKS))
     expect(not unknown, f"looks_at names {unknown}: use {', '.join(LOOKS)}")
 
 
-def scores_all(bench: Fixtures, item: Registered) -> None:
+def scores_all(fixtures: Fixtures, item: Registered) -> None:
     """One finite number a candidate, of collapsed models too, from nothing but what it declares."""
-    selector, found = bench.assembly.selector(item.name), candidates(list(_MODELS), _THRESHOLDS)
+    selector, found = fixtures.assembly.selector(item.name), candidates(list(_MODELS), _THRESHOLDS)
     scores = _scores(selector, found, _view(selector))
     expect(len(scores) == len(found), f"{len(scores)} scores of {len(found)} candidates")
     for candidate, score in zip(found, scores, strict=True):
         expect(isinstance(score, Real) and math.isfinite(score), f"the score of {candidate} is {score!r}")
 
 
-def nothing_there(bench: Fixtures, item: Registered) -> None:
+def nothing_there(fixtures: Fixtures, item: Registered) -> None:
     """No point on any slice, and no candidate that finds anything: numbers all the same."""
-    selector, found = bench.assembly.selector(item.name), candidates([40], _THRESHOLDS)
+    selector, found = fixtures.assembly.selector(item.name), candidates([40], _THRESHOLDS)
     scores = _scores(selector, found, _view(selector, given=0, slices=1))
     expect(all(math.isfinite(score) for score in scores), f"scores are {scores!r}")
 
 
-def repeatable(bench: Fixtures, item: Registered) -> None:
+def repeatable(fixtures: Fixtures, item: Registered) -> None:
     """The same candidates get the same scores, in any order: nothing is drawn, nothing is kept."""
-    selector, found = bench.assembly.selector(item.name), candidates(list(_MODELS), _THRESHOLDS)
+    selector, found = fixtures.assembly.selector(item.name), candidates(list(_MODELS), _THRESHOLDS)
     order = np.random.default_rng(0).permutation(len(found))
     first = _scores(selector, found, _view(selector))
     second = _scores(selector, [found[i] for i in order], _view(selector))

@@ -32,16 +32,16 @@ def _some_points() -> list[Tensor]:
     return [torch.tensor([[10.0, 12.0], [0.0, 47.0]]), torch.zeros(0, 2)]
 
 
-def _view(bench: Fixtures, crops: TargetCrops) -> StageData:
+def _view(fixtures: Fixtures, crops: TargetCrops) -> StageData:
     """A stage's view of two slices that are these crops, half of whose centres are given."""
     images, truth = ArrayVolume(crops.images[:, 0].numpy()), Truth(discs(0, side=_SIDE)[1])
-    desk = AnnotationDesk(truth, images.shape, Budget(points=0.5), bench.assembly.weak_labels())
-    return StageData(images, desk, torch.device("cpu"), 0, "conformance", None, bench.new_folder("kept"))
+    desk = AnnotationDesk(truth, images.shape, Budget(points=0.5), fixtures.assembly.weak_labels())
+    return StageData(images, desk, torch.device("cpu"), 0, "conformance", None, fixtures.new_folder("kept"))
 
 
-def _started(bench: Fixtures, item: Registered, student: nn.Module, view: StageData) -> SelfTraining:
+def _started(fixtures: Fixtures, item: Registered, student: nn.Module, view: StageData) -> SelfTraining:
     """A scheme after `start`, `attach` and, where it works in rounds, the first `refresh`."""
-    scheme: SelfTraining = bench.assembly.self_training(item.name)
+    scheme: SelfTraining = fixtures.assembly.self_training(item.name)
     scheme.start(student)
     scheme.attach(view)
     if scheme.rounds:
@@ -50,9 +50,9 @@ def _started(bench: Fixtures, item: Registered, student: nn.Module, view: StageD
     return scheme
 
 
-def _targets(bench: Fixtures, item: Registered, crops: TargetCrops, bias: float = 0.0) -> PseudoTargets:
+def _targets(fixtures: Fixtures, item: Registered, crops: TargetCrops, bias: float = 0.0) -> PseudoTargets:
     torch.manual_seed(0)
-    scheme = _started(bench, item, PlainStudent(bias), _view(bench, crops))
+    scheme = _started(fixtures, item, PlainStudent(bias), _view(fixtures, crops))
     with torch.no_grad():
         return scheme.targets(crops, torch.Generator().manual_seed(3))
 
@@ -77,10 +77,10 @@ def _check(where: str, targets: PseudoTargets) -> None:
         expect_tensor(f"{where}: points of a crop", points, (len(points), 2))
 
 
-def legal_targets(bench: Fixtures, item: Registered) -> None:
+def legal_targets(fixtures: Fixtures, item: Registered) -> None:
     """Shapes, types and ranges, with given points; these stay among the points."""
     given = _some_points()
-    targets = _targets(bench, item, _crops(given))
+    targets = _targets(fixtures, item, _crops(given))
     _check("with points", targets)
     distance = torch.cdist(given[0], targets.points[0])
     expect(
@@ -88,17 +88,17 @@ def legal_targets(bench: Fixtures, item: Registered) -> None:
     )
 
 
-def nothing_to_find(bench: Fixtures, item: Registered) -> None:
+def nothing_to_find(fixtures: Fixtures, item: Registered) -> None:
     """No foreground, no background, no point: still legal, never NaN."""
     for bias in _BIASES:
         where = "a student that sees foreground " + {-30.0: "nowhere", 0.0: "here and there", 30.0: "everywhere"}[bias]
-        _check(f"{where}, no points", _targets(bench, item, _crops(), bias))
-        _check(f"{where}, some points", _targets(bench, item, _crops(_some_points()), bias))
+        _check(f"{where}, no points", _targets(fixtures, item, _crops(), bias))
+        _check(f"{where}, some points", _targets(fixtures, item, _crops(_some_points()), bias))
 
 
-def repeatable(bench: Fixtures, item: Registered) -> None:
+def repeatable(fixtures: Fixtures, item: Registered) -> None:
     """The same generator state gives the same targets."""
-    first, second = (_targets(bench, item, _crops(_some_points())) for _ in range(2))
+    first, second = (_targets(fixtures, item, _crops(_some_points())) for _ in range(2))
     for name in ("labels", "weights", "confidence"):
         same = torch.equal(getattr(first, name), getattr(second, name))
         expect(same, f"{name} differ between two calls with equal generators: draw from the generator alone")
@@ -106,11 +106,11 @@ def repeatable(bench: Fixtures, item: Registered) -> None:
     expect(same, "points differ between two calls with equal generators")
 
 
-def student_untouched(bench: Fixtures, item: Registered) -> None:
+def student_untouched(fixtures: Fixtures, item: Registered) -> None:
     """Neither start, refresh, targets nor after_update changes the student."""
     student = PlainStudent().train()
     before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
-    scheme = _started(bench, item, student, _view(bench, _crops()))
+    scheme = _started(fixtures, item, student, _view(fixtures, _crops()))
     with torch.no_grad():
         scheme.targets(_crops(), torch.Generator().manual_seed(0))
     scheme.after_update(student, 0)
@@ -119,13 +119,13 @@ def student_untouched(bench: Fixtures, item: Registered) -> None:
     expect(all(p.requires_grad for p in student.parameters()), "the student's parameters no longer require gradients")
 
 
-def resumable(bench: Fixtures, item: Registered) -> None:
+def resumable(fixtures: Fixtures, item: Registered) -> None:
     """A scheme that takes over another's modules and state, and sees what it kept, gives the same targets."""
     torch.manual_seed(1)
-    students, view = [PlainStudent(), PlainStudent()], _view(bench, _crops())
-    first = _started(bench, item, students[0], view)
+    students, view = [PlainStudent(), PlainStudent()], _view(fixtures, _crops())
+    first = _started(fixtures, item, students[0], view)
     first.after_update(students[1], 0)
-    second: SelfTraining = bench.assembly.self_training(item.name)
+    second: SelfTraining = fixtures.assembly.self_training(item.name)
     second.start(students[1])
     second.attach(view)
     for name, module in second.modules().items():

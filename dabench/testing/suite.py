@@ -58,15 +58,15 @@ def conformance_checks(*names: str, registry: Registry | None = None) -> list[Ca
     For ``@pytest.mark.parametrize("case", conformance_checks("my-plugin"), ids=str)``; a test calls ``case.run()``.
     Raises UnknownNameError for a name that nothing has, with the cause where its plugin did not load.
     """
-    bench = _bench() if registry is None else Fixtures(registry)
+    fixtures = _bench() if registry is None else Fixtures(registry)
     for name in names:
-        _find(bench.registry, name)
-    items = [i for i in bench.registry if not names or {i.plugin, i.name, f"{i.kind}:{i.name}"} & set(names)]
-    return _cases(bench, items)
+        _find(fixtures.registry, name)
+    items = [i for i in fixtures.registry if not names or {i.plugin, i.name, f"{i.kind}:{i.name}"} & set(names)]
+    return _cases(fixtures, items)
 
 
-def _cases(bench: Fixtures, items: Sequence[Registered]) -> list[Case]:
-    return [Case(bench, item, check) for item in items for check in (*records.CHECKS, *BY_KIND[item.kind])]
+def _cases(fixtures: Fixtures, items: Sequence[Registered]) -> list[Case]:
+    return [Case(fixtures, item, check) for item in items for check in (*records.CHECKS, *BY_KIND[item.kind])]
 
 
 @cache

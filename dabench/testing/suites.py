@@ -13,47 +13,47 @@ from dabench.testing.fixtures import Fixtures
 from dabench.testing.outcomes import Check, Violation, expect
 
 
-def _suite(bench: Fixtures, item: Registered) -> Suite:
+def _suite(fixtures: Fixtures, item: Registered) -> Suite:
     try:
-        return load_suite(item.name, bench.registry)
+        return load_suite(item.name, fixtures.registry)
     except DabenchError as error:
         raise Violation(str(error)) from error
 
 
-def _cells(bench: Fixtures, item: Registered) -> list[SuiteCell]:
+def _cells(fixtures: Fixtures, item: Registered) -> list[SuiteCell]:
     try:
-        return expand(_suite(bench, item))
+        return expand(_suite(fixtures, item))
     except DabenchError as error:
         raise Violation(str(error)) from error
 
 
-def has_a_file(bench: Fixtures, item: Registered) -> None:
+def has_a_file(fixtures: Fixtures, item: Registered) -> None:
     """The factory gives the path of a YAML file that exists."""
-    path = bench.make(item)
+    path = fixtures.make(item)
     expect(isinstance(path, Path), f"the factory gave a {type(path).__name__}, not a pathlib.Path")
     expect(path.is_file() and path.suffix in (".yaml", ".yml"), f"{path.name} is no YAML file that exists")
 
 
-def loads(bench: Fixtures, item: Registered) -> None:
+def loads(fixtures: Fixtures, item: Registered) -> None:
     """It is a suite, and it goes by the name under which it is registered."""
-    name = _suite(bench, item).name
+    name = _suite(fixtures, item).name
     expect(name == item.name, f"the file's name is {name!r}, it is registered as {item.name!r}")
 
 
-def expands(bench: Fixtures, item: Registered) -> None:
+def expands(fixtures: Fixtures, item: Registered) -> None:
     """There is at least one cell, every cell is a valid configuration, and no two rows are the same."""
-    expect(_cells(bench, item), "it has no cell: every row is unavailable")
+    expect(_cells(fixtures, item), "it has no cell: every row is unavailable")
 
 
-def names_components(bench: Fixtures, item: Registered) -> None:
+def names_components(fixtures: Fixtures, item: Registered) -> None:
     """Methods, domains and whatever else a cell names are registered."""
     checks: dict[str, Callable[[SuiteCell], object]] = {
-        "method": lambda cell: bench.registry.get("method", cell.config.method),
-        "protocol": lambda cell: bench.registry.get("protocol", cell.config.protocol),
-        "selector": lambda cell: bench.registry.get("selector", cell.config.selector),
-        "task": lambda cell: split_task(cell.config.task, _domains(bench)),
+        "method": lambda cell: fixtures.registry.get("method", cell.config.method),
+        "protocol": lambda cell: fixtures.registry.get("protocol", cell.config.protocol),
+        "selector": lambda cell: fixtures.registry.get("selector", cell.config.selector),
+        "task": lambda cell: split_task(cell.config.task, _domains(fixtures)),
     }
-    for cell in _cells(bench, item):
+    for cell in _cells(fixtures, item):
         for what, check in checks.items():
             try:
                 check(cell)
@@ -61,9 +61,9 @@ def names_components(bench: Fixtures, item: Registered) -> None:
                 raise Violation(f"row {cell.row!r}, {what}: {error}") from error
 
 
-def _domains(bench: Fixtures) -> set[str]:
+def _domains(fixtures: Fixtures) -> set[str]:
     """Real domains, and phantoms by the name that a task has for them."""
-    names = set(bench.registry.names("domain"))
+    names = set(fixtures.registry.names("domain"))
     return names | {name.removeprefix("phantom-") for name in names}
 
 

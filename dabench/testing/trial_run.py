@@ -78,11 +78,11 @@ class TrialRun:
     A stage that several methods start from is trained once: what it gives follows from its description.
     """
 
-    def __init__(self, bench: Fixtures, method: str, points: float) -> None:
+    def __init__(self, fixtures: Fixtures, method: str, points: float) -> None:
         """Nothing is trained before it is asked for."""
-        self.bench, self.points = bench, points
-        self.budget = budget_of(bench.assembly, method, points)
-        made = bench.assembly.method(method)
+        self.fixtures, self.points = fixtures, points
+        self.budget = budget_of(fixtures.assembly, method, points)
+        made = fixtures.assembly.method(method)
         self.specs = made.stages(TASK, self.budget)
         #: Why the method cannot run at this budget; then nothing is trained.
         self.skip = made.skip(TASK, self.budget)
@@ -92,9 +92,9 @@ class TrialRun:
         done: list[Trained] = []
         for index, spec in enumerate([] if self.skip else self.specs):
             key = f"{self._key(index)} {self.points}"
-            if key not in self.bench.memory:
-                self.bench.memory[key] = self.straight(spec, done[-1].stage if done else None)
-            done.append(self.bench.memory[key])
+            if key not in self.fixtures.memory:
+                self.fixtures.memory[key] = self.straight(spec, done[-1].stage if done else None)
+            done.append(self.fixtures.memory[key])
         return done
 
     def _key(self, index: int) -> str:
@@ -108,13 +108,13 @@ class TrialRun:
 
     def straight(self, spec: StageSpec, parent: Stage | None) -> Trained:
         """Two updates in a row."""
-        stage, folder = self.build(spec, parent), self.bench.new_folder(spec.name)
+        stage, folder = self.build(spec, parent), self.fixtures.new_folder(spec.name)
         updates = list(self._loop(stage, spec, LoopOptions(CPU, False, folder / "checkpoint.pt", UPDATES)))
         return Trained(spec, stage, updates, snapshot(stage))
 
     def interrupted(self, spec: StageSpec, parent: Stage | None) -> Trained:
         """Killed after the first update, then built anew and continued from the checkpoint."""
-        options = LoopOptions(CPU, False, self.bench.new_folder(spec.name) / "checkpoint.pt", 1)
+        options = LoopOptions(CPU, False, self.fixtures.new_folder(spec.name) / "checkpoint.pt", 1)
         loop = self._loop(self.build(spec, parent), spec, options)
         updates = list(islice(loop, 1))
         del loop
@@ -132,4 +132,4 @@ class TrialRun:
         return train_stage(stage, spec, inputs, options, min(UPDATES, spec.iterations))
 
     def _desk(self, labels: ArrayVolume) -> AnnotationDesk:
-        return AnnotationDesk(Truth(labels), labels.shape, self.budget, self.bench.assembly.weak_labels())
+        return AnnotationDesk(Truth(labels), labels.shape, self.budget, self.fixtures.assembly.weak_labels())

@@ -53,8 +53,8 @@ def _questions() -> tuple[PreferenceQuestion, ...]:
     return tuple(found)
 
 
-def _set_up(bench: Fixtures, item: Registered) -> tuple[WeakLabel, Any, Simulate]:
-    label: WeakLabel = bench.make(item)
+def _set_up(fixtures: Fixtures, item: Registered) -> tuple[WeakLabel, Any, Simulate]:
+    label: WeakLabel = fixtures.make(item)
     request, truth = _request(item.name, label), _Truth(discs(0)[1])
 
     def simulate(error_rate: float) -> list[Any]:
@@ -76,21 +76,21 @@ def _decisive(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def repeatable(bench: Fixtures, item: Registered) -> None:
+def repeatable(fixtures: Fixtures, item: Registered) -> None:
     """The same generator gives the same answers; errors of the rater never break it."""
-    _, request, simulate = _set_up(bench, item)
+    _, request, simulate = _set_up(fixtures, item)
     if request is None:
         return
     expect(_content(simulate(0.0)) == _content(simulate(0.0)), "simulate: other answers for an equal generator")
     expect(_content(simulate(1.0)) != _content(simulate(0.0)), "simulate: an error rate of 1 changes no answer")
 
 
-def round_trip(bench: Fixtures, item: Registered) -> None:
+def round_trip(fixtures: Fixtures, item: Registered) -> None:
     """What was written is read and matched to the same answers."""
-    label, request, simulate = _set_up(bench, item)
+    label, request, simulate = _set_up(fixtures, item)
     if request is None:
         return
-    answers, path = simulate(0.0), bench.new_folder(item.name) / "answers.txt"
+    answers, path = simulate(0.0), fixtures.new_folder(item.name) / "answers.txt"
     expect(answers, "simulate gave no answer at all")
     label.write(answers, path, {"domain": "conformance", "split": "train"})
     expect(path.is_file(), f"write: no file {path.name}")
@@ -99,9 +99,9 @@ def round_trip(bench: Fixtures, item: Registered) -> None:
     expect(seen == wanted, f"after write, read and match: {seen[:2]}, simulated were {wanted[:2]}")
 
 
-def priced(bench: Fixtures, item: Registered) -> None:
+def priced(fixtures: Fixtures, item: Registered) -> None:
     """A price in seconds, finite and not negative; nothing costs nothing."""
-    label, request, simulate = _set_up(bench, item)
+    label, request, simulate = _set_up(fixtures, item)
     expect(label.price([]) == 0, f"price([]) is {label.price([])!r}, not 0")
     if request is None:
         return
@@ -109,9 +109,9 @@ def priced(bench: Fixtures, item: Registered) -> None:
     expect(np.isfinite(price) and price > 0, f"price of simulated answers is {price!r}")
 
 
-def metered(bench: Fixtures, item: Registered) -> None:
+def metered(fixtures: Fixtures, item: Registered) -> None:
     """A share is charged as a share, the same request twice as once; an answer of another volume is refused."""
-    label, request, simulate = _set_up(bench, item)
+    label, request, simulate = _set_up(fixtures, item)
     shape = discs(0)[1].shape
     expect(label.units([]) == 0, f"units([]) is {label.units([])!r}, not 0")
     if request is None:
@@ -130,10 +130,10 @@ def metered(bench: Fixtures, item: Registered) -> None:
     raise Violation("check: answers of another volume are not refused")
 
 
-def malformed_file(bench: Fixtures, item: Registered) -> None:
+def malformed_file(fixtures: Fixtures, item: Registered) -> None:
     """A missing file, nonsense, and a good file with a broken end are DataErrors that name the file."""
-    label, request, simulate = _set_up(bench, item)
-    folder = bench.new_folder(item.name)
+    label, request, simulate = _set_up(fixtures, item)
+    folder = fixtures.new_folder(item.name)
     nonsense = folder / "nonsense.txt"
     nonsense.write_bytes(b"\x00\xff\xfe nothing that anybody wrote \x80\n")
     files = [folder / "missing.txt", nonsense]
@@ -154,9 +154,9 @@ def _expect_data_error(label: WeakLabel, path: Path) -> None:
     raise Violation(f"read({path.name}) gave {len(seen)} answers, expected a DataError")
 
 
-def whole_slices(bench: Fixtures, item: Registered) -> None:
+def whole_slices(fixtures: Fixtures, item: Registered) -> None:
     """Points lie on their slice."""
-    _, request, simulate = _set_up(bench, item)
+    _, request, simulate = _set_up(fixtures, item)
     if not isinstance(request, PointRequest):
         return
     for answer in (answer for answer in simulate(0.0) + simulate(1.0) if hasattr(answer, "points")):

@@ -84,9 +84,9 @@ class MlflowWriter:
 
         summaries = summaries_of(runs)
         with self._store.open():
-            shelf = SummarySync(self._store, self._store.experiment(experiment_name(suite)))
-            shelf.put_views()
-            return shelf.put(summaries)
+            summaries_sync = SummarySync(self._store, self._store.experiment(experiment_name(suite)))
+            summaries_sync.put_views()
+            return summaries_sync.put(summaries)
 
     def page(self, suite: str) -> str:
         """The address of a suite's charts, below that of the store's server."""

@@ -36,33 +36,33 @@ def covers(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(covers())
-def test_a_cover_is_the_tiles_of_the_whole_slice_that_touch(cover):
-    tile, step = cover.tiling.tile, cover.tiling.profile.step(cover.tiling.tile)
-    padded = (max(tile, cover.shape[0]), max(tile, cover.shape[1]))
-    expected = [w for w in windows(padded, tile, step) if overlaps(w, cover.window)]
-    assert [w for group in cover.groups() for w in group] == expected
-    assert len(cover) == len(expected)
-    assert all(len(group) <= cover.tiling.batch_size for group in cover.groups())
-    seen = cover.seen
+def test_a_cover_is_the_tiles_of_the_whole_slice_that_touch(grid):
+    tile, step = grid.tiling.tile, grid.tiling.profile.step(grid.tiling.tile)
+    padded = (max(tile, grid.shape[0]), max(tile, grid.shape[1]))
+    expected = [w for w in windows(padded, tile, step) if overlaps(w, grid.window)]
+    assert [w for group in grid.groups() for w in group] == expected
+    assert len(grid) == len(expected)
+    assert all(len(group) <= grid.tiling.batch_size for group in grid.groups())
+    seen = grid.seen
     assert (seen.y, seen.x) == (min(w.y for w in expected), min(w.x for w in expected))
-    assert seen.y + seen.height == min(cover.shape[0], max(w.y + tile for w in expected))
-    assert seen.x + seen.width == min(cover.shape[1], max(w.x + tile for w in expected))
+    assert seen.y + seen.height == min(grid.shape[0], max(w.y + tile for w in expected))
+    assert seen.x + seen.width == min(grid.shape[1], max(w.x + tile for w in expected))
 
 
 @settings(max_examples=30, deadline=None)
 @given(covers(), st.integers(1, 2), st.booleans(), st.booleans(), st.integers(0, 2**16))
-def test_a_chunk_is_its_part_of_the_whole(cover, depth, prompted, pairs, seed):
-    rng, window, predictor = np.random.default_rng(seed), cover.window, Deterministic()
-    images = rng.random((depth + pairs, *cover.shape), dtype=np.float32)
+def test_a_chunk_is_its_part_of_the_whole(grid, depth, prompted, pairs, seed):
+    rng, window, predictor = np.random.default_rng(seed), grid.window, Deterministic()
+    images = rng.random((depth + pairs, *grid.shape), dtype=np.float32)
     channels = [(z, z + 1) if pairs else (z,) for z in range(depth)]
-    size = np.array(cover.shape[::-1])
+    size = np.array(grid.shape[::-1])
     points = [(rng.random((4, 2)) * size - 0.5).astype(np.float32) for _ in range(depth)] if prompted else None
-    seen = np.ascontiguousarray(images[:, *cover.seen.slices])
-    found = list(predict_chunk(predictor, Sections(seen, channels, points), cover, density=True))
+    seen = np.ascontiguousarray(images[:, *grid.seen.slices])
+    found = list(predict_chunk(predictor, Sections(seen, channels, points), grid, density=True))
     assert len(found) == depth
     for z, own in enumerate(channels):
         image = images[list(own)] if pairs else images[z]
-        whole = predict_slice(predictor, image, cover.tiling, points[z] if points else None, density=True)
+        whole = predict_slice(predictor, image, grid.tiling, points[z] if points else None, density=True)
         np.testing.assert_array_equal(found[z].probability, whole.probability[window.slices])
         np.testing.assert_array_equal(found[z].density, whole.density[window.slices])
 
@@ -79,9 +79,9 @@ def test_a_point_on_the_border_of_two_chunks_reaches_both(axis):
         parts = []
         for first in (0, cut):
             window = Window(0, first, 32, cut) if axis else Window(first, 0, cut, 32)
-            cover = TileGrid(shape, window, tiling)
-            sections = Sections(image[None][:, *cover.seen.slices], [(0,)], [point])
-            (found,) = predict_chunk(Deterministic(), sections, cover)
+            grid = TileGrid(shape, window, tiling)
+            sections = Sections(image[None][:, *grid.seen.slices], [(0,)], [point])
+            (found,) = predict_chunk(Deterministic(), sections, grid)
             parts.append(found.probability)
         np.testing.assert_array_equal(np.concatenate(parts, axis), whole)
         assert whole[round(at), 8] if not axis else whole[8, round(at)]
@@ -127,11 +127,11 @@ def test_a_blank_slice_is_empty():
 def test_counts_are_those_of_the_windows(height, width, tile, data):
     y, x = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     window = Window(y, x, data.draw(st.integers(1, height - y)), data.draw(st.integers(1, width - x)))
-    cover = TileGrid((height, width), window, Tiling(tile, profile_named("fast")))
+    grid = TileGrid((height, width), window, Tiling(tile, profile_named("fast")))
     literal = np.zeros((max(height, tile), max(width, tile)), int)
     for place in windows(literal.shape, tile, profile_named("fast").step(tile)):
         literal[place.slices] += 1
-    rows, columns = cover.counts()
+    rows, columns = grid.counts()
     np.testing.assert_array_equal(np.outer(rows, columns), literal[window.slices])
 
 

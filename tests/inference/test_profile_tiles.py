@@ -26,17 +26,17 @@ class Numbered(Predictor):
 @pytest.mark.parametrize("shape", [(16, 16), (40, 50), (32, 48), (17, 31), (9, 40)])
 def test_every_pixel_is_predicted_exactly_once(shape):
     tiling = Tiling(16, PROFILES["tiles"])
-    cover = TileGrid.whole(shape, tiling)
+    grid = TileGrid.whole(shape, tiling)
     count = np.zeros(shape, int)
-    for window in (w for group in cover.groups() for w in group):
-        owned = cover.owned(window)
+    for window in (w for group in grid.groups() for w in group):
+        owned = grid.owned(window)
         assert window.y <= owned.y
         assert window.x <= owned.x
         count[owned.slices] += 1
     assert (count == 1).all()
     image = np.random.default_rng(0).random(shape, np.float32)
     seen = predict_slice(Numbered(), image, tiling).probability * 64
-    assert len(np.unique(seen)) == len(cover) == -(-shape[0] // 16) * -(-shape[1] // 16)
+    assert len(np.unique(seen)) == len(grid) == -(-shape[0] // 16) * -(-shape[1] // 16)
     assert (seen == np.rint(seen)).all()  # of one tile each, never a mean
 
 
@@ -48,7 +48,7 @@ def test_a_part_is_what_the_whole_slice_has_there():
     tiling, image = Tiling(16, PROFILES["tiles"]), np.random.default_rng(0).random((40, 50), np.float32)
     whole = predict_slice(Grey(), image, tiling).probability
     window = Window(20, 30, 18, 19)
-    cover = TileGrid(image.shape, window, tiling)
-    sections = Sections(image[None][:, cover.seen.slices[0], cover.seen.slices[1]], [(0,)])
-    (part,) = predict_chunk(Grey(), sections, cover)
+    grid = TileGrid(image.shape, window, tiling)
+    sections = Sections(image[None][:, grid.seen.slices[0], grid.seen.slices[1]], [(0,)])
+    (part,) = predict_chunk(Grey(), sections, grid)
     assert np.array_equal(part.probability, whole[window.slices])

@@ -47,19 +47,19 @@ class Chunking:
         """Number of boxes."""
         return math.prod(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
 
-    def cover(self, block: Block) -> TileGrid:
+    def grid(self, block: Block) -> TileGrid:
         """The tiles that a box needs on each of its slices."""
         return TileGrid((self.shape[1], self.shape[2]), block.window, self.tiling)
 
     def tiles(self, block: Block) -> int:
         """Number of tiles that a box needs."""
-        return len(self.cover(block)) * block.depth
+        return len(self.grid(block)) * block.depth
 
     @cached_property
     def all_tiles(self) -> int:
         """Tiles of the whole volume, those that two boxes need counted twice."""
         one_layer = block_grid((1, *self.shape[1:]), (1, *self.chunk[1:]))
-        return self.shape[0] * sum(len(self.cover(block)) for block in one_layer)
+        return self.shape[0] * sum(len(self.grid(block)) for block in one_layer)
 
     @property
     def recomputed(self) -> float:
@@ -70,7 +70,7 @@ class Chunking:
     def memory(self) -> int:
         """Bytes that the arrays of the largest box take; the network's own come on top."""
         depth, height, width = self.chunk
-        seen = self.cover(Block(0, *_middle(self.shape, self.chunk), 1, height, width)).seen
+        seen = self.grid(Block(0, *_middle(self.shape, self.chunk), 1, height, width)).seen
         return _bytes(depth, seen, Window(0, 0, height, width), self.gap)
 
 

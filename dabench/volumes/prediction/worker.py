@@ -115,7 +115,7 @@ class Assignment:
     points: Mapping[int, Array] | None = field(default=None, repr=False)
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def cover(self, block: Block) -> TileGrid:
+    def grid(self, block: Block) -> TileGrid:
         """The tiles that a box of the output needs."""
         return TileGrid(self.shape[1:], block.window, self.tiling)
 
@@ -148,7 +148,7 @@ class ChunkReader:
 
     def read(self, block: Block) -> Array:
         """The pixels that a box of the output needs, ``(N, h, w)``: every slice once, with the margin of its tiles."""
-        seen = self._assignment.cover(block).seen
+        seen = self._assignment.grid(block).seen
         wanted = sorted({z for planes in self._assignment.planes(block) for z in planes})
         runs = [read_block(self._images, _box(first, last, seen)) for first, last in _runs(wanted)]
         return np.concatenate(runs) if len(runs) > 1 else runs[0]
@@ -176,13 +176,13 @@ class Worker:
         """Predict a box from its pixels, or read them. Raises DataError where the model gives no number."""
         started = time.perf_counter()
         sections = self._sections(block, self.read(block) if pixels is None else pixels)
-        cover, cut = self._assignment.cover(block), self._assignment.threshold
+        grid, cut = self._assignment.grid(block), self._assignment.threshold
         probability, mask = np.empty((2, *block.shape), np.uint8)
-        for k, found in enumerate(predict_chunk(self._predictor, sections, cover, self._assignment.device)):
+        for k, found in enumerate(predict_chunk(self._predictor, sections, grid, self._assignment.device)):
             _need_numbers(found.probability, self._assignment.first + block.z + k)
             probability[k] = quantised(found.probability)
             mask[k] = self._predictor.finish(found.mask(cut))
-        tiles, seconds = len(cover) * block.depth, time.perf_counter() - started
+        tiles, seconds = len(grid) * block.depth, time.perf_counter() - started
         return ChunkResult(number, block, probability, mask, tiles, seconds)
 
     def _sections(self, block: Block, pixels: Array) -> Sections:

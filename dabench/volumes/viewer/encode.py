@@ -1,4 +1,4 @@
-"""One slice of a scene as the page's data: read, counted at full size, reduced, packed."""
+"""One slice of a view as the page's data: read, counted at full size, reduced, packed."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def read_window(volume: Volume, z: int, cut: Downsampling) -> Array:
     return np.squeeze(block, axis=0)
 
 
-def encode_slice(scene: ViewData, cut: Downsampling, grey: Grey, z: int) -> dict[str, Any]:
+def encode_slice(view_data: ViewData, cut: Downsampling, grey: Grey, z: int) -> dict[str, Any]:
     """What the page knows of slice ``z``: image, planes, points, and the numbers of `count`.
 
     ``truth`` is a plane of 0, 1 and 2 (ignored); ``instances`` one of places in its list ``ids``; the others are as in
     `ViewData`.
     """
-    image = read_window(scene.images, z, cut)
-    found = {name: read_window(volume, z, cut) for name, volume in scene.layers().items()}
+    image = read_window(view_data.images, z, cut)
+    found = {name: read_window(volume, z, cut) for name, volume in view_data.layers().items()}
     if "probability" in found:
         found["probability"] = probability_levels(found["probability"])
     masks = as_masks(found)
@@ -80,8 +80,8 @@ def encode_slice(scene: ViewData, cut: Downsampling, grey: Grey, z: int) -> dict
     if "instances" in found:
         places, ids = numbered(found["instances"])
         record["instances"] = {**plane(most_frequent(places, cut.factor)), "ids": ids}
-    if z in scene.points:
-        record["points"] = np.round(cut.window.to_local(scene.points[z]), 2).tolist()
+    if z in view_data.points:
+        record["points"] = np.round(cut.window.to_local(view_data.points[z]), 2).tolist()
     return record | count(masks, found.get("instances"))
 
 

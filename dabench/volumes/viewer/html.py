@@ -44,14 +44,14 @@ class Written:
         return {**asdict(self), "path": str(self.path)}
 
 
-def write_page(scene: ViewData, cut: Downsampling, path: Path, progress: Progress | None = None) -> Written:
-    """Write the page for a part of a scene, atomically.
+def write_page(view_data: ViewData, cut: Downsampling, path: Path, progress: Progress | None = None) -> Written:
+    """Write the page for a part of a view, atomically.
 
     Every slice is a block of JSON that the page decodes when it is looked at. Names and notes are text there, never
     markup; a content security policy lets no script run but the page's own and nothing be fetched.
 
     Args:
-        scene: what to show.
+        view_data: what to show.
         cut: which part of it.
         path: the HTML file.
         progress: called with (slices done, slices in all).
@@ -60,57 +60,63 @@ def write_page(scene: ViewData, cut: Downsampling, path: Path, progress: Progres
         DataError: a file is damaged; the page that was there before stays.
     """
     started = time.perf_counter()
-    grey = measure_grey(scene.images, cut)
-    head, between, tail = _template(scene.title)
+    grey = measure_grey(view_data.images, cut)
+    head, between, tail = _template(view_data.title)
     spoken: list[dict[str, Any]] = []
     with atomic(path) as part, part.open("w", encoding="utf-8") as page:
-        page.write(head + inline_json(about(scene, cut, grey)) + between)
+        page.write(head + inline_json(about(view_data, cut, grey)) + between)
         for number, z in enumerate(cut.slices):
-            record = encode_slice(scene, cut, grey, z)
+            record = encode_slice(view_data, cut, grey, z)
             page.write(f'<script type="application/json" id="slice-{number}">{inline_json(record)}</script>\n')
             spoken.append({name: record[name] for name in _SPOKEN if name in record})
             if progress is not None:
                 progress(number + 1, len(cut.slices))
         page.write(f'<script type="application/json" id="overview">{inline_json(spoken)}</script>' + tail)
     seconds = round(time.perf_counter() - started, 2)
-    layers = tuple(_layers(scene))
+    layers = tuple(_layers(view_data))
     return Written(path, path.stat().st_size, seconds, len(cut.slices), cut.of, cut.factor, layers)
 
 
-def about(scene: ViewData, cut: Downsampling, grey: Grey) -> dict[str, Any]:
+def about(view_data: ViewData, cut: Downsampling, grey: Grey) -> dict[str, Any]:
     """What the page knows of the whole: sizes, voxel, layers, and in words what is left out or reduced."""
     window = cut.window
     return {
         "window": [window.y, window.x, window.height, window.width],
         "shown": [-(-length // cut.factor) for length in (window.height, window.width)],
         "factor": cut.factor,
-        "depth": scene.images.shape[0],
+        "depth": view_data.images.shape[0],
         "slices": cut.slices,
-        "voxel": scene.voxel,
-        "layers": _layers(scene),
-        "facts": _facts(scene, grey),
-        "notes": [*scene.notes, *_reductions(scene, cut)],
+        "voxel": view_data.voxel,
+        "layers": _layers(view_data),
+        "facts": _facts(view_data, grey),
+        "notes": [*view_data.notes, *_reductions(view_data, cut)],
     }
 
 
-def _facts(scene: ViewData, grey: Grey) -> list[str]:
+def _facts(view_data: ViewData, grey: Grey) -> list[str]:
     """One line about the volume."""
-    voxel = " × ".join(f"{length:g}" for length in scene.voxel) + " nm a voxel" if scene.voxel else "voxel size unknown"
+    voxel = (
+        " × ".join(f"{length:g}" for length in view_data.voxel) + " nm a voxel"
+        if view_data.voxel
+        else "voxel size unknown"
+    )
     return [
-        " × ".join(f"{length:,}" for length in scene.images.shape) + " (slices, rows, columns)",
+        " × ".join(f"{length:,}" for length in view_data.images.shape) + " (slices, rows, columns)",
         voxel,
         f"grey {grey.low:g} shown black, {grey.high:g} white",
     ]
 
 
-def _reductions(scene: ViewData, cut: Downsampling) -> list[str]:
+def _reductions(view_data: ViewData, cut: Downsampling) -> list[str]:
     """What is not shown, or smaller than it is; empty where everything is."""
     said, window, count = [], cut.window, len(cut.slices)
     if count < cut.of:
         said.append(f"{count:,} of {cut.of:,} slices are shown, evenly spread.")
-    if cut.of < scene.images.shape[0]:
-        said.append(f"Slices {cut.slices[0]:,} to {cut.slices[-1]:,} of the {scene.images.shape[0]:,} of the volume.")
-    if (window.height, window.width) != scene.images.shape[1:]:
+    if cut.of < view_data.images.shape[0]:
+        said.append(
+            f"Slices {cut.slices[0]:,} to {cut.slices[-1]:,} of the {view_data.images.shape[0]:,} of the volume."
+        )
+    if (window.height, window.width) != view_data.images.shape[1:]:
         said.append(
             f"A window of each slice is shown: {window.height:,} rows from {window.y:,}, {window.width:,} columns from "
             f"{window.x:,}; numbers are of this window."
@@ -123,11 +129,11 @@ def _reductions(scene: ViewData, cut: Downsampling) -> list[str]:
     return said
 
 
-def _layers(scene: ViewData) -> list[str]:
-    names = list(scene.layers())
+def _layers(view_data: ViewData) -> list[str]:
+    names = list(view_data.layers())
     if "prediction" not in names and {"instances", "probability"} & {*names}:
         names.insert(0, "prediction")
-    return names + (["points"] if scene.points else [])
+    return names + (["points"] if view_data.points else [])
 
 
 def _template(title: str) -> tuple[str, str, str]:

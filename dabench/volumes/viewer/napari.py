@@ -44,11 +44,11 @@ class LazyStack:
         return self._volume.read(z).astype(self.dtype, copy=False)
 
 
-def open_napari(scene: ViewData, *, wait: bool = True) -> Any:
-    """Open a scene in napari: whole slices at full size, the voxel size as scale.
+def open_napari(view_data: ViewData, *, wait: bool = True) -> Any:
+    """Open a view in napari: whole slices at full size, the voxel size as scale.
 
     Args:
-        scene: what to show.
+        view_data: what to show.
         wait: return when its window is closed.
 
     Returns:
@@ -62,29 +62,29 @@ def open_napari(scene: ViewData, *, wait: bool = True) -> Any:
             "napari is not installed.", 'pip install "napari[all]>=0.6"; or leave out --napari for a page.'
         )
     napari = import_module("napari")
-    viewer = napari.Viewer(title=scene.title)
-    add_layers(viewer, scene)
+    viewer = napari.Viewer(title=view_data.title)
+    add_layers(viewer, view_data)
     if wait:
         napari.run()
     return viewer
 
 
-def add_layers(viewer: Any, scene: ViewData) -> None:
-    """Give a viewer the images, probability, labels and points of a scene, each with its voxel size in nm."""
-    place = {"scale": scene.voxel, "units": ("nm", "nm", "nm")} if scene.voxel else {}
-    viewer.add_image(LazyStack(scene.images), name="images", colormap="gray", multiscale=False, **place)
-    if scene.probability is not None:
+def add_layers(viewer: Any, view_data: ViewData) -> None:
+    """Give a viewer the images, probability, labels and points of a view, each with its voxel size in nm."""
+    place = {"scale": view_data.voxel, "units": ("nm", "nm", "nm")} if view_data.voxel else {}
+    viewer.add_image(LazyStack(view_data.images), name="images", colormap="gray", multiscale=False, **place)
+    if view_data.probability is not None:
         viewer.add_image(
-            LazyStack(scene.probability), name="probability", colormap="magma", opacity=0.4, visible=False,
+            LazyStack(view_data.probability), name="probability", colormap="magma", opacity=0.4, visible=False,
             multiscale=False, **place,
         )  # fmt: skip
     for name in ("truth", "prediction", "instances"):
-        volume = scene.layers().get(name)
+        volume = view_data.layers().get(name)
         if volume is not None:
             # napari's labels layer takes whole numbers only.
             stored = LazyStack(volume, "uint8" if volume.dtype == bool else None)
             viewer.add_labels(stored, name=name, opacity=0.4, multiscale=False, **place)
-    if scene.points:
-        places = [(z, y, x) for z, points in sorted(scene.points.items()) for x, y in points]
+    if view_data.points:
+        places = [(z, y, x) for z, points in sorted(view_data.points.items()) for x, y in points]
         viewer.add_points(np.asarray(places, float).reshape(-1, 3), name="points", size=8, **place)
-    viewer.scale_bar.visible = scene.voxel is not None
+    viewer.scale_bar.visible = view_data.voxel is not None

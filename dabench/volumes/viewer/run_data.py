@@ -1,4 +1,4 @@
-"""A run as a scene: the target's test split with what the run predicted, the truth and its prompts."""
+"""A run as a view: the target's test split with what the run predicted, the truth and its prompts."""
 
 from __future__ import annotations
 

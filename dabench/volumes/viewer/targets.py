@@ -49,7 +49,7 @@ class Opener:
         self._readers = [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
 
     def open(self, target: str, given: Given) -> ViewData:
-        """The scene that a target means, with what was given beside it.
+        """The view that a target means, with what was given beside it.
 
         Raises:
             ConfigError: nothing is called like that.
@@ -58,15 +58,15 @@ class Opener:
         """
         path = Path(target)
         if _is_run(path) or not _on_disk(path):
-            scene = self._run(target)
+            view_data = self._run(target)
         elif is_prediction(path):
-            scene = self._prediction(path, given)
-            return self._beside(scene, given, first_slice(path))
+            view_data = self._prediction(path, given)
+            return self._beside(view_data, given, first_slice(path))
         elif given.images is not None:
-            scene = self._file(path, given.images)
+            view_data = self._file(path, given.images)
         else:
-            scene = ViewData(path.name, self.images(path))
-        return self._beside(scene, given)
+            view_data = ViewData(path.name, self.images(path))
+        return self._beside(view_data, given)
 
     def volume(self, path: Path) -> Volume:
         """Any file or folder."""
@@ -77,14 +77,14 @@ class Opener:
         """Images, bright and dark as every viewer shows them."""
         return Upright.of(self.volume(path))
 
-    def _beside(self, scene: ViewData, given: Given, first: int = 0) -> ViewData:
-        """The scene with labels, probability, points and voxel size as the user gave them.
+    def _beside(self, view_data: ViewData, given: Given, first: int = 0) -> ViewData:
+        """The view with labels, probability, points and voxel size as the user gave them.
 
-        ``first`` is the slice of the scan that is the scene's slice 0: points count the scan's slices, and labels of
-        the whole scan are cut to the scene's.
+        ``first`` is the slice of the scan that is the view's slice 0: points count the scan's slices, and labels of
+        the whole scan are cut to the view's.
         """
         changes: dict[str, Any] = {}
-        depth = scene.images.shape[0]
+        depth = view_data.images.shape[0]
         if given.labels is not None:
             changes["truth"] = _part(self._truth(given.labels, given.label_values), first, depth, given.labels)
         if given.probability is not None:
@@ -94,8 +94,8 @@ class Opener:
             changes["points"] = {
                 z - first: places for z, places in points.items() if not first or 0 <= z - first < depth
             }
-        voxel = given.voxel or scene.voxel or voxel_of(scene.images)
-        return replace(scene, voxel=voxel, **changes)
+        voxel = given.voxel or view_data.voxel or voxel_of(view_data.images)
+        return replace(view_data, voxel=voxel, **changes)
 
     def _truth(self, path: Path, values: Mapping[int, int] | None) -> Volume:
         """Labels as ``dabench evaluate`` takes them: without named values, what is not 0 is foreground."""

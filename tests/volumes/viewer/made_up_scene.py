@@ -35,7 +35,7 @@ def arrays() -> dict[str, np.ndarray]:
     return {"images": images, "prediction": mask, "instances": ids, "probability": probability, "truth": truth}
 
 
-def scene(**changes: Any) -> ViewData:
+def view_data(**changes: Any) -> ViewData:
     """All layers, points on slice 1, and whatever is to be different; a layer of None is left out."""
     values: dict[str, Any] = {**arrays(), **changes}
     volumes = {k: ArrayVolume(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
@@ -45,7 +45,7 @@ def scene(**changes: Any) -> ViewData:
 
 def write(path: Path, shown: ViewData | None = None, **cut: Any) -> Path:
     """The page of a scene."""
-    shown = shown or scene()
+    shown = shown or view_data()
     write_page(shown, choose_downsampling(shown.images.shape, **cut), path)
     return path
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up_scene import ATTACK, HEIGHT, WIDTH, arrays, scene, write
+from made_up_scene import ATTACK, HEIGHT, WIDTH, arrays, view_data, write
 
 Open = Callable[..., Any]
 
@@ -129,7 +129,7 @@ def test_every_switch_and_key_changes_the_overlay(show):
 
 def test_only_layers_that_are_there_are_offered(show):
     gone = dict.fromkeys(("truth", "probability", "instances", "prediction"))
-    page = show(scene(**gone, points={}))
+    page = show(view_data(**gone, points={}))
     assert page.locator("#layers input").count() == 0
     page.keyboard.press("e")
     assert not overlay(page).any()
@@ -180,7 +180,7 @@ def test_the_bar_is_as_long_as_it_says(show):
 
 
 def test_without_a_voxel_size_the_bar_counts_pixels(show):
-    page = show(scene(voxel=None))
+    page = show(view_data(voxel=None))
     assert page.locator("#bar").inner_text().endswith(" px")
     assert "voxel size unknown" in page.locator("#facts").inner_text()
 
@@ -224,7 +224,7 @@ def test_any_address_opens(show, address):
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_no_wider_than_the_window(show, width, scheme):
-    page = show(scene(title="a" * 300, notes=("b" * 300,)))
+    page = show(view_data(title="a" * 300, notes=("b" * 300,)))
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -234,7 +234,7 @@ def test_the_page_is_no_wider_than_the_window(show, width, scheme):
 
 
 def test_names_of_strangers_stay_text(show):
-    page = show(scene(title=ATTACK, notes=(ATTACK,)))
+    page = show(view_data(title=ATTACK, notes=(ATTACK,)))
     assert page.locator("h1").inner_text() == ATTACK
     assert page.locator("#notes li").first.inner_text() == ATTACK
     assert page.title() == ATTACK

@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from made_up_scene import DEPTH, HEIGHT, WIDTH, arrays, scene
+from made_up_scene import DEPTH, HEIGHT, WIDTH, arrays, view_data
 
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import ConfigError
@@ -38,7 +38,7 @@ def napari(monkeypatch) -> ModuleType:
 
 
 def test_all_layers_have_the_voxel_size_as_scale(napari):
-    viewer = open_napari(scene())
+    viewer = open_napari(view_data())
     assert list(viewer.layers) == ["images", "probability", "truth", "prediction", "instances", "points"]
     assert {how["scale"] for _, how in viewer.layers.values()} == {(30.0, 8.0, 8.0)}
     assert viewer.layers["points"][0].tolist() == [[1, 7, 8], [1, 23, 31]]
@@ -49,7 +49,7 @@ def test_all_layers_have_the_voxel_size_as_scale(napari):
 
 def test_only_what_is_there_is_added(napari):
     gone = dict.fromkeys(("prediction", "instances", "probability", "truth"))
-    viewer = open_napari(scene(**gone, points={}, voxel=None))
+    viewer = open_napari(view_data(**gone, points={}, voxel=None))
     assert list(viewer.layers) == ["images"]
     assert "scale" not in viewer.layers["images"][1]
     assert viewer.scale_bar.visible is False
@@ -59,7 +59,7 @@ def test_without_napari_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "napari", None)
     monkeypatch.setattr("dabench.volumes.viewer.napari.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="pip install"):
-        open_napari(scene())
+        open_napari(view_data())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as any_array
-from made_up_scene import ATTACK, DEPTH, HEIGHT, WIDTH, arrays, block, picture, plane, scene, write
+from made_up_scene import ATTACK, DEPTH, HEIGHT, WIDTH, arrays, block, picture, plane, view_data, write
 
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import DataError
@@ -50,13 +50,13 @@ def test_numbers_of_a_slice_are_those_counted_by_hand(tmp_path):
 def test_ignored_pixels_take_no_part_in_dice(tmp_path):
     truth = arrays()["truth"]
     truth[1, 16:20, 20:26] = 255
-    page = write(tmp_path / "view.html", scene(truth=truth)).read_text()
+    page = write(tmp_path / "view.html", view_data(truth=truth)).read_text()
     assert block(page, "overview")[1]["dice"] == round(96 / (48 + 64), 6)
 
 
 @pytest.mark.parametrize("gone", [("prediction",), ("prediction", "instances")])
 def test_a_prediction_without_a_mask_is_where_ids_are_or_one_half(tmp_path, gone):
-    page = write(tmp_path / "view.html", scene(**dict.fromkeys(gone))).read_text()
+    page = write(tmp_path / "view.html", view_data(**dict.fromkeys(gone))).read_text()
     assert (plane(block(page, "slice-1")["prediction"]) == (arrays()["prediction"][1] > 0)).all()
     assert "prediction" in block(page, "data")["layers"]
 
@@ -156,7 +156,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
     broken = Broken()
     with pytest.raises(DataError, match="slice 3"):
-        write_page(scene(prediction=broken), choose_downsampling(broken.shape), file)
+        write_page(view_data(prediction=broken), choose_downsampling(broken.shape), file)
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
 
@@ -164,25 +164,25 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path):
 # ---------------------------------------------------------------- refusals
 def test_layers_of_another_shape_are_refused():
     with pytest.raises(DataError, match=r"the truth has 4 x 24 x 31 .* the images have 4 x 24 x 32"):
-        scene(truth=np.zeros((DEPTH, HEIGHT, WIDTH - 1), np.uint8))
+        view_data(truth=np.zeros((DEPTH, HEIGHT, WIDTH - 1), np.uint8))
 
 
 @pytest.mark.parametrize(("z", "y", "x"), [(4, 0, 0), (-1, 0, 0), (0, 24, 0), (0, 0, -1), (0, float("nan"), 0)])
 def test_points_outside_are_refused(z, y, x):
     with pytest.raises(DataError, match=f"point z={z}"):
-        scene(points={z: np.asarray([[x, y]], np.float32)})
+        view_data(points={z: np.asarray([[x, y]], np.float32)})
 
 
 def test_types_that_cannot_be_what_they_are_said_to_be_are_refused():
     with pytest.raises(DataError, match="ids must be whole numbers"):
-        scene(instances=arrays()["probability"])
+        view_data(instances=arrays()["probability"])
     with pytest.raises(DataError, match="probability of type uint64"):
-        scene(probability=arrays()["instances"])
+        view_data(probability=arrays()["instances"])
 
 
 # ---------------------------------------------------------------- strangers
 def test_the_page_fetches_nothing_and_names_are_no_markup(tmp_path):
-    page = write(tmp_path / "view.html", scene(title=ATTACK, notes=(ATTACK,))).read_text()
+    page = write(tmp_path / "view.html", view_data(title=ATTACK, notes=(ATTACK,))).read_text()
     assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|sendBeacon|innerHTML|outerHTML|insertAdj|eval\(", page)
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
     assert policy

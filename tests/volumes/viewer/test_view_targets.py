@@ -58,15 +58,15 @@ def prediction(path: Path, first: int = 0, about: dict | None = None) -> Path:
 
 # ---------------------------------------------------------------- files
 def test_images_alone(opener, files):
-    scene = opener.open(str(files["images"]), Given())
-    assert (scene.layers(), scene.title, scene.voxel) == ({}, "images.tif", None)
+    view_data = opener.open(str(files["images"]), Given())
+    assert (view_data.layers(), view_data.title, view_data.voxel) == ({}, "images.tif", None)
 
 
 @pytest.mark.parametrize("layer", ["prediction", "instances", "probability"])
 def test_a_file_over_images_is_what_its_values_say(opener, files, layer):
-    scene = opener.open(str(files[layer]), Given(images=files["images"], voxel=(30, 8, 8)))
-    assert list(scene.layers()) == [layer]
-    assert scene.voxel == (30, 8, 8)
+    view_data = opener.open(str(files[layer]), Given(images=files["images"], voxel=(30, 8, 8)))
+    assert list(view_data.layers()) == [layer]
+    assert view_data.voxel == (30, 8, 8)
 
 
 def test_what_values_say():
@@ -80,10 +80,10 @@ def test_what_values_say():
 
 def test_labels_probability_and_points_beside_it(opener, files):
     beside = Given(files["images"], files["truth"], {0: 0, 1: 1, 255: 255}, files["probability"], files["points"])
-    scene = opener.open(str(files["prediction"]), beside)
-    assert list(scene.layers()) == ["prediction", "probability", "truth"]
-    assert set(np.unique(read_all(scene.truth))) == {0, 1, 255}
-    assert scene.points[1].tolist() == [[8, 7]]
+    view_data = opener.open(str(files["prediction"]), beside)
+    assert list(view_data.layers()) == ["prediction", "probability", "truth"]
+    assert set(np.unique(read_all(view_data.truth))) == {0, 1, 255}
+    assert view_data.points[1].tolist() == [[8, 7]]
     plain = opener.open(str(files["images"]), Given(labels=files["truth"]))
     assert set(np.unique(read_all(plain.truth))) == {0, 1}, "without named values, what is not 0 is foreground"
 
@@ -106,11 +106,11 @@ def test_files_of_another_volume_are_refused(opener, files, tmp_path):
 # ---------------------------------------------------------------- predictions
 def test_a_prediction_finds_its_layers_and_its_images(opener, files, tmp_path):
     path = prediction(tmp_path / "mito.zarr", about={"images": str(files["images"])})
-    scene = opener.open(str(path), Given())
-    assert list(scene.layers()) == ["prediction", "instances", "probability"]
-    assert scene.voxel == (30, 8, 8)
-    assert (read_all(scene.images) == arrays()["images"]).all()
-    assert (read_all(scene.probability) == np.floor(arrays()["probability"] * 256)).all()
+    view_data = opener.open(str(path), Given())
+    assert list(view_data.layers()) == ["prediction", "instances", "probability"]
+    assert view_data.voxel == (30, 8, 8)
+    assert (read_all(view_data.images) == arrays()["images"]).all()
+    assert (read_all(view_data.probability) == np.floor(arrays()["probability"] * 256)).all()
 
 
 def test_a_prediction_whose_images_are_gone_asks_for_them(opener, files, tmp_path):
@@ -123,11 +123,11 @@ def test_a_prediction_whose_images_are_gone_asks_for_them(opener, files, tmp_pat
 def test_a_prediction_of_a_part_is_laid_over_that_part(opener, files, tmp_path):
     path = prediction(tmp_path / "part.zarr", first=1)
     assert first_slice(path) == 1
-    scene = opener.open(str(path), Given(files["images"], files["truth"], points=files["points"]))
-    assert (read_all(scene.images) == arrays()["images"][1:]).all()
-    assert (read_all(scene.truth) == (arrays()["truth"][1:] > 0)).all()
-    assert sorted(scene.points) == [0, 2], "points count the slices of the scan"
-    assert scene.notes == ("z = 0 on this page is slice 1 of the scan.",)
+    view_data = opener.open(str(path), Given(files["images"], files["truth"], points=files["points"]))
+    assert (read_all(view_data.images) == arrays()["images"][1:]).all()
+    assert (read_all(view_data.truth) == (arrays()["truth"][1:] > 0)).all()
+    assert sorted(view_data.points) == [0, 2], "points count the slices of the scan"
+    assert view_data.notes == ("z = 0 on this page is slice 1 of the scan.",)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"attributes": 3}', '{"attributes": {"ome": {"multiscales": []}}}'])
@@ -141,13 +141,13 @@ def test_a_run_is_its_prediction_truth_and_prompts(registry, workspace):
     record = run_cell(
         few("source-only", test_points=[0.5], options={"source-only": {"iterations": 1}}), registry, workspace
     )
-    scene = Opener(registry, workspace).open(record.cell_id, Given())
-    assert list(scene.layers()) == ["prediction", "truth"]
-    assert scene.title == record.cell_id
-    assert scene.points, "half of the centres were prompts"
-    assert scene.voxel is not None
+    view_data = Opener(registry, workspace).open(record.cell_id, Given())
+    assert list(view_data.layers()) == ["prediction", "truth"]
+    assert view_data.title == record.cell_id
+    assert view_data.points, "half of the centres were prompts"
+    assert view_data.voxel is not None
     stored = workspace.runs / record.cell_id / "predictions" / "target_test.tif"
-    assert (read_all(scene.prediction) > 0).tolist() == [mask.tolist() for mask in read_predictions(stored)]
+    assert (read_all(view_data.prediction) > 0).tolist() == [mask.tolist() for mask in read_predictions(stored)]
     receipt = workspace.runs / record.cell_id / "receipt.json"
     receipt.write_text(receipt.read_text().replace('"digest": "', '"digest": "0'))
     with pytest.raises(DataError, match="not what the run predicted"):
