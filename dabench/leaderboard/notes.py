@@ -73,7 +73,7 @@ def _tests(ranking: RankStatistics, metric: str) -> Iterator[str]:
         yield f"That no entry{among} differs from another (Friedman): p = {comparison.friedman_p:.2g}."
     if math.isfinite(ranking.least):
         first, second = comparison.entries[:2]
-        least = f"{100 * verdict.least:.1f} points of {Metric.parse(metric).title}"
+        least = f"{100 * ranking.least:.1f} points of {Metric.parse(metric).title}"
         yield f"{first} and {second} would have to differ by {least} to be told apart with a chance of 80 %."
 
 
