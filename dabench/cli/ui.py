@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,8 +10,7 @@ import typer
 if TYPE_CHECKING:
     from dabench.files.workspace import Workspace
 
-_SERVER = "http://127.0.0.1:{port}/"
-_PAGE = "#/experiments?workflowType=machine_learning"
+_PAGE = "http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
 
 
 def attach(app: typer.Typer) -> None:
@@ -38,11 +36,8 @@ def ui(
         return
     if _taken(port):
         raise ConfigError(f"port {port} is in use.", f"Take another one: dabench ui --port {port + 1}")
-    pages = _sync(place)
-    server = _SERVER.format(port=port)
-    for suite, page in pages.items():
-        typer.echo(f"{suite}: {server}{page}")
-    typer.echo(f"all experiments: {server}{_PAGE}  (Ctrl-C stops it)")
+    _sync(place)
+    typer.echo(f"all experiments: {_PAGE.format(port=port)}  (Ctrl-C stops it)")
     _serve(command)
 
 
@@ -60,8 +55,8 @@ def _taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _sync(place: Workspace) -> Mapping[str, str]:
-    """Bring the store up to date; the page of each suite."""
+def _sync(place: Workspace) -> None:
+    """Bring the store up to date, and say how it went."""
     from dabench.suites.suite_record import all_rows
     from dabench.tracking.replay import sync
 
@@ -69,7 +64,6 @@ def _sync(place: Workspace) -> Mapping[str, str]:
     typer.echo(f"{len(report.written)} runs written, {len(report.unchanged)} unchanged")
     for message in report.damaged:
         typer.echo(f"left out: {message}", err=True)
-    return report.pages
 
 
 def _serve(command: list[str]) -> None:

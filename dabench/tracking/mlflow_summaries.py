@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from dabench.tracking.mlflow_store import Store
 from dabench.tracking.translate import CELL_TAG, DIGEST_TAG, KIND_TAG, PREFIX, SUMMARY, key_of, milliseconds, plain
-from dabench.tracking.views import views
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -96,13 +95,6 @@ class SummarySync:
         for run_id in [r for r, parent in self._parents.items() if parent == old]:
             self._hang(run_id, new)
         self._delete(old)
-
-    def put_views(self) -> None:
-        """Save the views of docs/browsing.md in the experiment."""
-        there = self._client.get_experiment(self._experiment).tags
-        for name, value in views().items():
-            if there.get(name) != value:
-                self._client.set_experiment_tag(self._experiment, name, value)
 
     def _remove_childless(self, others: list[str]) -> None:
         """Summaries of rows that the suite has no more stay as long as the store has their cells."""

@@ -29,7 +29,6 @@ from dabench.tracking.translate import (
     tags_of,
     thin,
 )
-from dabench.tracking.views import page
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -84,14 +83,7 @@ class MlflowWriter:
 
         summaries = summaries_of(runs)
         with self._store.open():
-            summaries_sync = SummarySync(self._store, self._store.experiment(experiment_name(suite)))
-            summaries_sync.put_views()
-            return summaries_sync.put(summaries)
-
-    def page(self, suite: str) -> str:
-        """The address of a suite's charts, below that of the store's server."""
-        with self._store.open():
-            return page(self._store.experiment(experiment_name(suite)))
+            return SummarySync(self._store, self._store.experiment(experiment_name(suite))).put(summaries)
 
     def stored(self, experiment: str) -> dict[str, list[StoredRun]]:
         """What cells the store has of an experiment, by `RunRecord.key`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from dabench.errors import DataError
 from dabench.files.workspace import Workspace
@@ -18,15 +18,13 @@ Rows = Mapping[str, Mapping[str, str]]
 class SyncReport:
     """What a replay did: cells written anew, cells that the store had already, and what was wrong with the others.
 
-    A cell of two suites is listed twice. ``summaries`` says how many were written; ``pages`` has, by suite, the path of
-    its page in MLflow.
+    A cell of two suites is listed twice. ``summaries`` says how many were written.
     """
 
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
     damaged: tuple[str, ...]
     summaries: int = 0
-    pages: Mapping[str, str] = field(default_factory=dict)
 
 
 def sync(
@@ -59,14 +57,13 @@ def sync(
             on_run(run)
         writer.write(run)
         written.append(run.key)
-    suites = {suite: _of_suite(runs, cells, suite) for suite, cells in (rows or {}).items() if suite in stored}
-    summaries = sum(writer.summarise(suite, some) for suite, some in suites.items())
+    suites = {suite: cells for suite, cells in (rows or {}).items() if suite in stored}
+    summaries = sum(writer.summarise(suite, _of_suite(runs, cells, suite)) for suite, cells in suites.items())
     return SyncReport(
         tuple(written),
         tuple(unchanged),
         tuple(str(e) for e in found if isinstance(e, DataError)),
         summaries,
-        {suite: writer.page(suite) for suite in suites},
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 from made_up_suite import write_cell, write_suite
@@ -14,9 +15,9 @@ from dabench.tracking.mlflow_reader import read_cells
 from dabench.tracking.mlflow_summaries import SummarySync
 from dabench.tracking.mlflow_writer import MlflowWriter
 from dabench.tracking.replay import sync
-from dabench.tracking.views import page, views
 
 SUITE = "made-up"
+GUIDE = Path(__file__).parents[2] / "docs" / "browsing.md"
 
 
 class Store:
@@ -163,29 +164,25 @@ def test_a_cell_of_two_suites_is_in_both(workspace, rows):
     other = Store(workspace.tracking_uri, "other")
     assert other.below(other.summaries()["ours"]) == ["prompt-das s0 human2stem"]
     assert len(Store(workspace.tracking_uri).search("tags.`dabench.kind` = 'cell'")) == 8
-    assert set(report.pages) == {SUITE, "other"}
 
 
 def test_single_runs_have_no_summaries(workspace, make_run):
     make_run(workspace.runs, "a")
-    report = sync(workspace)
-    assert (report.summaries, report.pages) == (0, {})
+    assert sync(workspace).summaries == 0
     assert [run.data.tags["dabench.row"] for run in Store(workspace.tracking_uri, "adhoc").search()] == ["none"]
 
 
-def test_views_are_saved_once_in_a_form_that_mlflow_reads(workspace, rows, store):
-    saved = {k: v for k, v in store.experiment.tags.items() if k.startswith("mlflow.sharedViewState.")}
-    assert saved == views()
-    for name, text in saved.items():
-        assert len(text) <= 5000, f"{name}: longest value of an experiment's tag"
-        envelope = json.loads(text)
-        assert isinstance(envelope["name"], str)
-        assert isinstance(envelope["createdAt"], int)
-        state = json.loads(envelope["state"])
-        sections = {section["uuid"] for section in state["compareRunSections"]}
-        assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == sections
-        found = store.client.search_runs(
-            [store.experiment.experiment_id], state["searchFilter"], order_by=[f"{state['orderByKey']} DESC"]
-        )
-        assert len(found) > 0, "MLflow understands the search"
-    assert sync(workspace, rows={SUITE: rows}).pages == {SUITE: page(store.experiment.experiment_id)}
+def test_the_guides_searches_find_what_it_says(store):
+    rows = "tags.`dabench.kind` = 'summary' and tags.`dabench.level` = 'row'"
+    task = "tags.`dabench.kind` = 'summary' and tags.`dabench.task` = 'human2stem'"
+    seed = "tags.`dabench.kind` = 'cell' and tags.`dabench.row` = 'points' and tags.`dabench.seed` = '0'"
+    guide = re.findall(r"^ *(tags\..*)$", GUIDE.read_text(), re.MULTILINE)
+    assert guide == [rows, task, seed]
+    found = [sorted(run.info.run_name for run in store.search(query)) for query in guide]
+    assert found[0] == ["points", "source only"]
+    assert found[1] == ["human2stem · points", "human2stem · source only"]
+    assert found[2] == ["prompt-das s0 human2stem", "prompt-das s0 lucchi2vnc"]
+
+
+def test_of_mlflows_own_tags_an_experiment_gets_none(store):
+    assert [name for name in store.experiment.tags if name.startswith("mlflow.sharedViewState")] == []
