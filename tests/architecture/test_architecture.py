@@ -174,6 +174,22 @@ def test_core_names_no_component():
     assert not found, "\n".join(found)
 
 
+def test_core_knows_no_preference_setting():
+    """`po` is a setting of the methods that have it; beside the shortcuts for people, old records may name it."""
+    allowed = {"cli", "api", "__init__.py"}
+    old_records = {"dabench/runs/config.py", "dabench/tracking/record.py", "dabench/tracking/frames.py"}
+    found = [
+        f"{rel(path)}:{node.lineno}"
+        for path in core_files()
+        if path.relative_to(CORE).parts[0] not in allowed and rel(path) not in old_records
+        for node in ast.walk(tree(path))
+        if (isinstance(node, ast.Attribute) and node.attr == "po")
+        or (isinstance(node, ast.Constant) and node.value == "po")
+        or (isinstance(node, ast.Name) and node.id == "po")
+    ]
+    assert not found, "\n".join(found)
+
+
 def texts(path: Path) -> Iterator[tuple[int, str]]:
     """String constants that are no docstrings."""
     docstrings = {
