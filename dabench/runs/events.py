@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -16,6 +16,7 @@ from dabench.evaluation.scoring import write_rows
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
 from dabench.interfaces import Candidate, StageSpec
+from dabench.runs.config import FORMER, RunConfig
 from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, PlannedStage
 from dabench.runs.score import Score
@@ -51,7 +52,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "network": _component(plan, "network"),
         "backbone": _component(plan, "backbone"),
         "preset": config.preset,
-        "options": _options(config.options),
+        "options": _options(config),
         "weak_labels": ",".join(sorted(asks)) or "none",
         "points": plan.budget.points if "points" in asks else 0.0,
         "patches": plan.budget.patches if "preferences" in asks else 0.0,
@@ -97,9 +98,14 @@ def _component(plan: Plan, kind: str) -> str:
     return names[-1] if names else "none"
 
 
-def _options(options: Mapping[str, Mapping[str, Any]]) -> str:
-    """What was set beside the preset, so that a row shows it: ``damt-net.morphology=true``."""
-    found = [f"{name}.{key}={json.dumps(value)}" for name, values in options.items() for key, value in values.items()]
+def _options(config: RunConfig) -> str:
+    """What was set beside the preset, so that a row shows it: ``damt-net.morphology=true``.
+
+    Settings that have a tag of their own are left out.
+    """
+    plain = {name: value for name, value in config.settings.items() if name not in FORMER}
+    values = {**config.options, config.method: {**plain, **config.options.get(config.method, {})}}
+    found = [f"{name}.{key}={json.dumps(value)}" for name, given in values.items() for key, value in given.items()]
     return shorten(" ".join(sorted(found)), _TAG, placeholder=" ...") or "none"
 
 

@@ -19,6 +19,7 @@ from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
 from dabench.plugin import Component, Domain, MissingDataError, PluginError, Settings, Split, Volume, hookimpl
+from dabench.runs.config import validate_config
 from dabench.runs.plan import make_plan
 from dabench.runs.runner import Runner, run_cell
 from dabench.tracking.record import read_run
@@ -293,3 +294,18 @@ def test_training_seconds_survive_a_kill_before_the_stage_was_closed(registry: R
     assert finish is type(plan.stages[0].folder).finish
     record = run_cell(few("source-only"), registry, workspace)
     assert record.metrics["cost/train_seconds"] > 0
+
+
+def test_settings_of_the_method_are_shown_as_options_are(registry: Registry, workspace: Workspace) -> None:
+    """However a number was set, the row of the run shows it."""
+    options = {"source-only": {"crop": 64, "batch": 1}}
+    common = {"method": "source-only", "task": "human2stem", "data": "phantom", "preset": "tiny"}
+    one = run_cell(validate_config({**common, "iterations": 2, "options": options}), registry, workspace)
+    options["source-only"]["iterations"] = 2
+    two = run_cell(validate_config({**common, "options": options}), registry, workspace)
+    assert (
+        one.tags["options"]
+        == two.tags["options"]
+        == ("source-only.batch=1 source-only.crop=64 source-only.iterations=2")
+    )
+    assert [s.key for s in one.stages] == [s.key for s in two.stages]
