@@ -26,7 +26,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 IGNORE = 255
 
 #: Version of the contracts below; a plugin that asks for another one is refused by name.
-API_VERSION = 1
+API_VERSION = 2
 
 
 @dataclass(frozen=True, order=True)

@@ -56,7 +56,7 @@ class PreferenceOptimizer(ABC):
     @abstractmethod
     def loss(
         self,
-        probability: torch.Tensor,
+        logits: torch.Tensor,
         reference: torch.Tensor,
         candidates: torch.Tensor,
         valid: torch.Tensor,
@@ -65,7 +65,7 @@ class PreferenceOptimizer(ABC):
         """Preference loss of P answered patches, each of h x w pixels.
 
         Args:
-            probability: policy, ``(P, h, w)`` in [0, 1], with gradient.
+            logits: policy, log-odds of foreground ``(P, h, w)``, with gradient.
             reference: frozen reference, same shape, without gradient.
             candidates: ``(P, J, h, w)`` bool.
             valid: ``(P, J)`` bool; False where an entry only pads.

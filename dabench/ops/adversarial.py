@@ -81,6 +81,6 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def two_classes(probability: Tensor) -> Tensor:
-    """Foreground probability (B, H, W) as the softmax map (B, 2, H, W) that discriminators were written for."""
-    return torch.stack([1 - probability, probability], dim=1)
+def two_classes(logits: Tensor) -> Tensor:
+    """A network's logits (B, 1, H, W) as the softmax map (B, 2, H, W) in [0, 1] that discriminators look at."""
+    return torch.cat([-logits, logits], dim=1).float().sigmoid()

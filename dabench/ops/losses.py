@@ -1,7 +1,7 @@
 """Segmentation and detection losses that several methods share, as pure functions.
 
-Probabilities come in as float32 in [0, 1]; logarithms are taken of `p + 1e-8`, which autocast and exact zeros survive.
-Labels are 0, 1 and `IGNORE` (255).
+Networks' logits ``(B, 1, H, W)`` come in, so that a pixel of which the network is wrongly sure keeps its gradient (of a
+float32 probability that is 1 nothing flows back). Labels ``(B, H, W)`` are 0, 1 and `IGNORE` (255).
 """
 
 from __future__ import annotations
@@ -12,33 +12,32 @@ from torch import Tensor
 
 from dabench.ops.density import sparse_density
 from dabench.ops.precision import full_precision
+from dabench.ops.prompts import foreground
 from dabench.types import IGNORE
 
-EPSILON = 1e-8
 DETECTION_WEIGHT = 65.0
 """λ1 = 1e-3 on the papers' 0-255 density maps is 1e-3 · 255² on ours."""
 
 
-def pixel_cross_entropy(probability: Tensor, labels: Tensor) -> Tensor:
+def pixel_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Binary cross-entropy of each pixel; 0 where the label is `IGNORE`.
 
     Args:
-        probability: (B, H, W) float in [0, 1].
+        logits: (B, 1, H, W) float.
         labels: (B, H, W) integer in {0, 1, 255}.
 
     Returns:
         (B, H, W) float32, >= 0.
     """
-    p = probability.float()
-    of_label = torch.where(labels == 1, p, 1 - p)
-    return torch.where(labels == IGNORE, 0.0, -(of_label + EPSILON).log())
+    z = foreground(logits)
+    return F.softplus(torch.where(labels == 1, -z, z)).masked_fill(labels == IGNORE, 0.0)
 
 
-def segmentation_loss(probability: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+def segmentation_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy over the pixels that have a label (Eq. 6).
 
     Args:
-        probability: (B, H, W) float in [0, 1].
+        logits: (B, 1, H, W) float.
         labels: (B, H, W) integer in {0, 1, 255}.
         weights: (B, H, W) float >= 0, or (B, 1, 1) for whole images; None = 1.
 
@@ -46,20 +45,20 @@ def segmentation_loss(probability: Tensor, labels: Tensor, weights: Tensor | Non
         Scalar: weighted sum over labelled pixels ÷ their *number* (so a weight of 0.3 counts 0.3). 0 when no pixel
         has a label.
     """
-    losses = pixel_cross_entropy(probability, labels)
+    losses = pixel_cross_entropy(logits, labels)
     if weights is not None:
         losses = losses * weights
     return losses.sum() / (labels != IGNORE).sum().clamp(min=1)
 
 
-def overlap_loss(probability: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+def overlap_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """1 - soft Dice over the labelled pixels of the batch.
 
     Not in the papers: it lets a network that starts from random weights find a rare foreground in hundreds, not
     thousands, of updates (presets `tiny` and `small`).
 
     Args:
-        probability: (B, H, W) float in [0, 1].
+        logits: (B, 1, H, W) float.
         labels: (B, H, W) integer in {0, 1, 255}.
         weights: (B, H, W) float >= 0, how much a pixel counts; None = 1.
 
@@ -67,7 +66,7 @@ def overlap_loss(probability: Tensor, labels: Tensor, weights: Tensor | None = N
         Scalar in [0, 1]; 0 when neither side has foreground, up to the smoothing by one pixel.
     """
     counts = (labels != IGNORE) * (1.0 if weights is None else weights)
-    p = probability.float() * counts
+    p = foreground(logits).sigmoid() * counts
     truth = (labels == 1) * counts
     return 1 - (2 * (p * truth).sum() + 1) / (p.sum() + truth.sum() + 1)
 

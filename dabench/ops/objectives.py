@@ -41,9 +41,9 @@ def labelled_terms(
     size = (int(crops.images.shape[-2]), int(crops.images.shape[-1]))
     prompts = pad_points([random_subset(p, generator) for p in crops.points]) if weights.prompts else None
     output = network(crops.images, prompts, with_density=weights.detection > 0)
-    terms = {"segmentation": segmentation_loss(output.probability, crops.labels)}
+    terms = {"segmentation": segmentation_loss(output.logits, crops.labels)}
     if weights.overlap:
-        terms["overlap"] = weights.overlap * overlap_loss(output.probability, crops.labels)
+        terms["overlap"] = weights.overlap * overlap_loss(output.logits, crops.labels)
     if weights.detection and output.density is not None:
         truth = density_maps(pad_points(crops.points), size)
         terms["detection"] = weights.detection * detection_loss(output.density, truth)
@@ -61,9 +61,9 @@ def supervised_terms(output: NetworkOutput, labels: Tensor, overlap: float) -> d
     Returns:
         ``segmentation`` and, weighted, ``overlap``.
     """
-    terms = {"segmentation": segmentation_loss(output.probability, labels)}
+    terms = {"segmentation": segmentation_loss(output.logits, labels)}
     if overlap:
-        terms["overlap"] = overlap * overlap_loss(output.probability, labels)
+        terms["overlap"] = overlap * overlap_loss(output.logits, labels)
     return terms
 
 

@@ -55,7 +55,8 @@ class NetworkOutput:
     prompts ignores them, one without a detection head leaves the density out.
 
     Attributes:
-        probability: (B, H, W) float in [0, 1], foreground probability.
+        logits: (B, C, H, W) float32, C = 1: the log-odds of foreground. Losses take these; a probability has lost what
+            they need where the network is sure.
         density: (B, H, W) float on the 0-1 scale (unbounded: the head is linear), None when it was not asked for.
         prompt_embeddings: (B, M, D) float, contrast-MLP embeddings of the prompts; None without prompts or when
             no contrast tokens were given.
@@ -63,11 +64,33 @@ class NetworkOutput:
         features: maps on the way, None when they were not asked for.
     """
 
-    probability: Tensor
+    logits: Tensor
     density: Tensor | None = None
     prompt_embeddings: Tensor | None = None
     contrast_embeddings: Tensor | None = None
     features: Features | None = None
+
+    @property
+    def probability(self) -> Tensor:
+        """(B, H, W) float32 in [0, 1], the chance that a pixel is foreground."""
+        return foreground(self.logits).sigmoid()
+
+
+def foreground(logits: Tensor) -> Tensor:
+    """The log-odds of foreground ``(B, H, W)`` float32 of a network's logits ``(B, 1, H, W)``.
+
+    Raises:
+        ValueError: there are several classes; dabench segments one.
+    """
+    if logits.ndim != 4 or logits.shape[1] != 1:
+        raise ValueError(f"logits have the shape (B, 1, H, W), one foreground class; got {tuple(logits.shape)}")
+    return logits[:, 0].float()
+
+
+def binary_logits(two: Tensor) -> Tensor:
+    """Logits ``(B, 2, H, W)`` of background and foreground as the one ``(B, 1, H, W)`` that has the same softmax."""
+    classes = two.float()
+    return classes[:, 1:] - classes[:, :1]
 
 
 def pad_points(points: Sequence[Tensor]) -> Prompts:

@@ -14,28 +14,30 @@ from torch import Tensor, nn
 
 from dabench.ops.augmentation import ViewOptions
 from dabench.ops.losses import overlap_loss, segmentation_loss
-from dabench.ops.prompts import NetworkOutput
+from dabench.ops.prompts import NetworkOutput, foreground
 from dabench.ops.views import draw_views, view_images
 from dabench.types import IGNORE, SourceCrops, TargetCrops
+
+_EPSILON = 1e-8
 
 
 @dataclass(frozen=True)
 class PairOutput(NetworkOutput):
-    """A network's answer to a pair; ``probability`` belongs to the first section.
+    """A network's answer to a pair; ``logits`` belong to the first section.
 
     Attributes:
-        auxiliary: (B, H, W) float in [0, 1], foreground probability of the second section; None when not asked for.
-        difference: (B, H, W) float in [0, 1], chance that the sections differ at a pixel; None when not asked for.
+        auxiliary: (B, 1, H, W) float32, logits of the second section; None when not asked for.
+        difference: (B, 1, H, W) float32, log-odds that the sections differ at a pixel; None when not asked for.
     """
 
     auxiliary: Tensor | None = None
     difference: Tensor | None = None
 
     def maps(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Current, auxiliary and difference map. Raises ValueError when the network was not asked for the pair."""
+        """Logits of the current, auxiliary and difference map. Raises ValueError when they were not asked for."""
         if self.auxiliary is None or self.difference is None:
             raise ValueError("the network was not asked for the pair: call it with with_pair=True")
-        return self.probability, self.auxiliary, self.difference
+        return self.logits, self.auxiliary, self.difference
 
 
 def stack_sections(crops: SourceCrops | TargetCrops) -> Tensor:
@@ -94,10 +96,13 @@ def section_consistency(output: PairOutput) -> Tensor:
     Returns:
         Scalar >= 0, the sum of both directions.
     """
-    current, auxiliary, difference = (plane.float() for plane in output.maps())
-    decided = ((current > 0.5) != (auxiliary > 0.5)).to(torch.uint8)
-    predicted = (difference > 0.5).to(torch.uint8)
-    return segmentation_loss(difference, decided) + segmentation_loss((current - auxiliary).abs(), predicted)
+    current, auxiliary, difference = output.maps()
+    decided = ((current > 0) != (auxiliary > 0))[:, 0].to(torch.uint8)
+    predicted = (difference > 0)[:, 0].to(torch.uint8)
+    # How much two probabilities differ is a probability that no network gave as logits.
+    changed = (foreground(current).sigmoid() - foreground(auxiliary).sigmoid()).abs()
+    of_predicted = torch.where(predicted == 1, changed, 1 - changed)
+    return segmentation_loss(difference, decided) - (of_predicted + _EPSILON).log().mean()
 
 
 def sigmoid_ramp(step: int, length: int) -> float:

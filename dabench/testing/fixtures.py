@@ -82,6 +82,15 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def as_logits(probability: Tensor) -> Tensor:
+    """The logits ``(B, 1, H, W)`` of a network that answers with these probabilities ``(B, H, W)``, clipped to [0, 1].
+
+    >>> as_logits(torch.tensor([[[0.5]]])).shape
+    torch.Size([1, 1, 1, 1])
+    """
+    return probability.logit(eps=1e-7)[:, None]
+
+
 class PlainBackbone(nn.Module):
     """The smallest legal backbone: one map at stride 8."""
 
@@ -113,9 +122,9 @@ class PlainStudent(nn.Module):
         contrast_valid: Tensor | None = None,
         with_density: bool = False,
     ) -> NetworkOutput:
-        """Probability, and density where it is asked for."""
+        """Logits, and density where it is asked for."""
         del prompts, contrast_valid
         maps = self.body(images)
         embeddings = None if contrast is None else contrast.float()
         density = maps[:, 1].sigmoid() if with_density else None
-        return NetworkOutput((maps[:, 0] + self.bias).sigmoid(), density, None, embeddings)
+        return NetworkOutput(maps[:, :1] + self.bias, density, None, embeddings)

@@ -1,4 +1,4 @@
-"""Checks of backbones (image → feature maps) and of networks on a backbone (image and points → probability)."""
+"""Checks of backbones (image → feature maps) and of networks on a backbone (image and points → logits)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _points() -> list[Tensor]:
 
 
 def any_number_of_points(fixtures: Fixtures, item: Registered) -> None:
-    """No prompts, a batch of empty ones, and a different number an image: a probability each time."""
+    """No prompts, a batch of empty ones, and a different number an image: logits ``(B, 1, H, W)`` each time."""
     network = _network(fixtures, item)
     images = _images(network, 3, 64, 96)
     asked: dict[str, Prompts | None] = {
@@ -95,7 +95,7 @@ def any_number_of_points(fixtures: Fixtures, item: Registered) -> None:
     for what, prompts in asked.items():
         with torch.no_grad():
             output = network(images, prompts)
-        expect_tensor(f"probability with {what}", output.probability, (3, 64, 96), 0.0, 1.0)
+        expect_tensor(f"logits with {what}", output.logits, (3, 1, 64, 96))
 
 
 def density_when_asked(fixtures: Fixtures, item: Registered) -> None:
@@ -107,7 +107,7 @@ def density_when_asked(fixtures: Fixtures, item: Registered) -> None:
     expect(without.density is None, "density was computed though with_density is False; it costs time")
     if asked.density is not None:
         expect_tensor("density", asked.density, (2, 64, 64))
-    expect(torch.equal(without.probability, asked.probability), "asking for density changes the probability")
+    expect(torch.equal(without.logits, asked.logits), "asking for density changes the logits")
 
 
 def features_when_asked(fixtures: Fixtures, item: Registered) -> None:
@@ -124,7 +124,7 @@ def features_when_asked(fixtures: Fixtures, item: Registered) -> None:
     found += [(f"encoder {i}", maps, channels) for i, (maps, channels) in enumerate(pairs)]
     for name, maps, channels in found:
         expect_tensor(f"{name} features", maps, (2, channels, *maps.shape[2:]))
-    expect(torch.equal(without.probability, asked.probability), "asking for features changes the probability")
+    expect(torch.equal(without.logits, asked.logits), "asking for features changes the logits")
 
 
 def padding_is_invisible(fixtures: Fixtures, item: Registered) -> None:
@@ -141,11 +141,11 @@ def padding_is_invisible(fixtures: Fixtures, item: Registered) -> None:
 
 
 def network_gradient(fixtures: Fixtures, item: Registered) -> None:
-    """The probability has a finite gradient, for a constant image too."""
+    """The logits have a finite gradient, for a constant image too."""
     network = _network(fixtures, item)
     for images in (_images(network, 2, 64, 64), torch.zeros_like(_images(network, 2, 64, 64))):
         network.zero_grad()
-        network(images, pad_points(_points()[:2])).probability.sum().backward()
+        network(images, pad_points(_points()[:2])).logits.sum().backward()
         broken = [n for n, p in network.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
         expect(not broken, f"gradient of {broken[:3]} is not finite")
 

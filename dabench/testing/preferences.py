@@ -75,11 +75,11 @@ def _shown() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _reference() -> Tensor:
-    return torch.full((_PATCHES, _SIDE, _SIDE), 0.5)
+    return torch.zeros(_PATCHES, _SIDE, _SIDE)
 
 
 def _towards(step: float) -> Tensor:
-    """A policy that is ``step`` nearer to the preferred masks than the reference."""
+    """Logits of a policy that is ``step`` nearer to the preferred masks than the reference."""
     candidates, _, preferred = _shown()
     chosen = candidates[torch.arange(_PATCHES), preferred]
     return _reference() + step * torch.where(chosen, 1.0, -1.0)
@@ -93,13 +93,13 @@ def _loss(fixtures: Fixtures, item: Registered, policy: Tensor, valid: Tensor | 
 
 def legal_loss(fixtures: Fixtures, item: Registered) -> None:
     """One finite loss a patch, not negative."""
-    for policy in (_reference(), noise((_PATCHES, _SIDE, _SIDE), 2), _towards(0.4), _towards(-0.4)):
+    for policy in (_reference(), noise((_PATCHES, _SIDE, _SIDE), 2), _towards(2.0), _towards(-2.0)):
         expect_tensor("loss", _loss(fixtures, item, policy), (_PATCHES,), -1e-6)
 
 
 def learns_the_right_way(fixtures: Fixtures, item: Registered) -> None:
     """Near the reference the loss falls as the preferred mask gets likelier, and its gradient says so."""
-    away, start, near = (_loss(fixtures, item, _towards(step)) for step in (-0.05, 0.0, 0.05))
+    away, start, near = (_loss(fixtures, item, _towards(step)) for step in (-0.2, 0.0, 0.2))
     expect(
         (near < start).all(), f"loss {start.tolist()} at the reference, {near.tolist()} nearer to the preferred masks"
     )
@@ -139,16 +139,16 @@ def padding_is_invisible(fixtures: Fixtures, item: Registered) -> None:
 
 
 def saturated(fixtures: Fixtures, item: Registered) -> None:
-    """Probabilities of exactly 0 and 1 give finite losses and gradients, against a saturated reference too."""
+    """Logits far out give finite losses and gradients, against a saturated reference too."""
     candidates, valid, preferred = _shown()
-    for value in (0.0, 1.0):
-        for reference in (_reference(), torch.full_like(_reference(), 1 - value)):
+    for value in (-40.0, 40.0):
+        for reference in (_reference(), torch.full_like(_reference(), -value)):
             policy = torch.full_like(_reference(), value).requires_grad_()
             losses = _optimizer(fixtures, item).loss(policy, reference, candidates, valid, preferred)
-            expect_tensor(f"loss at probability {value:g}", losses, (_PATCHES,), -1e-6)
+            expect_tensor(f"loss at logits {value:g}", losses, (_PATCHES,), -1e-6)
             losses.sum().backward()  # type: ignore[no-untyped-call]
             finite = policy.grad is not None and torch.isfinite(policy.grad).all()
-            expect(finite, f"gradient at probability {value:g} is missing, NaN or infinite")
+            expect(finite, f"gradient at logits {value:g} is missing, NaN or infinite")
 
 
 CHECKS = (
@@ -159,5 +159,5 @@ CHECKS = (
     Check("learns the right way", learns_the_right_way),
     Check("nothing to compare", nothing_to_compare),
     Check("padding is invisible", padding_is_invisible),
-    Check("saturated probabilities", saturated),
+    Check("saturated logits", saturated),
 )

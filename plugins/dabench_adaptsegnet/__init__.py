@@ -87,15 +87,14 @@ class DeepClassifier(nn.Module):
         self.branches = nn.ModuleList(branches)
 
     def forward(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, C, h, w) → probability (B, H, W) in [0, 1]."""
+        """(B, C, h, w) → logits (B, 1, H, W) float32."""
         logits = torch.stack([branch(maps) for branch in self.branches]).sum(dim=0)
-        resized = F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
-        return resized[:, 0].sigmoid()
+        return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
 
 
 @dataclass(frozen=True)
 class Maps:
-    """Segmentation of one domain at both levels, ``(B, H, W)`` in [0, 1]."""
+    """Logits of one domain at both levels, ``(B, 1, H, W)``."""
 
     final: Tensor
     deep: Tensor
@@ -177,7 +176,7 @@ class AdaptSegNetStage(Stage):
         output = self.student(images, with_features=True)
         encoder = output.features.encoder
         deep = self.classifier(encoder[-2] if len(encoder) > 1 else encoder[-1], images.shape[-2:])
-        return output, Maps(output.probability, deep)
+        return output, Maps(output.logits, deep)
 
     def _discriminator_losses(self) -> dict[str, Tensor]:
         """Each discriminator tells the two domains apart (Eq. 2)."""

@@ -161,7 +161,7 @@ class CAFAStage(Stage):
 
 def decided(output: PairOutput) -> tuple[Tensor, Tensor, Tensor]:
     """Hard labels (B, H, W) uint8 of the three maps: their arg-max, every pixel."""
-    current, auxiliary, difference = ((plane > 0.5).to(torch.uint8) for plane in output.maps())
+    current, auxiliary, difference = ((plane[:, 0] > 0).to(torch.uint8) for plane in output.maps())
     return current, auxiliary, difference
 
 

@@ -170,7 +170,7 @@ def difference(output: PairOutput) -> Tensor:
 
 
 def detached(output: PairOutput) -> PairOutput:
-    """The three maps without gradient, for the discriminators."""
+    """The three maps' logits without gradient, for the discriminators."""
     current, auxiliary, changed = (plane.detach() for plane in output.maps())
     return PairOutput(current, auxiliary=auxiliary, difference=changed)
 

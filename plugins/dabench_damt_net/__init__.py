@@ -94,14 +94,14 @@ class DAMTNetSettings(Settings):
 
 @dataclass(frozen=True)
 class Seen:
-    """What the discriminators see of one domain: probability ``(B, H, W)`` and decoder map ``(B, C, h, w)``."""
+    """What the discriminators see of one domain: logits ``(B, 1, H, W)`` and decoder map ``(B, C, h, w)``."""
 
-    probability: Tensor
+    logits: Tensor
     decoder: Tensor
 
     def detach(self) -> Seen:
         """Without gradient, for the discriminators."""
-        return Seen(self.probability.detach(), self.decoder.detach())
+        return Seen(self.logits.detach(), self.decoder.detach())
 
 
 class DAMTNetStage(Stage):
@@ -163,7 +163,7 @@ class DAMTNetStage(Stage):
         on_target = self.student(batch.target.images, with_features=True)
         terms = supervised_terms(output, source.labels, s.overlap)
         with frozen(self.label_discriminator, self.feature_discriminator):
-            judged = self.label_discriminator(two_classes(on_target.probability))
+            judged = self.label_discriminator(two_classes(on_target.logits))
             terms["label_adversarial"] = s.label_adversary * domain_loss(judged, SOURCE)
             judged = self.feature_discriminator(on_target.features.decoder)
             terms["feature_adversarial"] = s.feature_adversary * domain_loss(judged, SOURCE)
@@ -171,7 +171,7 @@ class DAMTNetStage(Stage):
             pairs = ((output, source.images), (on_target, batch.target.images))
             errors = [self._rebuilding(seen.features.encoder, images) for seen, images in pairs]
             terms["reconstruction"] = s.reconstruction * (errors[0] + errors[1]) / 2
-        source_seen, target_seen = (Seen(o.probability, o.features.decoder).detach() for o in (output, on_target))
+        source_seen, target_seen = (Seen(o.logits, o.features.decoder).detach() for o in (output, on_target))
         self.seen = source_seen, target_seen
         return {"loss": total(terms), **terms}
 
@@ -186,7 +186,7 @@ class DAMTNetStage(Stage):
         (source, target), self.seen = self.seen, None
         terms = discriminator_terms(
             {
-                "label": (self.label_discriminator, two_classes(source.probability), two_classes(target.probability)),
+                "label": (self.label_discriminator, two_classes(source.logits), two_classes(target.logits)),
                 "feature": (self.feature_discriminator, source.decoder, target.decoder),
             }
         )

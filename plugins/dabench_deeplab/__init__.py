@@ -65,7 +65,7 @@ class DeepLabV2(nn.Module):
             encoder.append(maps)
         logits = torch.stack([branch(maps) for branch in self.classifier]).sum(dim=0)
         resized = F.interpolate(logits.float(), size=images.shape[-2:], mode="bilinear", align_corners=False)
-        return NetworkOutput(resized[:, 0].sigmoid(), features=Features(maps, encoder) if with_features else None)
+        return NetworkOutput(resized, features=Features(maps, encoder) if with_features else None)
 
 
 def _make(settings: DeepLabSettings, backbone: nn.Module | None) -> DeepLabV2:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dabench.ops.prompts import Features, NetworkOutput, Prompts
+from dabench.ops.prompts import Features, NetworkOutput, Prompts, binary_logits
 
 #: Dilation of each branch: fields of 3 to 17 pixels.
 _DILATIONS = (1, 2, 3, 4, 6, 8)
@@ -151,17 +151,17 @@ class FactorisedNetwork(nn.Module):
             with_features: also hand out the maps.
 
         Returns:
-            Probability (B, H, W) and what else was asked for.
+            Logits (B, 1, H, W) and what else was asked for.
         """
         del prompts
         height, width = images.shape[-2:]
         padded = F.pad(images, (0, -width % _STRIDE, 0, -height % _STRIDE), mode="replicate")
         maps, features = self._decode(self._encode(padded))
-        probability = self.segmentation(maps).softmax(dim=1)[:, 1, :height, :width]
+        logits = binary_logits(self.segmentation(maps))[..., :height, :width]
         density = None
         if with_density:
             density = (self.detection(maps)[:, 0, :height, :width] * self.scale).relu()
-        return NetworkOutput(probability, density, features=Features(maps, features) if with_features else None)
+        return NetworkOutput(logits, density, features=Features(maps, features) if with_features else None)
 
     def _encode(self, images: Tensor) -> list[Tensor]:
         """Maps of the four levels."""

@@ -180,7 +180,7 @@ class IPLStage(Stage):
         p = self.phase
         terms: dict[str, Tensor] = {}
         if p.target:
-            loss = segmentation_loss(output.probability, target.labels, target.weights)
+            loss = segmentation_loss(output.logits, target.labels, target.weights)
             terms["target_segmentation"] = p.target * loss
         if p.target_detection:
             # Eq. 1 divides by one pixel more than there are.

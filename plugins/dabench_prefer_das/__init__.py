@@ -132,30 +132,30 @@ class PreferenceStage(Stage):
             terms |= {f"source_{name}": s.source_anchor * term for name, term in anchored.items()}
         assert batch.target is not None
         tiles = self.data.numbers(batch.target.origins)
-        probability = self._predict(batch.target, batch.generator)
+        logits = self._see(batch.target, batch.generator)
         if s.anchor:
-            labels = confident_labels(self.data.proposal(tiles).to(probability), s.confident)
-            terms["anchor"] = s.anchor * segmentation_loss(probability, labels)
-        preference, margin = self._preference(tiles, probability)
+            labels = confident_labels(self.data.proposal(tiles).to(logits), s.confident)
+            terms["anchor"] = s.anchor * segmentation_loss(logits[:, None], labels)
+        preference, margin = self._preference(tiles, logits)
         terms["preference"] = s.weight * preference
         return {"loss": total(terms), **terms, "preferred_gain": margin}
 
-    def _predict(self, tiles: TargetCrops, generator: torch.Generator) -> Tensor:
-        """The student's probability of whole tiles ``(B, S, S)``, in their own frame."""
+    def _see(self, tiles: TargetCrops, generator: torch.Generator) -> Tensor:
+        """The student's logits of whole tiles ``(B, S, S)``, in their own frame."""
         s, device = self.settings, tiles.images.device
         views = draw_views(tiles.images, WEAK if s.turns else PLAIN, generator)
         prompts = None
         if s.prompts:
             points = view_points(views, tiles.points)
             prompts = pad_points([random_subset(p, generator) for p in points]).to(device)
-        return unview_maps(views, self.student(view_images(views, tiles.images), prompts).probability)
+        return unview_maps(views, self.student(view_images(views, tiles.images), prompts).logits[:, 0])
 
-    def _preference(self, tiles: Sequence[int], probability: Tensor) -> tuple[Tensor, Tensor]:
+    def _preference(self, tiles: Sequence[int], logits: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (or sum a tile) of the optimizer's loss over the answered patches, and how much likelier they became."""
         assert self.data is not None
-        patches = self.data.patches(tiles, probability)
+        patches = self.data.patches(tiles, logits)
         if patches is None:
-            zero = probability.sum() * 0
+            zero = logits.sum() * 0
             return zero, zero.detach()
         losses = self.optimizer.loss(*patches)
         policy, frozen, candidates, _, preferred = patches

@@ -79,9 +79,9 @@ class PreferenceData:
         return _probability(self._proposal[list(tiles)])
 
     def patches(self, tiles: Sequence[int], policy: Tensor) -> Patches | None:
-        """Answered patches of these tiles, the policy's cut from ``(B, S, S)``; None when there are none."""
+        """Answered patches of these tiles, the policy's logits cut from ``(B, S, S)``; None when there are none."""
         cut_policy, cut_reference, masks, chosen = [], [], [], []
-        reference = _probability(self._reference[list(tiles)]).to(policy)
+        reference = torch.from_numpy(np.asarray(self._reference[list(tiles)], np.float32)).to(policy)
         proposal = self.proposal(tiles).to(policy.device)
         for row, tile in enumerate(tiles):
             for answer in self._answers[tile]:

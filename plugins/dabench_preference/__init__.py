@@ -67,7 +67,7 @@ class DirectPreference(PreferenceOptimizer):
 
     def loss(
         self,
-        probability: torch.Tensor,
+        logits: torch.Tensor,
         reference: torch.Tensor,
         candidates: torch.Tensor,
         valid: torch.Tensor,
@@ -76,7 +76,7 @@ class DirectPreference(PreferenceOptimizer):
         """(P,) losses, see `PreferenceOptimizer.loss`."""
         s = self.settings
         region = differing_pixels(candidates, valid) if s.reduction == "differing" else None
-        policy = log_probability(probability, candidates, region, s.reduction)
+        policy = log_probability(logits, candidates, region, s.reduction)
         frozen = log_probability(reference, candidates, region, s.reduction)
         chosen, others, other = reward_margins(policy, frozen, preferred)
         other = other & valid

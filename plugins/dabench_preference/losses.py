@@ -15,16 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Reduction = Literal["mean", "differing", "sum"]
-EPSILON = 1e-8
 
 
 def log_probability(
-    probability: Tensor, labelling: Tensor, region: Tensor | None = None, reduction: Reduction = "mean"
+    logits: Tensor, labelling: Tensor, region: Tensor | None = None, reduction: Reduction = "mean"
 ) -> Tensor:
     """Log-probability that a model gives to whole labellings of a patch.
 
     Args:
-        probability: (P, h, w) float in [0, 1], foreground probability of each patch.
+        logits: (P, h, w) float, log-odds of foreground in each patch.
         labelling: (P, J, h, w) bool, candidates of each patch.
         region: (P, h, w) bool, the pixels that count. For `differing` these must be the pixels where the candidates
             differ (`differing_pixels`); for the others None means all.
@@ -32,12 +31,12 @@ def log_probability(
             candidates get the same term, which cancels in the loss but divides the mean), or `sum` (classic DPO).
 
     Returns:
-        (P, J) float32, <= 0 up to the 1e-8 in the logarithm; 0 where the region is empty.
+        (P, J) float32, <= 0; 0 where the region is empty.
     """
     if reduction == "differing" and region is None:
         region = differing_pixels(labelling)
-    p = probability.float()[:, None]
-    of_label = (torch.where(labelling, p, 1 - p) + EPSILON).log()
+    z = logits.float()[:, None]
+    of_label = F.logsigmoid(torch.where(labelling, z, -z))
     if region is None:
         return of_label.sum(dim=(2, 3)) if reduction == "sum" else of_label.mean(dim=(2, 3))
     total = torch.where(region[:, None], of_label, 0.0).sum(dim=(2, 3))

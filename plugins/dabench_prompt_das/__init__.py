@@ -201,10 +201,10 @@ class PromptDASStage(Stage):
         )
         terms: dict[str, Tensor] = {}
         if s.segmentation_pseudo:
-            loss = segmentation_loss(output.probability, labels, view_maps(views, pseudo.weights))
+            loss = segmentation_loss(output.logits, labels, view_maps(views, pseudo.weights))
             terms["target_segmentation"] = s.target_weight * loss
         if s.point_weight:
-            loss = segmentation_loss(output.probability, view_labels(views, torch.stack(discs)))
+            loss = segmentation_loss(output.logits, view_labels(views, torch.stack(discs)))
             terms["target_points"] = s.point_weight * loss
         if detect:
             truth = density_maps(pad_points(points), (s.crop, s.crop))

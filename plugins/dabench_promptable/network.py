@@ -98,29 +98,35 @@ class PromptableNetwork(nn.Module):
             with_features: also hand out the up-scaled maps and the backbone's.
 
         Returns:
-            Probability (B, H, W) and what else was asked for.
+            Logits (B, 1, H, W) and what else was asked for.
         """
         size = (images.shape[-2], images.shape[-1])
         encoder = self.backbone(images)
         cells = self.neck(encoder[-1])
         tokens, masks, prompted = self._tokens(len(images), size, prompts, contrast, contrast_valid)
         maps, tokens = self._decode(cells, tokens, masks)
-        probability = self._probability(self.hyper(tokens[:, 0]), maps, size)
+        logits = self._logits(self.hyper(tokens[:, 0]), maps, size)
         density = self.detection(maps, size) if with_density else None
         features = Features(maps, encoder) if with_features else None
         if contrast is None:
-            return NetworkOutput(probability, density, features=features)
+            return NetworkOutput(logits, density, features=features)
         embeddings = self.contrast(tokens[:, 1:]).float()
-        return NetworkOutput(probability, density, embeddings[:, :prompted], embeddings[:, prompted:], features)
+        return NetworkOutput(logits, density, embeddings[:, :prompted], embeddings[:, prompted:], features)
 
     @staticmethod
-    def _probability(weights: Tensor, maps: Tensor, size: tuple[int, int]) -> Tensor:
-        """Dot product of the mask token's weights (B, C) with the maps (B, C, h, w), as probability (B, H, W)."""
+    def _logits(weights: Tensor, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        """Dot product of the mask token's weights (B, C) with the maps (B, C, h, w), enlarged to (B, 1, H, W).
+
+        What is enlarged are the probabilities of both classes (as published); the difference of their logarithms is the
+        logit of the enlarged probability, also where that is 1 to the last digit.
+        """
         # In float32 also under autocast: near 0 and 1 the losses see differences that bf16 does not hold.
         with torch.autocast(device_type=maps.device.type, enabled=False):
             logits = torch.einsum("bc,bchw->bhw", weights.float(), maps.float())
-            resized = F.interpolate(logits.sigmoid()[:, None], size=size, mode="bilinear", align_corners=False)
-        return resized[:, 0]
+            both = torch.stack([-logits, logits], dim=1).sigmoid()
+            resized = F.interpolate(both, size=size, mode="bilinear", align_corners=False)
+            log = resized.clamp(min=torch.finfo(torch.float32).tiny).log()
+        return log[:, 1:] - log[:, :1]
 
     def _tokens(
         self,

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench.ops.prompts import Features, NetworkOutput, Prompts
+from dabench.ops.prompts import Features, NetworkOutput, Prompts, binary_logits
 from dabench.plugin import Component, Register, Settings, WeightsError, hookimpl, read_weights
 
 WIDTHS = (16, 32, 48, 64, 80)
@@ -104,8 +104,8 @@ class ResidualUNet(nn.Module):
         for narrow, block, skip in zip(self.narrow, self.up, reversed(encoder[:-1]), strict=True):
             larger = F.interpolate(maps, size=skip.shape[-2:], mode="bilinear", align_corners=False)
             maps = block(F.elu(narrow(larger) + skip))
-        probability = self.embed_out(maps).float().softmax(dim=1)[:, 1]
-        return NetworkOutput(probability, features=Features(maps, encoder) if with_features else None)
+        logits = binary_logits(self.embed_out(maps))
+        return NetworkOutput(logits, features=Features(maps, encoder) if with_features else None)
 
     def _encode(self, images: Tensor) -> list[Tensor]:
         """Maps of all levels, the finest first."""

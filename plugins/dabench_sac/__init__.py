@@ -161,7 +161,7 @@ class SACStage(Stage):
         """Eq. 6 on a jittered view; the mean is over all pixels, those without a label too (release)."""
         views = draw_views(crops.images, STRONG, generator)
         output = self.student(view_images(views, crops.images))
-        losses = pixel_cross_entropy(output.probability, view_labels(views, pseudo.labels))
+        losses = pixel_cross_entropy(output.logits, view_labels(views, pseudo.labels))
         return (losses * view_maps(views, pseudo.weights)).mean()
 
     def after_update(self, step: int) -> None:

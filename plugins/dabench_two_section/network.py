@@ -66,21 +66,20 @@ class TwoSectionNetwork(nn.Module, ABC):
         current, auxiliary, both = self.encode(images[:, :1], images[:, 1:])
         size = (images.shape[-2], images.shape[-1])
         maps = self.decoders["current"]([*current, *both])
-        probability = self._probability("current", maps, size)
+        logits = self._logits("current", maps, size)
         features = Features(maps, [*current, *both]) if with_features else None
         if not with_pair:
-            return PairOutput(probability, features=features)
+            return PairOutput(logits, features=features)
         pairs = [torch.cat(pair, dim=1) for pair in zip(current, auxiliary, strict=True)]
-        second = self._probability("auxiliary", self.decoders["auxiliary"]([*auxiliary, *both]), size)
-        difference = self._probability("difference", self.decoders["difference"]([*pairs, *both]), size)
-        return PairOutput(probability, features=features, auxiliary=second, difference=difference)
+        second = self._logits("auxiliary", self.decoders["auxiliary"]([*auxiliary, *both]), size)
+        difference = self._logits("difference", self.decoders["difference"]([*pairs, *both]), size)
+        return PairOutput(logits, features=features, auxiliary=second, difference=difference)
 
-    def _probability(self, name: str, maps: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, H, W) in [0, 1]."""
+    def _logits(self, name: str, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, 1, H, W) float32."""
         logits = cast(Tensor, self.heads[name](maps))
         with full_precision(logits):
-            resized = F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
-            return resized[:, 0].sigmoid()
+            return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
 
 
 def convolution(enter: int, leave: int) -> nn.Sequential:

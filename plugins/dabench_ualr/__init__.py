@@ -124,13 +124,13 @@ class RecipeStage(Stage):
         """Segmentation and soft Dice of labelled crops in the student's view; ``weights`` are the labels'."""
         views = draw_views(images, ViewOptions(), generator)
         with dropping(self.student, self.settings.dropout, generator):
-            p = self.student(view_images(views, images)).probability
+            logits = self.student(view_images(views, images)).logits
         labels = view_labels(views, labels)
         # Like labels, to the nearest pixel: a weight stays with its label. It means nothing where that is ignored.
         weights = None if weights is None else view_labels(views, weights)
-        terms = {"segmentation": segmentation_loss(p, labels, weights)}
+        terms = {"segmentation": segmentation_loss(logits, labels, weights)}
         if self.settings.overlap:
-            terms["overlap"] = self.settings.overlap * overlap_loss(p, labels, weights)
+            terms["overlap"] = self.settings.overlap * overlap_loss(logits, labels, weights)
         return terms
 
     def predictor(self) -> Predictor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from dabench.ops.prompts import Features, NetworkOutput, Prompts
+from dabench.ops.prompts import Features, NetworkOutput, Prompts, binary_logits
 from dabench.plugin import Component, Register, Settings, hookimpl
 
 _LEVELS = 5
@@ -78,8 +78,8 @@ class UNet(nn.Module):
         for halve, join, skip in zip(self.halve, self.up, reversed(encoder[:-1]), strict=True):
             larger = F.interpolate(halve(maps), size=skip.shape[-2:], mode="bilinear", align_corners=False)
             maps = join(torch.cat([skip, larger], dim=1))
-        probability = self.head(maps).float().softmax(dim=1)[:, 1]
-        return NetworkOutput(probability, features=Features(maps, encoder) if with_features else None)
+        logits = binary_logits(self.head(maps))
+        return NetworkOutput(logits, features=Features(maps, encoder) if with_features else None)
 
     def _encode(self, images: Tensor) -> list[Tensor]:
         """Maps at strides 1, 2, 4, 8 and 16."""

@@ -62,11 +62,11 @@ class DensityEncoder(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(before, 1, 1))
 
     def forward(self, images: Tensor, *, with_density: bool = True) -> NetworkOutput:
-        """(B, 1, H, W) → density (B, H, W); its probability is the same map in [0, 1] and means nothing."""
+        """(B, 1, H, W) → density (B, H, W); its logits are the same map and mean nothing."""
         del with_density
         coarse = self.layers(images).float()
         density = F.interpolate(coarse, size=images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
-        return NetworkOutput(density.clamp(0, 1), density)
+        return NetworkOutput(density[:, None], density)
 
 
 class CountingNetwork(nn.Module):

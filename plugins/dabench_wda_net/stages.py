@@ -145,14 +145,14 @@ class WDANetStage(Stage):
         return {"loss": total(terms), **terms}
 
     def _source_terms(self, crops: SourceCrops) -> tuple[dict[str, Tensor], Tensor]:
-        """Segmentation and detection from dense labels, and the probability."""
+        """Segmentation and detection from dense labels, and the logits."""
         s = self.settings
         with frozen_statistics(self.student):
             output = self.student(crops.images, with_density=True)
         terms = supervised_terms(output, crops.labels, s.overlap)
         weight = s.detection_source if self.scheme is None else s.detection
         terms["detection"] = weight * dense_detection(_density(output), crops.points)
-        return terms, output.probability
+        return terms, output.logits
 
     def _scenes(self, crops: TargetCrops, generator: torch.Generator) -> list[ViewData]:
         """Target crops in the student's view; the second half of the batch was drawn to be pasted from."""
@@ -185,27 +185,27 @@ class WDANetStage(Stage):
         return cut_paste(scene, donor, max(1, round(s.paste * scene.image.shape[-1])), generator)
 
     def _target_terms(self, terms: dict[str, Tensor], scenes: list[ViewData], remaining: float) -> Tensor:
-        """Adds pseudo-labels, sparse detection, count constraint and adversarial_loss; gives the probability."""
+        """Adds pseudo-labels, sparse detection, count constraint and adversarial_loss; gives the logits."""
         s = self.settings
         images = torch.stack([scene.image for scene in scenes])
         output = self.student(images, with_density=True)
         density = _density(output)
-        probability: Tensor = output.probability
         labels = _known([scene.labels for scene in scenes])
         weights = _known([scene.weights for scene in scenes])
         if labels:
-            terms["pseudo"] = s.pseudo * segmentation_loss(probability, torch.stack(labels), torch.stack(weights))
+            terms["pseudo"] = s.pseudo * segmentation_loss(output.logits, torch.stack(labels), torch.stack(weights))
         points = [scene.points for scene in scenes]
-        sure = probability.detach() < s.background
+        sure = output.probability.detach() < s.background
         terms["target_detection"] = s.detection * sparse_detection_loss(density, points, sure)
         with torch.no_grad():
             counted, _ = self.counter(images)
         ranking = count_ranking(implied_count(density), counted, s.margin)
         terms["counting"] = s.counting * remaining * ranking
         with frozen(self.discriminator):
-            adversarial_loss = domain_loss(self.discriminator(two_classes(probability)), SOURCE)
+            adversarial_loss = domain_loss(self.discriminator(two_classes(output.logits)), SOURCE)
         terms["adversarial_loss"] = s.adversarial * adversarial_loss
-        return probability
+        logits: Tensor = output.logits
+        return logits
 
     def _discriminator_losses(self) -> dict[str, Tensor]:
         """The discriminator tells the two domains apart; half a loss a domain."""

@@ -77,14 +77,23 @@ class LeakyNetwork(PlainStudent):
     def forward(self, images, prompts=None, contrast=None, contrast_valid=None, with_density=False):
         output = super().forward(images, prompts, contrast, contrast_valid, True)
         shift = 0.0 if prompts is None else 0.5 * prompts.points.shape[1]
-        return type(output)(output.probability + shift, output.density)
+        return type(output)(output.logits + shift, output.density)
+
+
+class ProbableNetwork(PlainStudent):
+    """As API version 1 had it."""
+
+    def forward(self, *arguments, **options):
+        output = super().forward(*arguments, **options)
+        return type(output)(output.probability, output.density)
 
 
 def test_network():
     found = problems("network", lambda config, backbone: LeakyNetwork())
-    assert "highest legal value is 1" in found["any number of points"]
     assert "with_density is False" in found["density when asked"]
     assert "one by one" in found["padding is invisible"]
+    found = problems("network", lambda config, backbone: ProbableNetwork())
+    assert "(3, 64, 96), expected (3, 1, 64, 96)" in found["any number of points"]
 
 
 # ---------------------------------------------------------------- self-training
@@ -123,8 +132,8 @@ class PrintedSign(PreferenceOptimizer):
     def select(self, informative, budget, rng):
         return np.flatnonzero(informative)[::-1]
 
-    def loss(self, probability, reference, candidates, valid, preferred):
-        p = probability[:, None]
+    def loss(self, logits, reference, candidates, valid, preferred):
+        p = logits.sigmoid()[:, None]
         log = torch.where(candidates, p, 1 - p).log().mean(dim=(2, 3))
         return torch.nn.functional.softplus(2 * log.gather(1, preferred[:, None])[:, 0] - log.sum(dim=1))
 
@@ -134,7 +143,7 @@ def test_preference_optimizer():
     assert "not sorted" in found["legal selection"]
     assert "budget of 15.0%" in found["within the budget"]
     assert "nearer to the preferred masks" in found["learns the right way"]
-    assert {"nothing to compare", "saturated probabilities", "padding is invisible"} <= set(found)
+    assert {"nothing to compare", "saturated logits", "padding is invisible"} <= set(found)
 
 
 class NoHint(PrintedSign):

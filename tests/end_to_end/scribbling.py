@@ -106,7 +106,7 @@ class Grey(nn.Module):
 
     def forward(self, images: Tensor, prompts: object = None, *, with_density: bool = False) -> Any:
         del prompts, with_density
-        return NetworkOutput(self.layer(images)[:, 0].sigmoid())
+        return NetworkOutput(self.layer(images)[:, :1])
 
 
 class ScribbleStage(Stage):

@@ -15,6 +15,7 @@ from dabench.runs.config import validate_config
 from dabench.runs.plan import make_plan
 from dabench.runs.runner import run_cell
 from dabench.testing import check_components
+from dabench.testing.fixtures import as_logits
 
 
 class Dark(nn.Module):
@@ -26,7 +27,7 @@ class Dark(nn.Module):
 
     def forward(self, images, prompts=None, *, with_density=False):
         del prompts, with_density
-        return NetworkOutput((images[:, 0] < self.cut).float())
+        return NetworkOutput(as_logits((images[:, 0] < self.cut).float()))
 
 
 class Frozen(Stage):

@@ -21,11 +21,13 @@ from dabench.ops.sections import (
     stack_sections,
     view_pairs,
 )
+from dabench.testing.fixtures import as_logits
 from dabench.types import IGNORE, CropId, SourceCrops, TargetCrops, Window
 
 
 def row(*values: float) -> Tensor:
-    return torch.tensor([[list(values)]])
+    """Logits of one row of probabilities."""
+    return as_logits(torch.tensor([[list(values)]]))
 
 
 def labelled(first: Tensor, second: Tensor | None) -> SourceCrops:
@@ -55,7 +57,7 @@ def test_three_terms_by_hand() -> None:
     assert terms["auxiliary"].item() == pytest.approx(-math.log(0.8))
     assert terms["difference"].item() == pytest.approx(-math.log(0.8))
     with_overlap = pair_terms(output, crops, 2.0)["current"] - terms["current"]
-    assert with_overlap.item() == pytest.approx(2 * overlap_loss(output.probability, crops.labels).item())
+    assert with_overlap.item() == pytest.approx(2 * overlap_loss(output.logits, crops.labels).item())
 
 
 def test_consistency_by_hand() -> None:
@@ -81,11 +83,11 @@ def test_consistency_teaches_all_three_maps() -> None:
     section_consistency(PairOutput(current, auxiliary=auxiliary, difference=difference)).backward()
     # The decision "they differ" raises the difference; the decision "no difference" draws the sections together.
     assert difference.grad is not None
-    assert difference.grad.item() == pytest.approx(-1 / 0.4)
+    assert difference.grad.item() == pytest.approx(-0.6)  # dp / dz = p (1 - p)
     assert current.grad is not None
-    assert current.grad.item() == pytest.approx(1 / 0.5)
+    assert current.grad.item() == pytest.approx(0.8 * 0.2 / 0.5)
     assert auxiliary.grad is not None
-    assert auxiliary.grad.item() == pytest.approx(-1 / 0.5)
+    assert auxiliary.grad.item() == pytest.approx(-0.3 * 0.7 / 0.5)
 
 
 def test_single_sections_are_refused() -> None:

@@ -200,7 +200,7 @@ def test_the_gradient_reaches_the_whole_network_but_the_weak_pass_has_none() -> 
     stage = make()
     stage.step(batch(), "network")["loss"].backward()
     assert all(p.grad is not None for p in stage.student.parameters())
-    plane = torch.rand(1, 4, 4)
+    plane = torch.randn(1, 1, 4, 4)
     weak = PairOutput(plane, features=Features(torch.rand(1, 3, 4, 4), []), auxiliary=plane, difference=plane)
     strong = [plane.clone().requires_grad_() for _ in range(3)]
     feature = torch.rand(1, 3, 4, 4, requires_grad=True)
@@ -211,7 +211,7 @@ def test_the_gradient_reaches_the_whole_network_but_the_weak_pass_has_none() -> 
 
 
 def test_pseudo_labels_are_the_arg_max() -> None:
-    plane = torch.tensor([[[0.2, 0.5, 0.51, 0.9]]])
+    plane = torch.tensor([[[[-2.0, 0.0, 0.1, 2.0]]]])
     for found in decided(PairOutput(plane, auxiliary=plane, difference=plane)):
         assert found.tolist() == [[[0, 0, 1, 1]]]
 

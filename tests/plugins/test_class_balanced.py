@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dabench.ops.augmentation import View
 from dabench.ops.prompts import NetworkOutput
+from dabench.testing.fixtures import as_logits
 from dabench.types import IGNORE, CropId, TargetCrops, Window
 
 
@@ -24,7 +25,7 @@ class Fixed(nn.Module):
         self.gain, self.norm = nn.Parameter(torch.tensor(gain)), nn.BatchNorm1d(1)
 
     def forward(self, images: Tensor, *_: Any, **__: Any) -> NetworkOutput:
-        return NetworkOutput((images[:, 0] * self.gain).clamp(0, 1))
+        return NetworkOutput(as_logits(images[:, 0] * self.gain))
 
 
 def crops(image: Tensor, points: Tensor | None = None) -> TargetCrops:

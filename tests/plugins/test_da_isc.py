@@ -19,6 +19,7 @@ from dabench.ops.sections import sigmoid_ramp
 from dabench.plugin import Batch, Budget, CropId, SourceCrops, TargetCrops, TaskInfo, Window
 from dabench.runs.config import RunConfig
 from dabench.runs.weights import WeightsStore
+from dabench.testing.fixtures import as_logits
 
 SIDE = 64
 TASK = TaskInfo("one2other", "one", "other")
@@ -157,7 +158,7 @@ def test_without_neighbours_it_says_why_not(assembly: Assembly) -> None:
 def test_a_network_of_single_sections_is_no_silent_error() -> None:
     class Single(nn.Module):
         def forward(self, images: torch.Tensor, with_pair: bool = False) -> NetworkOutput:
-            return NetworkOutput(images[:, 0])
+            return NetworkOutput(as_logits(images[:, 0]))
 
     stage = DAISCStage(DAISCSettings(discriminator_widths=(8,)), Single())
     with pytest.raises(AttributeError, match="maps"):

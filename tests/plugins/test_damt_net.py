@@ -42,7 +42,7 @@ class Toy(nn.Module):
         second = self.second(first)
         decoder = self.decode(first + second.mean())
         features = Features(decoder, [first, second]) if with_features else None
-        return NetworkOutput(self.head(decoder)[:, 0].sigmoid(), features=features)
+        return NetworkOutput(self.head(decoder)[:, :1], features=features)
 
 
 class Normed(Toy):

@@ -21,6 +21,7 @@ from dabench.annotation.desk import AnnotationDesk
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
 from dabench.ops.prompts import NetworkOutput
+from dabench.testing.fixtures import as_logits
 from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, TargetCrops, Window
 
@@ -34,7 +35,7 @@ class Copy(nn.Module):
 
     def forward(self, images: Tensor, prompts: object = None, with_density: bool = False) -> NetworkOutput:
         del prompts, with_density
-        return NetworkOutput(images[:, 0] ** self.power)
+        return NetworkOutput(as_logits(images[:, 0] ** self.power))
 
 
 def view_of(images: Tensor, folder: Path) -> StageData:
@@ -140,7 +141,7 @@ def test_flips_are_averaged(tmp_path: Path) -> None:
     class Ramp(Copy):
         def forward(self, images: Tensor, prompts: object = None, with_density: bool = False) -> NetworkOutput:
             ramp = torch.linspace(0, 1, images.shape[-1]).expand(images.shape[0], *images.shape[-2:])
-            return NetworkOutput(ramp)
+            return NetworkOutput(as_logits(ramp))
 
     images = torch.eye(32)[None]
     scheme, view = EntropyLabels(EntropySettings(tile=32)), view_of(images, tmp_path)

@@ -26,6 +26,7 @@ from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
 from dabench.ops.density import density_maps
 from dabench.ops.prompts import NetworkOutput, pad_points
+from dabench.testing.fixtures import as_logits
 from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, PointAnswer, TargetCrops, Window
 
@@ -127,7 +128,7 @@ class Painted(nn.Module):
     def forward(self, images: Tensor, prompts: Any = None, with_density: bool = False) -> NetworkOutput:
         plane = images[:, 0]
         density = 0.8 * (plane == 1).float() + 0.001 * plane if with_density else None
-        return NetworkOutput(plane.clamp(max=0.95), density)
+        return NetworkOutput(as_logits(plane.clamp(max=0.95)), density)
 
 
 class Given:

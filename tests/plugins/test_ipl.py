@@ -180,7 +180,7 @@ class Toy(nn.Module):
         first = self.first(images)
         second = self.second(first)
         features = Features(first, [first, second]) if with_features else None
-        return NetworkOutput(self.head(second)[:, 0].sigmoid(), self.density(second)[:, 0], features=features)
+        return NetworkOutput(self.head(second)[:, :1], self.density(second)[:, 0], features=features)
 
 
 class Halves(SelfTraining):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dabench.ops.discs import stamp_discs
 from dabench.ops.prompts import NetworkOutput, Prompts
+from dabench.testing.fixtures import as_logits
 from dabench.types import IGNORE, CropId, TargetCrops, Window
 
 
@@ -21,7 +22,7 @@ class Fixed(nn.Module):
 
     def forward(self, images: Tensor, prompts: Prompts | None = None, with_density: bool = False) -> NetworkOutput:
         plane = (images[:, 0] * self.gain).clamp(0, 1)
-        return NetworkOutput(plane, plane if with_density else None)
+        return NetworkOutput(as_logits(plane), plane if with_density else None)
 
 
 def crops(image: Tensor, points: Tensor | None = None) -> TargetCrops:

@@ -36,7 +36,7 @@ class Blur(nn.Module):
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, images: Tensor, prompts: Prompts | None = None, with_density: bool = False) -> NetworkOutput:
-        return NetworkOutput((torch.logit(images[:, 0].clamp(0.02, 0.98)) + self.bias).sigmoid())
+        return NetworkOutput(torch.logit(images.clamp(0.02, 0.98)) + self.bias)
 
     def predict(self, images: Tensor, points: object = None, density: bool = False) -> Prediction:
         return Prediction(self(images).probability.detach())

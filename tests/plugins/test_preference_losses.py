@@ -20,23 +20,23 @@ REWARDS = st.floats(-5, 5)
 
 
 def test_log_probability_by_hand() -> None:
-    probability = torch.tensor([[[0.9, 0.2]]])
+    logits = torch.tensor([[[0.9, 0.2]]]).logit()
     labelling = torch.tensor([[[[True, False]], [[True, True]]]])
-    mean = log_probability(probability, labelling)
+    mean = log_probability(logits, labelling)
     expected = [(math.log(0.9) + math.log(0.8)) / 2, (math.log(0.9) + math.log(0.2)) / 2]
     torch.testing.assert_close(mean, torch.tensor([expected]))
-    torch.testing.assert_close(log_probability(probability, labelling, reduction="sum"), mean * 2)
-    differing = log_probability(probability, labelling, reduction="differing")
+    torch.testing.assert_close(log_probability(logits, labelling, reduction="sum"), mean * 2)
+    differing = log_probability(logits, labelling, reduction="differing")
     torch.testing.assert_close(differing, torch.tensor([[math.log(0.8), math.log(0.2)]]))
 
 
 def test_log_probability_within_a_region_and_of_impossible_masks() -> None:
-    probability = torch.tensor([[[1.0, 0.5]]])
+    logits = torch.tensor([[[40.0, 0.0]]])
     labelling = torch.tensor([[[[False, True]]]])
     region = torch.tensor([[[False, True]]])
-    torch.testing.assert_close(log_probability(probability, labelling, region), torch.tensor([[math.log(0.5)]]))
-    assert torch.isfinite(log_probability(probability, labelling)).all()
-    assert log_probability(probability, labelling, region & False).item() == 0
+    torch.testing.assert_close(log_probability(logits, labelling, region), torch.tensor([[math.log(0.5)]]))
+    assert log_probability(logits, labelling).item() == pytest.approx((-40 + math.log(0.5)) / 2)
+    assert log_probability(logits, labelling, region & False).item() == 0
 
 
 def test_differing_pixels_ignore_padding() -> None:

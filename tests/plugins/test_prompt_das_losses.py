@@ -8,31 +8,32 @@ from dabench_mean_teacher import strong_fraction
 from dabench_prompt_das.contrast import prompt_contrast_loss
 
 from dabench.ops.losses import DETECTION_WEIGHT, confident_labels, detection_loss, overlap_loss, segmentation_loss
+from dabench.testing.fixtures import as_logits
 from dabench.types import IGNORE
 
 LABELS = torch.tensor([[[1, 0, IGNORE]]])
 
 
 def test_cross_entropy_ignores_unknown_pixels() -> None:
-    probability = torch.tensor([[[0.8, 0.4, 0.0]]])
+    logits = as_logits(torch.tensor([[[0.8, 0.4, 0.0]]]))
     expected = -(math.log(0.8) + math.log(0.6)) / 2
-    assert segmentation_loss(probability, LABELS).item() == pytest.approx(expected)
-    assert segmentation_loss(probability, LABELS, torch.tensor([[[0.5]]])).item() == pytest.approx(expected / 2)
+    assert segmentation_loss(logits, LABELS).item() == pytest.approx(expected)
+    assert segmentation_loss(logits, LABELS, torch.tensor([[[0.5]]])).item() == pytest.approx(expected / 2)
 
 
 def test_nothing_labelled_costs_nothing_and_extremes_stay_finite() -> None:
-    probability = torch.tensor([[[0.0, 1.0, 0.5]]], requires_grad=True)
+    logits = torch.tensor([[[[-90.0, 90.0, 0.0]]]], requires_grad=True)
     unknown = torch.full_like(LABELS, IGNORE)
-    assert segmentation_loss(probability, unknown).item() == 0
-    (segmentation_loss(probability, LABELS) + overlap_loss(probability, unknown)).backward()
-    assert probability.grad is not None
-    assert torch.isfinite(probability.grad).all()
+    assert segmentation_loss(logits, unknown).item() == 0
+    (segmentation_loss(logits, LABELS) + overlap_loss(logits, unknown)).backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
 
 
 def test_overlap_loss_by_hand() -> None:
-    probability = torch.tensor([[[0.5, 0.5, 1.0]]])
-    assert overlap_loss(probability, LABELS).item() == pytest.approx(1 - (2 * 0.5 + 1) / (1 + 1 + 1))
-    assert overlap_loss(torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)).item() == 0
+    logits = as_logits(torch.tensor([[[0.5, 0.5, 1.0]]]))
+    assert overlap_loss(logits, LABELS).item() == pytest.approx(1 - (2 * 0.5 + 1) / (1 + 1 + 1))
+    assert overlap_loss(torch.full((1, 1, 4, 4), -90.0), torch.zeros(1, 4, 4)).item() == 0
 
 
 def test_confident_labels_and_strong_fraction() -> None:

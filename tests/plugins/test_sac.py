@@ -34,7 +34,7 @@ class Toy(nn.Module):
         self.norm, self.head = nn.BatchNorm2d(1), nn.Conv2d(1, 1, 3, padding=1)
 
     def forward(self, images: Tensor, *_: Any, **__: Any) -> NetworkOutput:
-        return NetworkOutput(self.head(self.norm(images))[:, 0].sigmoid())
+        return NetworkOutput(self.head(self.norm(images))[:, :1])
 
 
 class Told(SelfTraining):

@@ -15,6 +15,7 @@ from dabench.annotation.desk import AnnotationDesk
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
 from dabench.ops.prompts import NetworkOutput
+from dabench.testing.fixtures import as_logits
 from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, TargetCrops, Window
 
@@ -27,7 +28,7 @@ class Painted(nn.Module):
         self.gain = gain
 
     def forward(self, images: Tensor, prompts: Any = None, with_density: bool = False) -> NetworkOutput:
-        return NetworkOutput((images[:, 0] * self.gain).clamp(0, 1))
+        return NetworkOutput(as_logits(images[:, 0] * self.gain))
 
 
 def started(tmp_path: Path, **changes: Any) -> tuple[Threshold, StageData]:

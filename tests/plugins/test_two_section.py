@@ -53,11 +53,8 @@ def test_answers(which: str, published: PublishedTwoSection) -> None:
         alone, pair = network(images), network(images, with_pair=True, with_features=True)
     assert isinstance(alone, PairOutput)
     assert (alone.auxiliary, alone.difference, alone.features) == (None, None, None)
-    assert torch.equal(alone.probability, pair.probability)
-    for plane in pair.maps():
-        assert plane.shape == (2, 32, 48)
-        assert (plane >= 0).all()
-        assert (plane <= 1).all()
+    assert torch.equal(alone.logits, pair.logits)
+    assert {plane.shape for plane in pair.maps()} == {(2, 1, 32, 48)}
     assert pair.features.decoder.shape[1] == network.decoder_channels
     assert [m.shape[1] for m in pair.features.encoder] == list(network.encoder_channels)
 
@@ -104,7 +101,7 @@ def test_one_encoder_sees_both_sections() -> None:
 def test_a_backbone_of_one_map_is_fused_whatever_its_stride() -> None:
     backbone = ConvEncoder((8, 16, 24), (1, 1, 1))
     single = OneMap(backbone)
-    assert LightTwoSection(single)(torch.rand(1, 2, 32, 32), with_pair=True).difference.shape == (1, 32, 32)
+    assert LightTwoSection(single)(torch.rand(1, 2, 32, 32), with_pair=True).difference.shape == (1, 1, 32, 32)
 
 
 class OneMap(nn.Module):

@@ -22,6 +22,7 @@ from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
 from dabench.ops.dropout import seeded
 from dabench.ops.prompts import NetworkOutput, Prompts
+from dabench.testing.fixtures import as_logits
 from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, TargetCrops, Window
 
@@ -34,7 +35,7 @@ class OneMap(nn.Module):
         self.drop = nn.Dropout2d(0.5)
 
     def forward(self, images: Tensor, prompts: Prompts | None = None, with_density: bool = False) -> NetworkOutput:
-        return NetworkOutput(self.drop(images)[:, 0].clamp(0, 1))
+        return NetworkOutput(as_logits(self.drop(images)[:, 0]))
 
 
 def view(images: np.ndarray, folder: Path | None = None) -> StageData:

@@ -63,7 +63,7 @@ class Toy(nn.Module):
         del prompts
         maps = self.body(images).relu()
         density = self.detect(maps)[:, 0] if with_density and self.detects else None
-        return NetworkOutput(self.segment(maps)[:, 0].sigmoid(), density)
+        return NetworkOutput(self.segment(maps)[:, :1], density)
 
 
 class Foreground(SelfTraining):

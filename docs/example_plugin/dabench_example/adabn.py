@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -70,8 +71,8 @@ class AdaBNStage(Stage):
     def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
         del optimizer
         assert batch.target is not None
-        p = self.student(batch.target.images).probability.float().clamp(1e-6, 1 - 1e-6)
-        entropy = -(p * p.log() + (1 - p) * (1 - p).log()).mean()
+        z = self.student(batch.target.images).logits
+        entropy = -(z.sigmoid() * F.logsigmoid(z) + (-z).sigmoid() * F.logsigmoid(-z)).mean()
         return {"loss": self.settings.entropy * entropy, "entropy": entropy}
 
     def predictor(self) -> Predictor:

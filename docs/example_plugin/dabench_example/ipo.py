@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from dabench.plugin import Array, PreferenceOptimizer, Settings
-
-_EPSILON = 1e-6
 
 
 class IPOSettings(Settings):
@@ -45,12 +44,10 @@ class IdentityPreference(PreferenceOptimizer):
         count = min(len(choices), int(budget * len(informative) + 1e-9))
         return np.sort(rng.choice(choices, count, replace=False))
 
-    def loss(
-        self, probability: Tensor, reference: Tensor, candidates: Tensor, valid: Tensor, preferred: Tensor
-    ) -> Tensor:
+    def loss(self, logits: Tensor, reference: Tensor, candidates: Tensor, valid: Tensor, preferred: Tensor) -> Tensor:
         """``(P,)`` losses; 0 for a patch that has no other candidate."""
         where = differing(candidates, valid)
-        ratio = log_probability(probability, candidates, where) - log_probability(reference, candidates, where)
+        ratio = log_probability(logits, candidates, where) - log_probability(reference, candidates, where)
         margins = ratio.gather(1, preferred[:, None]) - ratio
         others = valid.scatter(1, preferred[:, None], False)
         squared = (margins - 0.5 / self.settings.beta).square()
@@ -63,9 +60,9 @@ def differing(candidates: Tensor, valid: Tensor) -> Tensor:
     return (candidates & shown).any(dim=1) & (~candidates & shown).any(dim=1)
 
 
-def log_probability(probability: Tensor, candidates: Tensor, where: Tensor) -> Tensor:
+def log_probability(logits: Tensor, candidates: Tensor, where: Tensor) -> Tensor:
     """Mean log-probability ``(P, J)`` of each candidate over the pixels ``where`` ``(P, h, w)``; 0 without any."""
-    p = probability.float().clamp(_EPSILON, 1 - _EPSILON)[:, None]
-    of_mask = torch.where(candidates, p, 1 - p).log()
+    z = logits.float()[:, None]
+    of_mask = F.logsigmoid(torch.where(candidates, z, -z))
     total = torch.where(where[:, None], of_mask, 0.0).sum(dim=(2, 3))
     return total / where.sum(dim=(1, 2)).clamp(min=1)[:, None]

@@ -16,8 +16,8 @@ class TestExample(ConformanceSuite):
 def test_ipo_is_zero_at_the_wanted_margin() -> None:
     """One pixel, two masks: h = log(p / (1 - p)), so the loss vanishes where that is 1 / (2 beta) = 1."""
     candidates = torch.tensor([[[[True]], [[False]]]])
-    policy = torch.sigmoid(torch.tensor([[[1.0]]]))
+    policy = torch.tensor([[[1.0]]])
     optimizer = IdentityPreference(IPOSettings(beta=0.5))
-    arguments = (torch.full((1, 1, 1), 0.5), candidates, torch.ones(1, 2, dtype=torch.bool), torch.tensor([0]))
+    arguments = (torch.zeros(1, 1, 1), candidates, torch.ones(1, 2, dtype=torch.bool), torch.tensor([0]))
     assert optimizer.loss(policy, *arguments).item() == pytest.approx(0.0, abs=1e-6)
-    assert optimizer.loss(torch.full((1, 1, 1), 0.5), *arguments).item() == pytest.approx(1.0)
+    assert optimizer.loss(torch.zeros(1, 1, 1), *arguments).item() == pytest.approx(1.0)

@@ -1,0 +1,26 @@
+"""Losses and gradients are those of the code before networks gave logits, to 1e-5 of their size."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from dabench.components.registry import Registry
+from tests.compatibility.gradients import of_method
+
+_BEFORE = json.loads((Path(__file__).parent / "old" / "gradients.json").read_text())
+_METHODS = sorted({name.partition("/")[0] for name in _BEFORE})
+
+
+@pytest.mark.parametrize("method", _METHODS)
+def test_the_first_update_is_what_it_was(method: str, registry: Registry) -> None:
+    for stage, now in of_method(registry, method).items():
+        before = _BEFORE[stage]
+        assert now["losses"] == pytest.approx(before["losses"], rel=1e-5, abs=1e-6)
+        sizes = [norm for norm, _ in before["gradients"] for _ in range(2)]
+        found, expected = chain(*now["gradients"]), chain(*before["gradients"])
+        for value, old, size in zip(found, expected, sizes, strict=True):
+            assert value == pytest.approx(old, abs=1e-5 * size)
