@@ -1,7 +1,10 @@
 """The promptable network's invariants (FACTS 1.1, 1.2)."""
 
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 from dabench_backbones.conv import ConvEncoder
 from dabench_backbones.vit import PatchTokenViT
 from dabench_promptable.network import PAPER, PromptableNetwork, Widths
@@ -174,3 +177,17 @@ class Flat(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         return [images[..., ::8, ::8].expand(-1, self.channels[0], -1, -1)]
+
+
+@pytest.mark.parametrize("logit", [0.3, 17.0, 40.0])
+def test_logits_are_those_of_the_enlarged_probability_and_keep_their_gradient(logit: float) -> None:
+    coarse = torch.tensor([[[[logit, -logit]]]], dtype=torch.float64)
+    enlarged = F.interpolate(coarse.sigmoid(), size=(2, 4), mode="bilinear", align_corners=False)
+    maps = coarse.float().requires_grad_()
+    found = PromptableNetwork._logits(torch.ones(1, 1), maps, (2, 4))
+    assert found.shape == (1, 1, 2, 4)
+    assert torch.allclose(found.sigmoid().double(), enlarged, atol=1e-6)
+    # The corner pixel is the coarse one alone: a loss that finds it wrong pulls with all it has.
+    assert found[0, 0, 0, 0].item() == pytest.approx(logit, rel=1e-5)
+    (gradient,) = torch.autograd.grad(F.softplus(found[0, 0, 0, 0]), maps)
+    assert gradient[0, 0, 0, 0].item() == pytest.approx(1 / (1 + math.exp(-logit)), rel=1e-4)
