@@ -151,6 +151,12 @@ class Batch:
     source: SourceCrops | None = None
     target: TargetCrops | None = None
 
+    def both(self) -> tuple[SourceCrops, TargetCrops]:
+        """Labelled and unlabelled crops of a stage that asked for both. Raises ValueError when one is missing."""
+        if self.source is None or self.target is None:
+            raise ValueError("the batch lacks source or target crops: CropSpec says how many of each an update needs")
+        return self.source, self.target
+
 
 @dataclass(frozen=True)
 class Prediction:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pluggy
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from dabench.types import API_VERSION
 
@@ -21,9 +21,31 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 class Settings(BaseModel):
-    """Base of every component's settings: frozen, unknown keys refused. One sentence and the paper's value a field."""
+    """Base of every component's settings: frozen, unknown keys refused; one sentence a field.
+
+    A subclass gives a field another default by saying it again: range and sentence stay what they were.
+
+    >>> class Slow(Settings):
+    ...     lr: float = Field(1e-3, gt=0, description="Learning rate.")
+    >>> class Slower(Slow):
+    ...     lr: float = 1e-5
+    >>> Slower.model_fields["lr"].description
+    'Learning rate.'
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Take over range and sentence of fields that are said again without them."""
+        super().__pydantic_init_subclass__(**options)
+        inherited = {k: v for parent in reversed(cls.__bases__) for k, v in getattr(parent, "model_fields", {}).items()}
+        again = [n for n in cls.__annotations__ if n in inherited and cls.model_fields[n].description is None]
+        for name in again:
+            cls.model_fields[name].description = inherited[name].description
+            cls.model_fields[name].metadata = inherited[name].metadata
+        if again:
+            cls.model_rebuild(force=True)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,10 @@ from dabench.interfaces.annotation import Desk, Truth, WeakLabel
 from dabench.interfaces.data import BlockVolume, Domain, Reader, Split, Volume
 from dabench.interfaces.evaluation import EvaluationProtocol, SliceScore
 from dabench.interfaces.methods import (
-    Adaptation,
     Budget,
     Components,
     Method,
-    StartingPoint,
     TaskInfo,
-    missing_neighbours,
-    starting_point,
 )
 from dabench.interfaces.predictor import Predictor
 from dabench.interfaces.preferences import PreferenceOptimizer
@@ -26,7 +22,6 @@ from dabench.interfaces.self_training import PseudoTargets, SelfTraining
 from dabench.interfaces.stages import CropSpec, OptimizerSpec, OptimizerStep, Stage, StageSpec, TrainingData
 
 __all__ = [
-    "Adaptation",
     "BlockVolume",
     "Budget",
     "Candidate",
@@ -50,13 +45,10 @@ __all__ = [
     "Split",
     "Stage",
     "StageSpec",
-    "StartingPoint",
     "TaskInfo",
     "TrainingData",
     "Truth",
     "OptimizerStep",
     "Volume",
     "WeakLabel",
-    "missing_neighbours",
-    "starting_point",
 ]

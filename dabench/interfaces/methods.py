@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
-
-from dabench.interfaces.stages import CropSpec, StageSpec
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import nn
 
     from dabench.interfaces.preferences import PreferenceOptimizer
     from dabench.interfaces.self_training import SelfTraining
-    from dabench.interfaces.stages import Stage
+    from dabench.interfaces.stages import StageSpec
 
 
 @dataclass(frozen=True)
@@ -100,84 +97,3 @@ class Method(ABC):
     def default_shares(self) -> Mapping[str, float]:
         """Share of each weak label, by name, that this method is defined with: the budget where the user names none."""
         return {}
-
-
-def missing_neighbours(method: str, task: TaskInfo) -> str | None:
-    """Why a method of pairs of sections cannot run on this task, or None: its slices are no neighbours."""
-    if task.neighbours:
-        return None
-    return f"{method} trains on pairs of neighbouring sections, and slices of a domain of this task are no neighbours"
-
-
-@dataclass(frozen=True)
-class StartingPoint:
-    """What an adaptation starts from: stages before it, the components that decide it, and how its network is made."""
-
-    before: list[StageSpec]
-    components: tuple[tuple[str, str], ...]
-    network: Callable[[Stage | None], nn.Module] = field(repr=False)
-
-
-def starting_point(
-    components: Components, task: TaskInfo, budget: Budget, start: str, network: str, backbone: str
-) -> StartingPoint:
-    """The trained network of another method, or a fresh one.
-
-    Args:
-        components: of the run.
-        task: of the run.
-        budget: of the run.
-        start: a method, whose last stage's network is copied; ``scratch``: nothing is trained before.
-        network: made when starting from scratch.
-        backbone: its encoder; ``none``: the network has its own.
-    """
-    if start == "scratch":
-        encoder = (("backbone", backbone),) if backbone != "none" else ()
-        return StartingPoint([], (("network", network), *encoder), lambda _: components.network(network, backbone))
-    before = components.method(start).stages(task, budget)
-
-    def copied(parent: Stage | None) -> nn.Module:
-        assert parent is not None
-        return deepcopy(parent.network())
-
-    return StartingPoint(before, before[-1].components, copied)
-
-
-class Adaptation(Method):
-    """One stage on source and target after a starting point, which is what many published methods are.
-
-    Subclasses say ``name`` and make the ``stage``. Their settings have the fields ``start``, ``network``, ``backbone``,
-    ``crop``, ``batch``, ``foreground`` and ``iterations``, and ``neighbour`` (nm) where pairs of sections are seen.
-    """
-
-    #: Of the method and of its stage.
-    name: ClassVar[str]
-
-    def __init__(self, settings: Any, components: Components) -> None:
-        """Keep the settings; nothing is built before a stage is."""
-        self.settings, self.components = settings, components
-        self.neighbour: float = getattr(settings, "neighbour", 0.0)
-
-    @abstractmethod
-    def stage(self, network: nn.Module) -> Stage:
-        """The stage, on a network that it may keep."""
-
-    def skip(self, task: TaskInfo, budget: Budget) -> str | None:
-        """Where pairs are seen and a domain's slices are no neighbours."""
-        del budget
-        return missing_neighbours(self.name, task) if self.neighbour else None
-
-    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
-        """Those of the starting point, then this one."""
-        s = self.settings
-        start = starting_point(self.components, task, budget, s.start, s.network, s.backbone)
-        spec = StageSpec(
-            name=self.name,
-            method=self.name,
-            config=s,
-            components=start.components,
-            crops=CropSpec(s.crop, s.batch, s.batch, s.foreground, neighbour=self.neighbour),
-            iterations=s.iterations,
-            build=lambda parent: self.stage(start.network(parent)),
-        )
-        return [*start.before, spec]

@@ -9,70 +9,50 @@ Deviations: see docs/methods/adaptsegnet.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from dabench.ops.adversarial import SOURCE, PatchDiscriminator, discriminator_terms, domain_loss, frozen, two_classes
+from dabench.ops.adversarial import PatchDiscriminator, two_classes
 from dabench.ops.augmentation import WEAK
-from dabench.ops.batchnorm import frozen_statistics, recalibrate
-from dabench.ops.objectives import supervised_terms, total
+from dabench.ops.batchnorm import frozen_statistics
+from dabench.ops.objectives import supervised_terms
 from dabench.ops.prompts import NetworkOutput
 from dabench.ops.views import view_source
 from dabench.plugin import (
     Adaptation,
+    AdaptationSettings,
+    AdversarialSettings,
+    AdversarialStage,
     Batch,
     Component,
-    NetworkPredictor,
     OptimizerSpec,
-    OptimizerStep,
-    Predictor,
     Register,
-    Settings,
-    Stage,
-    TrainingData,
     hookimpl,
-    plain_batches,
 )
 
 
-class AdaptSegNetSettings(Settings):
-    """Segmenter, two discriminators and their weights."""
+class AdaptSegNetSettings(AdversarialSettings, AdaptationSettings):
+    """Weights of segmenter and discriminators."""
 
-    start: Literal["source-only", "scratch"] = Field(
-        "source-only", description="Begin with the shared source model, or train source and target together (paper)."
-    )
-    network: str = Field("promptable", description="Network of a start from scratch (paper: DeepLab-v2).")
-    backbone: str = Field("conv-small", description="Its encoder; none: the network has its own.")
-    # A discriminator of five convolutions halves a crop five times: of a smaller one nothing would be left.
-    crop: int = Field(192, ge=32, description="Side of a crop in pixels (paper: 512 x 1024 street scenes).")
-    batch: int = Field(2, ge=1, description="Crops of each domain an update (paper: 1).")
-    iterations: int = Field(400, ge=1, description="Updates (paper: 250,000, stopped at 150,000).")
-    optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Of the segmenter (paper: sgd).")
-    lr: float = Field(3e-4, gt=0, description="Learning rate of the segmenter (paper: 2.5e-4 with SGD).")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay of the segmenter (paper: 5e-4).")
-    warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
-    span: int = Field(
-        0, ge=0, description="Updates after which learning rates have fallen to 0; 0: the last (paper: 250,000)."
-    )
-    clip: float = Field(1.0, ge=0, description="Largest gradient norm of the segmenter, 0 = off (paper: none).")
-    discriminator_lr: float = Field(1e-4, gt=0, description="Learning rate of the discriminators, Adam (paper: 1e-4).")
-    discriminator_widths: tuple[int, ...] = Field(
-        (16, 32, 64, 128), description="Channels of their convolutions before the last (paper: 64 to 512)."
-    )
+    start: str = "source-only"
+    network: str = "promptable"
+    backbone: str = "conv-small"
+    span: int = Field(0, ge=0, description="Updates after which learning rates have fallen to 0; 0: the last.")
     adversarial: float = Field(1e-3, ge=0, description="λ_adv of the final map (paper: 1e-3).")
     adversarial_deep: float = Field(2e-4, ge=0, description="λ_adv of the deep map (paper: 2e-4).")
     deep: float = Field(0.1, ge=0, description="λ_seg of the deep classifier (paper: 0.1).")
-    overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term (paper: 0).")
-    foreground: float = Field(
-        0.7, ge=0, le=1, description="Share of source crops that must hold foreground (paper: 0)."
-    )
-    recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
+
+    def optimizer_spec(self) -> OptimizerSpec:
+        return replace(super().optimizer_spec(), span=self.span)
+
+    def discriminator_spec(self) -> OptimizerSpec:
+        return replace(super().discriminator_spec(), span=self.span)
 
 
 class DeepClassifier(nn.Module):
@@ -92,115 +72,60 @@ class DeepClassifier(nn.Module):
         return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
 
 
-@dataclass(frozen=True)
-class Maps:
-    """Logits of one domain at both levels, ``(B, 1, H, W)``."""
+class AdaptSegNetStage(AdversarialStage):
+    """Supervision of the source and discriminators of both domains, on the final and on a deep map."""
 
-    final: Tensor
-    deep: Tensor
-
-    def detach(self) -> Maps:
-        """Without gradient, for the discriminators."""
-        return Maps(self.final.detach(), self.deep.detach())
-
-
-class AdaptSegNetStage(Stage):
-    """The segmenter's turn, then the discriminators' on what it has just predicted."""
+    settings: AdaptSegNetSettings
 
     def __init__(self, settings: AdaptSegNetSettings, network: nn.Module) -> None:
         """Take a network with feature maps; the stage owns it."""
-        self.settings, self.student = settings, network
         channels = cast(Any, network).encoder_channels
-        self.classifier = DeepClassifier(channels[-2] if len(channels) > 1 else channels[-1])
-        self.discriminator = PatchDiscriminator(2, settings.discriminator_widths)
-        self.discriminator_deep = PatchDiscriminator(2, settings.discriminator_widths)
-        self.seen: tuple[Maps, Maps] | None = None
+        classifier = DeepClassifier(channels[-2] if len(channels) > 1 else channels[-1])
+        maps = {name: PatchDiscriminator(2, settings.discriminator_widths) for name in ("final", "deep")}
+        super().__init__(settings, network, maps, classifier=classifier)
 
-    def modules(self) -> Mapping[str, nn.Module]:
-        return {
-            "network": self.student,
-            "classifier": self.classifier,
-            "discriminator": self.discriminator,
-            "discriminator_deep": self.discriminator_deep,
-        }
-
-    def optimizer_steps(self) -> Sequence[OptimizerStep]:
-        s = self.settings
-        segmenter = OptimizerSpec(
-            s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip, span=s.span
-        )
-        discriminators = OptimizerSpec(
-            s.discriminator_lr, name="adam", weight_decay=0.0, betas=(0.9, 0.99), span=s.span
-        )
-        return [
-            OptimizerStep("segmenter", self._segmenter, segmenter),
-            OptimizerStep("discriminators", self._discriminators, discriminators),
-        ]
-
-    def _segmenter(self) -> Iterator[nn.Parameter]:
-        yield from self.student.parameters()
-        yield from self.classifier.parameters()
-
-    def _discriminators(self) -> Iterator[nn.Parameter]:
-        yield from self.discriminator.parameters()
-        yield from self.discriminator_deep.parameters()
-
-    def prepare(self, view: TrainingData) -> None:
-        recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
-
-    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
-        return self._discriminator_losses() if optimizer == "discriminators" else self._segmenting(batch)
-
-    def _segmenting(self, batch: Batch) -> dict[str, Tensor]:
-        """Supervision on the source, adversarial_loss on the target (Eqs. 1, 3 and 5)."""
-        assert batch.source is not None
-        assert batch.target is not None
-        s = self.settings
-        source = view_source(batch.source, WEAK, batch.generator)
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Eqs. 1, 3 and 5."""
+        s, (labelled, unlabelled) = self.settings, batch.both()
+        source = view_source(labelled, WEAK, batch.generator)
         with frozen_statistics(self.student):
-            output, on_source = self._maps(source.images)
-        _, on_target = self._maps(batch.target.images)
-        terms = supervised_terms(output, source.labels, s.overlap)
-        deep = supervised_terms(NetworkOutput(on_source.deep), source.labels, s.overlap)
-        terms |= {f"deep_{name}": s.deep * term for name, term in deep.items()}
-        with frozen(self.discriminator, self.discriminator_deep):
-            terms["adversarial_loss"] = s.adversarial * domain_loss(
-                self.discriminator(two_classes(on_target.final)), SOURCE
-            )
-            adversarial_loss = domain_loss(self.discriminator_deep(two_classes(on_target.deep)), SOURCE)
-        terms["deep_adversarial"] = s.adversarial_deep * adversarial_loss
-        self.seen = on_source.detach(), on_target.detach()
-        return {"loss": total(terms), **terms}
+            final, deep = self._both(source.images)
+        seen_final, seen_deep = self._both(unlabelled.images)
+        terms = supervised_terms(final, source.labels, s.overlap)
+        of_deep = supervised_terms(deep, source.labels, s.overlap)
+        terms |= {f"deep_{name}": s.deep * term for name, term in of_deep.items()}
+        shown = {
+            "final": (two_classes(final.logits), two_classes(seen_final.logits)),
+            "deep": (two_classes(deep.logits), two_classes(seen_deep.logits)),
+        }
+        return terms | self.adversarial_losses(shown, {"final": s.adversarial, "deep": s.adversarial_deep})
 
-    def _maps(self, images: Tensor) -> tuple[NetworkOutput, Maps]:
+    def _both(self, images: Tensor) -> tuple[NetworkOutput, NetworkOutput]:
+        """What the network answers, and the deep classifier."""
         output = self.student(images, with_features=True)
         encoder = output.features.encoder
-        deep = self.classifier(encoder[-2] if len(encoder) > 1 else encoder[-1], images.shape[-2:])
-        return output, Maps(output.logits, deep)
-
-    def _discriminator_losses(self) -> dict[str, Tensor]:
-        """Each discriminator tells the two domains apart (Eq. 2)."""
-        assert self.seen is not None
-        (source, target), self.seen = self.seen, None
-        terms = discriminator_terms(
-            {
-                "final": (self.discriminator, two_classes(source.final), two_classes(target.final)),
-                "deep": (self.discriminator_deep, two_classes(source.deep), two_classes(target.deep)),
-            }
-        )
-        return {"loss": total(terms), **terms}
-
-    def predictor(self) -> Predictor:
-        return NetworkPredictor(self.student)
+        deep = self.trained["classifier"](encoder[-2] if len(encoder) > 1 else encoder[-1], images.shape[-2:])
+        return output, NetworkOutput(deep)
 
 
-class AdaptSegNet(Adaptation):
-    """The shared source model (or none), then ``adaptsegnet``."""
-
-    name = "adaptsegnet"
-
-    def stage(self, network: nn.Module) -> Stage:
-        return AdaptSegNetStage(self.settings, network)
+_PAPER = {
+    "start": "scratch",
+    "network": "deeplab-v2",
+    "backbone": "none",
+    "crop": 512,
+    "batch": 1,
+    "iterations": 150_000,
+    "span": 250_000,
+    "optimizer": "sgd",
+    "lr": 2.5e-4,
+    "weight_decay": 5e-4,
+    "warmup": 0,
+    "clip": 0.0,
+    "discriminator_widths": (64, 128, 256, 512),
+    "overlap": 0.0,
+    "foreground": 0.0,
+    "recalibrate": 0,
+}
 
 
 @hookimpl
@@ -209,7 +134,7 @@ def register_methods(register: Register) -> None:
     register(
         Component(
             name="adaptsegnet",
-            factory=AdaptSegNet,
+            factory=partial(Adaptation, name="adaptsegnet", stage=AdaptSegNetStage),
             config=AdaptSegNetSettings,
             summary="Adversaries on the segmentation map at two levels of the network.",
             paper="Tsai et al., Learning to Adapt Structured Output Space for Semantic Segmentation, CVPR 2018",
@@ -217,24 +142,7 @@ def register_methods(register: Register) -> None:
             presets={
                 "tiny": {"crop": 96, "iterations": 120, "recalibrate": 20, "discriminator_widths": (16, 32, 64)},
                 "small": {},
-                "paper": {
-                    "start": "scratch",
-                    "network": "deeplab-v2",
-                    "backbone": "none",
-                    "crop": 512,
-                    "batch": 1,
-                    "iterations": 150_000,
-                    "span": 250_000,
-                    "optimizer": "sgd",
-                    "lr": 2.5e-4,
-                    "weight_decay": 5e-4,
-                    "warmup": 0,
-                    "clip": 0.0,
-                    "discriminator_widths": (64, 128, 256, 512),
-                    "overlap": 0.0,
-                    "foreground": 0.0,
-                    "recalibrate": 0,
-                },
+                "paper": _PAPER,
             },
         )
     )

@@ -8,8 +8,7 @@ Deviations: see docs/methods/cafa.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dabench.ops.augmentation import STRONG, WEAK
-from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.batchnorm import frozen_statistics
 from dabench.ops.objectives import total
 from dabench.ops.sections import (
     PairOutput,
@@ -29,21 +28,7 @@ from dabench.ops.sections import (
     view_pairs,
 )
 from dabench.ops.views import view_source
-from dabench.plugin import (
-    Adaptation,
-    Batch,
-    Component,
-    NetworkPredictor,
-    OptimizerSpec,
-    OptimizerStep,
-    Predictor,
-    Register,
-    Settings,
-    Stage,
-    TrainingData,
-    hookimpl,
-    plain_batches,
-)
+from dabench.plugin import Adaptation, AdaptationStage, Batch, Component, PairsSettings, Register, hookimpl
 from dabench_cafa.alignment import (
     class_prototypes,
     cosines,
@@ -56,27 +41,13 @@ from dabench_cafa.alignment import (
 from dabench_cafa.strong_view import StrongOptions, match_histogram, strong_view
 
 
-class CAFASettings(Settings):
+class CAFASettings(PairsSettings):
     """Views, prototypes and weights. Where the two published configurations differ, both values are said."""
 
-    start: Literal["source-pairs", "scratch"] = Field(
-        "source-pairs", description="Begin with the same network trained on source pairs, or with nothing (paper)."
-    )
-    network: str = Field(
-        "two-section", description="Network of two sections of a start from scratch (paper: two-section)."
-    )
-    backbone: str = Field("conv-small", description="Its encoder; none: the published network, its own (paper).")
-    neighbour: float = Field(
-        40.0, gt=0, description="nm from a section to its partner (paper: 1 section of 30 nm, or 10 of 5 nm)."
-    )
-    crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 512).")
-    batch: int = Field(1, ge=1, description="Pairs of each domain an update (paper: 2, Lucchi 1).")
-    iterations: int = Field(400, ge=1, description="Updates (paper: 200,000).")
-    optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Optimizer (paper: adam).")
-    lr: float = Field(3e-4, gt=0, description="Learning rate (paper: 1e-4).")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: 0).")
-    warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
-    clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: not stated; DA-ISC: 1).")
+    start: str = "source-pairs"
+    network: str = "two-section"
+    backbone: str = "conv-small"
+    batch: int = 1
     weight: float = Field(
         0.1, ge=0, description="Weight of all target terms but the last (paper: 0.1 human to rat, 1 rat to human)."
     )
@@ -99,43 +70,23 @@ class CAFASettings(Settings):
     histogram: bool = Field(
         False, description="Give the strong view the grey values of a source section first (paper: optional)."
     )
-    overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice terms on the source (paper: 0).")
-    foreground: float = Field(
-        0.7, ge=0, le=1, description="Share of source crops that must hold foreground (paper: not known; 0)."
-    )
-    recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
 
 
-class CAFAStage(Stage):
+class CAFAStage(AdaptationStage):
     """One network, three passes: source, weak target (without gradient), strong target."""
+
+    settings: CAFASettings
 
     def __init__(self, settings: CAFASettings, network: nn.Module) -> None:
         """Take a network of two sections with feature maps; the stage owns it."""
-        self.settings, self.student = settings, network
-        s = settings
-        self.strong = StrongOptions(s.chance, s.noise, s.boxes, s.side)
+        super().__init__(settings, network)
+        self.strong = StrongOptions(settings.chance, settings.noise, settings.boxes, settings.side)
 
-    def modules(self) -> Mapping[str, nn.Module]:
-        return {"network": self.student}
-
-    def optimizer_steps(self) -> Sequence[OptimizerStep]:
-        s = self.settings
-        spec = OptimizerSpec(s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip)
-        return [OptimizerStep("network", self.student.parameters, spec)]
-
-    def prepare(self, view: TrainingData) -> None:
-        # Only a backbone has BatchNorm, and it sees single sections.
-        encoder = getattr(self.student, "backbone", self.student)
-        recalibrate(encoder, plain_batches(view, self.settings.recalibrate, self.settings.crop))
-
-    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
-        del optimizer
-        assert batch.source is not None
-        assert batch.target is not None
-        s = self.settings
-        crops = view_source(batch.source, STRONG, batch.generator)
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        s, (labelled, unlabelled) = self.settings, batch.both()
+        crops = view_source(labelled, STRONG, batch.generator)
         pairs = stack_sections(crops)
-        weak_images = view_pairs(batch.target, WEAK, batch.generator)
+        weak_images = view_pairs(unlabelled, WEAK, batch.generator)
         strong_images = match_histogram(weak_images, pairs) if s.histogram else weak_images
         strong_images = strong_view(strong_images, self.strong, batch.generator)
         with torch.no_grad():
@@ -149,14 +100,11 @@ class CAFAStage(Stage):
         terms |= {name: s.weight * ramp * term for name, term in aligned.items()}
         if s.warp:
             terms["warp"] = s.warp * ramp * section_consistency(strong)
-        return {"loss": total(terms), **terms}
+        return terms
 
     def _see(self, images: Tensor) -> PairOutput:
         output: PairOutput = self.student(images, with_features=True, with_pair=True)
         return output
-
-    def predictor(self) -> Predictor:
-        return NetworkPredictor(self.student, self.settings.neighbour)
 
 
 def decided(output: PairOutput) -> tuple[Tensor, Tensor, Tensor]:
@@ -203,15 +151,6 @@ def consistency_terms(weak: PairOutput, strong: PairOutput) -> dict[str, Tensor]
     }
 
 
-class CAFA(Adaptation):
-    """The model of source pairs (or none), then ``cafa``."""
-
-    name = "cafa"
-
-    def stage(self, network: nn.Module) -> Stage:
-        return CAFAStage(self.settings, network)
-
-
 _PAPER = {
     "start": "scratch",
     "backbone": "none",
@@ -235,7 +174,7 @@ def register_methods(register: Register) -> None:
     register(
         Component(
             name="cafa",
-            factory=CAFA,
+            factory=partial(Adaptation, name="cafa", stage=CAFAStage),
             config=CAFASettings,
             summary="Source prototypes gather the features of both domains; weak labels strong, on pairs of sections.",
             paper="Yin et al., Class-Aware Feature Alignment for Domain Adaptative Mitochondria Segmentation, "

@@ -10,20 +10,20 @@ Deviations, and which of paper and release is followed where they differ: see do
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from dabench.ops.augmentation import STRONG
-from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.batchnorm import frozen_statistics
 from dabench.ops.density import density_maps
 from dabench.ops.discs import stamp_discs
 from dabench.ops.losses import detection_loss, segmentation_loss, sparse_detection_loss
-from dabench.ops.objectives import supervised_terms, total
+from dabench.ops.objectives import supervised_terms
 from dabench.ops.prompts import NetworkOutput, pad_points
 from dabench.ops.views import draw_views, view_images, view_labels, view_points, view_source
 from dabench.plugin import (
@@ -32,24 +32,19 @@ from dabench.plugin import (
     Component,
     Components,
     ConfigError,
-    CropSpec,
     Method,
-    NetworkPredictor,
-    OptimizerSpec,
-    OptimizerStep,
-    Predictor,
+    NetworkStage,
     PseudoTargets,
     Register,
     SelfTraining,
+    SelfTrainingStage,
     SourceCrops,
     Stage,
     StageSpec,
     StartingPoint,
     TargetCrops,
     TaskInfo,
-    TrainingData,
     hookimpl,
-    plain_batches,
     starting_point,
 )
 from dabench_ipl.contrast import ContrastBranch, ProjectionHead, QueryRule, Seen
@@ -73,96 +68,58 @@ class Pseudo:
     given: list[Tensor]
 
 
-class IPLStage(Stage):
-    """One phase: rounds of a self-training scheme around updates on both domains; or the source alone."""
+class SourceStage(NetworkStage):
+    """A source model of IPL's own network, where there is no shared one."""
 
-    def __init__(
-        self, settings: IPLSettings, phase: Phase, network: nn.Module, scheme: SelfTraining | None = None
-    ) -> None:
-        """Take a network with density and feature maps; the stage owns it."""
-        self.settings, self.phase, self.student, self.scheme = settings, phase, network, scheme
-        self.alignments = ALIGNMENTS[settings.alignment] if phase.contrast else ()
-        self.branch = contrast_branch(settings, network) if self.alignments else None
-        self.refresh_every = phase.period
-        if scheme is not None:
-            scheme.start(network)
+    settings: IPLSettings
 
-    def modules(self) -> Mapping[str, nn.Module]:
-        branch = {} if self.branch is None else {"contrast": self.branch}
-        scheme = {} if self.scheme is None else self.scheme.modules()
-        return {"network": self.student, **branch, **scheme}
+    def __init__(self, settings: IPLSettings, phase: Phase, network: nn.Module) -> None:
+        """Take a network with a density; the stage owns it."""
+        super().__init__(settings, network)
+        self.phase = phase
 
-    def optimizer_steps(self) -> Sequence[OptimizerStep]:
-        s = self.settings
-        spec = OptimizerSpec(s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip)
-        return [OptimizerStep("network", self._parameters, spec)]
-
-    def _parameters(self) -> Iterator[nn.Parameter]:
-        yield from self.student.parameters()
-        if self.branch is not None:
-            yield from self.branch.parameters()
-
-    # --------------------------------------------------------------------------------------------------------- rounds
-    def prepare(self, view: TrainingData) -> None:
-        if self.scheme is not None:
-            recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
-            self.scheme.start(self.student)
-            self.scheme.attach(view)
-
-    def refresh(self, view: TrainingData) -> None:
-        if self.scheme is not None:
-            self.scheme.refresh(self.student, view)
-
-    def state(self) -> dict[str, Tensor]:
-        return {} if self.scheme is None else self.scheme.state()
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        if self.scheme is not None:
-            self.scheme.load_state(state)
-
-    def after_update(self, step: int) -> None:
-        if self.scheme is not None:
-            self.scheme.after_update(self.student, step)
-
-    # -------------------------------------------------------------------------------------------------------- updates
-    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
-        del optimizer
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.source is not None
         source = view_source(batch.source, STRONG, batch.generator)
         with frozen_statistics(self.student):
+            output = self.student(source.images, with_density=True)
+        return source_terms(output, source, self.phase, self.settings.overlap)
+
+
+class IPLStage(SelfTrainingStage):
+    """One phase: rounds of a self-training scheme around updates on both domains."""
+
+    settings: IPLSettings
+
+    def __init__(self, settings: IPLSettings, phase: Phase, network: nn.Module, scheme: SelfTraining) -> None:
+        """Take a network with density and feature maps; the stage owns it."""
+        self.phase, self.alignments = phase, ALIGNMENTS[settings.alignment] if phase.contrast else ()
+        self.branch = contrast_branch(settings, network) if self.alignments else None
+        super().__init__(settings, network, scheme, **({} if self.branch is None else {"contrast": self.branch}))
+        self.refresh_every = phase.period
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        labelled, unlabelled = batch.both()
+        source = view_source(labelled, STRONG, batch.generator)
+        with frozen_statistics(self.student):
             on_source = self._forward(source.images)
-        terms = self._source_terms(on_source, source)
-        if self.scheme is None:
-            return {"loss": total(terms), **terms}
-        assert batch.target is not None
-        pseudo = self.scheme.targets(batch.target, batch.generator)
-        target = self._view(batch.target, pseudo, batch.generator)
+        terms = source_terms(on_source, source, self.phase, self.settings.overlap)
+        pseudo = self.scheme.targets(unlabelled, batch.generator)
+        target = self._view(unlabelled, pseudo, batch.generator)
         on_target = self._forward(target.images)
         terms |= self._target_terms(on_target, target)
         if self.branch is not None:
             seen = {"source": self._seen(on_source, source), "target": self._seen(on_target, target)}
             terms["contrast"] = self.phase.contrast * self._contrast(self.branch, seen, batch)
-        quality = {
+        self.watched = {
             "pseudo_foreground": (pseudo.labels == 1).float().mean(),
             "pseudo_background": (pseudo.labels == 0).float().mean(),
         }
-        return {"loss": total(terms), **terms, **quality}
+        return terms
 
     def _forward(self, images: Tensor) -> NetworkOutput:
         output: NetworkOutput = self.student(images, with_density=True, with_features=self.branch is not None)
         return output
-
-    def _source_terms(self, output: NetworkOutput, crops: SourceCrops) -> dict[str, Tensor]:
-        """First terms of Eqs. 1 and 2; none where their weight is 0."""
-        p = self.phase
-        terms: dict[str, Tensor] = {}
-        if p.source:
-            supervised = supervised_terms(output, crops.labels, self.settings.overlap)
-            terms |= {name: p.source * term for name, term in supervised.items()}
-        if p.source_detection:
-            truth = density_maps(pad_points(crops.points), (crops.labels.shape[-2], crops.labels.shape[-1]))
-            terms["detection"] = p.source_detection * detection_loss(_density(output), truth)
-        return terms
 
     def _view(self, crops: TargetCrops, pseudo: PseudoTargets, generator: torch.Generator) -> Pseudo:
         views = draw_views(crops.images, STRONG, generator)
@@ -208,8 +165,17 @@ class IPLStage(Stage):
             branch.memory.renew()
         return branch.loss(self.alignments, seen, self.settings.temperature, batch.generator)
 
-    def predictor(self) -> Predictor:
-        return NetworkPredictor(self.student)
+
+def source_terms(output: NetworkOutput, crops: SourceCrops, phase: Phase, overlap: float) -> dict[str, Tensor]:
+    """First terms of Eqs. 1 and 2; none where their weight is 0."""
+    terms: dict[str, Tensor] = {}
+    if phase.source:
+        supervised = supervised_terms(output, crops.labels, overlap)
+        terms |= {name: phase.source * term for name, term in supervised.items()}
+    if phase.source_detection:
+        truth = density_maps(pad_points(crops.points), (crops.labels.shape[-2], crops.labels.shape[-1]))
+        terms["detection"] = phase.source_detection * detection_loss(_density(output), truth)
+    return terms
 
 
 def read_map(maps: Sequence[Any]) -> int:
@@ -256,9 +222,9 @@ class IPL(Method):
             method="ipl",
             config=s,
             components=start.components,
-            crops=CropSpec(s.crop, source=s.batch, foreground=s.foreground),
+            crops=replace(s.crops(), target=0, target_points=0.0),
             iterations=phase.iterations,
-            build=lambda parent: IPLStage(s, phase, start.network(parent)),
+            build=lambda parent: SourceStage(s, phase, start.network(parent)),
         )
 
     def _rounds(self, phase: Phase, scheme: str, components: tuple[tuple[str, str], ...]) -> StageSpec:
@@ -273,11 +239,39 @@ class IPL(Method):
             method="ipl",
             config=s,
             components=(*components, ("self_training", scheme)),
-            crops=CropSpec(s.crop, s.batch, s.batch, s.foreground, s.target_points),
+            crops=s.crops(),
             iterations=phase.iterations,
             build=build,
             asks=("points",),
         )
+
+
+_PAPER = {
+    "start": "scratch",
+    "network": "factorised-deep",
+    "backbone": "none",
+    "crop": 512,
+    "batch": 1,
+    "source_iterations": 50_000,
+    "detection_iterations": 50_000,
+    "detection_rounds": 4,
+    "iterations": 50_000,
+    "rounds": 3,
+    "optimizer": "sgd",
+    "lr": 5e-5,
+    "weight_decay": 5e-4,
+    "warmup": 0,
+    "clip": 0.0,
+    "target_points": 0.0,
+    "foreground": 0.0,
+    "detection_source": _PAPER_DETECTION,
+    "detection_target": _PAPER_DETECTION,
+    "detection": _PAPER_DETECTION,
+    "detection_contrast": 5e-3,
+    "query_rule": "confidence",
+    "prototype_every": 1000,
+    "recalibrate": 0,
+}
 
 
 @hookimpl
@@ -294,32 +288,7 @@ def register_methods(register: Register) -> None:
             presets={
                 "tiny": {"crop": 96, "detection_iterations": 90, "iterations": 120, "recalibrate": 20, "queries": 256},
                 "small": {},
-                "paper": {
-                    "start": "scratch",
-                    "network": "factorised-deep",
-                    "backbone": "none",
-                    "crop": 512,
-                    "batch": 1,
-                    "source_iterations": 50_000,
-                    "detection_iterations": 50_000,
-                    "detection_rounds": 4,
-                    "iterations": 50_000,
-                    "rounds": 3,
-                    "optimizer": "sgd",
-                    "lr": 5e-5,
-                    "weight_decay": 5e-4,
-                    "warmup": 0,
-                    "clip": 0.0,
-                    "target_points": 0.0,
-                    "foreground": 0.0,
-                    "detection_source": _PAPER_DETECTION,
-                    "detection_target": _PAPER_DETECTION,
-                    "detection": _PAPER_DETECTION,
-                    "detection_contrast": 5e-3,
-                    "query_rule": "confidence",
-                    "prototype_every": 1000,
-                    "recalibrate": 0,
-                },
+                "paper": _PAPER,
             },
         )
     )

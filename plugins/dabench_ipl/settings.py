@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import Field
 
-from dabench.plugin import Settings
+from dabench.plugin import AdaptationSettings, CropSpec
 from dabench_ipl.prototypes import AlignmentName
 
 
-class IPLSettings(Settings):
+class IPLSettings(AdaptationSettings):
     """Detection rounds, segmentation rounds and the contrast."""
 
-    start: Literal["source-only", "scratch"] = Field(
-        "source-only", description="Begin with the shared source model, or train a network of its own on the source."
-    )
-    network: str = Field("promptable", description="Network of a start from scratch (paper: that of WDA-Net, deeper).")
-    backbone: str = Field("conv-small", description="Its encoder; none: the network has its own.")
+    start: str = "source-only"
+    network: str = "promptable"
+    backbone: str = "conv-small"
     self_training: str = Field(
         "instance-aware", description="Segmentation pseudo-labels: instance-aware, threshold or entropy (Table III)."
     )
     detection_training: str = Field("counted-points", description="Scheme of the rounds that learn detection.")
-    crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 512).")
-    batch: int = Field(2, ge=1, description="Crops of each domain an update (paper: 1).")
     source_iterations: int = Field(
         1000, ge=1, description="Updates on the source alone, with a start from scratch (paper: not stated)."
     )
@@ -34,12 +30,6 @@ class IPLSettings(Settings):
     detection_rounds: int = Field(3, ge=1, description="Rounds among them (paper: 4; release: 5).")
     iterations: int = Field(400, ge=1, description="Updates of the segmentation rounds (release: 50,000).")
     rounds: int = Field(2, ge=1, description="Rounds among them (paper: 3; release: 2).")
-    optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Optimizer (paper: sgd).")
-    lr: float = Field(3e-4, gt=0, description="Learning rate (paper: 5e-5; release: 1e-4 while segmenting).")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay (release: 5e-4).")
-    warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
-    clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
-    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
     target_points: float = Field(
         0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is."
     )
@@ -78,7 +68,9 @@ class IPLSettings(Settings):
     memory: int = Field(2048, ge=2, description="Latest features of a group that they are made of (paper: not stated).")
     width: int = Field(128, ge=2, description="Channels of the projection head (release: 128).")
     overlap: float = Field(0.0, ge=0, description="Weight of a soft-Dice term on the source (paper: 0).")
-    recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
+
+    def crops(self) -> CropSpec:
+        return replace(super().crops(), target_points=self.target_points)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from dabench.ops.augmentation import PLAIN, STRONG, WEAK
 from dabench.ops.batchnorm import hold_statistics
 from dabench.ops.losses import confident_labels, segmentation_loss
-from dabench.ops.objectives import LabelledWeights, labelled_terms, total
+from dabench.ops.objectives import LabelledWeights, labelled_terms
 from dabench.ops.prompts import pad_points, random_subset
 from dabench.ops.views import draw_views, unview_maps, view_images, view_points, view_source
 from dabench.plugin import (
@@ -37,12 +37,10 @@ from dabench.plugin import (
     CropSpec,
     Method,
     NetworkPredictor,
-    OptimizerSpec,
-    OptimizerStep,
-    Predictor,
+    NetworkStage,
+    OptimizerSettings,
     PreferenceOptimizer,
     Register,
-    Settings,
     Stage,
     StageSpec,
     TargetCrops,
@@ -53,7 +51,7 @@ from dabench.plugin import (
 from dabench_prefer_das.dataset import PreferenceData, collect
 
 
-class PreferDASSettings(Settings):
+class PreferDASSettings(OptimizerSettings):
     """Stage 2."""
 
     po: str = Field("slpo", description="Preference optimizer: gpo, lpo, slpo, upo, or none (paper: lpo and slpo).")
@@ -62,12 +60,8 @@ class PreferDASSettings(Settings):
     )
     batch: int = Field(4, ge=1, description="Target tiles an update (paper: 4).")
     source_batch: int = Field(2, ge=0, description="Source crops an update for the anchor (paper: not stated).")
-    iterations: int = Field(600, ge=1, description="Updates (paper: 16,000).")
-    lr: float = Field(1e-4, gt=0, description="Learning rate of AdamW (paper: 5e-6).")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: not stated; AdamW's default).")
-    warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
-    floor: float = Field(0.0, ge=0, le=1, description="Lowest share of the learning rate (release: 0.2).")
-    clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
+    iterations: int = 600
+    lr: float = 1e-4
     weight: float = Field(1.0, ge=0, description="λ3, weight of the preference loss (paper: 1).")
     sum_patches: bool = Field(False, description="Sum the loss over a tile's patches (Eqs. 8-9) rather than average.")
     anchor: float = Field(1.0, ge=0, description="Weight of L_seg on the target: the reference's confident pixels.")
@@ -85,25 +79,19 @@ class PreferDASSettings(Settings):
     )
 
 
-class PreferenceStage(Stage):
+class PreferenceStage(NetworkStage):
     """Fine-tunes a copy of the reference with preferences, anchored by L_seg."""
+
+    settings: PreferDASSettings
 
     def __init__(
         self, settings: PreferDASSettings, optimizer: PreferenceOptimizer, reference: nn.Module, crop: int
     ) -> None:
         """Freeze the reference; the student is its copy."""
-        self.settings, self.optimizer, self.crop = settings, optimizer, crop
+        super().__init__(settings, deepcopy(reference).requires_grad_(True))
+        self.optimizer, self.crop = optimizer, crop
         self.reference = deepcopy(reference).requires_grad_(False).eval()
-        self.student = deepcopy(reference).requires_grad_(True)
         self.data: PreferenceData | None = None
-
-    def modules(self) -> Mapping[str, nn.Module]:
-        return {"network": self.student}
-
-    def optimizer_steps(self) -> Sequence[OptimizerStep]:
-        s = self.settings
-        spec = OptimizerSpec(s.lr, weight_decay=s.weight_decay, warmup=s.warmup, floor=s.floor, clip=s.clip)
-        return [OptimizerStep("network", self.student.parameters, spec)]
 
     def prepare(self, view: TrainingData) -> None:
         self.reference.to(view.device)
@@ -120,8 +108,7 @@ class PreferenceStage(Stage):
         assert self.data is not None
         return self.data.draw(self.settings.batch, rng)
 
-    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
-        del optimizer
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         assert self.data is not None
         s = self.settings
         terms: dict[str, Tensor] = {}
@@ -136,9 +123,9 @@ class PreferenceStage(Stage):
         if s.anchor:
             labels = confident_labels(self.data.proposal(tiles).to(logits), s.confident)
             terms["anchor"] = s.anchor * segmentation_loss(logits[:, None], labels)
-        preference, margin = self._preference(tiles, logits)
+        preference, self.watched["preferred_gain"] = self._preference(tiles, logits)
         terms["preference"] = s.weight * preference
-        return {"loss": total(terms), **terms, "preferred_gain": margin}
+        return terms
 
     def _see(self, tiles: TargetCrops, generator: torch.Generator) -> Tensor:
         """The student's logits of whole tiles ``(B, S, S)``, in their own frame."""
@@ -162,9 +149,6 @@ class PreferenceStage(Stage):
         chosen = candidates[torch.arange(len(candidates), device=candidates.device), preferred]
         gain = torch.where(chosen, policy - frozen, frozen - policy).mean().detach()
         return (losses.sum() / len(tiles) if self.settings.sum_patches else losses.mean()), gain
-
-    def predictor(self) -> Predictor:
-        return NetworkPredictor(self.student)
 
 
 class PreferDAS(Method):
@@ -210,6 +194,22 @@ class PreferDAS(Method):
         return [*before, spec]
 
 
+_PAPER = {
+    "batch": 4,
+    "source_batch": 4,
+    "iterations": 16_000,
+    "lr": 5e-6,
+    "warmup": 0,
+    "floor": 0.2,
+    "clip": 0.0,
+    "overlap": 0.0,
+    "candidate_views": 1,
+    "turns": True,
+    "sum_patches": True,
+    "prompts": True,
+}
+
+
 @hookimpl
 def register_methods(register: Register) -> None:
     """Register ``prefer-das``."""
@@ -225,20 +225,7 @@ def register_methods(register: Register) -> None:
             presets={
                 "tiny": {"iterations": 120},
                 "small": {},
-                "paper": {
-                    "batch": 4,
-                    "source_batch": 4,
-                    "iterations": 16_000,
-                    "lr": 5e-6,
-                    "warmup": 0,
-                    "floor": 0.2,
-                    "clip": 0.0,
-                    "overlap": 0.0,
-                    "candidate_views": 1,
-                    "turns": True,
-                    "sum_patches": True,
-                    "prompts": True,
-                },
+                "paper": _PAPER,
             },
         )
     )

@@ -10,20 +10,20 @@ Deviations: see docs/methods/prompt-das.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
-from typing import Literal
+from dataclasses import replace
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from dabench.ops.augmentation import View, ViewOptions
-from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.batchnorm import frozen_statistics
 from dabench.ops.density import density_maps
 from dabench.ops.discs import stamp_discs
 from dabench.ops.losses import DETECTION_WEIGHT, detection_loss, segmentation_loss
-from dabench.ops.objectives import LabelledWeights, labelled_terms, total
+from dabench.ops.objectives import LabelledWeights, labelled_terms
 from dabench.ops.prompts import pad_points, random_subset
 from dabench.ops.views import draw_views, view_images, view_labels, view_maps, view_points, view_source
 from dabench.plugin import (
@@ -34,46 +34,36 @@ from dabench.plugin import (
     Components,
     CropSpec,
     Method,
-    NetworkPredictor,
-    OptimizerSpec,
-    OptimizerStep,
-    Predictor,
     PseudoTargets,
     Register,
+    SchemeSettings,
     SelfTraining,
-    Settings,
+    SelfTrainingStage,
     Stage,
     StageSpec,
     TargetCrops,
     TaskInfo,
     TrainingData,
     hookimpl,
-    plain_batches,
 )
 from dabench_prompt_das.contrast import ContrastPoints, contrast_loss, draw_contrast
 from dabench_prompt_das.pseudo_points import PointRule, estimate_points, with_points
 from dabench_prompt_das.ranking import Limits, component_scores, expected_count, limits_of, ranked, sampled_slices
 
 
-class PromptDASSettings(Settings):
+class PromptDASSettings(SchemeSettings):
     """Stage 1 of Prefer-DAS."""
 
-    self_training: str = Field("mean-teacher", description="Scheme that makes target pseudo-labels.")
-    crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 384).")
-    batch: int = Field(2, ge=1, description="Crops of each domain an update (paper: 2).")
-    iterations: int = Field(400, ge=1, description="Updates (paper: 16,000).")
-    lr: float = Field(3e-4, gt=0, description="Learning rate of AdamW (paper: 1e-5).")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: not stated; AdamW's default).")
-    warmup: int = Field(20, ge=0, description="Updates of linear warm-up (paper: none).")
-    floor: float = Field(0.0, ge=0, le=1, description="Lowest share of the learning rate (release: 0.1).")
-    clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
-    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops with foreground (release: 0.7).")
+    self_training: str = "mean-teacher"
+    overlap: float = 0.0
+    refresh_every: int = Field(
+        100, ge=1, description="Updates between two looks at the target's training set: rankings, rounds of a scheme."
+    )
     target_points: float = Field(
         0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is."
     )
     detection: float = Field(30.0, ge=0, description="λ1 on 0-1 maps (paper: 1e-3 on 0-255, that is 65).")
     contrast: float = Field(1e-3, ge=0, description="λ2, weight of the contrast (paper: 1e-3).")
-    overlap: float = Field(0.0, ge=0, description="Weight of the soft-Dice term on the source (paper: 0).")
     point_weight: float = Field(0.2, ge=0, description="Weight of the loss on discs at given points (paper: 0).")
     point_radius: float = Field(5.0, ge=0, description="Radius of those discs in pixels.")
     pseudo_points: bool = Field(
@@ -87,9 +77,6 @@ class PromptDASSettings(Settings):
     possible: float = Field(
         1.0, ge=0, description="Components past this share of the implied count are background (with trusted > 0)."
     )
-    refresh_every: int = Field(
-        100, ge=1, description="Updates between two looks at the target's training set: rankings, rounds of a scheme."
-    )
     rank_slices: int = Field(12, ge=1, description="Most slices that a ranking looks at.")
     target_weight: float = Field(1.0, ge=0, description="Weight of the target's segmentation loss (release: 1).")
     detection_pseudo: bool = Field(True, description="Learn detection on the target (Table II, Detect.).")
@@ -102,50 +89,38 @@ class PromptDASSettings(Settings):
     queries: int = Field(64, ge=1, description="Most queries a crop (release: 256).")
     negatives: int = Field(64, ge=1, description="Negatives a crop, N^n (paper: 256).")
     temperature: float = Field(0.5, gt=0, description="τ of the contrast (paper: 0.5).")
-    recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
-    outcome: Literal["student", "teacher"] = Field(
-        "student", description="Network that is scored and handed on (paper: student)."
-    )
     motion_blur: float = Field(0.0, ge=0, le=1, description="Probability of motion blur (release: for Lucchi).")
     elastic: float = Field(0.0, ge=0, le=1, description="Probability of elastic deformation (Prompt-DAS: 0.3).")
 
+    def crops(self) -> CropSpec:
+        return replace(super().crops(), target_points=self.target_points)
 
-class PromptDASStage(Stage):
+
+class PromptDASStage(SelfTrainingStage):
     """Student on source labels and the scheme's pseudo-targets."""
+
+    settings: PromptDASSettings
 
     def __init__(
         self, settings: PromptDASSettings, network: nn.Module, scheme: SelfTraining, share: float = 0.0
     ) -> None:
         """Start from a copy of the source model; ``share`` of the target's centres are given."""
-        self.settings, self.student, self.scheme, self.share = settings, deepcopy(network), scheme, share
-        self.scheme.start(self.student)
-        self.limits = Limits()
+        super().__init__(settings, deepcopy(network), scheme)
+        self.share, self.limits = share, Limits()
         self.ranks = bool(settings.trusted and share)
-        self.refresh_every = settings.refresh_every if self.ranks or scheme.rounds else 0
+        if self.ranks:
+            self.refresh_every = settings.refresh_every
         self.view = ViewOptions(elastic=settings.elastic, motion_blur=settings.motion_blur)
         self.pseudo_points: Mapping[int, Tensor] = {}
 
-    def modules(self) -> Mapping[str, nn.Module]:
-        return {"network": self.student, **self.scheme.modules()}
-
-    def network(self) -> nn.Module:
-        return self.modules()["teacher" if self.settings.outcome == "teacher" else "network"]
-
-    def optimizer_steps(self) -> Sequence[OptimizerStep]:
-        s = self.settings
-        spec = OptimizerSpec(s.lr, weight_decay=s.weight_decay, warmup=s.warmup, floor=s.floor, clip=s.clip)
-        return [OptimizerStep("network", self.student.parameters, spec)]
-
     def prepare(self, view: TrainingData) -> None:
-        recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
-        self.scheme.start(self.student)
-        self.scheme.attach(view)
+        super().prepare(view)
         given = sum(len(answer.points) for answer in view.desk.points().values())
         if self.settings.pseudo_points and not given:
             self.pseudo_points = estimate_points(view, self.student, self.settings.crop, PointRule())
 
     def refresh(self, view: TrainingData) -> None:
-        self.scheme.refresh(self.student, view)
+        super().refresh(view)
         if self.ranks:
             self._rank(view)
 
@@ -159,28 +134,25 @@ class PromptDASStage(Stage):
             self.limits = limits_of(scores, expected, s.trusted, s.possible)
 
     def state(self) -> dict[str, Tensor]:
-        scheme = {f"scheme/{name}": value for name, value in self.scheme.state().items()}
+        scheme = {f"scheme/{name}": value for name, value in super().state().items()}
         return {"limits": torch.tensor([self.limits.accept, self.limits.reject], dtype=torch.float64), **scheme}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         self.limits = Limits(*state["limits"].tolist())
         prefix = "scheme/"
-        self.scheme.load_state({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        super().load_state({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
-    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
-        del optimizer
-        assert batch.source is not None
-        assert batch.target is not None
-        s = self.settings
-        target = with_points(batch.target, self.pseudo_points) if self.pseudo_points else batch.target
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        s, (labelled, target) = self.settings, batch.both()
+        if self.pseudo_points:
+            target = with_points(target, self.pseudo_points)
         pseudo = ranked(self.scheme.targets(target, batch.generator), target.points, self.limits)
-        source = view_source(batch.source, self.view, batch.generator)
+        self.watch(pseudo)
+        source = view_source(labelled, self.view, batch.generator)
         with frozen_statistics(self.student):
             weights = LabelledWeights(s.detection, s.overlap, s.prompts)
             terms = labelled_terms(self.student, source, weights, batch.generator)
-        terms |= self._target_terms(target, pseudo, batch.generator)
-        quality = {"pseudo_foreground": (pseudo.labels == 1).float().mean(), "pseudo_known": _known(pseudo)}
-        return {"loss": total(terms), **terms, **quality}
+        return terms | self._target_terms(target, pseudo, batch.generator)
 
     def _target_terms(self, crops: TargetCrops, pseudo: PseudoTargets, generator: torch.Generator) -> dict[str, Tensor]:
         """Eqs. 5-7 on the target, in the student's view."""
@@ -228,12 +200,6 @@ class PromptDASStage(Stage):
             generator,
         )
 
-    def after_update(self, step: int) -> None:
-        self.scheme.after_update(self.student, step)
-
-    def predictor(self) -> Predictor:
-        return NetworkPredictor(self.network())
-
 
 def _seen_confidence(views: list[View], pseudo: PseudoTargets) -> Tensor:
     """The teacher's probability in the student's view; 0.5 (unsure) outside the crop."""
@@ -243,10 +209,6 @@ def _seen_confidence(views: list[View], pseudo: PseudoTargets) -> Tensor:
 def _discs(like: Tensor, points: Tensor, radius: float) -> Tensor:
     """Foreground discs at the given points, everything else ignored; ``(H, W)``."""
     return stamp_discs(torch.full_like(like, IGNORE), points, radius, 1)
-
-
-def _known(pseudo: PseudoTargets) -> Tensor:
-    return (pseudo.labels != IGNORE).float().mean()
 
 
 class PromptDAS(Method):
@@ -269,13 +231,29 @@ class PromptDAS(Method):
             method="prompt-das",
             config=s,
             components=(*before[-1].components, ("self_training", s.self_training)),
-            crops=CropSpec(s.crop, s.batch, s.batch, s.foreground, s.target_points),
+            crops=s.crops(),
             iterations=s.iterations,
             build=build,
             asks=("points",),
             title="prompt-das",
         )
         return [*before, spec]
+
+
+_PAPER = {
+    "crop": 384,
+    "iterations": 16_000,
+    "lr": 1e-5,
+    "warmup": 0,
+    "floor": 0.1,
+    "clip": 0.0,
+    "detection": DETECTION_WEIGHT,
+    "point_weight": 0.0,
+    "trusted": 0.0,
+    "target_points": 0.7,
+    "queries": 256,
+    "negatives": 256,
+}
 
 
 @hookimpl
@@ -292,20 +270,7 @@ def register_methods(register: Register) -> None:
             presets={
                 "tiny": {"crop": 96, "iterations": 200, "recalibrate": 20},
                 "small": {},
-                "paper": {
-                    "crop": 384,
-                    "iterations": 16_000,
-                    "lr": 1e-5,
-                    "warmup": 0,
-                    "floor": 0.1,
-                    "clip": 0.0,
-                    "detection": DETECTION_WEIGHT,
-                    "point_weight": 0.0,
-                    "trusted": 0.0,
-                    "target_points": 0.7,
-                    "queries": 256,
-                    "negatives": 256,
-                },
+                "paper": _PAPER,
             },
         )
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -22,7 +23,6 @@ from dabench.ops.augmentation import ViewOptions
 from dabench.ops.batchnorm import recalibrate
 from dabench.ops.dropout import dropout_places, dropping, seeded
 from dabench.ops.losses import overlap_loss, segmentation_loss
-from dabench.ops.objectives import total
 from dabench.ops.views import draw_views, view_images, view_labels
 from dabench.plugin import (
     IGNORE,
@@ -34,41 +34,37 @@ from dabench.plugin import (
     CropSpec,
     Method,
     NetworkPredictor,
+    NetworkStage,
     OptimizerSpec,
-    OptimizerStep,
     Prediction,
     Predictor,
     Register,
     SelfTraining,
-    Settings,
     Stage,
     StageSpec,
     TaskInfo,
     TrainingData,
+    TrainingSettings,
     hookimpl,
     plain_batches,
 )
 
 
-class RecipeSettings(Settings):
+class RecipeSettings(TrainingSettings):
     """How a network learns from labels, of whichever domain."""
 
-    network: str = Field("residual-unet", description="Network of a source model of its own (paper: residual-unet).")
+    network: str = Field("residual-unet", description="Network of a source model of its own.")
     backbone: str = Field("none", description="Its encoder; none: the network has its own.")
-    crop: int = Field(192, ge=16, description="Side of a crop in pixels (paper: 256).")
-    batch: int = Field(4, ge=1, description="Crops an update (paper: 64).")
-    iterations: int = Field(1000, ge=1, description="Updates of the target model (paper: 10,000).")
-    optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="Optimizer (paper: adam).")
-    lr: float = Field(1e-3, gt=0, description="Learning rate (paper: 1e-3).")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay (paper: not stated).")
-    warmup: int = Field(50, ge=0, description="Updates of linear warm-up (paper: 1000).")
-    power: float = Field(0.9, ge=0, description="Power of the learning rate's decay (paper: 2).")
-    floor: float = Field(0.0, ge=0, le=1, description="Lowest share of the learning rate (paper: 0.1).")
-    clip: float = Field(1.0, ge=0, description="Largest gradient norm, 0 = off (paper: none).")
-    overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term (paper: 0).")
-    foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops that must hold foreground.")
-    dropout: float = Field(0.2, ge=0, lt=1, description="Share of feature maps dropped while training (paper: 0.5).")
+    batch: int = 4
+    iterations: int = Field(1000, ge=1, description="Updates of the target model.")
+    lr: float = 1e-3
+    warmup: int = 50
+    power: float = Field(0.9, ge=0, description="Power of the learning rate's decay.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Share of feature maps dropped while training.")
     test_dropout: bool = Field(False, description="Drop at the final prediction too (paper: yes).")
+
+    def optimizer_spec(self) -> OptimizerSpec:
+        return replace(super().optimizer_spec(), power=self.power)
 
 
 class UALRSettings(RecipeSettings):
@@ -98,8 +94,10 @@ class DropoutPredictor(Predictor):
             return NetworkPredictor(self.network).predict(images)
 
 
-class RecipeStage(Stage):
+class RecipeStage(NetworkStage):
     """A network with new weights that learns from labels, with dropout."""
+
+    settings: RecipeSettings
 
     def __init__(self, settings: RecipeSettings, network: nn.Module) -> None:
         """Take a network; the stage owns it. Raises ConfigError for one that cannot drop anything."""
@@ -108,15 +106,7 @@ class RecipeStage(Stage):
                 f"ualr: {type(network).__name__} has neither dropout layers nor a backbone: nothing could be dropped.",
                 "Use residual-unet, or a network on a backbone.",
             )
-        self.settings, self.student = settings, network
-
-    def modules(self) -> Mapping[str, nn.Module]:
-        return {"network": self.student}
-
-    def optimizer_steps(self) -> Sequence[OptimizerStep]:
-        s = self.settings
-        spec = OptimizerSpec(s.lr, s.optimizer, s.weight_decay, s.warmup, s.power, s.floor, s.clip)
-        return [OptimizerStep("network", self.student.parameters, spec)]
+        super().__init__(settings, network)
 
     def _learn(
         self, images: Tensor, labels: Tensor, generator: torch.Generator, weights: Tensor | None = None
@@ -140,11 +130,9 @@ class RecipeStage(Stage):
 class SourceModel(RecipeStage):
     """Learns from the source's labels."""
 
-    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
-        del optimizer
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.source is not None
-        terms = self._learn(batch.source.images, batch.source.labels, batch.generator)
-        return {"loss": total(terms), **terms}
+        return self._learn(batch.source.images, batch.source.labels, batch.generator)
 
 
 class TargetModel(RecipeStage):
@@ -180,18 +168,15 @@ class TargetModel(RecipeStage):
         # The labeller is the scheme's student from `start` on: a mean of it and of new weights would be no model.
         self.scheme.after_update(self.labeller, step)
 
-    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
-        del optimizer
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.target is not None
         with torch.no_grad():
             pseudo = self.scheme.targets(batch.target, batch.generator)
-        terms = self._learn(batch.target.images, pseudo.labels, batch.generator, pseudo.weights)
-        quality = {"pseudo_foreground": (pseudo.labels == 1).float().mean(), "pseudo_known": _known(pseudo.labels)}
-        return {"loss": total(terms), **terms, **quality}
-
-
-def _known(labels: Tensor) -> Tensor:
-    return (labels != IGNORE).float().mean()
+        self.watched = {
+            "pseudo_foreground": (pseudo.labels == 1).float().mean(),
+            "pseudo_known": (pseudo.labels != IGNORE).float().mean(),
+        }
+        return self._learn(batch.target.images, pseudo.labels, batch.generator, pseudo.weights)
 
 
 class UALR(Method):
@@ -239,7 +224,7 @@ class UALR(Method):
             method="ualr",
             config=recipe,
             components=(("network", s.network), *encoder),
-            crops=CropSpec(s.crop, source=s.batch, foreground=s.foreground),
+            crops=recipe.crops(),
             iterations=s.source_iterations,
             build=lambda _: SourceModel(recipe, self.components.network(s.network, s.backbone)),
         )

@@ -76,14 +76,14 @@ class WDANet(Method):
         return CountingNetwork(self.components.network(s.counter, "none"))
 
     def _adapting(self, name: str, components: _Parts, build: Callable[[Stage | None], Stage]) -> StageSpec:
-        """A stage on both domains; half of its target crops are there to be pasted from."""
+        """A stage on both domains."""
         s = self.settings
         return StageSpec(
             name=name,
             method="wda-net",
             config=s,
             components=components,
-            crops=CropSpec(s.crop, s.batch, 2 * s.batch, s.foreground, s.target_points),
+            crops=s.crops(),
             iterations=s.iterations,
             build=build,
             asks=("points",),
@@ -95,6 +95,35 @@ class WDANet(Method):
         counter = cast(CountingNetwork, deepcopy(parent.modules()["counter"]))
         labels = self.components.self_training(scheme) if scheme else None
         return WDANetStage(self.settings, deepcopy(parent.network()), counter, labels)
+
+
+_PAPER = {
+    "start": "scratch",
+    "network": "factorised",
+    "backbone": "none",
+    "crop": 512,
+    "batch": 1,
+    "iterations": 100_000,
+    "optimizer": "sgd",
+    "lr": 5e-5,
+    "weight_decay": 5e-4,
+    "warmup": 0,
+    "clip": 0.0,
+    "recalibrate": 0,
+    "target_points": 0.0,
+    "overlap": 0.0,
+    "foreground": 0.0,
+    "detection_source": 0.01 * 255**2,
+    "detection": 0.1 * 255**2,
+    "discriminator_widths": (64, 128, 256, 512),
+    "discriminator_groups": 32,
+    "counting": 1.0,
+    "margin": 3.0,
+    "counter": "factorised",
+    "counter_batch": 1,
+    "counter_iterations": 50_000,
+    "counter_density": 0.01 * 255**2,
+}
 
 
 @hookimpl
@@ -120,33 +149,7 @@ def register_methods(register: Register) -> None:
                     "counter_iterations": 120,
                 },
                 "small": {},
-                "paper": {
-                    "start": "scratch",
-                    "network": "factorised",
-                    "backbone": "none",
-                    "crop": 512,
-                    "batch": 1,
-                    "iterations": 100_000,
-                    "optimizer": "sgd",
-                    "lr": 5e-5,
-                    "weight_decay": 5e-4,
-                    "warmup": 0,
-                    "clip": 0.0,
-                    "recalibrate": 0,
-                    "target_points": 0.0,
-                    "overlap": 0.0,
-                    "foreground": 0.0,
-                    "detection_source": 0.01 * 255**2,
-                    "detection": 0.1 * 255**2,
-                    "discriminator_widths": (64, 128, 256, 512),
-                    "discriminator_groups": 32,
-                    "counting": 1.0,
-                    "margin": 3.0,
-                    "counter": "factorised",
-                    "counter_batch": 1,
-                    "counter_iterations": 50_000,
-                    "counter_density": 0.01 * 255**2,
-                },
+                "paper": _PAPER,
             },
         )
     )

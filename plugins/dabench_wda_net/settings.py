@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
-from dabench.plugin import Settings
+from dabench.plugin import AdaptationSettings, AdversarialSettings, CropSpec
 
 
-class WDANetSettings(Settings):
+class WDANetSettings(AdversarialSettings, AdaptationSettings):
     """Counting network, segmenter with a detection head, adversary, pseudo-labels."""
 
-    start: Literal["source-only", "scratch"] = Field(
-        "source-only", description="Begin with the shared source model, or with random weights (release)."
-    )
-    network: str = Field("promptable", description="Network of a start from scratch (release: factorised).")
-    backbone: str = Field("conv-small", description="Its encoder; none: the network has its own.")
+    start: str = "source-only"
+    network: str = "promptable"
+    backbone: str = "conv-small"
     self_training: str = Field("entropy", description="Scheme of the second stage's pseudo-labels (release: entropy).")
-    # A discriminator of five convolutions halves a crop five times: of a smaller one nothing would be left.
-    crop: int = Field(192, ge=32, description="Side of a crop in pixels (release: 512 in a quarter of updates).")
-    batch: int = Field(2, ge=1, description="Crops of each domain an update (release: 1).")
-    iterations: int = Field(300, ge=1, description="Updates of each of the two stages (release: 100,000).")
-    optimizer: Literal["adamw", "sgd", "adam"] = Field("adamw", description="Of the segmenter (release: sgd).")
-    lr: float = Field(3e-4, gt=0, description="Learning rate of the segmenter (release: 5e-5 with SGD).")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay of the segmenter (release: 5e-4).")
-    warmup: int = Field(20, ge=0, description="Updates of linear warm-up (release: none).")
-    clip: float = Field(1.0, ge=0, description="Largest gradient norm of the segmenter, 0 = off (release: none).")
-    recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first (0: none).")
-    foreground: float = Field(
-        0.7, ge=0, le=1, description="Share of source crops that must hold foreground (release: not known; 0)."
-    )
+    iterations: int = Field(300, ge=1, description="Updates of each of the two stages.")
     target_points: float = Field(
         0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is (release: 0)."
     )
-    overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term on the source (release: 0).")
     detection_source: float = Field(
         10.0, ge=0, description="Weight of detection on the source in stage 1 (release: 0.01 on 0-255, that is 650)."
     )
@@ -58,10 +41,7 @@ class WDANetSettings(Settings):
         0.5, ge=0, description="Objects by which the detected count may miss, a crop (release: 3, on 512 pixels)."
     )
     adversarial: float = Field(1e-3, ge=0, description="Weight of the adversarial loss (release: 1e-3).")
-    discriminator_lr: float = Field(2e-4, gt=0, description="Learning rate of the discriminator, Adam (release: 2e-4).")
-    discriminator_widths: tuple[int, ...] = Field(
-        (16, 32, 64, 128), description="Channels of its convolutions before the last (release: 64 to 512)."
-    )
+    discriminator_lr: float = Field(2e-4, gt=0, description="Learning rate of the discriminator (Adam).")
     discriminator_groups: int = Field(8, ge=0, description="Groups of its GroupNorm, 0: no norm (release: 32).")
     paste: float = Field(
         0.5, gt=0, le=1, description="Side of a pasted window as a share of the crop's (release: 0.5)."
@@ -80,3 +60,7 @@ class WDANetSettings(Settings):
     counter_density: float = Field(
         10.0, ge=0, description="Weight of its density's error (release: 0.01 on 0-255 maps, that is 650)."
     )
+
+    def crops(self) -> CropSpec:
+        """Half of the target crops are there to be pasted from."""
+        return CropSpec(self.crop, self.batch, 2 * self.batch, self.foreground, self.target_points)

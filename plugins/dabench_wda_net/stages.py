@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dabench.ops.adversarial import SOURCE, TARGET, PatchDiscriminator, domain_loss, frozen, two_classes
+from dabench.ops.adversarial import PatchDiscriminator, two_classes
 from dabench.ops.augmentation import STRONG, View, ViewOptions
-from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.batchnorm import frozen_statistics
 from dabench.ops.losses import segmentation_loss, sparse_detection_loss
-from dabench.ops.objectives import supervised_terms, total
+from dabench.ops.objectives import supervised_terms
 from dabench.ops.prompts import NetworkOutput
 from dabench.ops.views import draw_views, view_images, view_labels, view_points, view_source
 from dabench.plugin import (
+    AdversarialStage,
     Batch,
     ConfigError,
-    NetworkPredictor,
+    NetworkStage,
     OptimizerSpec,
     OptimizerStep,
-    Predictor,
     SelfTraining,
     SourceCrops,
-    Stage,
     TargetCrops,
     TrainingData,
-    plain_batches,
 )
 from dabench_wda_net.counting import CountingNetwork, count_ranking, implied_count
 from dabench_wda_net.cut_paste import ViewData, cut_paste
@@ -40,45 +37,38 @@ from dabench_wda_net.settings import WDANetSettings
 _VIEW = {"flip": 0.25, "turn": 0.25, "perspective": 0.0, "jitter": 0.25, "noise": 0.0, "motion_blur": 0.1}
 
 
-class CountingStage(Stage):
+class CountingStage(NetworkStage):
     """Learns to count on the source; the segmenter goes through untouched."""
+
+    settings: WDANetSettings
 
     def __init__(self, settings: WDANetSettings, counter: CountingNetwork, network: nn.Module) -> None:
         """Take a fresh counting network, and the network that a following stage starts from."""
-        self.settings, self.counter, self._network = settings, counter, network
+        super().__init__(settings, network)
+        self.counter = counter
 
     def modules(self) -> Mapping[str, nn.Module]:
-        return {"network": self._network, "counter": self.counter}
+        return {"network": self.student, "counter": self.counter}
 
     def optimizer_steps(self) -> Sequence[OptimizerStep]:
         spec = OptimizerSpec(self.settings.counter_lr, name="adam", weight_decay=0.0)
         return [OptimizerStep("counter", self.counter.parameters, spec)]
 
-    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Squared error of the count and of the density."""
-        del optimizer
         assert batch.source is not None
         crops = view_source(batch.source, STRONG, batch.generator)
         counts, density = self.counter(crops.images)
         truth = torch.tensor([float(len(p)) for p in crops.points], device=counts.device)
         terms = {"count": F.mse_loss(counts, truth)}
         terms["density"] = self.settings.counter_density * dense_detection(density, crops.points)
-        return {"loss": total(terms), **terms}
-
-    def predictor(self) -> Predictor:
-        return NetworkPredictor(self._network)
+        return terms
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Foreground probabilities ``(B, H, W)`` of both domains, without gradient, for the discriminator."""
-
-    source: Tensor
-    target: Tensor
-
-
-class WDANetStage(Stage):
+class WDANetStage(AdversarialStage):
     """Segmentation and detection on both domains; with a scheme it is the second stage, with pseudo-labels."""
+
+    settings: WDANetSettings
 
     def __init__(
         self,
@@ -88,31 +78,21 @@ class WDANetStage(Stage):
         scheme: SelfTraining | None = None,
     ) -> None:
         """Own the network and the counting network, which stays as it is."""
-        self.settings, self.student, self.scheme = settings, network, scheme
-        self.counter = counter.requires_grad_(False)
-        self.discriminator = PatchDiscriminator(2, settings.discriminator_widths, settings.discriminator_groups)
-        self.seen: Seen | None = None
+        discriminator = PatchDiscriminator(2, settings.discriminator_widths, settings.discriminator_groups)
+        super().__init__(settings, network, {"labels": discriminator})
+        self.counter, self.scheme = counter.requires_grad_(False), scheme
         if scheme is not None:
             scheme.start(network)
             self.refresh_every = math.ceil(settings.iterations / settings.rounds) if scheme.rounds else 0
 
     def modules(self) -> Mapping[str, nn.Module]:
         scheme = {} if self.scheme is None else self.scheme.modules()
-        return {"network": self.student, "counter": self.counter, "discriminator": self.discriminator, **scheme}
-
-    def optimizer_steps(self) -> Sequence[OptimizerStep]:
-        s = self.settings
-        segmenter = OptimizerSpec(s.lr, name=s.optimizer, weight_decay=s.weight_decay, warmup=s.warmup, clip=s.clip)
-        discriminator = OptimizerSpec(s.discriminator_lr, name="adam", weight_decay=0.0, betas=(0.9, 0.99))
-        return [
-            OptimizerStep("segmenter", self.student.parameters, segmenter),
-            OptimizerStep("discriminator", self.discriminator.parameters, discriminator),
-        ]
+        return {**super().modules(), "counter": self.counter, **scheme}
 
     def prepare(self, view: TrainingData) -> None:
         self.counter.eval()
         if self.scheme is None:
-            recalibrate(self.student, plain_batches(view, self.settings.recalibrate, self.settings.crop))
+            super().prepare(view)
         else:
             self.scheme.attach(view)
 
@@ -131,18 +111,14 @@ class WDANetStage(Stage):
         if self.scheme is not None:
             self.scheme.after_update(self.student, step)
 
-    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
-        return self._discriminator_losses() if optimizer == "discriminator" else self._segmenting(batch)
-
-    def _segmenting(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Everything that the segmenter learns from, in one update."""
-        assert batch.source is not None
-        assert batch.target is not None
-        terms, on_source = self._source_terms(view_source(batch.source, ViewOptions(**_VIEW), batch.generator))
+        labelled, unlabelled = batch.both()
+        terms, on_source = self._source_terms(view_source(labelled, ViewOptions(**_VIEW), batch.generator))
         remaining = max(0.0, 1 - batch.step / self.settings.iterations)
-        on_target = self._target_terms(terms, self._scenes(batch.target, batch.generator), remaining)
-        self.seen = Seen(on_source.detach(), on_target.detach())
-        return {"loss": total(terms), **terms}
+        on_target = self._target_terms(terms, self._scenes(unlabelled, batch.generator), remaining)
+        shown = {"labels": (two_classes(on_source), two_classes(on_target))}
+        return terms | self.adversarial_losses(shown, {"labels": self.settings.adversarial})
 
     def _source_terms(self, crops: SourceCrops) -> tuple[dict[str, Tensor], Tensor]:
         """Segmentation and detection from dense labels, and the logits."""
@@ -185,7 +161,7 @@ class WDANetStage(Stage):
         return cut_paste(scene, donor, max(1, round(s.paste * scene.image.shape[-1])), generator)
 
     def _target_terms(self, terms: dict[str, Tensor], scenes: list[ViewData], remaining: float) -> Tensor:
-        """Adds pseudo-labels, sparse detection, count constraint and adversarial_loss; gives the logits."""
+        """Adds pseudo-labels, sparse detection and count constraint; gives the logits."""
         s = self.settings
         images = torch.stack([scene.image for scene in scenes])
         output = self.student(images, with_density=True)
@@ -201,24 +177,8 @@ class WDANetStage(Stage):
             counted, _ = self.counter(images)
         ranking = count_ranking(implied_count(density), counted, s.margin)
         terms["counting"] = s.counting * remaining * ranking
-        with frozen(self.discriminator):
-            adversarial_loss = domain_loss(self.discriminator(two_classes(output.logits)), SOURCE)
-        terms["adversarial_loss"] = s.adversarial * adversarial_loss
         logits: Tensor = output.logits
         return logits
-
-    def _discriminator_losses(self) -> dict[str, Tensor]:
-        """The discriminator tells the two domains apart; half a loss a domain."""
-        assert self.seen is not None
-        terms = {
-            "source": domain_loss(self.discriminator(two_classes(self.seen.source)), SOURCE) / 2,
-            "target": domain_loss(self.discriminator(two_classes(self.seen.target)), TARGET) / 2,
-        }
-        self.seen = None
-        return {"loss": total(terms), **terms}
-
-    def predictor(self) -> Predictor:
-        return NetworkPredictor(self.student)
 
 
 def _known(maps: Sequence[Tensor | None]) -> list[Tensor]:

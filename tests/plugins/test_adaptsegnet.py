@@ -78,8 +78,7 @@ def test_the_segmenters_turn_leaves_the_judges_alone(stage: AdaptSegNetStage) ->
     assert gradients(stage) == {
         "network": True,
         "classifier": True,
-        "discriminator": False,
-        "discriminator_deep": False,
+        "discriminators": False,
     }
 
 
@@ -89,29 +88,28 @@ def test_the_judges_turn_leaves_the_segmenter_alone(stage: AdaptSegNetStage) -> 
     assert gradients(stage) == {
         "network": False,
         "classifier": False,
-        "discriminator": True,
-        "discriminator_deep": True,
+        "discriminators": True,
     }
 
 
 def test_fooling_alone_moves_the_segmenter_by_the_target(stage: AdaptSegNetStage) -> None:
     terms = stage.step(batch(), "segmenter")
-    (terms["adversarial_loss"] + terms["deep_adversarial"]).backward()
+    (terms["adversarial_final"] + terms["adversarial_deep"]).backward()
     assert gradients(stage)["network"]
     assert gradients(stage)["classifier"]
 
 
 def test_the_loss_is_the_sum_of_its_weighted_terms(stage: AdaptSegNetStage) -> None:
-    for discriminator in (stage.discriminator, stage.discriminator_deep):
+    for discriminator in stage.discriminators.values():
         for parameter in discriminator.parameters():
             nn.init.zeros_(parameter)
     terms = stage.step(batch(), "segmenter")
-    names = {"segmentation", "overlap", "deep_segmentation", "deep_overlap", "adversarial_loss", "deep_adversarial"}
+    names = {"segmentation", "overlap", "deep_segmentation", "deep_overlap", "adversarial_final", "adversarial_deep"}
     assert set(terms) == {"loss", *names}
     assert terms["loss"].item() == pytest.approx(sum(terms[n].item() for n in names), rel=1e-5)
     # Judges of nothing but zeros cannot tell: ln 2 each, times λ.
-    assert terms["adversarial_loss"].item() == pytest.approx(1e-3 * math.log(2))
-    assert terms["deep_adversarial"].item() == pytest.approx(2e-4 * math.log(2))
+    assert terms["adversarial_final"].item() == pytest.approx(1e-3 * math.log(2))
+    assert terms["adversarial_deep"].item() == pytest.approx(2e-4 * math.log(2))
 
 
 def test_training_the_judges_makes_them_right(stage: AdaptSegNetStage) -> None:

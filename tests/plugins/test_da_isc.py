@@ -51,13 +51,13 @@ def test_the_segmenter_learns_in_its_turn_and_the_judges_in_theirs() -> None:
     stage = make()
     stage.step(batch(), "segmenter")["loss"].backward()
     assert touched(stage.student)
-    assert not touched(stage.discriminator_section)
-    assert not touched(stage.discriminator_difference)
+    assert not touched(stage.discriminators["section"])
+    assert not touched(stage.discriminators["difference"])
     stage.student.zero_grad()
     stage.step(batch(), "discriminators")["loss"].backward()
     assert not touched(stage.student)
-    assert touched(stage.discriminator_section)
-    assert touched(stage.discriminator_difference)
+    assert touched(stage.discriminators["section"])
+    assert touched(stage.discriminators["difference"])
 
 
 def test_the_smallest_crop_leaves_a_verdict() -> None:

@@ -84,8 +84,7 @@ def test_the_segmenters_turn_leaves_the_judges_alone() -> None:
     assert gradients(stage) == {
         "network": True,
         "decoder": True,
-        "label_discriminator": False,
-        "feature_discriminator": False,
+        "discriminators": False,
     }
 
 
@@ -96,8 +95,7 @@ def test_the_judges_turn_leaves_segmenter_and_decoder_alone() -> None:
     assert gradients(stage) == {
         "network": False,
         "decoder": False,
-        "label_discriminator": True,
-        "feature_discriminator": True,
+        "discriminators": True,
     }
 
 
@@ -117,25 +115,26 @@ def reached(stage: DAMTNetStage, term: str) -> set[str]:
 
 
 def test_each_term_reaches_what_it_is_about() -> None:
-    assert reached(made(), "label_adversarial") == {"first", "second", "decode", "head"}
-    assert reached(made(), "feature_adversarial") == {"first", "second", "decode"}
+    assert reached(made(), "adversarial_label") == {"first", "second", "decode", "head"}
+    assert reached(made(), "adversarial_feature") == {"first", "second", "decode"}
     assert reached(made(), "reconstruction") == {"first", "second"}
 
 
 def test_the_loss_is_the_sum_of_its_weighted_terms() -> None:
     terms = made(overlap=0.0).step(batch(), "segmenter")
-    names = {"segmentation", "label_adversarial", "feature_adversarial", "reconstruction"}
+    names = {"segmentation", "adversarial_label", "adversarial_feature", "reconstruction"}
     assert set(terms) == {"loss", *names}
     assert terms["loss"].item() == pytest.approx(sum(terms[n].item() for n in names), rel=1e-5)
     # Untrained discriminators cannot tell: ln 2 each, times λ.
-    assert terms["label_adversarial"].item() == pytest.approx(1e-3 * 0.693, rel=0.15)
-    assert terms["feature_adversarial"].item() == pytest.approx(1e-3 * 0.693, rel=0.15)
+    assert terms["adversarial_label"].item() == pytest.approx(1e-3 * 0.693, rel=0.15)
+    assert terms["adversarial_feature"].item() == pytest.approx(1e-3 * 0.693, rel=0.15)
 
 
 def test_reconstruction_is_the_mean_of_both_domains_errors() -> None:
     stage = made()
-    nn.init.zeros_(stage.decoder.head.weight)
-    nn.init.constant_(cast(Tensor, stage.decoder.head.bias), 0.25)
+    head = cast(ReconstructionDecoder, stage.trained["decoder"]).head
+    nn.init.zeros_(head.weight)
+    nn.init.constant_(cast(Tensor, head.bias), 0.25)
     data = batch()
     assert data.target is not None
     data = replace(data, target=replace(data.target, images=torch.full((2, 1, 32, 32), 0.5)))

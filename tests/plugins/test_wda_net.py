@@ -229,14 +229,14 @@ def test_without_labels_there_are_none_afterwards() -> None:
 def test_the_segmenters_turn_moves_the_segmenter_alone() -> None:
     stage = stage_of()
     stage.step(batch(), "segmenter")["loss"].backward()
-    assert moved(stage) == {"network": True, "counter": False, "discriminator": False}
+    assert moved(stage) == {"network": True, "counter": False, "discriminators": False}
 
 
 def test_the_judges_turn_moves_the_judge_alone() -> None:
     stage = stage_of()
     stage.step(batch(), "segmenter")
-    stage.step(batch(), "discriminator")["loss"].backward()
-    assert moved(stage) == {"network": False, "counter": False, "discriminator": True}
+    stage.step(batch(), "discriminators")["loss"].backward()
+    assert moved(stage) == {"network": False, "counter": False, "discriminators": True}
 
 
 def test_the_count_constraint_reaches_the_detection_and_fades() -> None:
@@ -251,7 +251,7 @@ def test_the_count_constraint_reaches_the_detection_and_fades() -> None:
 
 
 def test_terms_of_both_stages_sum_to_the_loss() -> None:
-    names = {"segmentation", "overlap", "detection", "target_detection", "counting", "adversarial_loss"}
+    names = {"segmentation", "overlap", "detection", "target_detection", "counting", "adversarial_labels"}
     for scheme, more in ((None, set()), (Foreground(), {"pseudo"})):
         terms = stage_of(scheme).step(batch(), "segmenter")
         assert set(terms) == {"loss"} | names | more

@@ -21,7 +21,6 @@ from dabench.inference.predictor import FlippedPredictor, NetworkPredictor
 from dabench.inference.rounds import RoundLabels
 from dabench.inference.training_split import plain_batches, predict_training
 from dabench.interfaces import (
-    Adaptation,
     BlockVolume,
     Budget,
     Candidate,
@@ -45,15 +44,23 @@ from dabench.interfaces import (
     Split,
     Stage,
     StageSpec,
-    StartingPoint,
     TaskInfo,
     TrainingData,
     Truth,
     Volume,
     WeakLabel,
-    missing_neighbours,
-    starting_point,
 )
+from dabench.plugin.adaptation import Adaptation, StartingPoint, copied, missing_neighbours, starting_point
+from dabench.plugin.settings import (
+    AdaptationSettings,
+    AdversarialSettings,
+    OptimizerSettings,
+    PairsSettings,
+    SchemeSettings,
+    TargetSettings,
+    TrainingSettings,
+)
+from dabench.plugin.stages import AdaptationStage, AdversarialStage, NetworkStage, SelfTrainingStage
 from dabench.training.checkpoint import read_weights
 from dabench.types import (
     API_VERSION,
@@ -98,19 +105,31 @@ __all__ = [
     "SourceCrops",
     "TargetCrops",
     "Window",
-    # Methods and their stages.
+    # Methods and their stages: contracts, and what most of them start from.
     "Adaptation",
+    "AdaptationSettings",
+    "AdaptationStage",
+    "AdversarialSettings",
+    "AdversarialStage",
     "Budget",
     "Components",
     "CropSpec",
     "Method",
+    "NetworkStage",
+    "OptimizerSettings",
     "OptimizerSpec",
     "OptimizerStep",
+    "PairsSettings",
+    "SchemeSettings",
+    "SelfTrainingStage",
     "Stage",
     "StageSpec",
     "StartingPoint",
+    "TargetSettings",
     "TaskInfo",
     "TrainingData",
+    "TrainingSettings",
+    "copied",
     "missing_neighbours",
     "starting_point",
     # Predictors, and whole training splits predicted.
