@@ -42,9 +42,9 @@ def test_what_passes_is_a_module_and_a_class(name):
     assert camel_case(name).isidentifier()
 
 
-@pytest.mark.parametrize(("name", "kind"), [("reader", "reader"), ("boxes", "weak_label"), ("stage", "method")])
+@pytest.mark.parametrize(("name", "kind"), [("reader", "reader"), ("boxes", "weak_label"), ("adaptation", "method")])
 def test_a_class_that_the_module_needs(name, kind):
-    with pytest.raises(ConfigError, match=f"would name a class {name.capitalize()}"):
+    with pytest.raises(ConfigError, match=f"would name a class {camel_case(name)}"):
         render(name, kind)
 
 
