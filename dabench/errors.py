@@ -40,12 +40,12 @@ class ConfigError(DabenchError):
 class UnknownNameError(ConfigError):
     """A name that nobody registered; offers the nearest ones and lists all."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        """Build the message from what was asked for and what there is."""
+    def __init__(self, kind: str, name: str, known: Iterable[str], prefix: str = "") -> None:
+        """Build the message from what was asked for and what there is; ``prefix`` goes before every name shown."""
         names = sorted(known)
         near = get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
-        super().__init__(f"unknown {kind} {name!r}.", f"{hint}Available: {', '.join(names) or '(none)'}")
+        hint = f"Did you mean {' or '.join(repr(prefix + n) for n in near)}? " if near else ""
+        super().__init__(f"unknown {kind} {prefix + name!r}.", f"{hint}Available: {', '.join(names) or '(none)'}")
         self.near = near
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from dabench.checking.bundle import FORMAT, MANIFEST, VERSION, BundleError, FileEntry, Manifest
 from dabench.checking.paths import belongs, is_cell_id, is_origin, outside
+from dabench.files.problems import problems
 
 #: Largest manifest, in bytes: some 100,000 runs.
 _MANIFEST_LIMIT = 1 << 28
@@ -128,9 +129,8 @@ def _manifest(path: Path, bundle: zipfile.ZipFile) -> Manifest:
     try:
         return Manifest.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BundleError(f"{path.name}: {MANIFEST}: {where[:160]}: {first['msg']}") from None
+        first = problems(error, Manifest, key="key")[0]
+        raise BundleError(f"{path.name}: {MANIFEST}: {first[:300]}") from None
 
 
 def _bad_manifest(manifest: Manifest, members: list[zipfile.ZipInfo]) -> Iterator[str]:

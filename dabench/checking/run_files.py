@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dabench.checking.paths import is_origin
 from dabench.errors import DabenchError, DataError
 from dabench.files.digests import digest_of
+from dabench.files.problems import problems
 from dabench.runs.config import FORMER, RunConfig, validate_config
 from dabench.tracking.events import Event, InputData
 from dabench.tracking.journal import JOURNAL, read_journal
@@ -142,9 +143,8 @@ class RunFiles:
         try:
             return Receipt.model_validate(self.json("receipt.json"))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise UnreadableError("receipt.json", f"receipt.json: {where}: {first['msg']}") from None
+            first = problems(error, Receipt, key="key")[0]
+            raise UnreadableError("receipt.json", f"receipt.json: {first[:300]}") from None
 
     @cached_property
     def environment(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from dabench.components import hookspecs
 from dabench.components.hookspecs import GROUP, KINDS, Component
 from dabench.errors import ConfigError, PluginError, UnknownNameError
+from dabench.files.problems import problems
 from dabench.files.source import source_digest
 from dabench.types import API_VERSION
 
@@ -205,19 +206,7 @@ class Registry:
         try:
             return component.config.model_validate(values)
         except ValidationError as error:
-            raise ConfigError(explain(error, f"{name}.", component.config.model_fields)) from None
-
-
-def explain(error: ValidationError, prefix: str, known: Iterable[str]) -> str:
-    """A pydantic error in one line a problem: key, value seen, and the nearest key for an unknown one."""
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            lines.append(str(UnknownNameError("setting", f"{prefix}{key}", [f"{prefix}{k}" for k in known])))
-        else:
-            lines.append(f"{prefix}{key} = {problem.get('input')!r}: {problem['msg']}")
-    return "\n".join(lines)
+            raise ConfigError("\n".join(problems(error, component.config, f"{name}."))) from None
 
 
 def _ordered(entries: Iterable[EntryPoint]) -> list[EntryPoint]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from dabench.errors import ConfigError, UnknownNameError
+from dabench.errors import ConfigError
+from dabench.files.problems import problems
 from dabench.files.yaml import read_yaml, write_yaml
 
 if TYPE_CHECKING:
@@ -128,19 +129,9 @@ def parse_card(values: dict[str, Any], where: str) -> Card:
     try:
         return Card.model_validate(values)
     except ValidationError as error:
-        lines = [_problem(dict(problem), where) for problem in error.errors()]
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError("\n".join(f"{where}: {line}" for line in problems(error, Card, key="card key"))) from None
 
 
 def save_card(card: Card, path: Path) -> None:
     """Write a card, atomically; values left at their defaults are not written."""
     write_yaml(path, card.model_dump(mode="json", exclude_defaults=True))
-
-
-def _problem(problem: dict[str, Any], where: str) -> str:
-    location = problem["loc"]
-    key = ".".join(str(part) for part in location)
-    if problem["type"] == "extra_forbidden":
-        known = SplitCard.model_fields if location[0] == "splits" else Card.model_fields
-        return f"{where}: {UnknownNameError('card key', str(location[-1]), known)}"
-    return f"{where}: {key or 'card'} = {problem.get('input')!r}: {problem['msg']}."

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dabench.errors import WeightsError
+from dabench.files.problems import problems
 from dabench.runs.config import RunConfig
 
 #: Version of the file and of the card; another one is refused.
@@ -136,14 +136,10 @@ def read_card(text: str, where: str) -> ModelCard:
         return ModelCard.model_validate(values)
     except ValidationError as error:
         raise WeightsError(
-            f"{where}: its card does not fit: {'; '.join(_problems(error.errors()))}.",
+            f"{where}: its card does not fit: {'; '.join(problems(error, ModelCard, key='key')[:5])}.",
             f"It was written by dabench {_written_by(values)}: use that version, or export the run again.",
         ) from None
 
 
 def _written_by(values: Any) -> str:
     return str(values.get("dabench_version", "(unknown)")) if isinstance(values, dict) else "(unknown)"
-
-
-def _problems(errors: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in errors][:5]

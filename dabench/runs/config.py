@@ -21,6 +21,7 @@ from pydantic import (
 
 from dabench.errors import ConfigError, UnknownNameError
 from dabench.files.digests import digest_of
+from dabench.files.problems import problems
 from dabench.files.yaml import parse_value, read_yaml
 
 Fraction = float
@@ -213,7 +214,7 @@ def validate_config(values: Mapping[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(_settings_apart(values))
     except ValidationError as error:
-        raise ConfigError("\n".join(_problems(error))) from None
+        raise ConfigError("\n".join(problems(error, RunConfig))) from None
 
 
 def _settings_apart(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,20 +223,6 @@ def _settings_apart(values: Mapping[str, Any]) -> dict[str, Any]:
     found = {k: v for k, v in values.items() if k in fields or difflib.get_close_matches(k, fields, 1, 0.75)}
     others = {k: v for k, v in values.items() if k not in found and v is not None}
     return {**found, "settings": {**dict(values.get("settings") or {}), **others}} if others else found
-
-
-def _problems(error: ValidationError) -> Iterable[str]:
-    for problem in error.errors():
-        loc = [str(part) for part in problem["loc"]]
-        key = ".".join(loc)
-        if problem["type"] == "extra_forbidden":
-            known = BudgetConfig.model_fields if loc[0] == "budget" and len(loc) > 1 else RunConfig.model_fields
-            prefix = "budget." if known is BudgetConfig.model_fields else ""
-            yield str(UnknownNameError("setting", key, [prefix + k for k in known]))
-        elif problem["type"] == "missing":
-            yield f"--{key} is missing: {RunConfig.model_fields[loc[0]].description}"
-        else:
-            yield f"{key} = {problem.get('input')!r}: {problem['msg']}"
 
 
 def assignments(sets: Sequence[str]) -> dict[str, Any]:

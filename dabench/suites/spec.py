@@ -25,9 +25,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from dabench.components.registry import Registry, explain
+from dabench.components.registry import Registry
 from dabench.errors import ConfigError
 from dabench.files.digests import digest_of
+from dabench.files.problems import problems
 from dabench.files.yaml import read_yaml
 from dabench.runs.config import RunConfig, validate_config
 
@@ -146,7 +147,7 @@ def load_suite(name: str | Path, registry: Registry) -> Suite:
     try:
         return Suite.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise ConfigError(f"{path}: " + explain(error, "", Suite.model_fields)) from None
+        raise ConfigError("\n".join(f"{path}: {line}" for line in problems(error, Suite))) from None
 
 
 def suite_file(name: str, registry: Registry) -> Path:

@@ -92,7 +92,7 @@ def test_a_file_of_settings_names_the_method(place, tmp_path):
         ({"method": "source-only", "po": "slpo"}, ConfigError, "po"),
         ({"method": "source-only", "preset": "tin"}, ConfigError, "tiny"),
         ({"method": "source-only", "data": "real"}, MissingDataError, "files are missing"),
-        ({}, ConfigError, "--method is missing"),
+        ({}, ConfigError, "method is missing"),
     ],
 )
 def test_errors_are_those_of_the_command(settings, error, message, tmp_path, monkeypatch):

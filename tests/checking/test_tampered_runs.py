@@ -207,7 +207,7 @@ CASES: list[tuple[str, Forge, str, str]] = [
     # ----------------------------------------------------------------------------------------------------- receipt
     ("receipt gone", unlink(RECEIPT), "receipt", "receipt.json is missing"),
     ("receipt no JSON", text(RECEIPT, "{"), "receipt", "receipt.json is no JSON"),
-    ("receipt of nothing", text(RECEIPT, "{}"), "receipt", "receipt.json: cell_id: Field required"),
+    ("receipt of nothing", text(RECEIPT, "{}"), "receipt", "receipt.json: cell_id is missing"),
     ("receipt of another", receipt(lambda r: r.update(cell_id="x-0")), "receipt", "the receipt is of the cell x-0"),
     ("file outside", receipt(lambda r: r["outputs"].update({"../x": "0"})), "files", "'../x', which leads out of"),
     (

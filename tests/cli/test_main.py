@@ -83,7 +83,7 @@ def test_dry_run_writes_nothing(cli: Cli, tmp_path: Path) -> None:
         (["run", "--metod", "source-only"], 2, "--metod"),
         (["run", "--method", "source-only", *PHANTOM, "--test-points", "2"], 2, "between 0 and 1"),
         (["run", "--method", "source-only", *PHANTOM, "--device", "cuda:0"], 2, "no CUDA device"),
-        (["run", "--task", "human2stem"], 2, "--method is missing"),
+        (["run", "--task", "human2stem"], 2, "method is missing"),
         (["run", "--method", "source-only", "--task", "lucchi2vnc"], 3, "lucchi"),
         (["run", "--method", "source-only", *PHANTOM, "--points", "nowhere.csv"], 3, "nowhere.csv"),
         (["run", "--method", "source-only", "--config", "nowhere.yaml"], 2, "nowhere.yaml"),

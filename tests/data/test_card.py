@@ -23,7 +23,10 @@ def test_round_trip(tmp_path: Path):
     ("change", "words"),
     [
         ({"voxels": [1, 1, 1]}, ["unknown card key 'voxels'", "Did you mean 'voxel'"]),
-        ({"splits": {"train": {"images": "a.tif", "lables": "b.tif"}}}, ["'lables'", "Did you mean 'labels'"]),
+        (
+            {"splits": {"train": {"images": "a.tif", "lables": "b.tif"}}},
+            ["'splits.train.lables'", "Did you mean 'splits.train.labels'"],
+        ),
         ({"splits": {"training": {"images": "a.tif"}}}, ["splits.training", "'train', 'test' or 'unlabelled'"]),
         ({"voxel": [0, 8, 8]}, ["voxel", "above 0"]),
         ({"label_values": {1: 2}}, ["label_values.1 = 2", "0, 1 or 255"]),

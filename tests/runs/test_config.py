@@ -31,7 +31,7 @@ def test_later_wins_file_then_set_then_flags(tmp_path: Path) -> None:
         ({**GOOD, "budget": {"pionts": 0.1}}, "'budget.points'"),
         ({**GOOD, "seed": -1}, "seed = -1"),
         ({**GOOD, "budget": {"points": 1.5}}, "budget.points = 1.5"),
-        ({"task": "human2stem"}, "--method is missing"),
+        ({"task": "human2stem"}, "method is missing"),
         ({**GOOD, "data": "fake"}, "data = 'fake'"),
         ({**GOOD, "test_points": [2.0]}, "between 0 and 1"),
     ],
