@@ -83,7 +83,7 @@ def chosen_runs(place: Workspace, names: list[str], everything: bool, suite: str
 
 
 def _cells(place: Workspace, suite: str) -> set[str]:
-    """The cells of a suite: those of its manifest, and runs that carry its name (imported ones)."""
+    """The cells of a suite: those of its record, and runs that carry its name (imported ones)."""
     from dabench.suites.suite_record import read_suite_record, started_suites
     from dabench.tracking.record import RunRecord, read_runs
 

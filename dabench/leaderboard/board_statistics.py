@@ -42,9 +42,9 @@ class RankStatistics:
 class BoardStatistics:
     """The statistics of some entries, remembered from call to call."""
 
-    def __init__(self, entries: Sequence[Entry], memory: ResultsCache) -> None:
+    def __init__(self, entries: Sequence[Entry], results: ResultsCache) -> None:
         """Nothing is computed yet."""
-        self._entries, self._memory = entries, memory
+        self._entries, self._results = entries, results
 
     def means(self, metric: str, tasks: Sequence[str]) -> list[Cell]:
         """The finished cells of some tasks without their slices: for what goes by means alone."""
@@ -57,24 +57,24 @@ class BoardStatistics:
     def summary(self, metric: str, tasks: Sequence[str]) -> Summary:
         """Intervals of every entry on each task and over all."""
         key = self._key("summary", metric, tasks)
-        values = self._memory.recall(key)
+        values = self._results.recall(key)
         if values is None:
             values = {
                 entry: {task: asdict(found) for task, found in by_task.items()}
                 for entry, by_task in summarise(self._cells(metric, tasks)).items()
             }
-            self._memory.keep(key, values)
+            self._results.keep(key, values)
         return {entry: {task: Interval(**v) for task, v in by_task.items()} for entry, by_task in values.items()}
 
     def ranking(self, metric: str, tasks: Sequence[str]) -> RankStatistics:
         """The comparison of all entries but brackets."""
         key = self._key("verdict", metric, tasks)
-        values = self._memory.recall(key)
+        values = self._results.recall(key)
         if values is None:
             brackets = {entry.label for entry in self._entries if entry.bracket}
             cells = [cell for cell in self._cells(metric, tasks) if cell.entry not in brackets]
             values = asdict(_ranking(cells, tasks))
-            self._memory.keep(key, values)
+            self._results.keep(key, values)
         return _verdict_from(values)
 
     # --------------------------------------------------------------------------------------------------------- cells

@@ -27,7 +27,7 @@ class BoardEntries:
     suite: str = ""
     planned: tuple[str, ...] = ()
     published: tuple[PublishedRow, ...] = ()
-    memory: ResultsCache = field(default_factory=ResultsCache, compare=False, repr=False)
+    results: ResultsCache = field(default_factory=ResultsCache, compare=False, repr=False)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class BoardEntries:
             with_figures: draw the diagrams.
         """
         tasks = ranked_tasks(self.entries, metric, self.planned)
-        numbers = BoardStatistics(self.entries, self.memory)
+        numbers = BoardStatistics(self.entries, self.results)
         summaries = {name: numbers.summary(name, tasks) for name in shown}
         ranking = numbers.ranking(metric, tasks)
         gaps = _gaps(self.entries, numbers.means(metric, tasks))

@@ -24,17 +24,17 @@ _NO_SUITE = "adhoc"
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Everything that was found: rows (after filters), one contest a setting, and messages of damaged runs."""
+    """Everything that was found: rows (after filters), entries by setting, and messages of damaged runs."""
 
     rows: tuple[Row, ...]
-    contests: tuple[BoardEntries, ...]
+    board_entries: tuple[BoardEntries, ...]
     metric: str
     damaged: tuple[str, ...] = ()
 
     @property
     def entry_names(self) -> dict[tuple[str, str], str]:
         """(cell id, origin) -> the entry that the cell belongs to."""
-        rows = [(row, entry) for contest in self.contests for entry in contest.entries for row in entry.rows]
+        rows = [(row, entry) for found in self.board_entries for entry in found.entries for row in entry.rows]
         return {(row.cell_id, row.origin): entry.label for row, entry in rows}
 
     def boards(self, *, by_all: bool = False, shown: bool = True, with_figures: bool = False) -> list[Board]:
@@ -46,12 +46,12 @@ class Leaderboard:
             with_figures: draw diagrams.
         """
         found = []
-        for contest in self.contests:
-            metrics = contest.metrics or (self.metric,)
+        for entries in self.board_entries:
+            metrics = entries.metrics or (self.metric,)
             first = self.metric if self.metric in metrics else metrics[0]
             others = [m for m in metrics if m != first and Metric.parse(m).test_points is None] if by_all else []
             for metric in [first, *others]:
-                found.append(contest.board(metric, metrics if shown else (metric,), with_figures=with_figures))
+                found.append(entries.board(metric, metrics if shown else (metric,), with_figures=with_figures))
         return found
 
 
@@ -68,7 +68,7 @@ def load(
     """Read what there is and sort it.
 
     Args:
-        workspace: where the runs and the suites' manifests are.
+        workspace: where the runs and the suite records are.
         by: the metric that ranks; a setting that lacks it is ranked by its first one.
         suite: only the cells of this suite, under the names of its rows.
         conditions: ``KEY=VALUE`` filters.
@@ -82,7 +82,7 @@ def load(
     """
     rows, damaged = _read(workspace, uri, anew, progress)
     wanted = parse_filters(conditions, rows)
-    suite_plan = _roster(workspace, suite, rows) if suite else None
+    suite_plan = _suite_plan(workspace, suite, rows) if suite else None
     if suite_plan is not None:
         asked = {cell.cell_id for cell in suite_plan.cells}
         rows = [row for row in rows if row.cell_id in asked]
@@ -90,9 +90,9 @@ def load(
     elif suite:
         rows = [row for row in rows if row.tags.get("suite") == suite]
     rows = [row for row in rows if matches(row.tags, wanted)]
-    contests = _contests(rows, suite_plan, suite, ResultsCache(index_path(workspace)))
-    _check_metric(by, contests)
-    return Leaderboard(tuple(rows), contests, by, damaged)
+    board_entries = _board_entries(rows, suite_plan, suite, ResultsCache(index_path(workspace)))
+    _check_metric(by, board_entries)
+    return Leaderboard(tuple(rows), board_entries, by, damaged)
 
 
 def _read(
@@ -106,7 +106,7 @@ def _read(
         return index.rows(), report.damaged
 
 
-def _roster(workspace: Workspace, suite: str, rows: Sequence[Row]) -> SuitePlan | None:
+def _suite_plan(workspace: Workspace, suite: str, rows: Sequence[Row]) -> SuitePlan | None:
     """The suite's plan; None where only its cells are here, as after an import."""
     started = started_suites(workspace)
     tagged = {row.tags.get("suite", _NO_SUITE) for row in rows} - {_NO_SUITE}
@@ -130,24 +130,25 @@ def _narrowed(suite_plan: SuitePlan, rows: Sequence[Row], wanted: Filter) -> Sui
     return replace(suite_plan, cells=tuple(cell for cell in suite_plan.cells if asked(cell)))
 
 
-def _contests(
-    rows: Sequence[Row], suite_plan: SuitePlan | None, suite: str, memory: ResultsCache
+def _board_entries(
+    rows: Sequence[Row], suite_plan: SuitePlan | None, suite: str, results: ResultsCache
 ) -> tuple[BoardEntries, ...]:
     groups = {setting: same_test_data(found) for setting, found in by_setting(rows).items()}
     if suite_plan is None:
         return tuple(
-            BoardEntries(setting, tuple(free_entries(found)), suite, memory=memory) for setting, found in groups.items()
+            BoardEntries(setting, tuple(free_entries(found)), suite, results=results)
+            for setting, found in groups.items()
         )
     settings = {cell.setting: None for cell in suite_plan.cells} | dict.fromkeys(groups)
-    contests = []
+    board_entries = []
     for setting in sorted(settings, key=str):
         tasks = tuple(dict.fromkeys(c.task for c in suite_plan.cells if c.setting == setting and not c.excluded))
         entries = tuple(suite_entries(groups.get(setting, []), suite_plan, setting))
-        contests.append(BoardEntries(setting, entries, suite, tasks, suite_plan.published, memory))
-    return tuple(contests)
+        board_entries.append(BoardEntries(setting, entries, suite, tasks, suite_plan.published, results))
+    return tuple(board_entries)
 
 
-def _check_metric(metric: str, contests: Sequence[BoardEntries]) -> None:
-    known = {name for contest in contests for name in contest.metrics}
+def _check_metric(metric: str, board_entries: Sequence[BoardEntries]) -> None:
+    known = {name for entries in board_entries for name in entries.metrics}
     if known and metric not in known:
         raise UnknownNameError("metric", metric, known)

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dabench.errors import ConfigError, DataError
+from dabench.files.problems import problems
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.board import BoardKey, PublishedRow
 from dabench.runs.config import RunConfig
@@ -46,16 +47,17 @@ class SuitePlan:
 def read_suite_plan(workspace: Workspace, name: str) -> SuitePlan:
     """The plan of a suite that was started in a workspace.
 
-    Raises UnknownNameError for another one, DataError for a manifest that this version cannot read.
+    Raises UnknownNameError for another one, DataError for a record that this version cannot read.
     """
-    manifest = read_suite_record(workspace, name)
+    record = read_suite_record(workspace, name)
     try:
-        suite = Suite.model_validate(manifest["suite"])
+        suite = Suite.model_validate(record["suite"])
         configs = {cell.config.cell_id: cell.config for cell in expand(suite)}
-        cells = tuple(_planned(cell, configs[cell["cell_id"]]) for cell in manifest["cells"])
+        cells = tuple(_planned(cell, configs[cell["cell_id"]]) for cell in record["cells"])
     except (ValidationError, ConfigError, KeyError, TypeError) as error:
+        found = problems(error, Suite) if isinstance(error, ValidationError) else [f"{type(error).__name__}: {error}"]
         raise DataError(
-            f"suite {name}: its manifest in the workspace does not fit this version ({type(error).__name__}: {error}).",
+            f"suite {name}: its record in the workspace does not fit this version ({'; '.join(found)}).",
             "Start the suite again (dabench suite run): finished cells are not run twice.",
         ) from None
     rows = dict.fromkeys(cell.row for cell in cells)

@@ -13,18 +13,21 @@ from dabench.files.digests import digest_of
 from dabench.files.workspace import Workspace
 from dabench.suites.spec import Suite, SuiteCell
 
+#: Name of the file of a suite record; a bundle's manifest has the same.
+RECORD = "manifest.json"
+
 
 def suite_folder(workspace: Workspace, name: str) -> Path:
-    """Where a suite's manifest and the logs of its workers lie."""
+    """Where a record of a suite and the logs of its workers lie."""
     return workspace.root / "suites" / name.replace("/", "__")
 
 
 def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[SuiteCell], threads: int = 1) -> Path:
-    """Write ``manifest.json``: the suite, and each cell's row, id and place on the axes.
+    """Write the record: the suite, and each cell's row, id and place on the axes.
 
     Cells of the same rows that ran before with another preset, task or seed stay listed.
     """
-    path = suite_folder(workspace, suite.name) / "manifest.json"
+    path = suite_folder(workspace, suite.name) / RECORD
     earlier = read_suite_record(workspace, suite.name)["cells"] if path.is_file() else []
     rows = {c.row for c in cells}
     listed = {_spot(one): one for one in [*(e for e in earlier if e["row"] in rows), *map(_listed, cells)]}
@@ -51,14 +54,14 @@ def _spot(listed: dict[str, Any]) -> str:
 
 
 def read_suite_record(workspace: Workspace, name: str) -> dict[str, Any]:
-    """The manifest of a suite that was started here. Raises UnknownNameError, or DataError for a damaged file."""
-    path = suite_folder(workspace, name) / "manifest.json"
+    """The record of a suite that was started here. Raises UnknownNameError, or DataError for a damaged file."""
+    path = suite_folder(workspace, name) / RECORD
     if not path.is_file():
         raise UnknownNameError("suite of this workspace", name, started_suites(workspace))
     try:
         found: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
-        raise DataError(f"{path.parent.name}/manifest.json is damaged: {error}", "Run the suite again.") from None
+        raise DataError(f"{path.parent.name}/{RECORD} is damaged: {error}", "Run the suite again.") from None
     return found
 
 
@@ -71,7 +74,7 @@ def threads_of(workspace: Workspace, name: str) -> int:
 
 def started_suites(workspace: Workspace) -> list[str]:
     """Names of the suites that were started in a workspace."""
-    return sorted(p.parent.name.replace("__", "/") for p in (workspace.root / "suites").glob("*/manifest.json"))
+    return sorted(p.parent.name.replace("__", "/") for p in (workspace.root / "suites").glob(f"*/{RECORD}"))
 
 
 def cell_rows(workspace: Workspace, name: str) -> dict[str, str]:

@@ -142,7 +142,7 @@ def _of_group(
     group: tuple[str, ...], runs: Sequence[RunRecord], label: str, colours: Mapping[str, str]
 ) -> Iterator[Summary]:
     """Of one setting and origin: one summary a row, and one a row and task where there are several tasks."""
-    # Of two cells at one place the later counts: a manifest lists what ran last at its end.
+    # Of two cells at one place the later counts: a suite record lists what ran last at its end.
     places = {(run.tags["row"], _task(run), int(run.tags.get("seed", "0"))): run for run in runs}
     rows: dict[str, dict[str, list[RunRecord]]] = {row: {} for row, _, _ in places}
     for (row, task, _), run in sorted(places.items()):

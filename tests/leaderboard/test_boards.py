@@ -232,9 +232,9 @@ def test_few_seeds_are_called_an_anecdote_and_simulated_raters_simulated(workspa
 
 
 def test_figures_are_drawn_only_when_asked(benchmark):
-    contests = load(benchmark)
-    assert contests.boards()[0].figures == {}
-    figures = contests.boards(with_figures=True)[0].figures
+    found = load(benchmark)
+    assert found.boards()[0].figures == {}
+    figures = found.boards(with_figures=True)[0].figures
     assert list(figures) == ["Critical differences", "Quality against annotation", "Quality against training time"]
     assert all(svg.lstrip().startswith("<") and "</svg>" in svg for svg in figures.values())
 

@@ -113,8 +113,8 @@ def test_a_suite_without_any_run_is_all_gaps(workspace, suite, board_of):
     assert board.tasks == TASKS
 
 
-def test_a_manifest_of_another_version_says_so(workspace, suite):
+def test_a_record_of_another_version_says_so(workspace, suite):
     path = write_suite_record(workspace, suite, expand(suite))
     path.write_text(path.read_text().replace('"phantom"', '"imaginary"'))
-    with pytest.raises(DataError, match="paper/table-1: its manifest"):
+    with pytest.raises(DataError, match="paper/table-1: its record"):
         load(workspace, suite="paper/table-1")

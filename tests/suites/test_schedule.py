@@ -64,11 +64,11 @@ def test_a_suite_trains_common_stages_once_and_is_then_done(suite, registry, wor
     assert again.jobs == []
 
 
-def test_the_manifest_says_which_cell_is_which_row(suite, registry, workspace, inline):
+def test_the_record_says_which_cell_is_which_row(suite, registry, workspace, inline):
     run_suite(suite.changed({}, {"seed": [0]}), registry, workspace, inline)
-    manifest = read_suite_record(workspace, "two-rows")
-    assert [c["row"] for c in manifest["cells"]] == ["source", "prompt"]
-    assert all((workspace.runs / c["cell_id"]).is_dir() for c in manifest["cells"])
+    record = read_suite_record(workspace, "two-rows")
+    assert [c["row"] for c in record["cells"]] == ["source", "prompt"]
+    assert all((workspace.runs / c["cell_id"]).is_dir() for c in record["cells"])
     assert started_suites(workspace) == ["two-rows"]
     other = suite.changed({}, {"seed": [1]}).model_copy(update={"rows": {"source": suite.rows["source"]}})
     write_suite_record(workspace, other, expand(other))

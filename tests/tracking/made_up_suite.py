@@ -1,6 +1,6 @@
 """A made-up suite: rows that are apart by known amounts, and alike in what makes a slice hard.
 
-Also by hand: ``python -m tests.tracking.made_up_suite WORKSPACE`` writes its runs and its manifest.
+Also by hand: ``python -m tests.tracking.made_up_suite WORKSPACE`` writes its runs and its suite record.
 """
 
 from __future__ import annotations

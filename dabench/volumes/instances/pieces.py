@@ -121,11 +121,11 @@ class PieceStore:
     def __init__(self, folder: Path, settings: Labelling) -> None:
         """Use a folder, new or left by a run with the same settings. Raises DataError for any other."""
         self.folder = folder
-        manifest = folder / "labelling.json"
-        if manifest.is_file():
-            self._check(manifest, settings)
+        path = folder / "labelling.json"
+        if path.is_file():
+            self._check(path, settings)
         else:
-            write_json(manifest, settings.as_json())
+            write_json(path, settings.as_json())
 
     def has(self, box: int) -> bool:
         """Whether a box is done."""
@@ -146,8 +146,8 @@ class PieceStore:
     def _path(self, box: int) -> Path:
         return self.folder / f"{box:08d}.npz"
 
-    def _check(self, manifest: Path, settings: Labelling) -> None:
-        found = json.loads(manifest.read_text())
+    def _check(self, path: Path, settings: Labelling) -> None:
+        found = json.loads(path.read_text())
         if found != settings.as_json():
             raise DataError(
                 f"{self.folder} holds intermediate results of another labelling ({found}, not {settings.as_json()}).",

@@ -61,13 +61,13 @@ class ChunkLog:
 
 
 def begun_with(path: Path) -> Mapping[str, Any]:
-    """The configuration that a manifest was begun with; empty where there is none."""
+    """The configuration that a chunk log was begun with; empty where there is none."""
     found: Mapping[str, Any] = next(_lines(path), {}).get("configuration", {})
     return found
 
 
 def phases_done(path: Path) -> set[str]:
-    """Phases that a manifest of whatever configuration has."""
+    """Phases that a chunk log of whatever configuration has."""
     return {line["phase"] for line in _lines(path) if "phase" in line}
 
 

@@ -113,9 +113,9 @@ class _Prediction:
     def __init__(self, plan: PredictionPlan, assignment: Assignment, observer: Observer) -> None:
         self.plan, self.assignment, self.observer = plan, assignment, observer
         self.folder = plan.partial
-        self.manifest = ChunkLog(self.folder / CHUNK_LOG, plan.configuration())
+        self.chunk_log = ChunkLog(self.folder / CHUNK_LOG, plan.configuration())
         self.output: OmeZarr = plan.output(self.folder / _VOLUME)
-        self.continued = len(self.manifest.chunks)
+        self.continued = len(self.chunk_log.chunks)
         self.tiles, self.spent = 0, 0.0
 
     def run(self, executor: ChunkExecutor) -> Summary:
@@ -125,8 +125,8 @@ class _Prediction:
         if "instances" in self.plan.labels:
             self._phase("instances", self._label)
         self._complete() if format_of(self.plan.request.output) == "zarr" else self._convert()
-        chunks, objects = self.plan.chunking, self.manifest.phases.get("instances")
-        foreground = self.manifest.phases["predicted"] / math.prod(chunks.shape)
+        chunks, objects = self.plan.chunking, self.chunk_log.phases.get("instances")
+        foreground = self.chunk_log.phases["predicted"] / math.prod(chunks.shape)
         self._phase("ready", lambda: None)
         _publish(_made(self.plan), self.plan.request.output, self.folder)
         seconds = time.perf_counter() - started
@@ -144,8 +144,8 @@ class _Prediction:
 
     def _phase(self, name: str, work: Callable[[], Any]) -> None:
         """Do what was not done."""
-        if name not in self.manifest.phases:
-            self.manifest.phase_done(name, work())
+        if name not in self.chunk_log.phases:
+            self.chunk_log.phase_done(name, work())
 
     def _create(self) -> None:
         shutil.rmtree(self.output.path, ignore_errors=True)
@@ -162,14 +162,14 @@ class _Prediction:
                 mask.write_block(result.block, result.mask)
                 probability.flush(result.block)
                 mask.flush(result.block)
-                self.manifest.chunk_done(result.number, int(result.mask.sum()))
+                self.chunk_log.chunk_done(result.number, int(result.mask.sum()))
                 done += 1
                 self._count(result)
                 self.observer.advanced("predict", done, count)
-        self._phase("predicted", lambda: sum(self.manifest.chunks.values()))
+        self._phase("predicted", lambda: sum(self.chunk_log.chunks.values()))
 
     def _open(self) -> Iterator[Task]:
-        return ((n, block) for n, block in enumerate(self.plan.chunking.blocks()) if n not in self.manifest.chunks)
+        return ((n, block) for n, block in enumerate(self.plan.chunking.blocks()) if n not in self.chunk_log.chunks)
 
     def _count(self, result: ChunkResult) -> None:
         self.tiles += result.tiles
@@ -193,7 +193,7 @@ class _Prediction:
         """Pyramids of all images."""
         for name in self.output.names:
             self._phase(f"pyramid of {name}", partial(self._pyramid, name))
-        self.output.note({"objects": self.manifest.phases.get("instances")})
+        self.output.note({"objects": self.chunk_log.phases.get("instances")})
         for leftover in self.output.path.rglob("*.partial"):
             leftover.unlink()  # of a process that was killed while it wrote a file
 

@@ -223,7 +223,7 @@ def test_changed_images_are_refused(folder, registry, tmp_path):
         run(registry, request)
 
 
-def test_a_half_written_line_of_the_manifest_is_not_written(folder, registry, tmp_path):
+def test_a_half_written_line_of_the_chunk_log_is_not_written(folder, registry, tmp_path):
     request, partial = stopped(folder, registry, tmp_path)
     with (partial / "manifest.jsonl").open("ab") as file:
         file.write(b'{"chunk": 4, "fore')
