@@ -12,11 +12,27 @@ A plugin author runs it in one of three ways::
         case.run()
 
 dabench runs the same suite over everything that is registered.
+
+For the tests of a plugin's own code there are small parts whose answers follow by hand: the networks `ConvToy` and
+`ImageToy`, the self-training scheme `ToyLabels`, the predictor `ImagePredictor`, the volume `WatchedVolume`.
 """
 
 from __future__ import annotations
 
 from dabench.testing.outcomes import Case, Outcome, Violation
 from dabench.testing.suite import ConformanceSuite, check_components, conformance_checks
+from dabench.testing.toys import ConvToy, ImagePredictor, ImageToy, ToyLabels, WatchedVolume
 
-__all__ = ["Case", "ConformanceSuite", "Outcome", "Violation", "check_components", "conformance_checks"]
+__all__ = [
+    "Case",
+    "ConformanceSuite",
+    "ConvToy",
+    "ImagePredictor",
+    "ImageToy",
+    "Outcome",
+    "ToyLabels",
+    "Violation",
+    "WatchedVolume",
+    "check_components",
+    "conformance_checks",
+]
