@@ -53,6 +53,8 @@ class PlainDisplay(Display):
     def ended(self, work: str, status: str, values: Mapping[str, float] | None = None, reason: str = "") -> None:
         if status == "scored" and values is not None:
             self._say(f"{work}: {scores(values)}")
+        elif status == "altered":
+            self._say(f"{work}: {reason}")
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True)

@@ -35,7 +35,10 @@ class Observer:
         """So many steps are done; ``values`` are named numbers of the last one, such as losses."""
 
     def ended(self, work: str, status: str, values: Mapping[str, float] | None = None, reason: str = "") -> None:
-        """Work has ended: ``scored`` with its metrics, or ``ok``, ``failed`` and the like with its ``seconds``."""
+        """Work has ended: ``scored`` with its metrics, or ``ok``, ``failed`` and the like with its ``seconds``.
+
+        ``altered``: what was made earlier is not as it was written, and is made again; ``reason`` names the files.
+        """
 
     def progress(self, work: str) -> Progress:
         """`advanced` of one piece of work, for what only counts."""

@@ -14,10 +14,10 @@ import torch
 
 from dabench.evaluation.scoring import THRESHOLD
 from dabench.files.atomic import atomic
-from dabench.files.digests import digest_of
+from dabench.files.digests import altered, digest_of, write_digests
 from dabench.inference.volume import Tiling, predict_slices
 from dabench.interfaces import Predictor, Split, Volume
-from dabench.interfaces.observer import Progress
+from dabench.interfaces.observer import Observer, Progress
 from dabench.training.sampling import gap_slices
 from dabench.types import Array, PointAnswer
 
@@ -38,11 +38,17 @@ class TestSet:
 
 
 class StagePredictions:
-    """The predictions of one stage, made or found."""
+    """The predictions of one stage, made or found. Each file has its digest beside it, checked when it is found."""
 
-    def __init__(self, folder: Path, tiling: Tiling, device: torch.device, code: str) -> None:
-        """``folder`` is the stage's own; ``code`` names the source that predicts and scores: another starts again."""
+    def __init__(
+        self, folder: Path, tiling: Tiling, device: torch.device, code: str, observer: Observer | None = None
+    ) -> None:
+        """``folder`` is the stage's own; ``code`` names the source that predicts and scores: another starts again.
+
+        ``observer`` is told of files that are not as they were written.
+        """
         self.folder, self.tiling, self.device, self.code = folder, tiling, device, code
+        self._observer = observer or Observer()
 
     def path(self, test: TestSet, share: float, threshold: float = THRESHOLD, update: int | None = None) -> Path:
         """Where the binary prediction of the split lies: named after all that decides it.
@@ -70,10 +76,22 @@ class StagePredictions:
         Predicted once, cut at each threshold: one path a threshold.
         """
         paths = {t: self.path(test, share, t, update) for t in thresholds}
-        missing = {t: path for t, path in paths.items() if not path.is_file()}
+        missing = {t: path for t, path in paths.items() if not self.is_there(path)}
         if missing:
             self._write(missing, predictor(), test, share, progress)
         return list(paths.values())
+
+    def is_there(self, path: Path) -> bool:
+        """Whether a file is there as it was written; another one is reported and deleted, scores of it too."""
+        if path.is_file() and altered(_digest_path(path)):
+            self._observer.ended(path.name, "altered", reason=f"{path} changed since it was written: it is made again")
+            for file in path.parent.glob(f"{path.stem}.*"):
+                file.unlink()
+        return path.is_file()
+
+    def keep_digest(self, path: Path) -> None:
+        """Write the digest of a file that was made, beside it."""
+        write_digests(_digest_path(path), [path])
 
     def _write(
         self, paths: Mapping[float, Path], model: Predictor, test: TestSet, share: float, progress: Progress
@@ -97,6 +115,12 @@ class StagePredictions:
                     mask = model.finish(prediction.mask(threshold)).astype(np.uint8) * 255
                     writer.write(mask, compression="zlib", contiguous=False)
                 progress(z + 1, depth)
+        for path in paths.values():
+            self.keep_digest(path)
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
 
 def read_predictions(path: Path) -> Iterator[Array]:

@@ -92,7 +92,7 @@ class CellResults:
         planned, update = self.plan.stages[index], candidate.update
         tiling = Tiling(planned.spec.crops.size, profile_named(self.config.inference))
         code = scoring_source(self._registry, self.plan.task, self.config.protocol)
-        made = StagePredictions(planned.folder.path, tiling, self.stages.device, code)
+        made = StagePredictions(planned.folder.path, tiling, self.stages.device, code, self._observer)
         snapshot = update if update in planned.snapshots else None
         cuts = self.config.thresholds if planned is self.plan.stages[-1] else (candidate.threshold,)
         work = planned.spec.name + (f" after {update}" if snapshot else "") + " test"

@@ -110,9 +110,10 @@ class Runner:
 
     def _run(self, journal: Journal) -> None:
         torch.set_float32_matmul_precision("high")
-        for index, planned in enumerate(self.plan.stages):
-            with self.timed("train") if planned.folder.record() is None else nullcontext():
+        for index in range(len(self.plan.stages)):
+            with nullcontext() if self.stages.is_there(index) else self.timed("train"):
                 record = self.stages.finish(index)
+            planned = self.plan.stages[index]
             journal.append(events.finished(planned, record))
             self._keep(planned)
         journal.append(events.cost(self.plan))

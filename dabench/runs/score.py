@@ -44,7 +44,7 @@ def score_prediction(
         made: the predictions that ``path`` is one of.
     """
     kept = path.with_name(f"{path.stem}.{digest_of([name, split.label_digest, made.code])[:12]}.json")
-    if kept.is_file():
+    if made.is_there(kept):
         return Score(**json.loads(kept.read_text()))
     started = time.perf_counter()
     truth = truth_volume(split, protocol)
@@ -55,4 +55,5 @@ def score_prediction(
     seconds, profile = time.perf_counter() - started, made.tiling.profile.name
     score = Score(name, profile, share, metrics, report.n, report.left_out, seconds, report.rows())
     write_text(kept, json.dumps(asdict(score)))  # keys in order: the headline metric first
+    made.keep_digest(kept)
     return score

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,19 +30,40 @@ class StageChain:
         self.plan, self.config, self._registry, self._observer = plan, plan.config, registry, observer
         self.device = pick_device(plan.config)
         self._built: dict[int, Stage] = {}
+        self._intact: set[int] = set()
+
+    def is_there(self, index: int) -> bool:
+        """Whether a stage is finished and its files are as it wrote them; other ones are reported and deleted."""
+        planned = self.plan.stages[index]
+        if index in self._intact or planned.folder.record() is None:
+            return index in self._intact
+        with self._alone(planned):
+            if changed := planned.folder.altered():
+                planned.folder.discard()
+        if changed:
+            reason = f"{', '.join(changed)} changed since it was trained ({planned.folder.path}): it is trained again"
+            self._observer.ended(planned.spec.name, "altered", reason=reason)
+            self.plan.stages[index] = replace(planned, state="new", seconds=0.0)
+            return False
+        self._intact.add(index)
+        return True
 
     def finish(self, index: int) -> StageRecord:
         """Train a stage whose parents are finished, or find it; its record."""
+        self.is_there(index)
         planned = self.plan.stages[index]
         self._observer.begun(planned.spec.name, planned.spec.iterations, planned.state)
         # Another process may be training the same stage: wait for it, then take what it made.
-        with exclusive(planned.folder.path.with_suffix(".lock")):
+        with self._alone(planned):
             return planned.folder.record() or self._train(index, planned)
 
     def predictor(self, index: int, update: int) -> Predictor:
         """What a stage predicts with after so many updates."""
         snapshot = update in self.plan.stages[index].snapshots
         return (self._loaded(index, update) if snapshot else self._stage(index)).predictor()
+
+    def _alone(self, planned: PlannedStage) -> AbstractContextManager[None]:
+        return exclusive(planned.folder.path.with_suffix(".lock"))
 
     # ------------------------------------------------------------------------------------------------------ training
     def _train(self, index: int, planned: PlannedStage) -> StageRecord:

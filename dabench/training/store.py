@@ -1,8 +1,9 @@
 """Stages on disk, by key: a finished one is reused, a half-finished one continues.
 
 ``<workspace>/stages/<key>/`` holds ``checkpoint.pt`` and ``kept/`` while training, then ``model.safetensors`` and
-``stage.json`` (written last: its presence is what "finished" means), ``curve.jsonl``, the desk's answers, predictions
-with scores and, where a run chooses among several checkpoints, ``snapshots/<update>.safetensors``.
+``stage.json`` (its presence is what "finished" means), ``curve.jsonl``, the desk's answers, predictions with scores
+and, where a run chooses among several checkpoints, ``snapshots/<update>.safetensors``. ``SHA256SUMS`` has the digests
+of all but the predictions, which have their own beside them; stages of earlier versions have none.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dabench.files.atomic import write_json
+from dabench.files.digests import altered, write_digests
 from dabench.interfaces import Stage
 from dabench.training.checkpoint import load_weights, save_weights
 
@@ -63,21 +65,40 @@ class StageFolder:
         return self.path / "annotation"
 
     @property
+    def _record(self) -> Path:
+        return self.path / "stage.json"
+
+    @property
+    def _digests(self) -> Path:
+        return self.path / "SHA256SUMS"
+
+    @property
     def kept(self) -> Path:
         """Arrays of the stage's own while it trains (`TrainingData.keep`)."""
         return self.path / "kept"
 
     def record(self) -> StageRecord | None:
         """The finished stage's record, or None."""
-        path = self.path / "stage.json"
-        if not path.is_file() or not self.weights.is_file():
+        if not self._record.is_file() or not self.weights.is_file():
             return None
-        return StageRecord(**json.loads(path.read_text()))
+        return StageRecord(**json.loads(self._record.read_text()))
+
+    def altered(self) -> list[str]:
+        """Files of the finished stage that are not as it wrote them; reads them all."""
+        return altered(self._digests)
+
+    def discard(self) -> None:
+        """Delete the stage with all that was made from it, so that it is trained again."""
+        self._record.unlink(missing_ok=True)
+        shutil.rmtree(self.path)
 
     def finish(self, stage: Stage, record: StageRecord) -> None:
         """Write weights, then the record, then drop the checkpoint; killed in between, it only repeats this."""
         save_weights(self.weights, stage)
-        write_json(self.path / "stage.json", asdict(record))
+        write_json(self._record, asdict(record))
+        others = [*self.annotation.glob("*"), *self.path.glob("snapshots/*.safetensors")]
+        kept = [self.weights, self._record, self.curve, *sorted(others)]
+        write_digests(self._digests, [file for file in kept if file.is_file()])
         self.checkpoint.unlink(missing_ok=True)
         shutil.rmtree(self.kept, ignore_errors=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dabench.files.atomic import atomic, write_json, write_text
-from dabench.files.digests import digest_of
+from dabench.files.digests import altered, digest_of, write_digests
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
@@ -41,3 +41,21 @@ def test_json_and_digests_do_not_depend_on_order(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert digest_of({"b": 1, "a": [1]}) == digest_of({"a": [1], "b": 1})
     assert digest_of([1, 2]) != digest_of([2, 1])
+
+
+def test_digests_tell_what_was_altered_and_what_is_gone(tmp_path: Path) -> None:
+    files = [tmp_path / "a.txt", tmp_path / "deep" / "b.txt", tmp_path / "c.txt"]
+    for file in files:
+        write_text(file, "abc")
+    write_digests(tmp_path / "SHA256SUMS", files)
+    # SHA-256 of "abc", as FIPS 180-2 prints it.
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert (tmp_path / "SHA256SUMS").read_text() == f"{abc}  a.txt\n{abc}  deep/b.txt\n{abc}  c.txt\n"
+    assert altered(tmp_path / "SHA256SUMS") == []
+    files[1].write_text("abd")
+    files[2].unlink()
+    assert altered(tmp_path / "SHA256SUMS") == ["deep/b.txt", "c.txt"]
+
+
+def test_without_a_list_nothing_is_altered(tmp_path: Path) -> None:
+    assert altered(tmp_path / "SHA256SUMS") == []
