@@ -104,3 +104,21 @@ def test_nested_calls_are_timed_once() -> None:
         for call in (clock.enter, clock.enter, clock.leave, clock.leave):
             call()
     assert clock.seconds == 3.0
+
+
+def test_every_measured_start_lacks_its_cache() -> None:
+    """The process fails unless the folder that the variable names is there and empty, also at the second start."""
+    fills = "import os, pathlib; p = pathlib.Path(os.environ['ANY']); assert not [*p.iterdir()]; (p / 'x').touch()"
+    found = load("overhead").start_seconds(("-c", fills), 1, "ANY")
+    assert 0 < found["cpu"] < 10
+    assert found["wall"] > 0
+
+
+def test_the_page_names_the_recorded_starts() -> None:
+    recorded = json.loads((ROOT / "benchmarks" / "results" / "overhead.json").read_text())
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    for name, by_cache in recorded["starts"].items():
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        for seconds in by_cache.values():
+            assert f"{seconds['wall']:.2f} s" in line
+            assert f"{seconds['cpu']:.2f} s" in line
