@@ -14,7 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from dabench.components.registry import Registry
 from dabench.files.digests import write_digests
@@ -77,8 +79,9 @@ def _cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def all_starts(repeats: int) -> dict[str, dict[str, dict[str, float]]]:
+def all_starts(root: Path, repeats: int) -> dict[str, dict[str, dict[str, float]]]:
     """Seconds of each start with everything cached, and without what a first start lacks."""
+    del root
     found = {name: {"cached": start_seconds(arguments, repeats)} for name, arguments in STARTS.items()}
     for lacks, (variable, names) in CACHES.items():
         for name in names:
@@ -86,8 +89,9 @@ def all_starts(repeats: int) -> dict[str, dict[str, dict[str, float]]]:
     return found
 
 
-def cell_seconds(root: Path) -> dict[str, float]:
-    """A small cell from nothing, the same cell with everything reused, and writing it to MLflow."""
+def cell_seconds(root: Path, repeats: int) -> dict[str, float]:
+    """A cell of 3 stages x 20 updates from nothing, the same cell with all reused, writing it to MLflow; each once."""
+    del repeats
     config, registry, workspace = validate_config(CELL), Registry.load(), Workspace(root)
     found: dict[str, float] = {}
     for name in ("from nothing", "all reused"):
@@ -107,48 +111,47 @@ def cell_seconds(root: Path) -> dict[str, float]:
     return found
 
 
-def check_seconds(root: Path, repeats: int) -> dict[str, dict[str, float]]:
-    """Median seconds that checking cached files takes before they are reused: of the cell's stages, and of 100 MB."""
-    large = StageFolder(root / "large", "stage")
-    large.path.mkdir(parents=True)
-    large.weights.write_bytes(os.urandom(100_000_000))
-    write_digests(large.path / "SHA256SUMS", [large.weights])
-    stages = [StageFolder(path.parent, path.name) for path in Workspace(root).stages.iterdir() if path.is_dir()]
+def check_seconds(root: Path, repeats: int) -> dict[str, float]:
+    """Median seconds of checking the digests of a cached stage before it is reused, by size of its weights."""
     found = {}
-    for name, folders in {"stages of the cell": stages, "weights of 100 MB": [large]}.items():
-        seconds = []
+    for megabytes in (1, 10, 100):
+        folder, seconds = StageFolder(root, str(megabytes)), []
+        folder.path.mkdir()
+        folder.weights.write_bytes(os.urandom(megabytes * 1_000_000))
+        write_digests(folder.path / "SHA256SUMS", [folder.weights])
         for _ in range(repeats):
             started = time.perf_counter()
-            assert not any(folder.altered() for folder in folders)
+            assert not folder.altered()
             seconds.append(time.perf_counter() - started)
-        size = sum(folder.weights.stat().st_size for folder in folders)
-        found[name] = {"MB of weights": size / 1e6, "seconds": statistics.median(seconds)}
+        found[f"weights of {megabytes} MB"] = statistics.median(seconds)
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="others keep what is recorded")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/overhead.json"))
     args = parser.parse_args()
-    environment, load = capture(), {"before": os.getloadavg()[0]}
-    starts = all_starts(args.repeats)
-    with tempfile.TemporaryDirectory() as folder:
-        cell = cell_seconds(Path(folder))
-        checks = check_seconds(Path(folder), args.repeats)
-    load["after"] = os.getloadavg()[0]  # its own processes are in it
-    content = {
-        "what": "seconds, medians; of wall time unless it says cpu",
-        "machine": {**{k: environment[k] for k in ("cpu", "cores", "torch")}, "load of one minute": load},
-        "git": environment["git"],
-        "starts": starts,
-        "cell of 3 stages x 20 updates": cell,
-        "check of cached files": checks,
-    }
+    content = json.loads(args.output.read_text()) if args.output.is_file() else {}
+    environment = capture()
+    for part in args.parts:
+        load = os.getloadavg()[0]
+        with tempfile.TemporaryDirectory() as folder:
+            seconds = PARTS[part](Path(folder), args.repeats)
+        machine = {k: environment[k] for k in ("cpu", "cores", "torch")} | {"load before, one minute": load}
+        content[part] = {"seconds": seconds, "machine": machine, "git": environment["git"]}
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(content, indent=1) + "\n")
     print(json.dumps(content, indent=1))
 
+
+#: What is measured, in a folder of its own and so many times: medians, of wall time unless they say cpu.
+PARTS: dict[str, Callable[[Path, int], Mapping[str, Any]]] = {
+    "starts": all_starts,
+    "cell": cell_seconds,
+    "checks": check_seconds,
+}
 
 if __name__ == "__main__":
     main()

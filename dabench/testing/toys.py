@@ -30,7 +30,7 @@ class ConvToy(nn.Module):
 
     Args:
         widths: channels of the encoder's maps.
-        stride: of the second map; it reaches the decoder by its mean.
+        stride: of the second map.
         normalise: BatchNorm on the image itself, so that its statistics are the image's.
         dropout: share of the decoder's maps that are dropped in training.
         detects: whether there is a density head.
@@ -58,10 +58,10 @@ class ConvToy(nn.Module):
         self.norm = nn.BatchNorm2d(1) if normalise else nn.Identity()
         self.first = nn.Conv2d(1, widths[0], 3, padding=1)
         self.second = nn.Conv2d(widths[0], widths[1], 3, stride=stride, padding=1)
-        self.mix, self.decode = nn.Conv2d(widths[1], widths[0], 1), nn.Conv2d(widths[0], self.decoder_channels, 1)
+        self.decode = nn.Conv2d(widths[0], self.decoder_channels, 1)
         self.drop = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(self.decoder_channels, 1, 1)
-        self.density = nn.Conv2d(self.decoder_channels, 1, 1) if detects else None
+        self.detect = nn.Conv2d(self.decoder_channels, 1, 1) if detects else None
 
     def forward(
         self,
@@ -75,8 +75,8 @@ class ConvToy(nn.Module):
         del prompts
         first = self.first(self.norm(images))
         second = self.second(first)
-        decoder = self.drop(self.decode(first + self.mix(second).mean(dim=(2, 3), keepdim=True)))
-        density = self.density(decoder)[:, 0] if self.density is not None and with_density else None
+        decoder = self.drop(self.decode(first + second.mean()))
+        density = self.detect(decoder)[:, 0] if self.detect is not None and with_density else None
         features = Features(decoder, [first, second]) if with_features else None
         return network_output(self.head(decoder), density, features)
 

@@ -23,7 +23,7 @@ def test_a_conv_toy_has_the_maps_that_it_names():
     assert output.features.decoder.shape == (2, network.decoder_channels, 16, 16)
     output.probability.sum().backward()
     learnt = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
-    assert learnt == {"first", "second", "mix", "decode", "head"}
+    assert learnt == {"first", "second", "decode", "head"}
 
 
 def test_what_is_not_asked_for_is_left_out():
