@@ -14,15 +14,8 @@ from torch import Tensor, nn
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Predictor, PseudoTargets, SelfTraining
 from dabench.ops.prompts import Features, NetworkOutput, Prompts
+from dabench.testing.fixtures import as_logits
 from dabench.types import Array, Prediction, TargetCrops
-
-#: Probabilities this close to 0 and 1 become finite logits.
-_EPS = 1e-6
-
-
-def network_output(logits: Tensor, density: Tensor | None = None, features: Features | None = None) -> NetworkOutput:
-    """What the toy networks answer, from logits ``(B, 1, H, W)``: the one place that knows how outputs are made."""
-    return NetworkOutput(logits[:, 0].sigmoid(), density, features=features)
 
 
 class ConvToy(nn.Module):
@@ -78,7 +71,7 @@ class ConvToy(nn.Module):
         decoder = self.drop(self.decode(first + second.mean()))
         density = self.detect(decoder)[:, 0] if self.detect is not None and with_density else None
         features = Features(decoder, [first, second]) if with_features else None
-        return network_output(self.head(decoder), density, features)
+        return NetworkOutput(self.head(decoder), density, features=features)
 
 
 class ImageToy(nn.Module):
@@ -115,7 +108,7 @@ class ImageToy(nn.Module):
         plane = images[:, 0]
         probability = self.answer(self.drop(images)[:, 0] * self.gain)
         density = self.density(plane) if self.density is not None and with_density else None
-        return network_output(torch.logit(probability, eps=_EPS)[:, None], density)
+        return NetworkOutput(as_logits(probability), density)
 
 
 class ToyLabels(SelfTraining):
