@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pluggy
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from dabench.types import API_VERSION
 
