@@ -13,7 +13,7 @@ import pytest
 
 from dabench.checking.report import RunReport
 from dabench.runs.config import validate_config
-from dabench.tracking.scores import SCORES, read_scores, write_scores
+from dabench.tracking.scores import SCORES, ScoreRow, read_scores, write_scores
 from tests.checking.conftest import Made
 from tests.checking.forging import (
     JOURNAL,
@@ -54,6 +54,21 @@ def filled(masks: np.ndarray) -> np.ndarray:
 
 def better(run: Path) -> None:
     score(run, "prompt-das", "dice", 0.97)
+
+
+def table(change: Callable[[list[ScoreRow]], list[ScoreRow]]) -> Forge:
+    """Another table of scores."""
+    return lambda run: write_scores(run / SCORES, change(list(read_scores(run / SCORES))))
+
+
+def raised(whole: bool) -> Forge:
+    """A Dice of 0.97 after the last stage without test points: of the split, or of its first slice."""
+    place = ("prompt-das", 0.0, None if whole else 0, "dice")
+
+    def lift(row: ScoreRow) -> ScoreRow:
+        return row._replace(value=0.97) if (row.stage, row.test_points, row.slice, row.metric) == place else row
+
+    return table(lambda rows: [lift(row) for row in rows])
 
 
 def tags(**changes: str) -> Forge:
@@ -170,6 +185,25 @@ CASES: list[tuple[str, Forge, str, str]] = [
     ("rows gone, sealed", sealed(unlink(HEADLINE)), "slices", f"{HEADLINE} is missing"),
     ("rows planted", sealed(text("per_slice/x-das-2d@1-points0.csv", "slice\n")), "slices", "no score in the journal"),
     ("rows damaged", sealed(text(HEADLINE, "slice,dice,left_out\n0,high,\n")), "slices", "line 2 is damaged"),
+    # ---------------------------------------------------------------------------------------------- table of scores
+    ("table", raised(True), "files", "scores.parquet was edited"),
+    (
+        "table, sealed",
+        sealed(raised(True)),
+        "slices",
+        "scores.parquet, prompt-das, 0 of test points: dice is 0.970000; journal and CSVs say 0.",
+    ),
+    ("slice in the table, sealed", sealed(raised(False)), "slices", "0 of test points, slice 0: dice is 0.970000"),
+    ("row of the table gone, sealed", sealed(table(lambda rows: rows[1:])), "slices", "is missing; journal and CSVs"),
+    ("row of the table twice, sealed", sealed(table(lambda rows: [*rows, rows[0]])), "slices", "has 1 rows twice"),
+    (
+        "table of another run, sealed",
+        sealed(table(lambda rows: [row._replace(run="x") for row in rows])),
+        "slices",
+        "more values differ",
+    ),
+    ("table gone", unlink(SCORES), "slices", "scores.parquet is missing"),
+    ("table junk, sealed", sealed(text(SCORES, "no table")), "slices", "scores.parquet is damaged"),
     # ----------------------------------------------------------------------------------------------------- journal
     ("journal torn", cut(9), "journal", "ends in the middle of a line"),
     ("journal cut", cut_lines, "receipt", "not checked"),
