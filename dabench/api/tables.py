@@ -194,7 +194,7 @@ def _entry(board: Board, standing: Standing) -> dict[str, Any]:
     return {
         **asdict(board.setting),
         "suite": board.suite,
-        "metric": board.metric,
+        "metric": str(board.metric),
         "entry": standing.entry,
         "bracket": standing.bracket,
         "mean": overall.mean if overall else None,

@@ -12,9 +12,8 @@ from dabench.errors import DabenchError
 from dabench.files.digests import digest_file, digest_of
 from dabench.runs import events as account
 from dabench.runs.plan import Plan
-from dabench.tracking.events import Scored
-from dabench.tracking.metric_names import RANKED_SPLIT
-from dabench.tracking.scores import SCORES, csv_name, read_csv
+from dabench.tracking.events import Cost, Scored
+from dabench.tracking.scores import RANKED_SPLIT, SCORES, csv_name, read_csv
 
 #: Tags that say where, by which version and of which data a run was made, which is not what this machine would say.
 #: The tag of the data is held against the receipt, whose inputs are held against the data here.
@@ -93,12 +92,13 @@ def check_costs(run: RunFiles, here: References, found: Findings) -> None:
         answers = label.read(path)
         counts[path.stem] = label.units(answers)
         seconds += label.price(answers)
-    said = run.record.metrics
+    said = run.record.annotation or Cost(0.0)
+    charges = {**said.others, "points": said.points, "preferences": said.patches}
     for kind, count in counts.items():
-        charged = said.get(f"cost/{'patches' if kind == 'preferences' else kind}", 0.0)
+        charged = charges.get(kind, 0)
         if not count <= charged:
-            found.problem(f"annotation/ has {count} {kind}, the journal charges {charged:.0f}")
-    total = said.get("cost/annotation_seconds", 0.0)
+            found.problem(f"annotation/ has {count} {kind}, the journal charges {charged}")
+    total = said.annotation_seconds
     if not seconds <= total * (1 + 1e-6) + 1e-6:
         found.problem(f"annotation/ is worth {seconds:.1f} s of a person, the journal charges {total:.1f} s")
     shown = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing handed out"

@@ -164,10 +164,12 @@ def check_environment(run: RunFiles, found: Findings) -> None:
 
 def check_times(run: RunFiles, found: Findings) -> None:
     """Training seconds and peak memory of the run are those of its stages."""
-    metrics, stages = run.record.metrics, run.record.stages
+    costs, stages = run.record.costs, run.record.stages
     seconds, peak = sum(s.seconds for s in stages), max((s.peak_memory_bytes for s in stages), default=0)
-    for name, value in (("train_seconds", seconds), ("peak_memory_bytes", float(peak))):
-        said = metrics.get(f"cost/{name}")
+    for name, said, value in (
+        ("train_seconds", costs.train_seconds, seconds),
+        ("peak_memory_bytes", costs.peak_memory_bytes, float(peak)),
+    ):
         if said is None or not abs(said - value) <= 1e-6 * max(1.0, abs(value)):
             found.problem(f"the journal's end says {name} {said}, its stages {value}")
     found.note(f"{seconds:.0f} s of training in {len(stages)} stages")

@@ -127,13 +127,14 @@ def _list(console: Console, title: str, lines: Sequence[str]) -> None:
 
 
 def _as_json(table: Comparison) -> dict[str, Any]:
-    kept = ("suite", "title", "source", "note", "first", "tasks", "theirs_tasks", "metrics", "seeds", "comparable")
+    kept = ("suite", "title", "source", "note", "first", "tasks", "theirs_tasks", "seeds", "comparable")
     return {
         **{name: getattr(table, name) for name in kept},
+        "metrics": [str(metric) for metric in table.metrics],
         "setting": asdict(table.setting),
         "theirs_setting": asdict(table.theirs_setting),
-        "lines": [{**asdict(line), "difference": line.difference} for line in table.lines],
-        "gains": [asdict(gain) for gain in table.gains],
+        "lines": [{**asdict(line), "metric": str(line.metric), "difference": line.difference} for line in table.lines],
+        "gains": [{**asdict(gain), "metric": str(gain.metric)} for gain in table.gains],
         "missing": [_listed(result) for result in table.missing],
         "stale": [_listed(result) for result in table.stale],
         "unavailable": dict(table.unavailable),

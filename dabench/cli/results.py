@@ -200,9 +200,8 @@ def _row(run: RunRecord) -> tuple[str, ...]:
     budget = f"{_percent(tags.get('points'))} / {_percent(tags.get('patches'))}"
     keys = [ScoreKey(0.0, name) for name in ("dice", "aji", "pq")]
     scores = (f"{known[key]:.4f}" if key in known else "-" for key in keys)
-    costs = (
-        f"{run.costs[n]:.0f}" if n in run.costs else "-" for n in ("cost/annotation_seconds", "cost/train_seconds")
-    )
+    spent = (run.costs.annotation_seconds, run.costs.train_seconds)
+    costs = ("-" if seconds is None else f"{seconds:.0f}" for seconds in spent)
     names = (
         task,
         tags.get("method", run.cell_id),

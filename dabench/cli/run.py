@@ -187,7 +187,7 @@ def _show_result(done: Run) -> None:
     console.print(table if done.outcomes else f"no scores: {record.reason}", highlight=False, soft_wrap=True)
     for line in _choice(record):
         console.print(line, highlight=False, soft_wrap=True)
-    cost = record.metrics.get("cost/annotation_seconds", 0.0)
+    cost = record.costs.annotation_seconds or 0.0
     console.print(
         f"annotation: {cost / 60:.1f} min of a {'simulated ' if done.config.budget.rater == 'truth' else ''}person"
     )

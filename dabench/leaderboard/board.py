@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dabench.leaderboard.metric import Metric
 from dabench.statistics.intervals import Interval
 from dabench.statistics.pairs import PairTest
 
@@ -43,7 +44,7 @@ class Standing:
     """
 
     entry: str
-    scores: Mapping[str, Mapping[str, Interval]]
+    scores: Mapping[str, Mapping[Metric, Interval]]
     overall: Interval | None = None
     rank: Interval | None = None
     groups: str = ""
@@ -64,7 +65,7 @@ class PublishedRow:
 
     entry: str
     source: str
-    scores: Mapping[str, Mapping[str, float]]
+    scores: Mapping[str, Mapping[Metric, float]]
     note: str = ""
 
 
@@ -77,8 +78,8 @@ class Board:
     """
 
     setting: BoardKey
-    metric: str
-    metrics: tuple[str, ...]
+    metric: Metric
+    metrics: tuple[Metric, ...]
     tasks: tuple[str, ...]
     standings: tuple[Standing, ...]
     published: tuple[PublishedRow, ...] = ()

@@ -12,6 +12,7 @@ import numpy as np
 
 from dabench.files.source import source_digest
 from dabench.leaderboard.entries import Entry, seed_of
+from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.results_cache import ResultsCache
 from dabench.leaderboard.rows import Row
 from dabench.statistics import Cell, Comparison, Interval, PairTest, compare, minimum_detectable_difference, summarise
@@ -46,15 +47,15 @@ class BoardStatistics:
         """Nothing is computed yet."""
         self._entries, self._results = entries, results
 
-    def means(self, metric: str, tasks: Sequence[str]) -> list[Cell]:
+    def means(self, metric: Metric, tasks: Sequence[str]) -> list[Cell]:
         """The finished cells of some tasks without their slices: for what goes by means alone."""
         return [_cell(label, row, metric) for label, row in self._rows(metric, tasks)]
 
-    def has_slices(self, metric: str, tasks: Sequence[str]) -> bool:
+    def has_slices(self, metric: Metric, tasks: Sequence[str]) -> bool:
         """Whether every cell has scores by slice."""
         return all(metric in row.slices for _, row in self._rows(metric, tasks))
 
-    def summary(self, metric: str, tasks: Sequence[str]) -> Summary:
+    def summary(self, metric: Metric, tasks: Sequence[str]) -> Summary:
         """Intervals of every entry on each task and over all."""
         key = self._key("summary", metric, tasks)
         values = self._results.recall(key)
@@ -66,7 +67,7 @@ class BoardStatistics:
             self._results.keep(key, values)
         return {entry: {task: Interval(**v) for task, v in by_task.items()} for entry, by_task in values.items()}
 
-    def ranking(self, metric: str, tasks: Sequence[str]) -> RankStatistics:
+    def ranking(self, metric: Metric, tasks: Sequence[str]) -> RankStatistics:
         """The comparison of all entries but brackets."""
         key = self._key("verdict", metric, tasks)
         values = self._results.recall(key)
@@ -78,15 +79,15 @@ class BoardStatistics:
         return _verdict_from(values)
 
     # --------------------------------------------------------------------------------------------------------- cells
-    def _rows(self, metric: str, tasks: Sequence[str]) -> Iterator[tuple[str, Row]]:
+    def _rows(self, metric: Metric, tasks: Sequence[str]) -> Iterator[tuple[str, Row]]:
         wanted = set(tasks)
         for entry in self._entries:
             yield from ((entry.label, row) for row in entry.scored(metric) if row.tags["task"] in wanted)
 
-    def _cells(self, metric: str, tasks: Sequence[str]) -> list[Cell]:
+    def _cells(self, metric: Metric, tasks: Sequence[str]) -> list[Cell]:
         return [_cell(label, row, metric, _slices(row, metric)) for label, row in self._rows(metric, tasks)]
 
-    def _key(self, what: str, metric: str, tasks: Sequence[str]) -> str:
+    def _key(self, what: str, metric: Metric, tasks: Sequence[str]) -> str:
         """Digest of everything that decides the numbers: cells, brackets, and the code."""
         code = source_digest(__name__), np.__version__
         digest = hashlib.sha256(repr((what, MOST_COMPARED, *code, tuple(tasks))).encode())
@@ -97,11 +98,11 @@ class BoardStatistics:
         return digest.hexdigest()
 
 
-def _cell(label: str, row: Row, metric: str, slices: Mapping[int, float] | None = None) -> Cell:
+def _cell(label: str, row: Row, metric: Metric, slices: Mapping[int, float] | None = None) -> Cell:
     return Cell(label, row.tags["task"], seed_of(row), row.scores[metric], slices or {})
 
 
-def _slices(row: Row, metric: str) -> dict[int, float]:
+def _slices(row: Row, metric: Metric) -> dict[int, float]:
     """Scores by number of the slice, without slices that the protocol left out."""
     if metric not in row.slices:
         return {}

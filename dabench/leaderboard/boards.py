@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -16,6 +16,7 @@ from dabench.leaderboard.notes import notes
 from dabench.leaderboard.results_cache import ResultsCache
 from dabench.leaderboard.rows import Row
 from dabench.statistics import Cell, gap_closed, pareto
+from dabench.tracking.record import Costs
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,12 @@ class BoardEntries:
     results: ResultsCache = field(default_factory=ResultsCache, compare=False, repr=False)
 
     @property
-    def metrics(self) -> tuple[str, ...]:
+    def metrics(self) -> tuple[Metric, ...]:
         """Every metric that any cell has, Dice first."""
-        names = {name for entry in self.entries for row in entry.rows for name in row.scores}
-        return tuple(sorted(names, key=lambda name: Metric.parse(name).order))
+        found = {metric for entry in self.entries for row in entry.rows for metric in row.scores}
+        return tuple(sorted(found, key=lambda metric: metric.order))
 
-    def board(self, metric: str, shown: Sequence[str], *, with_figures: bool = False) -> Board:
+    def board(self, metric: Metric, shown: Sequence[Metric], *, with_figures: bool = False) -> Board:
         """The board by one metric.
 
         Args:
@@ -62,13 +63,13 @@ class BoardEntries:
             standings=tuple(standings),
             published=self.published,
             differences=ranking.comparison.pairs,
-            figures=figures(ranking.comparison, standings, Metric.parse(metric).title) if with_figures else {},
+            figures=figures(ranking.comparison, standings, metric.title) if with_figures else {},
             notes=notes(self.entries, standings, tasks, metric, ranking, by_slice=by_slice),
             suite=self.suite,
         )
 
 
-def ranked_tasks(entries: Sequence[Entry], metric: str, planned: Sequence[str] = ()) -> tuple[str, ...]:
+def ranked_tasks(entries: Sequence[Entry], metric: Metric, planned: Sequence[str] = ()) -> tuple[str, ...]:
     """The tasks of a board.
 
     Only a task on which two entries have a result compares anything. Of these a suite's board has all that the suite
@@ -97,15 +98,15 @@ def _known_tasks(entries: Iterable[Entry]) -> set[str]:
 def _standing(
     entry: Entry,
     tasks: Sequence[str],
-    metric: str,
-    summaries: Mapping[str, Summary],
+    metric: Metric,
+    summaries: Mapping[Metric, Summary],
     ranking: RankStatistics,
     gap: float | None,
 ) -> Standing:
     rows = [row for row in entry.scored(metric) if row.tags["task"] in tasks]
     found = {name: summary.get(entry.label, {}) for name, summary in summaries.items()}
     scores = {t: {name: by_task[t] for name, by_task in found.items() if t in by_task} for t in tasks}
-    memory = [row.metrics["cost/peak_memory_bytes"] for row in rows if "cost/peak_memory_bytes" in row.metrics]
+    memory = [row.costs.peak_memory_bytes for row in rows if row.costs.peak_memory_bytes is not None]
     return Standing(
         entry=entry.label,
         scores={task: by_metric for task, by_metric in scores.items() if by_metric},
@@ -114,8 +115,8 @@ def _standing(
         groups=ranking.comparison.groups.get(entry.label, ""),
         bracket=entry.bracket,
         gap_closed=gap,
-        annotation_seconds=_mean_cost(rows, "cost/annotation_seconds"),
-        train_seconds=_mean_cost(rows, "cost/train_seconds"),
+        annotation_seconds=_mean_cost(rows, lambda costs: costs.annotation_seconds),
+        train_seconds=_mean_cost(rows, lambda costs: costs.train_seconds),
         peak_memory_bytes=max(memory, default=None),
         missing=entry.missing(tasks, metric),
         tags=entry.tags,
@@ -123,12 +124,12 @@ def _standing(
     )
 
 
-def _mean_cost(rows: Iterable[Row], name: str) -> float | None:
+def _mean_cost(rows: Iterable[Row], cost: Callable[[Costs], float | None]) -> float | None:
     """Mean over tasks of the means over seeds, as scores are averaged."""
     by_task: dict[str, list[float]] = {}
     for row in rows:
-        if name in row.metrics:
-            by_task.setdefault(row.tags["task"], []).append(row.metrics[name])
+        if (value := cost(row.costs)) is not None:
+            by_task.setdefault(row.tags["task"], []).append(value)
     return fmean(fmean(values) for values in by_task.values()) if by_task else None
 
 

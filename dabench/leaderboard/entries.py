@@ -11,6 +11,7 @@ from textwrap import shorten
 
 from dabench.leaderboard.board import BoardKey
 from dabench.leaderboard.labels import Identity, identity, labels, with_origins
+from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row, order
 from dabench.leaderboard.suite_plan import SuitePlan, setting_of
 from dabench.tracking.record import HERE
@@ -57,11 +58,11 @@ class Entry:
         first, *rest = [row.tags for row in self.rows] or [{}]
         return {k: v for k, v in first.items() if all(tags.get(k) == v for tags in rest)}
 
-    def scored(self, metric: str) -> list[Row]:
+    def scored(self, metric: Metric) -> list[Row]:
         """Finished cells that have the metric."""
         return [row for row in self.rows if row.status == "ok" and math.isfinite(row.scores.get(metric, math.nan))]
 
-    def missing(self, tasks: Iterable[str], metric: str) -> tuple[str, ...]:
+    def missing(self, tasks: Iterable[str], metric: Metric) -> tuple[str, ...]:
         """Cells that are not there or did not end well, and why; of ``tasks``, those that it never ran.
 
         Seeds of one reason are told together.

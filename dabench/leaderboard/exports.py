@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dabench.leaderboard.board import Board
+from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row, order
 from dabench.leaderboard.tables import TextTable, text_table
 from dabench.tracking.translate import IDENTITY
@@ -70,6 +71,8 @@ def _plain(value: Any) -> Any:
     """JSON has no NaN and no infinity."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, Metric):
+        return str(value)
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

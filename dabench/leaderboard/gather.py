@@ -28,7 +28,7 @@ class Leaderboard:
 
     rows: tuple[Row, ...]
     board_entries: tuple[BoardEntries, ...]
-    metric: str
+    metric: Metric
     damaged: tuple[str, ...] = ()
 
     @property
@@ -49,7 +49,7 @@ class Leaderboard:
         for entries in self.board_entries:
             metrics = entries.metrics or (self.metric,)
             first = self.metric if self.metric in metrics else metrics[0]
-            others = [m for m in metrics if m != first and Metric.parse(m).test_points is None] if by_all else []
+            others = [m for m in metrics if m != first and m.test_points is None] if by_all else []
             for metric in [first, *others]:
                 found.append(entries.board(metric, metrics if shown else (metric,), with_figures=with_figures))
         return found
@@ -91,8 +91,9 @@ def load(
         rows = [row for row in rows if row.tags.get("suite") == suite]
     rows = [row for row in rows if matches(row.tags, wanted)]
     board_entries = _board_entries(rows, suite_plan, suite, ResultsCache(index_path(workspace)))
-    _check_metric(by, board_entries)
-    return Leaderboard(tuple(rows), board_entries, by, damaged)
+    metric = Metric.parse(by)
+    _check_metric(metric, board_entries)
+    return Leaderboard(tuple(rows), board_entries, metric, damaged)
 
 
 def _read(
@@ -148,7 +149,7 @@ def _board_entries(
     return tuple(board_entries)
 
 
-def _check_metric(metric: str, board_entries: Sequence[BoardEntries]) -> None:
-    known = {name for entries in board_entries for name in entries.metrics}
+def _check_metric(metric: Metric, board_entries: Sequence[BoardEntries]) -> None:
+    known = {found for entries in board_entries for found in entries.metrics}
     if known and metric not in known:
-        raise UnknownNameError("metric", metric, known)
+        raise UnknownNameError("metric", str(metric), map(str, known))

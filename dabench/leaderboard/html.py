@@ -13,6 +13,7 @@ from typing import Any
 
 from dabench.files.html import content_policy, inline_json
 from dabench.leaderboard.board import Board
+from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.pictures import MOST_BYTES, make_album
 
 _PAGE = files("dabench.leaderboard") / "page"
@@ -88,6 +89,8 @@ def _plain(value: Any) -> Any:
         return value
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name not in _UNSEEN}
+    if isinstance(value, Metric):
+        return str(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, Iterable):

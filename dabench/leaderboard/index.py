@@ -22,12 +22,13 @@ import numpy as np
 from dabench.errors import DataError
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Progress
+from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row, order, row_of
 from dabench.tracking.journal import JOURNAL
-from dabench.tracking.record import read_run
+from dabench.tracking.record import Costs, read_run
 
 #: Raised when rows are to be read differently: then the next refresh reads every run anew.
-FORMAT = 2
+FORMAT = 3
 _TABLE = """CREATE TABLE IF NOT EXISTS runs (
   folder TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL, error TEXT, row TEXT, slices BLOB)"""
 _BATCH = 500
@@ -122,7 +123,8 @@ class Index:
         values = asdict(row)
         del values["path"]
         values["panels"] = [str(Path(p).relative_to(row.path)) for p in row.panels]
-        values["slices"] = {name: len(scores) for name, scores in row.slices.items()}
+        values["scores"] = list(row.scores.items())
+        values["slices"] = [(metric, len(scores)) for metric, scores in row.slices.items()]
         blob = b"".join(np.asarray(scores, np.float64).tobytes() for scores in row.slices.values())
         return (folder, *seen, None, json.dumps(values), blob)
 
@@ -130,11 +132,13 @@ class Index:
         values = json.loads(text)
         path = str(self._runs / folder)
         numbers, slices, start = np.frombuffer(blob, np.float64), {}, 0
-        for name, length in values["slices"].items():
-            slices[name] = numbers[start : start + length]
+        for parts, length in values["slices"]:
+            slices[Metric(*parts)] = numbers[start : start + length]
             start += length
         panels = tuple(f"{path}/{name}" for name in values["panels"])
-        return Row(**values | {"path": path, "panels": panels, "slices": slices})
+        scores = {Metric(*parts): value for parts, value in values["scores"]}
+        costs = Costs(*values["costs"])
+        return Row(**values | {"scores": scores, "costs": costs, "path": path, "panels": panels, "slices": slices})
 
 
 def _journals(runs: Path) -> Iterator[tuple[str, Fingerprint]]:

@@ -21,7 +21,7 @@ def notes(
     entries: Sequence[Entry],
     standings: Sequence[Standing],
     tasks: Sequence[str],
-    metric: str,
+    metric: Metric,
     ranking: RankStatistics,
     *,
     by_slice: bool,
@@ -48,7 +48,7 @@ def _seeds(standings: Sequence[Standing]) -> Iterator[str]:
         yield f"Fewer than {RESULT_SEEDS} seeds on some task, so an anecdote and no result: {_listed(few)}."
 
 
-def _other_tasks(entries: Sequence[Entry], tasks: Sequence[str], metric: str) -> Iterator[str]:
+def _other_tasks(entries: Sequence[Entry], tasks: Sequence[str], metric: Metric) -> Iterator[str]:
     """Tasks that are not in the table."""
     counts: dict[str, int] = {}
     for entry in entries:
@@ -59,7 +59,7 @@ def _other_tasks(entries: Sequence[Entry], tasks: Sequence[str], metric: str) ->
         yield f"Not in this table, as too few entries have them: {told}. To see one: --filter task=NAME"
 
 
-def _tests(ranking: RankStatistics, metric: str) -> Iterator[str]:
+def _tests(ranking: RankStatistics, metric: Metric) -> Iterator[str]:
     """What the groups mean and how fine the comparison is."""
     comparison = ranking.comparison
     if len(comparison.entries) < 2:
@@ -73,7 +73,7 @@ def _tests(ranking: RankStatistics, metric: str) -> Iterator[str]:
         yield f"That no entry{among} differs from another (Friedman): p = {comparison.friedman_p:.2g}."
     if math.isfinite(ranking.least):
         first, second = comparison.entries[:2]
-        least = f"{100 * ranking.least:.1f} points of {Metric.parse(metric).title}"
+        least = f"{100 * ranking.least:.1f} points of {metric.title}"
         yield f"{first} and {second} would have to differ by {least} to be told apart with a chance of 80 %."
 
 

@@ -11,7 +11,7 @@ from dabench.errors import DataError
 from dabench.leaderboard.metric import Metric
 from dabench.tracking.events import UNFINISHED
 from dabench.tracking.mlflow_reader import StoredCell, read_cells
-from dabench.tracking.record import HERE, RunRecord, read_run
+from dabench.tracking.record import HERE, Costs, RunRecord, read_run
 from dabench.tracking.scores import ScoreKey
 from dabench.tracking.slices import slice_scores
 
@@ -25,7 +25,7 @@ _PICTURES = (".png", ".jpg")
 class Row:
     """One cell of the index.
 
-    ``scores`` are the metrics at the headline share of test points (``dice``), and at others (``points_15/dice``);
+    ``scores`` are by metric: at the headline share of test points (``dice``), and at others (``points_15/dice``);
     ``slices`` has the same per slice of the test split, in order, NaN where the protocol left a slice out. ``metrics``
     are all of docs/tracking.md. ``path`` is the run directory, ``panels`` are pictures in it. ``ended`` is ISO-8601.
     """
@@ -34,13 +34,14 @@ class Row:
     status: str
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
-    scores: Mapping[str, float]
+    scores: Mapping[Metric, float]
+    costs: Costs = field(default_factory=Costs)
     reason: str = ""
     origin: str = HERE
     ended: str = ""
     path: str = ""
     panels: tuple[str, ...] = ()
-    slices: Mapping[str, Slices] = field(default_factory=dict, repr=False, compare=False)
+    slices: Mapping[Metric, Slices] = field(default_factory=dict, repr=False, compare=False)
 
 
 def row_of(run: RunRecord) -> Row:
@@ -57,6 +58,7 @@ def row_of(run: RunRecord) -> Row:
         tags={**tags, **_outcome(run.cell_id, run.status, run.reason, run.origin)},
         metrics=dict(run.metrics),
         scores=scores,
+        costs=run.costs,
         reason=run.reason,
         origin=run.origin,
         ended=run.ended,
@@ -90,10 +92,10 @@ def order(row: Row) -> tuple[str, ...]:
     return (row.cell_id, row.origin, row.ended, row.path)
 
 
-def scores_of(scores: Mapping[ScoreKey, float], headline: float) -> dict[str, float]:
-    """Scores by the names of a board's metrics, those at the share of test points that ranks without prefix."""
-    named = {Metric.of(key, headline): value for key, value in scores.items()}
-    return {str(metric): named[metric] for metric in sorted(named, key=lambda metric: metric.order)}
+def scores_of(scores: Mapping[ScoreKey, float], headline: float) -> dict[Metric, float]:
+    """Scores by a board's metrics in their order; those at the share of test points that ranks have no variant."""
+    found = {Metric.of(key, headline): value for key, value in scores.items()}
+    return {metric: found[metric] for metric in sorted(found, key=lambda metric: metric.order)}
 
 
 # ------------------------------------------------------------------------------------------------------ from a folder
@@ -117,13 +119,13 @@ def _outcome(cell_id: str, status: str, reason: str, origin: str) -> dict[str, s
     return {"cell_id": cell_id, "status": status, "origin": origin} | ({"reason": reason} if reason else {})
 
 
-def _slices(run: RunRecord, headline: float) -> dict[str, Slices]:
-    """Per-slice scores of the last stage by the names of a board's metrics."""
-    found: dict[str, Slices] = {}
+def _slices(run: RunRecord, headline: float) -> dict[Metric, Slices]:
+    """Per-slice scores of the last stage by a board's metrics."""
+    found: dict[Metric, Slices] = {}
     for share in sorted({key.test_points for key in run.cell_scores}):
         names = [key.metric for key in run.cell_scores if key.test_points == share]
         along = slice_scores(run, names, share)
-        found |= {str(Metric.of(ScoreKey(share, name), headline)): values for name, values in along.items()}
+        found |= {Metric.of(ScoreKey(share, name), headline): values for name, values in along.items()}
     return found
 
 
@@ -138,6 +140,7 @@ def _stored(cell: StoredCell) -> Row:
         tags={"origin": HERE, **tags},
         metrics=cell.metrics,
         scores=scores_of(cell.scores, _headline(settings)),
+        costs=cell.costs,
         reason=tags.get("reason", ""),
         origin=tags.get("origin", HERE),
         ended=cell.ended,

@@ -12,6 +12,7 @@ from dabench.errors import ConfigError, DataError
 from dabench.files.problems import problems
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.board import BoardKey, PublishedRow
+from dabench.leaderboard.metric import Metric, by_metric
 from dabench.runs.config import RunConfig
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import read_suite_record
@@ -73,8 +74,8 @@ def published_rows(suite: Suite, rows: Sequence[str]) -> tuple[PublishedRow, ...
     return tuple(PublishedRow(name, source, _shares(values[name]), note) for name in names)
 
 
-def _shares(by_task: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    return {task: {metric: value / 100 for metric, value in scores.items()} for task, scores in by_task.items()}
+def _shares(by_task: Mapping[str, Mapping[str, float]]) -> dict[str, dict[Metric, float]]:
+    return {task: {metric: v / 100 for metric, v in by_metric(found).items()} for task, found in by_task.items()}
 
 
 def setting_of(values: Mapping[str, Any]) -> BoardKey:

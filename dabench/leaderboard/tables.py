@@ -95,7 +95,7 @@ def title_of(board: Board) -> str:
     setting = board.setting
     suite = f"{board.suite}: " if board.suite else ""
     fixed = f"{setting.data} data, preset {setting.preset}, {setting.protocol}, {setting.inference} inference"
-    return f"{suite}{fixed}, by {Metric.parse(board.metric).title}"
+    return f"{suite}{fixed}, by {board.metric.title}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -106,7 +106,7 @@ def percent(share: float | None, digits: int = 1) -> str:
 # ------------------------------------------------------------------------------------------------------------ columns
 def _columns(board: Board, seconds: float) -> dict[str, Callable[[Standing], str]]:
     """Column -> its text for a standing."""
-    name = Metric.parse(board.metric).title
+    name = board.metric.title
     tasks = {task: _task(task, board.metric) for task in board.tasks}
     return {
         "rank": lambda s: _rank(s.rank),
@@ -123,7 +123,7 @@ def _columns(board: Board, seconds: float) -> dict[str, Callable[[Standing], str
     }
 
 
-def _task(task: str, metric: str) -> Callable[[Standing], str]:
+def _task(task: str, metric: Metric) -> Callable[[Standing], str]:
     return lambda s: _score(s.scores.get(task, {}).get(metric))
 
 

@@ -1,34 +1,19 @@
-"""The names that a run's numbers have in MLflow, made from the table of scores and the journal.
-
-Nothing reads them back, with one exception beside them: of a store whose files are out of reach, names are all that
-there is (`cell_score`).
-"""
+"""The names that a run's numbers have in MLflow, from the table of scores and the journal; nothing reads them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from dabench.tracking.events import CellFinished, Cost, Event, Phase, Regret, Scored, Selected, StageFinished
-from dabench.tracking.scores import ScoreKey, ScoreRow, percent
-
-#: Split whose scores may be ranked.
-RANKED_SPLIT = "test"
+from dabench.tracking.scores import RANKED_SPLIT, ScoreKey, ScoreRow, percent
 
 #: Group of the scores that a cell is ranked by.
 CELL_GROUP = "target_test"
-_CELL_SCORE = re.compile(CELL_GROUP + r"/(?:points_(\d+(?:\.\d+)?)/)?(\w+)")
 
 
 def score_name(key: ScoreKey) -> str:
     """The name of a score that the cell is ranked by."""
     return "/".join([CELL_GROUP, *_points(key.test_points), key.metric])
-
-
-def cell_score(name: str) -> ScoreKey | None:
-    """Which score of a cell a stored name means: the inverse of `score_name`; None for any other name."""
-    found = _CELL_SCORE.fullmatch(name)
-    return ScoreKey(round(float(found[1] or 0) / 100, 12), found[2]) if found else None
 
 
 def named_metrics(
@@ -99,3 +84,9 @@ def _groups(row: ScoreRow, tags: Mapping[str, str], final: str) -> Iterator[str]
 
 def _points(share: float) -> list[str]:
     return [f"points_{percent(share)}"] if share else []
+
+
+def cost_names(events: Iterable[Event]) -> dict[str, float]:
+    """What a run took, by its names: annotation, training, memory."""
+    spent = [event for event in events if isinstance(event, Cost | CellFinished)]
+    return {name: value for name, (value, _) in named_metrics((), spent, {}, "").items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,10 +12,10 @@ from urllib.parse import unquote, urlparse
 
 from dabench.errors import DabenchError
 from dabench.tracking.journal import JOURNAL
-from dabench.tracking.metric_names import cell_score
 from dabench.tracking.mlflow_store import TrackingError, connect, redact, sqlite_path
+from dabench.tracking.record import Costs
 from dabench.tracking.scores import ScoreKey
-from dabench.tracking.translate import CELL, DIGEST_TAG, KIND_TAG, PREFIX
+from dabench.tracking.translate import CELL, DIGEST_TAG, KIND_TAG, PREFIX, RESULTS_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -27,14 +28,14 @@ _PAGE = 1000
 class StoredCell:
     """One cell as a store has it: tags without prefix, the last value of each metric, flat settings.
 
-    ``scores`` are those that the cell is ranked by, told by their names: where its files are out of reach, a store has
-    no table of scores.
+    ``scores`` are those that the cell is ranked by; a store that an earlier version has filled does not tell them.
     ``artifacts`` is the folder of its artifacts where that lies on this machine and holds the run's journal.
     """
 
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
     scores: Mapping[ScoreKey, float]
+    costs: Costs
     params: Mapping[str, str]
     ended: str
     artifacts: Path | None
@@ -90,10 +91,12 @@ def _runs(client: MlflowClient, experiments: list[str]) -> Iterator[Run]:
 def _cell(run: Run) -> StoredCell:
     tags = {k.removeprefix(PREFIX): v for k, v in run.data.tags.items() if k.startswith(PREFIX)}
     metrics = {k: float(v) for k, v in run.data.metrics.items() if not k.startswith("train/")}
+    results = json.loads(tags.get(RESULTS_TAG.removeprefix(PREFIX), "{}"))
     return StoredCell(
-        {k: v for k, v in tags.items() if k != DIGEST_TAG.removeprefix(PREFIX)},
+        {k: v for k, v in tags.items() if f"{PREFIX}{k}" not in (DIGEST_TAG, RESULTS_TAG)},
         metrics,
-        {key: value for name, value in metrics.items() if (key := cell_score(name))},
+        {ScoreKey(share, metric): value for share, metric, value in results.get("scores", ())},
+        Costs(**results.get("costs", {})),
         dict(run.data.params),
         _time(run.info.end_time),
         _local(run.info.artifact_uri),

@@ -22,7 +22,6 @@ from dabench.tracking.translate import (
     key_of,
     milliseconds,
     name_of,
-    ordered,
     params_of,
     plain,
     signature,
@@ -150,7 +149,7 @@ def _metrics(run: RunRecord) -> Iterator[Metric]:
     """Final numbers at step 0, then each loss curve, thinned out, at the time when its stage ended."""
     from mlflow.entities import Metric
 
-    for name, value in ordered(run.metrics):
+    for name, value in run.metrics.items():
         yield Metric(plain(name), value, milliseconds(run.times[name]), 0)
     ends = {stage.stage: stage.time for stage in run.stages}
     for stage, curve in run.curves.items():

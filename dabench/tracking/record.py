@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dabench.errors import DataError
 from dabench.files.digests import digest_file
@@ -26,10 +26,11 @@ from dabench.tracking.events import (
     StageFinished,
 )
 from dabench.tracking.journal import JOURNAL, Curve, read_curve, read_journal
-from dabench.tracking.metric_names import RANKED_SPLIT, named_metrics
+from dabench.tracking.metric_names import named_metrics
 from dabench.tracking.scores import (
     COUNTS,
     PER_SLICE,
+    RANKED_SPLIT,
     SCORES,
     ScoreKey,
     ScoreRow,
@@ -60,6 +61,14 @@ ARTIFACTS = (
 )
 
 _E = TypeVar("_E", bound=Event)
+
+
+class Costs(NamedTuple):
+    """What a run took, None where its journal does not say: a person's seconds, seconds of training, most memory."""
+
+    annotation_seconds: float | None = None
+    train_seconds: float | None = None
+    peak_memory_bytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -152,10 +161,16 @@ class RunRecord:
         return {name: value for name, (value, _) in self._named.items()}
 
     @property
-    def costs(self) -> Mapping[str, float]:
-        """What the run cost, by the names of `metrics`: annotation, training, memory."""
-        spent = [event for event in self.events if isinstance(event, Cost | CellFinished)]
-        return {name: value for name, (value, _) in named_metrics((), spent, self.tags, self.final).items()}
+    def annotation(self) -> Cost | None:
+        """What the annotation desk has metered; None where the journal does not say."""
+        return next((event for event in reversed(self.events) if isinstance(event, Cost)), None)
+
+    @property
+    def costs(self) -> Costs:
+        """What the run took."""
+        asked = self.annotation.annotation_seconds if self.annotation else None
+        end = next((event for event in reversed(self.events) if isinstance(event, CellFinished)), None)
+        return Costs(asked, end.train_seconds, float(end.peak_memory_bytes)) if end else Costs(asked)
 
     @property
     def times(self) -> Mapping[str, str]:

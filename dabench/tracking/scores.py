@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pyarrow import Schema
 
 SCORES = "scores.parquet"
+#: Split whose scores may be ranked.
+RANKED_SPLIT = "test"
 #: Metrics of every score that are counts of slices.
 COUNTS = ("n", "left_out")
 #: Folder of the same rows a slice as CSV, for people: these say in words why a slice was left out.

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from dabench.files.digests import digest_of
 from dabench.statistics import Cell, Interval, mean_interval
-from dabench.tracking.metric_names import score_name
+from dabench.tracking.metric_names import cost_names, score_name
 from dabench.tracking.record import RunRecord
 from dabench.tracking.scores import ScoreKey
 from dabench.tracking.slices import slice_scores
@@ -199,7 +199,7 @@ def _means(runs: Sequence[RunRecord], tasks: Sequence[str]) -> dict[str, float]:
         values: dict[str, list[float]] = {}
         for run in (run for run in _ok(runs) if _task(run) == task):
             scores = {score_name(k): v for k, v in run.cell_scores.items() if k.metric not in _SHARES}
-            for name, value in {**scores, **run.costs}.items():
+            for name, value in {**scores, **cost_names(run.events)}.items():
                 values.setdefault(name, []).append(value)
         for name, several in values.items():
             found.setdefault(name, []).append(fmean(several))

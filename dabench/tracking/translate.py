@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from dabench.files.digests import digest_of
-from dabench.tracking.metric_names import RANKED_SPLIT
 from dabench.tracking.record import HERE, RunRecord
-from dabench.tracking.scores import percent
+from dabench.tracking.scores import RANKED_SPLIT, percent
 
 PREFIX = "dabench."
 
@@ -59,9 +58,11 @@ KIND_TAG = f"{PREFIX}kind"
 LEVEL_TAG = f"{PREFIX}level"
 #: Written last: a run that has it is complete, and holds what the journals of that signature say.
 DIGEST_TAG = f"{PREFIX}journal_digest"
+#: What a board ranks by, so that a store can be read where its files are out of reach: metrics have only names.
+RESULTS_TAG = f"{PREFIX}results"
 
 #: Raised when runs or summaries are to be written differently: then the next sync writes all of them anew.
-FORMAT = 5
+FORMAT = 6
 
 #: Longest value of a setting that every store takes; longer ones go on under ``<name>.part2`` …
 CHUNK = 6000
@@ -87,7 +88,7 @@ def tags_of(run: RunRecord) -> dict[str, str]:
     values |= {"kind": CELL, "cell_id": run.cell_id, "suite": run.suite, "status": run.status, "origin": run.origin}
     if run.reason:
         values["reason"] = run.reason
-    return {f"{PREFIX}{name}": value for name, value in values.items()}
+    return {f"{PREFIX}{name}": value for name, value in values.items()} | {RESULTS_TAG: results_of(run)}
 
 
 def key_of(tags: Mapping[str, str]) -> str:
@@ -142,10 +143,10 @@ def name_of(run: RunRecord) -> str:
     return " ".join(parts)
 
 
-def ordered(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Metrics in the order in which a person reads them: the result first, seconds last."""
-    rank = {name: i for i, name in enumerate(("target_test", "stage", "selection", "oracle", "cost", "time"))}
-    return sorted(metrics.items(), key=lambda item: (rank[item[0].split("/")[0]], item[0].count("/")))
+def results_of(run: RunRecord) -> str:
+    """What a board ranks by, as JSON: ``scores`` as share of test points, metric, value; ``costs``."""
+    scores = [[*key, value] for key, value in run.cell_scores.items()]
+    return json.dumps({"scores": scores, "costs": run.costs._asdict()}, separators=(",", ":"))
 
 
 def description_of(run: RunRecord) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from made_up_cells import AJI, DICE, PQ
 from PIL import Image, ImageDraw
 
 from dabench.leaderboard.board import Board, BoardKey, CellLink, PublishedRow, Standing
+from dabench.leaderboard.metric import Metric
 from dabench.statistics.intervals import Interval
 from dabench.statistics.pairs import PairTest
 
-METRICS = ("dice", "aji", "pq")
+METRICS = (DICE, AJI, PQ)
 TASKS = ("vnc2lucchi", "lucchi2vnc", "human2rat")
 SETTING = BoardKey("real", "small", "das-2d@1", "fast")
 #: What a stranger might put into a name or a reason.
@@ -66,7 +68,7 @@ def board(metric: str = "dice", **changes) -> Board:
         PairTest(a, b, interval(0.02 + 0.03 * k, 0.03), 0.2 / (1 + k) ** 3, min(1.0, 1.2 / (1 + k) ** 3))
         for k, (a, b) in enumerate(pairs)
     )
-    printed = {task: {"dice": 0.86, "aji": 0.7} for task in TASKS}
+    printed = {task: {DICE: 0.86, AJI: 0.7} for task in TASKS}
     values = {
         "published": (PublishedRow("alpha (slpo)", "Table II", printed, "chosen with target labels"),),
         "differences": differences,
@@ -74,7 +76,7 @@ def board(metric: str = "dice", **changes) -> Board:
         "notes": ("An entry without all tasks is not ranked.", "Raters are simulated."),
         **changes,
     }
-    return Board(SETTING, metric, METRICS, TASKS, rows, **values)
+    return Board(SETTING, Metric(metric), METRICS, TASKS, rows, **values)
 
 
 def with_panels(made: Board, folder: Path, slices: tuple[int, ...] = (1, 4)) -> Board:
@@ -106,4 +108,4 @@ def large(entries: int, cells: int, seed: int = 0) -> Board:
     draw = random.Random(seed)
     tasks = tuple(f"task{i}" for i in range(cells // 5))
     rows = tuple(standing(f"entry {i}", draw.uniform(0.3, 0.8), tasks, seeds=5, groups="a") for i in range(entries))
-    return Board(SETTING, "dice", METRICS, tasks, rows)
+    return Board(SETTING, DICE, METRICS, tasks, rows)

@@ -8,7 +8,10 @@ import numpy as np
 
 from dabench.evaluation.scoring import write_rows
 from dabench.files.atomic import write_json, write_text
+from dabench.leaderboard.metric import Metric
 from dabench.tracking import CellFinished, CellStarted, Cost, Journal, Scored, StageFinished
+
+DICE, AJI, PQ = map(Metric, ("dice", "aji", "pq"))
 
 USUAL = {
     "suite": "adhoc",

@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 from made_up_boards import ATTACK, METRICS, SETTING, TASKS, board, standing, with_panels
+from made_up_cells import DICE
 from PIL import Image
 
 from dabench.leaderboard.board import Board, BoardKey, CellLink
@@ -77,12 +78,12 @@ def test_names_of_strangers_are_no_markup():
 
 @given(st.text())
 def test_any_text_survives(text):
-    page = render_html([Board(SETTING, "dice", METRICS, (), (), notes=(text,))])
+    page = render_html([Board(SETTING, DICE, METRICS, (), (), notes=(text,))])
     assert data_of(page)[0]["boards"][0]["notes"] == [text]
 
 
 def test_boards_of_a_setting_share_a_tab_and_settings_never():
-    phantom = Board(BoardKey("phantom", "tiny", "das-2d@1", "fast"), "dice", METRICS, TASKS, ())
+    phantom = Board(BoardKey("phantom", "tiny", "das-2d@1", "fast"), DICE, METRICS, TASKS, ())
     tabs = data_of(render_html([board(), phantom, board("aji"), board(suite="table-2")]))
     assert [(t["setting"]["data"], t["suite"], [b["metric"] for b in t["boards"]]) for t in tabs] == [
         ("real", "", ["dice", "aji"]),
@@ -95,14 +96,14 @@ def test_boards_of_a_setting_share_a_tab_and_settings_never():
 
 def test_numbers_are_short_and_nan_is_no_value():
     row = standing("a", 0.5, overall=Interval(1 / 3, math.nan, math.inf), train_seconds=None)
-    shown = data_of(render_html([Board(SETTING, "dice", METRICS, TASKS, (row,))]))[0]["boards"][0]["standings"][0]
+    shown = data_of(render_html([Board(SETTING, DICE, METRICS, TASKS, (row,))]))[0]["boards"][0]["standings"][0]
     assert shown["overall"] == {"mean": 0.333333, "low": None, "high": None, "sd": None, "n": 1}
     assert shown["train_seconds"] is None
 
 
 def test_no_path_of_the_machine_is_on_the_page(tmp_path):
     cell = CellLink("c", TASKS[0], 0, "ok", path=str(tmp_path))
-    made = with_panels(Board(SETTING, "dice", METRICS, TASKS, (standing("a", 0.5, cells=(cell,)),)), tmp_path)
+    made = with_panels(Board(SETTING, DICE, METRICS, TASKS, (standing("a", 0.5, cells=(cell,)),)), tmp_path)
     page = render_html([made])
     assert len(data_of(page)[0]["album"]["pictures"]) == 4
     assert str(tmp_path) not in page

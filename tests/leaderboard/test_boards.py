@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_cells import three_seeds, write_cell
+from made_up_cells import AJI, DICE, PQ, three_seeds, write_cell
 
 from dabench.errors import UnknownNameError
 from dabench.files.workspace import Workspace
@@ -27,11 +27,11 @@ def test_means_are_of_task_means_and_deviations_over_seeds(benchmark, board_of):
     assert ipl.overall.mean == pytest.approx(0.75)  # of 0.8 and 0.7
     assert ipl.overall.sd == pytest.approx(0.02)  # of 0.73, 0.75, 0.77
     assert ipl.overall.n == 3
-    assert ipl.scores["human2stem"]["dice"].mean == pytest.approx(0.80)
-    assert ipl.scores["human2stem"]["aji"].mean == pytest.approx(0.70)
-    assert ipl.scores["lucchi2vnc"]["pq"].mean == pytest.approx(0.50)
+    assert ipl.scores["human2stem"][DICE].mean == pytest.approx(0.80)
+    assert ipl.scores["human2stem"][AJI].mean == pytest.approx(0.70)
+    assert ipl.scores["lucchi2vnc"][PQ].mean == pytest.approx(0.50)
     assert ipl.overall.low < 0.75 < ipl.overall.high
-    assert (board.metric, board.metrics, board.tasks) == ("dice", ("dice", "aji", "pq"), ("human2stem", "lucchi2vnc"))
+    assert (board.metric, board.metrics, board.tasks) == (DICE, (DICE, AJI, PQ), ("human2stem", "lucchi2vnc"))
 
 
 def test_the_best_is_first_and_brackets_are_not_ranked(benchmark, board_of):
@@ -60,7 +60,7 @@ def test_gap_costs_and_front(benchmark, board_of):
 
 def test_by_another_metric_and_one_that_nobody_has(benchmark, board_of):
     board = board_of(benchmark, "pq")
-    assert board.metric == "pq"
+    assert board.metric == PQ
     assert standing(board, "ipl").overall.mean == pytest.approx(0.55)
     with pytest.raises(UnknownNameError, match=r"unknown metric 'dise'.*\n.*'dice'"):
         load(benchmark, by="dise")
@@ -83,7 +83,7 @@ def test_an_entry_without_a_task_is_not_ranked_and_says_why(benchmark, board_of)
     board = board_of(benchmark)
     cafa = board.standings[-1]
     assert (cafa.entry, cafa.overall, cafa.rank, cafa.groups) == ("cafa", None, None, "")
-    assert cafa.scores["human2stem"]["dice"].mean == pytest.approx(0.95)
+    assert cafa.scores["human2stem"][DICE].mean == pytest.approx(0.95)
     assert cafa.missing == ("lucchi2vnc seed 0: oom (out of memory)", "lucchi2vnc seed 1, 2: failed (loss is NaN)")
     assert standing(board, "ipl").rank.mean == 1.0
 
@@ -123,7 +123,7 @@ def test_one_entrys_further_tasks_do_not_make_all_others_incomplete(benchmark, b
 
 
 def made_up_entry(label, tasks, bracket="none"):
-    rows = [Row(f"{label}-{t}", "ok", {"task": t, "seed": "0", "bracket": bracket}, {}, {"dice": 0.5}) for t in tasks]
+    rows = [Row(f"{label}-{t}", "ok", {"task": t, "seed": "0", "bracket": bracket}, {}, {DICE: 0.5}) for t in tasks]
     return Entry(label, tuple(rows))
 
 
@@ -141,12 +141,12 @@ def made_up_entry(label, tasks, bracket="none"):
 )
 def test_the_tasks_of_a_board_are_those_that_rank_the_most(having, expected):
     entries = [made_up_entry(label, tasks) for label, tasks in having.items()]
-    assert ranked_tasks(entries, "dice") == tuple(expected)
+    assert ranked_tasks(entries, DICE) == tuple(expected)
 
 
 def test_a_suite_keeps_all_of_its_tasks():
     entries = [made_up_entry("a", "xy"), made_up_entry("b", "xy"), *(made_up_entry(n, "x") for n in "cde")]
-    assert ranked_tasks(entries, "dice", planned=("x", "y", "z")) == ("x", "y")
+    assert ranked_tasks(entries, DICE, planned=("x", "y", "z")) == ("x", "y")
 
 
 # ----------------------------------------------------------------------------------------------------------- settings
@@ -180,7 +180,7 @@ def test_scores_that_used_target_labels_are_never_ranked(workspace, board_of):
     journal.append(CellFinished("ok"))
     board = board_of(workspace)
     assert standing(board, "ipl").overall.mean == pytest.approx(0.5)
-    assert board.metrics == ("dice", "aji", "pq")
+    assert board.metrics == (DICE, AJI, PQ)
 
 
 # ------------------------------------------------------------------------------------------------------------ origins
@@ -265,9 +265,7 @@ def some_rows(tmp_path_factory):
 
 def boards_of(rows):
     found = by_setting(rows)
-    return [
-        BoardEntries(setting, tuple(free_entries(some))).board("dice", ("dice",)) for setting, some in found.items()
-    ]
+    return [BoardEntries(setting, tuple(free_entries(some))).board(DICE, (DICE,)) for setting, some in found.items()]
 
 
 @settings(max_examples=8, deadline=None)

@@ -7,7 +7,7 @@ import io
 import json
 
 import pytest
-from made_up_cells import write_cell
+from made_up_cells import DICE, PQ, write_cell
 
 from dabench.leaderboard.board import Board, BoardKey, PublishedRow, Standing
 from dabench.leaderboard.exports import to_csv, to_json, to_markdown
@@ -64,7 +64,7 @@ def made_up_board():
     standings = (
         Standing(
             "a|b",
-            {"x": {"dice": third}},
+            {"x": {DICE: third}},
             third,
             Interval(1.0, 1.0, 2.0, None, 3),
             "a",
@@ -74,12 +74,12 @@ def made_up_board():
             peak_memory_bytes=1.5 * 2**30,
             pareto=True,
         ),
-        Standing("low", {"x": {"dice": unsure}}, unsure, bracket="lower", train_seconds=200.0),
+        Standing("low", {"x": {DICE: unsure}}, unsure, bracket="lower", train_seconds=200.0),
         Standing("torn", {}, missing=("x seed 0: failed (<b>why</b>)",)),
     )
-    published = (PublishedRow("a|b", "Paper, Table 2", {"x": {"dice": 0.8, "pq": 0.1}}, "printed twice"),)
+    published = (PublishedRow("a|b", "Paper, Table 2", {"x": {DICE: 0.8, PQ: 0.1}}, "printed twice"),)
     setting = BoardKey("real", "small", "das-2d@1", "fast")
-    return Board(setting, "dice", ("dice", "pq"), ("x",), standings, published, notes=("One note.",), suite="s/t")
+    return Board(setting, DICE, (DICE, PQ), ("x",), standings, published, notes=("One note.",), suite="s/t")
 
 
 def test_the_table_in_words():
@@ -129,6 +129,24 @@ def test_markdown_keeps_its_table_whatever_entries_are_called():
     rows = [line for line in lines if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in rows} == {12}
     assert "- One note." in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("dice", Metric("dice")),
+        ("points_15.4/pq", Metric("pq", test_points=0.154)),
+        ("stage/prompt-das/dice", Metric("dice", stage="prompt-das")),
+        ("slices_25/dice", Metric("dice", percentile=25)),
+        ("patches_3/agreement", Metric("agreement", patches=(3, 3))),
+        ("patches_1-2/agreement", Metric("agreement", patches=(1, 2))),
+        ("mitochondria/dice", Metric("mitochondria/dice")),
+        ("points_many/dice", Metric("points_many/dice")),
+    ],
+)
+def test_what_a_user_writes_has_parts_and_is_written_from_them(name, metric):
+    assert Metric.parse(name) == metric
+    assert str(metric) == name
 
 
 def test_metrics_as_a_person_says_them():

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_cells import write_cell
+from made_up_cells import AJI, DICE, PQ, write_cell
 
 import dabench.leaderboard.index as index_module
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.index import Index
+from dabench.leaderboard.metric import Metric
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def test_a_row_holds_tags_scores_slices_costs_and_files(workspace):
     assert row.tags["points"] == "0.15"
     assert row.tags["status"] == "ok"
     assert row.tags["test_points"] == "0"
-    assert row.scores == pytest.approx({"dice": 0.7, "aji": 0.6, "pq": 0.5})
+    assert row.scores == pytest.approx({DICE: 0.7, AJI: 0.6, PQ: 0.5})
     assert row.metrics["cost/annotation_seconds"] == 90.0
-    assert list(row.slices) == ["dice", "aji", "pq"]
-    np.testing.assert_allclose(row.slices["pq"], [0.4, 0.6])
+    assert list(row.slices) == [DICE, AJI, PQ]
+    np.testing.assert_allclose(row.slices[PQ], [0.4, 0.6])
     assert [p.removeprefix(f"{run}/panels/") for p in row.panels] == ["last/slice-0001.jpg", "slice-0000-median.png"]
 
 
@@ -51,11 +52,11 @@ def test_the_first_share_of_test_points_is_the_headline(workspace):
     write_cell(workspace.runs, "ipl", slices=(0.5, 0.7), test_points=(0.15, 0.0, 1.0))
     _, (row,) = open_and_refresh(workspace)
     assert row.tags["test_points"] == "0.15"
-    assert row.scores["dice"] == pytest.approx(0.6)
-    assert row.scores["points_0/dice"] == pytest.approx(0.65)
-    assert row.scores["points_100/dice"] == pytest.approx(0.7)
-    np.testing.assert_allclose(row.slices["points_100/dice"], [0.6, 0.8])
-    assert next(iter(row.scores)) == "dice"
+    assert row.scores[DICE] == pytest.approx(0.6)
+    assert row.scores[Metric.parse("points_0/dice")] == pytest.approx(0.65)
+    assert row.scores[Metric.parse("points_100/dice")] == pytest.approx(0.7)
+    np.testing.assert_allclose(row.slices[Metric.parse("points_100/dice")], [0.6, 0.8])
+    assert next(iter(row.scores)) == DICE
 
 
 def test_slices_are_dropped_where_the_score_is_not_their_mean(workspace):
@@ -63,9 +64,9 @@ def test_slices_are_dropped_where_the_score_is_not_their_mean(workspace):
     table = run / "per_slice" / "only-das-2d@1-points0.csv"
     table.write_text("slice,dice,aji,pq,left_out\n0,0.1,0.5,,\n1,0.2,0.7,0.5,\n2,,,,empty on both sides\n")
     _, (row,) = open_and_refresh(workspace)
-    np.testing.assert_array_equal(row.slices["aji"], [0.5, 0.7, np.nan])
-    np.testing.assert_array_equal(row.slices["pq"], [np.nan, 0.5, np.nan])
-    assert "dice" not in row.slices  # as a pooled score would be
+    np.testing.assert_array_equal(row.slices[AJI], [0.5, 0.7, np.nan])
+    np.testing.assert_array_equal(row.slices[PQ], [np.nan, 0.5, np.nan])
+    assert DICE not in row.slices  # as a pooled score would be
 
 
 def test_a_refresh_reads_only_what_changed_and_drops_what_is_gone(workspace, reads):
@@ -82,7 +83,7 @@ def test_a_refresh_reads_only_what_changed_and_drops_what_is_gone(workspace, rea
     third, rows = open_and_refresh(workspace)
     assert reads == [runs[1].name]
     assert (third.unchanged, third.dropped) == (2, (runs[2].name,))
-    assert [row.scores["dice"] for row in rows] == pytest.approx([0.8, 0.3, 0.8])
+    assert [row.scores[DICE] for row in rows] == pytest.approx([0.8, 0.3, 0.8])
 
 
 def test_anew_reads_everything(workspace, reads):
@@ -168,4 +169,4 @@ def test_the_benchmarks_made_up_runs_are_whole(workspace):
     report, rows = open_and_refresh(workspace)
     assert report.damaged == ()
     assert [row.status for row in rows] == ["ok", "ok"]
-    assert all(len(row.slices["dice"]) == module.SLICES and len(row.panels) == 3 for row in rows)
+    assert all(len(row.slices[DICE]) == module.SLICES and len(row.panels) == 3 for row in rows)

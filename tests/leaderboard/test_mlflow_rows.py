@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from made_up_cells import three_seeds, write_cell
+from made_up_cells import DICE, three_seeds, write_cell
 
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.exports import to_json
@@ -73,7 +73,11 @@ def test_without_artifacts_there_are_numbers_without_slices(filled, tmp_path):
     assert all(not row.slices and not row.panels and not row.path for row in rows)
     ualr = next(row for row in rows if row.tags["method"] == "ualr")
     assert ualr.tags["test_points"] == "0.5"
-    assert ualr.scores["dice"] == pytest.approx(0.7)
+    assert ualr.scores[DICE] == pytest.approx(0.7)
+    with Index(filled) as index:
+        index.refresh()
+        ours = {row.cell_id: row for row in index.rows()}
+    assert all((row.scores, row.costs) == (ours[row.cell_id].scores, ours[row.cell_id].costs) for row in rows)
     failed = next(row for row in rows if row.tags["method"] == "cafa")
     assert (failed.status, failed.reason) == ("failed", "why")
     assert [s.entry for s in board.standings[:2]] == ["ipl", "sac"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from made_up_cells import write_cell
+from made_up_cells import AJI, DICE, write_cell
 
 from dabench.errors import DataError, UnknownNameError
 from dabench.leaderboard.board import PublishedRow
@@ -69,8 +69,8 @@ def test_rows_have_the_suites_names_and_all_its_cells(started, board_of):
 
 def test_published_numbers_are_shares_and_stand_apart(started, board_of):
     uda, sam = board_of(started, suite="paper/table-1").published
-    assert uda == PublishedRow("UDA", "Paper, Table 1", {"human2stem": {"dice": 0.8, "aji": pytest.approx(0.655)}})
-    assert sam.scores == {"human2stem": {"dice": 0.01}}
+    assert uda == PublishedRow("UDA", "Paper, Table 1", {"human2stem": {DICE: 0.8, AJI: pytest.approx(0.655)}})
+    assert sam.scores == {"human2stem": {DICE: 0.01}}
     assert board_of(started).published == ()
 
 
@@ -94,8 +94,8 @@ def test_a_cell_of_the_suite_from_two_places_is_two_rows(started, board_of, suit
         started.runs / "..", "ipl", cell.task, cell.seed, (0.3,), cell_id=cell.cell_id, origin="lab-b"
     ).rename(started.runs / f"{cell.cell_id}@lab-b")  # fmt: skip
     entries = {s.entry: s for s in board_of(started, suite="paper/table-1").standings}
-    assert entries["UDA (lab-b)"].scores["human2stem"]["dice"].mean == pytest.approx(0.3)
-    assert entries["UDA"].scores["human2stem"]["dice"].mean == pytest.approx(0.6)
+    assert entries["UDA (lab-b)"].scores["human2stem"][DICE].mean == pytest.approx(0.3)
+    assert entries["UDA"].scores["human2stem"][DICE].mean == pytest.approx(0.6)
 
 
 def test_a_suite_that_only_its_cells_tell_of(workspace, board_of):

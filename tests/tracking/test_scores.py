@@ -9,7 +9,7 @@ import pytest
 
 from dabench.errors import DataError
 from dabench.tracking.events import Scored
-from dabench.tracking.metric_names import cell_score, named_metrics, score_name
+from dabench.tracking.metric_names import named_metrics, score_name
 from dabench.tracking.scores import (
     ScoreKey,
     ScoreRow,
@@ -65,10 +65,9 @@ def test_a_damaged_table_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("share", "name"), [(0.15, "points_15/dice"), (0.154, "points_15.4/dice"), (1.0, "points_100/dice")]
 )
-def test_shares_have_names_of_their_own_and_are_told_by_them(share: float, name: str) -> None:
+def test_shares_have_names_of_their_own(share: float, name: str) -> None:
     key = ScoreKey(share, "dice")
     assert score_name(key) == f"target_test/{name}"
-    assert cell_score(score_name(key)) == key
 
 
 def test_close_shares_are_two_metrics() -> None:
@@ -76,7 +75,3 @@ def test_close_shares_are_two_metrics() -> None:
     rows = [row for event in events for row in split_rows("a-cell", event) if row.metric == "dice"]
     found = {name: value for name, (value, _) in named_metrics(rows, events, {}, "last").items()}
     assert found == {"target_test/points_15/dice": 0.5, "target_test/points_15.4/dice": 0.6}
-
-
-def test_other_stored_names_are_no_score_of_the_cell() -> None:
-    assert [cell_score(n) for n in ("stage/last/dice", "cost/points", "target_test/instances-2d@1/pq")] == [None] * 3

@@ -1,93 +1,37 @@
-"""What a metric's name means in a run's directory: scores, scores of slices, agreement of preferences.
-
-=======================  ======================================================================
-``dice``                 the run's result, without test points
-``points_15/dice``       the same with 15 % of the test points as prompts
-``stage/NAME/dice``      after another stage than the last
-``slices_25/dice``       25th percentile over the slices of the test split
-``patches_1-2/agreement``  share of images with 1 or 2 patches that agree with the first row's run
-=======================  ======================================================================
-"""
+"""What a metric of a paper's table is in a run's directory: scores, scores of slices, agreement of preferences."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from dabench.errors import DataError
+from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.published.agreement import agreeing_patches, read_answers
 from dabench.tracking.record import RunRecord
-from dabench.tracking.scores import ScoreKey, percent
-
-#: What stands before a metric's last name: points_15, stage/NAME, slices_25, patches_1-2.
-_VARIANT = re.compile(
-    r"points_(?P<points>\d+(?:\.\d+)?)|stage/(?P<stage>.+)|slices_(?P<slices>\d+)"
-    r"|patches_(?P<least>\d+)(?:-(?P<most>\d+))?"
-)
+from dabench.tracking.scores import ScoreKey
 
 
-@dataclass(frozen=True)
-class Measure:
-    """What a paper's table calls a metric, in parts: ``points_15/dice`` is the metric ``dice`` with 15 % of points."""
+def reference(metric: Metric) -> Metric:
+    """What the first row has in its place: prompts and stages are compared with its plain result."""
+    return metric.plain if metric.test_points is not None or metric.stage else metric
 
-    metric: str
-    points: float | None = None
-    stage: str = ""
-    percentile: int | None = None
-    patches: tuple[int, int] | None = None
-    #: As it is written before the metric.
-    variant: str = ""
 
-    @classmethod
-    def parse(cls, name: str) -> Measure:
-        """The parts of a name. One that means nothing here is a metric that no run has."""
-        variant, _, metric = name.rpartition("/")
-        found = _VARIANT.fullmatch(variant)
-        if found is None:
-            return cls(metric if not variant else name)
-        share, stage, percentile, least, most = found.groups()
-        return cls(
-            metric,
-            None if share is None else float(share) / 100,
-            stage or "",
-            None if percentile is None else int(percentile),
-            None if least is None else (int(least), int(most or least)),
-            variant,
-        )
+def value_of(metric: Metric, run: RunRecord, first: RunRecord | None = None) -> float | None:
+    """A metric's value in a run, a share of 1; None where the run has none.
 
-    @property
-    def reference(self) -> str:
-        """What the first row has in its place: prompts and stages are compared with its plain result."""
-        plain = self.points is not None or self.stage or not self.variant
-        return self.metric if plain else f"{self.variant}/{self.metric}"
-
-    @property
-    def label(self) -> str:
-        """What is special about the number, to stand behind the name of its row: `` + 15 % of the test points``."""
-        if self.points is not None:
-            return f" + {percent(self.points)} % of the test points"
-        if self.stage:
-            return f", after {self.stage}"
-        if self.percentile is not None:
-            return f", percentile {self.percentile} of the slices"
-        return "" if self.patches is None else f", on {self.variant.removeprefix('patches_')} patches"
-
-    def of(self, run: RunRecord, first: RunRecord | None = None) -> float | None:
-        """Its value in a run, a share of 1; None where the run has none.
-
-        Args:
-            run: the run.
-            first: the run of the suite's first row with the same task and seed.
-        """
-        if self.percentile is not None:
-            return _percentile(run, self.metric, self.percentile)
-        if self.patches is not None:
-            return _agreement(run, first, *self.patches)
-        if self.stage:
-            return _after(run, self.stage, self.metric)
-        return run.cell_scores.get(ScoreKey(self.points or 0.0, self.metric))
+    Args:
+        metric: any of `Metric.parse`.
+        run: the run.
+        first: the run of the suite's first row with the same task and seed.
+    """
+    if metric.percentile is not None:
+        return _percentile(run, metric.name, metric.percentile)
+    if metric.patches is not None:
+        return _agreement(run, first, *metric.patches)
+    if metric.stage:
+        return _after(run, metric.stage, metric.name)
+    return run.cell_scores.get(ScoreKey(metric.test_points or 0.0, metric.name))
 
 
 def _after(run: RunRecord, stage: str, metric: str) -> float | None:

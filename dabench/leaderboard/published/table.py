@@ -13,7 +13,8 @@ from statistics import fmean, stdev
 from dabench.errors import ConfigError, DataError, UnknownNameError
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.board import BoardKey
-from dabench.leaderboard.published.measures import Measure
+from dabench.leaderboard.metric import Metric, by_metric
+from dabench.leaderboard.published.measures import reference, value_of
 from dabench.runs.config import RunConfig
 from dabench.suites.schedule import SuiteReport
 from dabench.suites.spec import Published, Suite, SuiteCell, expand, row_name
@@ -21,6 +22,9 @@ from dabench.tracking.record import RunRecord, read_run
 
 #: Statuses of cells that have a result. A stale one was made by other code or on other data than there are now.
 SCORED = ("ok", "stale")
+
+#: What a paper prints, by row and task, then metric.
+Printed = Mapping[tuple[str, str], Mapping[Metric, float]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Line:
 
     row: str
     task: str
-    metric: str
+    metric: Metric
     ours: Figure | None
     theirs: float | None
     ours_gain: Figure | None
@@ -65,7 +69,7 @@ class MeanGain:
     """A row's gain over the first row, averaged over tasks: what compares even where tasks or presets differ."""
 
     row: str
-    metric: str
+    metric: Metric
     ours: float | None
     ours_tasks: int
     theirs: float | None
@@ -89,7 +93,7 @@ class Comparison:
     first: str
     tasks: tuple[str, ...]
     theirs_tasks: tuple[str, ...]
-    metrics: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     seeds: tuple[int, ...]
     lines: tuple[Line, ...]
     gains: tuple[MeanGain, ...]
@@ -164,11 +168,13 @@ def _compare(suite: Suite, results: Sequence[Result], setting: BoardKey, theirs_
     printed = tuple(dict.fromkeys(task for row in paper.values.values() for task in row))
     asked = set(tasks) <= set(printed)
     theirs_tasks = tuple(task for task in printed if task in tasks or not asked)
-    metrics = tuple(dict.fromkeys([*paper.metrics, *(m for r in paper.values.values() for t in r.values() for m in t)]))
+    theirs = {(row, task): by_metric(v) for row, values in paper.values.items() for task, v in values.items()}
+    named = [*map(Metric.parse, paper.metrics), *(metric for found in theirs.values() for metric in found)]
+    metrics = tuple(dict.fromkeys(named))
     runs = _Runs(results, first)
-    lines = [_line(row, task, metric, runs, paper) for task in tasks for metric in metrics for row in rows]
+    lines = [_line(row, task, metric, runs, theirs) for task in tasks for metric in metrics for row in rows]
     seen = [line for line in lines if line.ours or line.theirs is not None]
-    far = [_line(row, task, metric, runs, paper) for task in theirs_tasks for metric in metrics for row in rows]
+    far = [_line(row, task, metric, runs, theirs) for task in theirs_tasks for metric in metrics for row in rows]
     return Comparison(
         suite=suite.name,
         title=suite.title,
@@ -212,21 +218,21 @@ class _Runs:
                 config = result.cell.config
                 self._found.setdefault((result.cell.row, config.task), {})[config.seed] = result.run
 
-    def values(self, row: str, task: str, metric: str) -> dict[int, float]:
+    def values(self, row: str, task: str, metric: Metric) -> dict[int, float]:
         """By seed."""
-        measure, base = Measure.parse(metric), self._found.get((self.first, task), {})
-        seen = {s: measure.of(run, base.get(s)) for s, run in self._found.get((row, task), {}).items()}
+        base = self._found.get((self.first, task), {})
+        seen = {s: value_of(metric, run, base.get(s)) for s, run in self._found.get((row, task), {}).items()}
         return {seed: 100 * value for seed, value in seen.items() if value is not None}
 
 
-def _line(row: str, task: str, metric: str, runs: _Runs, paper: Published) -> Line:
-    reference = Measure.parse(metric).reference
+def _line(row: str, task: str, metric: Metric, runs: _Runs, printed: Printed) -> Line:
+    compared = reference(metric)
     ours = runs.values(row, task, metric)
     # The first row has no gain over itself, but its prompted results have one over its plain result.
-    first = "" if (row, metric) == (runs.first, reference) else runs.first
-    base = runs.values(first, task, reference)
-    theirs = paper.values.get(row, {}).get(task, {}).get(metric)
-    their_base = paper.values.get(first, {}).get(task, {}).get(reference)
+    first = "" if (row, metric) == (runs.first, compared) else runs.first
+    base = runs.values(first, task, compared)
+    theirs = printed.get((row, task), {}).get(metric)
+    their_base = printed.get((first, task), {}).get(compared)
     return Line(
         row=row,
         task=task,
@@ -245,7 +251,7 @@ def _figure(values: Sequence[float]) -> Figure | None:
 
 
 def _mean_gains(
-    rows: Sequence[str], metrics: Sequence[str], ours: Sequence[Line], theirs: Sequence[Line]
+    rows: Sequence[str], metrics: Sequence[Metric], ours: Sequence[Line], theirs: Sequence[Line]
 ) -> list[MeanGain]:
     found = []
     for metric in metrics:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dabench.leaderboard.board import BoardKey
-from dabench.leaderboard.published.measures import Measure
 from dabench.leaderboard.published.table import Comparison, Figure, Line
 
 #: Results of fewer seeds are shown in brackets: they are not called results (DESIGN 6).
@@ -44,13 +43,13 @@ def head(table: Comparison) -> Iterator[str]:
 
 def sections(table: Comparison) -> Iterator[Section]:
     """One section a task and metric, then the gains averaged over tasks."""
-    order = list(dict.fromkeys(_plain(metric) for metric in table.metrics))
+    order = list(dict.fromkeys(metric.plain for metric in table.metrics))
     for task in table.tasks:
         lines = [line for line in table.lines if line.task == task]
         for metric in order:
-            body = tuple(_numbers(line) for line in lines if _plain(line.metric) == metric)
+            body = tuple(_numbers(line) for line in lines if line.metric.plain == metric)
             if body:
-                yield Section(f"{task}, {_title(metric)}", _COLUMNS, body)
+                yield Section(f"{task}, {metric.title}", _COLUMNS, body)
     if table.gains:
         yield _gains(table)
 
@@ -102,8 +101,8 @@ def _gains(table: Comparison) -> Section:
     title = f"mean gain over tasks (ours: {' '.join(table.tasks)}; theirs: {' '.join(table.theirs_tasks) or 'none'})"
     body = tuple(
         (
-            _label(gain.row, gain.metric),
-            _title(_plain(gain.metric)),
+            gain.row + gain.metric.label,
+            gain.metric.plain.title,
             _signed(gain.ours) + _of(gain.ours_tasks, len(table.tasks)),
             _signed(gain.theirs) + _of(gain.theirs_tasks, len(table.theirs_tasks)),
         )
@@ -114,7 +113,7 @@ def _gains(table: Comparison) -> Section:
 
 def _numbers(line: Line) -> tuple[str, ...]:
     return (
-        _label(line.row, line.metric),
+        line.row + line.metric.label,
         _figure(line.ours),
         "" if line.theirs is None else f"{line.theirs:.1f}",
         _signed(line.difference),
@@ -138,16 +137,3 @@ def _signed(value: float | None) -> str:
 def _of(count: int, tasks: int) -> str:
     """How many tasks a mean is of, where it is not of all."""
     return f" ({count} of {tasks} tasks)" if 0 < count < tasks else ""
-
-
-def _plain(metric: str) -> str:
-    return Measure.parse(metric).metric
-
-
-def _title(metric: str) -> str:
-    return metric.upper() if len(metric) < 4 else metric.capitalize()
-
-
-def _label(row: str, metric: str) -> str:
-    """The row with what is special about the number: prompts, stage, percentile, patches."""
-    return row + Measure.parse(metric).label

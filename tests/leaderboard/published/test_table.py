@@ -7,7 +7,8 @@ from made_up_table import CHANGES, results, toy, write_cell
 
 from dabench.errors import ConfigError, DataError, UnknownNameError
 from dabench.leaderboard.board import BoardKey
-from dabench.leaderboard.published.measures import Measure
+from dabench.leaderboard.metric import Metric
+from dabench.leaderboard.published.measures import reference, value_of
 from dabench.leaderboard.published.table import Result, compare, gather, published, with_rows
 from dabench.leaderboard.published.texts import as_markdown, head, missing, sections
 from dabench.suites.schedule import report
@@ -15,11 +16,15 @@ from dabench.suites.spec import expand
 
 
 def line(table, row, task, metric="dice"):
-    return next(found for found in table.lines if (found.row, found.task, found.metric) == (row, task, metric))
+    return next(found for found in table.lines if (found.row, found.task, str(found.metric)) == (row, task, metric))
+
+
+def measured(name, run, first=None):
+    return value_of(Metric.parse(name), run, first)
 
 
 def gain(table, row, metric="dice"):
-    return next(found for found in table.gains if (found.row, found.metric) == (row, metric))
+    return next(found for found in table.gains if (found.row, str(found.metric)) == (row, metric))
 
 
 @pytest.fixture
@@ -160,14 +165,14 @@ def test_variants_of_a_metric(workspace):
     cell = expand(toy())[0]
     stages = (("before", "a"), ("last", "b"))
     run = write_cell(workspace.runs, cell, 0.8, prompted=0.9, stages=stages, slices=(0.1, 0.2, 0.4, 0.8))
-    values = {n: Measure.parse(n).of(run) for n in ("dice", "points_100/dice", "stage/before/dice", "points_15/dice")}
+    values = {n: measured(n, run) for n in ("dice", "points_100/dice", "stage/before/dice", "points_15/dice")}
     assert values == {"dice": 0.8, "points_100/dice": 0.9, "stage/before/dice": 0.4, "points_15/dice": None}
-    shares = {n: Measure.parse(f"slices_{n}/dice").of(run) for n in (0, 25, 50, 100)}
+    shares = {n: measured(f"slices_{n}/dice", run) for n in (0, 25, 50, 100)}
     assert shares == pytest.approx({0: 0.1, 25: 0.175, 50: 0.3, 100: 0.8})
 
 
 @pytest.mark.parametrize(
-    ("metric", "reference"),
+    ("metric", "expected"),
     [
         ("dice", "dice"),
         ("points_15/pq", "pq"),
@@ -175,17 +180,17 @@ def test_variants_of_a_metric(workspace):
         ("slices_50/dice", "slices_50/dice"),
     ],
 )
-def test_what_a_gain_is_over(metric, reference):
-    assert Measure.parse(metric).reference == reference
+def test_what_a_gain_is_over(metric, expected):
+    assert reference(Metric.parse(metric)) == Metric.parse(expected)
 
 
 def test_slices_without_scores_and_damaged_ones(workspace):
     cell = expand(toy())[0]
     run = write_cell(workspace.runs, cell, 0.8)
-    assert Measure.parse("slices_50/dice").of(run) is None
+    assert measured("slices_50/dice", run) is None
     run = write_cell(workspace.runs, cell, 0.8, slices=(0.5,))
     with pytest.raises(DataError, match="pq"):
-        Measure.parse("slices_50/pq").of(run)
+        measured("slices_50/pq", run)
 
 
 def answers(size, choices):
@@ -203,11 +208,11 @@ def test_agreement_with_the_first_row(workspace):
     before = (("shared", "k"), ("last", "x"))
     whole = write_cell(workspace.runs, first, 0.5, stages=before, answers=answers(96, [1]))
     parts = write_cell(workspace.runs, other, 0.6, stages=before, answers=answers(32, [1, 1, 0, 0, 0, 0, 0, 0, 0]))
-    shares = {n: Measure.parse(f"patches_{n}/agreement").of(parts, whole) for n in ("0", "1-2", "3-9")}
+    shares = {n: measured(f"patches_{n}/agreement", parts, whole) for n in ("0", "1-2", "3-9")}
     assert shares == {"0": 0.0, "1-2": 1.0, "3-9": 0.0}
-    assert Measure.parse("patches_0/agreement").of(whole, whole) is None, "the first row has nothing to agree with"
+    assert measured("patches_0/agreement", whole, whole) is None, "the first row has nothing to agree with"
     apart = write_cell(workspace.runs, other, 0.6, stages=(("shared", "another"), ("last", "x")))
-    assert Measure.parse("patches_0/agreement").of(apart, whole) is None, "other masks were shown"
+    assert measured("patches_0/agreement", apart, whole) is None, "other masks were shown"
 
 
 # ---------------------------------------------------------------- words
