@@ -99,34 +99,31 @@ def _settings(registry: Registry, item: Registered, preset: str) -> dict[str, An
 
 
 def _table(kinds: list[str], listing: Listing) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from dabench.cli.tables import show
+    from dabench.files.tables import Column, Table
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("kind", "name", "summary", "from"):
-        table.add_column(column, overflow="fold")
-    for kind in kinds:
-        for number, item in enumerate(listing.of_kind(kind)):
-            label = kind.replace("_", " ") if number == 0 else ""
-            table.add_row(label, item.name, item.summary, item.distribution)
-    Console().print(table)
+    rows = [
+        (kind.replace("_", " ") if number == 0 else "", item.name, item.summary, item.distribution)
+        for kind in kinds
+        for number, item in enumerate(listing.of_kind(kind))
+    ]
+    show(Table.of([Column(name, "text") for name in ("kind", "name", "summary", "from")], rows))
 
 
 def _show(registry: Registry, item: Registered, preset: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
-    c = item.component
-    console = Console()
-    console.print(f"[bold]{item.name}[/bold] ({item.kind.replace('_', ' ')}): {c.summary}")
+    from dabench.cli.tables import console, show
+    from dabench.files.tables import Column, Table
+
+    c, to = item.component, console()
+    to.print(Text.assemble((item.name, "bold"), f" ({item.kind.replace('_', ' ')}): {c.summary}"))
     for label, value in (("paper", c.paper), ("licence", c.licence), ("from", f"{item.distribution}, {item.plugin}")):
         if value:
-            console.print(f"  {label}: {value}", highlight=False)
-    table = Table(title=f"settings, preset {preset}", title_justify="left", box=None, pad_edge=False)
-    for column in ("setting", "value", "meaning"):
-        table.add_column(column, overflow="fold")
+            to.print(Text(f"  {label}: {value}"))
     fields = c.config.model_fields
-    for key, value in _settings(registry, item, preset).items():
-        table.add_row(f"{item.name}.{key}", json.dumps(value), fields[key].description or "")
     if fields:
-        console.print(table)
+        settings = _settings(registry, item, preset).items()
+        rows = [(f"{item.name}.{key}", json.dumps(value), fields[key].description or "") for key, value in settings]
+        columns = [Column(name, "text") for name in ("setting", "value", "meaning")]
+        show(Table.of(columns, rows, f"settings, preset {preset}"), to)

@@ -107,18 +107,17 @@ def _why(report: Evaluation) -> str:
 
 
 def _print_table(report: Evaluation, title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from dabench.cli.tables import show
+    from dabench.files.tables import Column, Number, Table
 
     typer.echo(title)
-    table = Table(box=None, pad_edge=False)
-    for column in ("metric", "score", "lowest slice", "highest slice"):
-        table.add_column(column, justify="left" if column == "metric" else "right")
+    rows = []
     for metric, value in report.metrics.items():
         scored = sorted((s.values[metric], s.z) for s in report.slices if metric in s.values)
-        ends = [f"{v:.4f} (slice {z})" for v, z in (scored[0], scored[-1])] if scored else ["-", "-"]
-        table.add_row(metric, f"{value:.4f}" if report.n else "-", *ends)
-    Console().print(table)
+        ends = [f"{v:.4f} (slice {z})" for v, z in (scored[0], scored[-1])] if scored else [None, None]
+        rows.append((metric, Number(value, digits=4) if report.n else None, *ends))
+    columns = [Column("metric", "name"), *map(Column, ("score", "lowest slice", "highest slice"))]
+    show(Table.of(columns, rows))
     typer.echo(
         f"{report.n} slices counted, {report.left_out} left out ({_why(report)}). Prediction: {report.foreground}."
     )

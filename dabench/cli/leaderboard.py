@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from dabench.files.workspace import Workspace
     from dabench.leaderboard.gather import Leaderboard
-    from dabench.leaderboard.tables import TextTable
 
 _FORMATS = ("json", "csv", "html", "markdown")
 #: From this many new runs on, reading them is worth a word.
@@ -110,8 +109,7 @@ def _text(kind: str, found: Leaderboard, place: Workspace) -> str:
 
 # ---------------------------------------------------------------------------------------------------------- terminal
 def _show(found: Leaderboard, where: str) -> None:
-    from rich.console import Console
-
+    from dabench.cli.tables import console, show
     from dabench.leaderboard.tables import text_table
 
     boards = found.boards(shown=False)
@@ -121,36 +119,21 @@ def _show(found: Leaderboard, where: str) -> None:
             "dabench run --method source-only --task human2stem --data phantom --preset tiny"
         )
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDE)
-    tables = [text_table(board).fitted(console.width) for board in boards]
-    common = [note for note in tables[0].notes if all(note in table.notes for table in tables)]
-    for table in tables:
-        _print(console, table, [note for note in table.notes if note not in common])
-    _list(console, common)
+    to = console(_WIDE)
+    fitted = [text_table(board).fitted(to.width) for board in boards]
+    common = [note for note in fitted[0][0].notes if all(note in table.notes for table, _ in fitted)]
+    for table, dropped in fitted:
+        show(table, to)
+        to.print()
+        _list(to, [note for note in table.notes if note not in common])
+        if dropped:
+            _list(to, [f"Not shown for want of width: {', '.join(dropped)}. --markdown and --html have all."])
+        to.print()
+    _list(to, common)
 
 
-def _print(console: Console, table: TextTable, notes: Sequence[str]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    shown = Table(title=escape(table.title), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for name in table.columns:
-        words = name in ("entry", "group")
-        shown.add_column(escape(name), justify="left" if words else "right", overflow="fold", no_wrap=not words)
-    for section in table.sections:
-        if section.title:
-            shown.add_row("", f"[italic]{escape(section.title)}[/italic]")
-        for line in section.lines:
-            shown.add_row(*(escape(cell) for cell in line), style="dim" if section.title else None)
-    console.print(shown)
-    console.print()
-    _list(console, [f"missing: {gap}" for gap in table.missing])
-    _list(console, notes)
-    console.print()
-
-
-def _list(console: Console, lines: Sequence[str]) -> None:
-    from rich.markup import escape
+def _list(to: Console, lines: Sequence[str]) -> None:
+    from rich.text import Text
 
     for line in lines:
-        console.print(f"[dim]- {escape(line)}[/dim]", highlight=False)
+        to.print(Text(f"- {line}", style="dim"))

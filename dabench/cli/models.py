@@ -39,16 +39,15 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
     if not found:
         typer.echo(f"no trained models in {place.root}; a finished `dabench run` is one.")
         return
-    from rich.console import Console
-    from rich.table import Table
+    from dabench.cli.tables import show
+    from dabench.files.tables import Column, Table
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("model", "", "task", "data", "score"):
-        table.add_column(column, overflow="fold", no_wrap=column == "model")
+    rows = []
     for one in found:
-        score = f"{one.metric} {one.score:.4f}" if one.score is not None else "-"
-        table.add_row(one.name, one.kind, one.task, one.data, one.problem or score)
-    Console().print(table)
+        score = f"{one.metric} {one.score:.4f}" if one.score is not None else None
+        rows.append((one.name, one.kind, one.task, one.data, one.problem or score))
+    columns = [Column("model", "name"), *(Column(name, "text") for name in ("", "task", "data", "score"))]
+    show(Table.of(columns, rows))
 
 
 @app.command("show")

@@ -21,22 +21,19 @@ def plugins(
     """
     if ctx.invoked_subcommand is not None:
         return
-    from rich.console import Console
-    from rich.table import Table
-
+    from dabench.cli.tables import show
     from dabench.components.listing import read_listing
+    from dabench.files.tables import Column, Table
 
     found = read_listing().plugins
     if as_json:
         typer.echo(json.dumps([asdict(status) for status in found], indent=1))
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("plugin", "distribution", "components"):
-        table.add_column(column, overflow="fold")
+    rows = []
     for status in found:
         shown = f"FAILED: {status.error}" if status.error else " ".join(status.components)
-        table.add_row(status.name, f"{status.distribution} {status.version}".strip(), shown)
-    Console().print(table)
+        rows.append((status.name, f"{status.distribution} {status.version}".strip(), shown))
+    show(Table.of([Column(name, "text") for name in ("plugin", "distribution", "components")], rows))
 
 
 @app.command("check")

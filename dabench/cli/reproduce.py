@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -98,25 +97,18 @@ def _exit(done: SuiteReport) -> None:
 
 
 def _show(table: Comparison) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from dabench.cli.tables import console, show
+    from dabench.leaderboard.published.texts import head, missing, tables
 
-    from dabench.leaderboard.published.texts import head, missing, sections
-
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    console.print(f"{table.suite}: {table.title}", style="bold", markup=False)
+    to = console(160)
+    to.print(f"{table.suite}: {table.title}", style="bold", markup=False)
     for line in head(table):
-        console.print(line, markup=False)
-    for section in sections(table):
-        shown = Table(box=None, pad_edge=False, header_style="bold")
-        for number, column in enumerate(section.columns):
-            shown.add_column(column, justify="right" if number else "left", no_wrap=bool(number))
-        for row in section.rows:
-            shown.add_row(*row)
-        console.print(f"\n{section.title}", style="bold", markup=False)
-        console.print(shown)
-    _list(console, "missing", list(missing(table)))
-    _list(console, "about the published numbers", [table.note] if table.note else [])
+        to.print(line, markup=False)
+    for found in tables(table):
+        to.print()
+        show(found, to)
+    _list(to, "missing", list(missing(table)))
+    _list(to, "about the published numbers", [table.note] if table.note else [])
 
 
 def _list(console: Console, title: str, lines: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +10,8 @@ import typer
 from dabench.cli.verify import All, OfSuite, Quick, Runs, chosen_runs
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from dabench.checking.bundle_import import Imported
+    from dabench.files.tables import Cell, Table
     from dabench.tracking.record import RunRecord
 
 app = typer.Typer(
@@ -165,52 +163,43 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
 
 
 def _show(runs: list[RunRecord], folder: Path) -> None:
-    from rich.console import Console
+    from dabench.cli.tables import console, show
 
     if not runs:
         typer.echo(
             f"No runs in {folder} yet. Make one: dabench run --method source-only --task human2stem --data phantom"
         )
         return
-    Console(width=None if sys.stdout.isatty() else 200).print(_table(runs))
+    show(_table(runs), console(200))
 
 
 def _table(runs: list[RunRecord]) -> Table:
-    from rich.table import Table
-
+    from dabench.files.tables import Column, Table
     from dabench.tracking.record import HERE
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("task", "method", "po", "preset", "budget", "seed", "status"):
-        table.add_column(name, overflow="fold")
-    for name in ("Dice", "AJI", "PQ", "label s", "train s"):
-        table.add_column(name, justify="right", no_wrap=True)
-    if foreign := any(run.origin != HERE for run in runs):
-        table.add_column("origin")
-    for run in sorted(runs, key=lambda r: (r.tags.get("task", ""), r.tags.get("method", ""), r.started)):
-        table.add_row(*_row(run), *([run.origin] if foreign else []))
-    return table
+    columns = [Column(name, "text") for name in ("task", "method", "po", "preset", "budget", "seed", "status")]
+    columns += map(Column, ("Dice", "AJI", "PQ", "label s", "train s"))
+    ordered = sorted(runs, key=lambda r: (r.tags.get("task", ""), r.tags.get("method", ""), r.started))
+    rows = [_row(run) for run in ordered]
+    if any(run.origin != HERE for run in runs):
+        columns.append(Column("origin", "text"))
+        rows = [(*row, run.origin) for row, run in zip(rows, ordered, strict=True)]
+    return Table.of(columns, rows)
 
 
-def _row(run: RunRecord) -> tuple[str, ...]:
+def _row(run: RunRecord) -> tuple[Cell, ...]:
+    from dabench.files.tables import Number
     from dabench.tracking.scores import ScoreKey
 
-    tags, known = run.tags, run.cell_scores
+    tags = run.tags
     task = tags.get("task", "") + (f" ({tags['data']})" if tags.get("data", "real") != "real" else "")
     budget = f"{_percent(tags.get('points'))} / {_percent(tags.get('patches'))}"
-    keys = [ScoreKey(0.0, name) for name in ("dice", "aji", "pq")]
-    scores = (f"{known[key]:.4f}" if key in known else "-" for key in keys)
+    named = (task, tags.get("method", run.cell_id), tags.get("po", ""), tags.get("preset", ""), budget)
+    scores = [run.cell_scores.get(ScoreKey(0.0, name)) for name in ("dice", "aji", "pq")]
     spent = (run.costs.annotation_seconds, run.costs.train_seconds)
-    costs = ("-" if seconds is None else f"{seconds:.0f}" for seconds in spent)
-    names = (
-        task,
-        tags.get("method", run.cell_id),
-        tags.get("po", ""),
-        tags.get("preset", ""),
-        budget,
-        tags.get("seed", ""),
-    )
-    return (*names, run.status, *scores, *costs)
+    numbers = [(value, 4) for value in scores] + [(value, 0) for value in spent]
+    shown = (None if value is None else Number(value, digits=digits) for value, digits in numbers)
+    return (*named, tags.get("seed", ""), run.status, *shown)
 
 
 def _percent(fraction: str | None) -> str:

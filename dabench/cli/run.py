@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from dabench.api.run import Run
+    from dabench.files.tables import Cell, Table
     from dabench.runs.plan import Plan
     from dabench.tracking.record import RunRecord
 
@@ -165,26 +166,17 @@ def _show_plan(plan: Plan) -> None:
 
 
 def _show_result(done: Run) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from dabench.cli.tables import console as make_console
+    from dabench.cli.tables import show
 
-    console, record = Console(), done.record
+    console, record = make_console(), done.record
     if record.status == "skipped":
         console.print(f"skipped: {record.reason}")
         return
-    table = Table(title=f"{done.config.task} ({done.config.data}, {done.config.preset}, {done.config.protocol})")
-    metrics = list(dict.fromkeys(m for o in done.outcomes for score in o.scores for m in score.metrics))
-    heads = [{"dice": "Dice", "aji": "AJI", "pq": "PQ"}.get(m, m) for m in metrics]
-    for column in ("after", "prompts at test", *heads, "training"):
-        table.add_column(column, justify="left" if column == "after" else "right")
-    for outcome in done.outcomes:
-        name, trained = outcome.title, outcome.planned.folder.record()
-        for score in outcome.scores:
-            cells = [f"{score.metrics[m]:.3f}" if m in score.metrics else "" for m in metrics]
-            seconds = f"{trained.seconds:.0f} s" if trained else ""
-            reused = " (reused)" if outcome.planned.state == "cached" else ""
-            table.add_row(name, f"{score.test_points:.0%}", *cells, seconds + reused)
-    console.print(table if done.outcomes else f"no scores: {record.reason}", highlight=False, soft_wrap=True)
+    if done.outcomes:
+        show(_scores(done), console)
+    else:
+        console.print(f"no scores: {record.reason}", soft_wrap=True)
     for line in _choice(record):
         console.print(line, highlight=False, soft_wrap=True)
     cost = record.costs.annotation_seconds or 0.0
@@ -196,6 +188,26 @@ def _show_result(done: Run) -> None:
     console.print(f"run:      {shown}{panels}", soft_wrap=True)
     if done.tracking_uri:
         console.print("browse:   dabench ui   (MLflow)")
+
+
+def _scores(done: Run) -> Table:
+    """A row for each stage and share of test points."""
+    from dabench.files.tables import Column, Number, Table
+
+    rows: list[tuple[Cell, ...]] = []
+    metrics = list(dict.fromkeys(m for o in done.outcomes for score in o.scores for m in score.metrics))
+    for outcome in done.outcomes:
+        trained = outcome.planned.folder.record()
+        seconds = f"{trained.seconds:.0f} s" if trained else ""
+        reused = " (reused)" if outcome.planned.state == "cached" else ""
+        for score in outcome.scores:
+            cells = [Number(score.metrics[m], digits=3) if m in score.metrics else "" for m in metrics]
+            rows.append((outcome.title, f"{score.test_points:.0%}", *cells, seconds + reused))
+    heads = [{"dice": "Dice", "aji": "AJI", "pq": "PQ"}.get(m, m) for m in metrics]
+    columns = [Column("after", "text"), *map(Column, ("prompts at test", *heads, "training"))]
+    return Table.of(
+        columns, rows, f"{done.config.task} ({done.config.data}, {done.config.preset}, {done.config.protocol})"
+    )
 
 
 def _choice(record: RunRecord) -> Iterator[str]:

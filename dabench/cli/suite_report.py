@@ -170,22 +170,19 @@ def _report_json(report: SuiteReport) -> dict[str, Any]:
 
 
 def _show_report(report: SuiteReport) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from dabench.cli.tables import console, show
+    from dabench.files.tables import Column, Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", title=report.suite.title or report.suite.name)
-    for name in ("task", "row", "seed", "status", "reason"):
-        table.add_column(name, overflow="fold")
-    for cell in report.cells:
-        config = cell.node.cell.config
-        table.add_row(config.task, cell.node.cell.row, str(config.seed), cell.status, cell.reason.partition("\n")[0])
-    console = Console()
-    console.print(table)
-    console.print(", ".join(f"{count} {status}" for status, count in report.counts().items()))
+    columns = [Column(name, "text") for name in ("task", "row", "seed", "status", "reason")]
+    cells = [(cell.node.cell, cell) for cell in report.cells]
+    rows = [(c.config.task, c.row, c.config.seed, s.status, s.reason.partition("\n")[0]) for c, s in cells]
+    to = console()
+    show(Table.of(columns, rows, report.suite.title or report.suite.name), to)
+    to.print(", ".join(f"{count} {status}" for status, count in report.counts().items()))
     seconds = report.graph.seconds()
     if seconds is not None and seconds[1]:
-        console.print(
+        to.print(
             f"training: {_duration(seconds[0])} with common stages once, {_duration(seconds[1])} run alone "
             f"({seconds[0] / seconds[1]:.0%})"
         )
-    console.print(f"compare:  dabench leaderboard --suite {report.suite.name}")
+    to.print(f"compare:  dabench leaderboard --suite {report.suite.name}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,12 +16,9 @@ if TYPE_CHECKING:
     from dabench.checking.report import Check, RunReport
     from dabench.files.workspace import Workspace
 
-_MARKS = {
-    "ok": "[green]ok[/green]",
-    "failed": "[bold red]FAILED[/bold red]",
-    "other data": "[yellow]other data[/yellow]",
-    "not checked": "[yellow]-[/yellow]",
-}
+#: What a state is called where it is called otherwise, and how it looks.
+_MARKS = {"failed": "FAILED", "not checked": "-"}
+_STYLES = {"ok": "green", "FAILED": "bold red", "other data": "yellow"}
 
 Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Cells, beginnings of their names, or folders.")]
 All = Annotated[bool, typer.Option("--all", help="Every run of the workspace.")]
@@ -95,9 +91,9 @@ def _cells(place: Workspace, suite: str) -> set[str]:
 
 def _show(reports: list[RunReport]) -> None:
     """One run with every check; many runs a line each, with what is wrong."""
-    from rich.console import Console
+    from dabench.cli.tables import console as make_console
 
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console = make_console(160)
     if len(reports) == 1:
         _show_checks(console, reports[0], reports[0].checks)
     else:
@@ -111,29 +107,30 @@ def _show(reports: list[RunReport]) -> None:
 
 
 def _show_runs(console: Console, reports: Iterable[RunReport]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
+    from dabench.cli.tables import show
+    from dabench.files.tables import Column, Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("run", "status", "", "not checked here"):
-        table.add_column(name, overflow="fold")
+    rows = []
     for report in reports:
-        unchecked = ", ".join(check.name for check in report.unchecked) or "-"
-        mark = _MARKS[report.verdict]
-        table.add_row(escape(report.path.name), report.status, mark, unchecked if report.status == "ok" else "-")
-    console.print(table)
+        unchecked = ", ".join(check.name for check in report.unchecked) if report.status == "ok" else ""
+        rows.append((report.path.name, report.status, _mark(report.verdict), unchecked or None))
+    columns = [Column(name, "text") for name in ("run", "status", "", "not checked here")]
+    show(Table.of(columns, rows), console, styles=_STYLES)
 
 
 def _show_checks(console: Console, report: RunReport, checks: Iterable[Check]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
+
+    from dabench.cli.tables import show
+    from dabench.files.tables import Column, Table
 
     whose = "" if report.origin == "here" else f", from {report.origin}"
-    console.print(f"\n[bold]{escape(report.path.name)}[/bold] ({escape(report.status + whose)})", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for check in checks:
-        table.add_row(_MARKS[check.state], check.name, escape("\n".join(check.lines)))
-    console.print(table)
+    title = Text.assemble("\n", (report.path.name, "bold"), f" ({report.status}{whose})")
+    console.print(title, soft_wrap=True)
+    rows = [(_mark(check.state), check.name, "\n".join(check.lines)) for check in checks]
+    columns = [Column("", "name"), Column("", "name"), Column("", "text")]
+    show(Table.of(columns, rows), console, header=False, styles=_STYLES)
+
+
+def _mark(state: str) -> str:
+    return _MARKS.get(state, state)

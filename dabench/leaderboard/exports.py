@@ -14,7 +14,7 @@ from typing import Any
 from dabench.leaderboard.board import Board
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row, order
-from dabench.leaderboard.tables import TextTable, text_table
+from dabench.leaderboard.tables import text_table
 from dabench.tracking.translate import IDENTITY
 
 #: Columns that open a CSV line, before the other tags and the metrics.
@@ -49,7 +49,7 @@ def to_json(boards: Sequence[Board], root: Path, damaged: Sequence[str] = ()) ->
 
 def to_markdown(boards: Sequence[Board]) -> str:
     """A heading, a table and its notes for each board, as pages and README files take them."""
-    return "\n".join(_markdown(text_table(board)) for board in boards)
+    return "\n".join(text_table(board).to_markdown() for board in boards)
 
 
 def below(path: str, root: Path) -> str:
@@ -76,23 +76,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _markdown(table: TextTable) -> str:
-    lines = [f"### {table.title}", "", _line(table.columns), _line(["---"] * len(table.columns))]
-    for section in table.sections:
-        if section.title:
-            lines.append(_line(["", f"*{section.title}*", *[""] * (len(table.columns) - 2)]))
-        lines += [_line(line) for line in section.lines]
-    lines += ["", *(f"- {_escaped(note)}" for note in table.notes)]
-    lines += [f"- Missing, {_escaped(gap)}" for gap in table.missing]
-    return "\n".join(lines) + "\n"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_escaped(cell) or ' ' for cell in cells)} |"
-
-
-def _escaped(text: str) -> str:
-    """Text that comes from tags cannot break out of its table."""
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())

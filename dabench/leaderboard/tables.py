@@ -1,93 +1,37 @@
-"""A board as plain text cells, for a terminal or for Markdown: what is shown, in which words, with how many digits."""
+"""A board as a table: what is shown, in which words, with how many digits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from dabench.files.tables import Cell, Column, Number, Section, Table, percent
 from dabench.leaderboard.board import Board, PublishedRow, Standing
 from dabench.leaderboard.metric import Metric
 from dabench.statistics.intervals import Interval
 
-#: A dash says that there is nothing, so that an empty field is never read as a zero.
-NONE = "-"
-#: Columns that a narrow terminal goes without, the first one first.
-_ENTRY = 30
-_DROPPED = ("GiB", "time", "seeds", "gap %", "label min", "95 %")
+#: Columns that a narrow terminal goes without, the first one first; then tasks, the last one first.
+_SPARED = ("GiB", "time", "seeds", "gap %", "label min", "95 %")
 
 
-@dataclass(frozen=True)
-class Section:
-    """Lines of one kind (ranked, brackets, incomplete, published) with the same columns."""
-
-    title: str
-    lines: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A board in words: heading, columns, sections in order, notes."""
-
-    title: str
-    columns: tuple[str, ...]
-    tasks: tuple[str, ...]
-    sections: tuple[Section, ...]
-    missing: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def lines(self) -> tuple[tuple[str, ...], ...]:
-        """The lines of all sections."""
-        return tuple(line for section in self.sections for line in section.lines)
-
-    def without(self, column: int) -> TextTable:
-        """The same table less one column."""
-        sections = tuple(
-            Section(section.title, tuple(line[:column] + line[column + 1 :] for line in section.lines))
-            for section in self.sections
-        )
-        return replace(self, columns=self.columns[:column] + self.columns[column + 1 :], sections=sections)
-
-    def fitted(self, width: int, gap: int = 2) -> TextTable:
-        """The table less the columns that matter least, until it is no wider than a terminal; a note says so."""
-        table, dropped = self, []
-        for name in [*_DROPPED, *reversed(self.tasks)]:
-            if table.width(gap) <= width:
-                break
-            if name in table.columns:
-                table = table.without(table.columns.index(name))
-                dropped.append(name)
-        note = (f"Not shown for want of width: {', '.join(dropped)}. --markdown and --html have all.",)
-        return replace(table, notes=table.notes + note) if dropped else table
-
-    def width(self, gap: int) -> int:
-        """Characters of its widest line with ``gap`` blanks between columns; long names of entries may be broken."""
-        widths = {name: max(map(len, [name, *cells])) for name, *cells in zip(self.columns, *self.lines, strict=True)}
-        widths["entry"] = min(widths["entry"], _ENTRY)
-        return sum(widths.values()) + gap * (len(widths) - 1)
-
-
-def text_table(board: Board) -> TextTable:
+def text_table(board: Board) -> Table:
     """The table of a board. Scores are per cent with one decimal: mean ± standard deviation over seeds."""
-    fastest = _reference_seconds(board)
-    columns = _columns(board, fastest)
+    cells = _cells(board, _reference_seconds(board))
     kinds = {"": _ranked(board), "brackets, not ranked": _brackets(board), "incomplete, not ranked": _incomplete(board)}
     sections = [
-        Section(title, tuple(tuple(text(s) for text in columns.values()) for s in standings))
+        Section(title, tuple(tuple(cell(s) for cell in cells.values()) for s in standings))
         for title, standings in kinds.items()
         if standings
     ]
     sections += [
         Section(
             f"published: {source}",
-            tuple(_published(row, board, len(columns)) for row in board.published if row.source == source),
+            tuple(_published(row, board, len(cells)) for row in board.published if row.source == source),
         )
         for source in dict.fromkeys(row.source for row in board.published)
     ]
-    missing = tuple(f"{s.entry}: {'; '.join(s.missing)}" for s in board.standings if s.missing)
+    missing = (f"missing: {s.entry}: {'; '.join(s.missing)}" for s in board.standings if s.missing)
     about = dict.fromkeys(f"{row.source}: {row.note}" for row in board.published if row.note)
-    notes = (*board.notes, *about)
-    return TextTable(title_of(board), tuple(columns), board.tasks, tuple(sections), missing, notes)
+    return Table(title_of(board), _columns(board, list(cells)), tuple(sections), (*missing, *board.notes, *about))
 
 
 def title_of(board: Board) -> str:
@@ -98,14 +42,14 @@ def title_of(board: Board) -> str:
     return f"{suite}{fixed}, by {board.metric.title}"
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """A share as per cent without the sign."""
-    return NONE if share is None else f"{100 * share:.{digits}f}"
-
-
 # ------------------------------------------------------------------------------------------------------------ columns
-def _columns(board: Board, seconds: float) -> dict[str, Callable[[Standing], str]]:
-    """Column -> its text for a standing."""
+def _columns(board: Board, names: Sequence[str]) -> tuple[Column, ...]:
+    spare = {name: place for place, name in enumerate([*_SPARED, *reversed(board.tasks)], start=1)}
+    return tuple(Column(n, "text" if n in ("entry", "group") else "number", spare.get(n, 0)) for n in names)
+
+
+def _cells(board: Board, seconds: float) -> dict[str, Callable[[Standing], Cell]]:
+    """Column -> its cell for a standing."""
     name = board.metric.title
     tasks = {task: _task(task, board.metric) for task in board.tasks}
     return {
@@ -114,29 +58,31 @@ def _columns(board: Board, seconds: float) -> dict[str, Callable[[Standing], str
         name: lambda s: _score(s.overall),
         "95 %": lambda s: _range(s.overall),
         **tasks,
-        "group": lambda s: s.groups or NONE,
-        "gap %": lambda s: percent(s.gap_closed, 0),
-        "label min": lambda s: NONE if s.annotation_seconds is None else f"{s.annotation_seconds / 60:.1f}",
-        "time": lambda s: NONE if s.train_seconds is None or not seconds else f"{s.train_seconds / seconds:.1f} x",
-        "GiB": lambda s: NONE if s.peak_memory_bytes is None else f"{s.peak_memory_bytes / 2**30:.1f}",
+        "group": lambda s: s.groups or None,
+        "gap %": lambda s: percent(s.gap_closed, digits=0),
+        "label min": lambda s: _in(60, s.annotation_seconds),
+        "time": lambda s: None if s.train_seconds is None or not seconds else f"{s.train_seconds / seconds:.1f} x",
+        "GiB": lambda s: _in(2**30, s.peak_memory_bytes),
         "seeds": _seeds,
     }
 
 
-def _task(task: str, metric: Metric) -> Callable[[Standing], str]:
+def _task(task: str, metric: Metric) -> Callable[[Standing], Cell]:
     return lambda s: _score(s.scores.get(task, {}).get(metric))
 
 
-def _score(value: Interval | None) -> str:
-    if value is None:
-        return NONE
-    return percent(value.mean) + (f" ± {percent(value.sd)}" if value.sd is not None else "")
+def _in(unit: float, value: float | None) -> Cell:
+    return None if value is None else Number(value / unit)
 
 
-def _range(value: Interval | None) -> str:
+def _score(value: Interval | None) -> Cell:
+    return None if value is None else percent(value.mean, value.sd)
+
+
+def _range(value: Interval | None) -> Cell:
     """The interval; one that holds every possible score says that nothing is known."""
     if value is None:
-        return NONE
+        return None
     return "unknown" if value.low <= 0 and value.high >= 1 else f"{percent(value.low)}-{percent(value.high)}"
 
 
@@ -160,12 +106,12 @@ def _reference_seconds(board: Board) -> float:
     return min(times, default=0.0)
 
 
-def _published(row: PublishedRow, board: Board, width: int) -> tuple[str, ...]:
+def _published(row: PublishedRow, board: Board, width: int) -> tuple[Cell, ...]:
     found: Mapping[str, float | None] = {t: row.scores.get(t, {}).get(board.metric) for t in board.tasks}
     values = [v for v in found.values() if v is not None]
     mean = sum(values) / len(values) if values and len(values) == len(found) else None
-    line = ["", row.entry, percent(mean), "", *(percent(v) for v in found.values())]
-    return tuple(line + [""] * (width - len(line)))
+    line = ("", row.entry, percent(mean), "", *(percent(v) for v in found.values()))
+    return line + ("",) * (width - len(line))
 
 
 # ----------------------------------------------------------------------------------------------------------- sections

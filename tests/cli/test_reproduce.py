@@ -56,7 +56,7 @@ def test_runs_and_compares(tmp_path, toy):
     shown = call(tmp_path, toy, "--no-run")
     assert "ours:   phantom data, preset tiny, inference fast, das-2d@1, seeds 0" in shown.output
     line = next(line for line in shown.output.splitlines() if line.startswith("start"))
-    assert line.split() == ["start", f"({start['ours']['mean']:.1f})", "70.0", f"{start['difference']:+.1f}"]
+    assert line.split() == ["start", f"({start['ours']['mean']:.1f})", "70.0", f"{start['difference']:+.1f}", "-", "-"]
 
 
 def test_without_data_theirs_are_shown_and_the_files_are_named(tmp_path):
@@ -82,8 +82,8 @@ def test_markdown_and_rows(tmp_path):
     options = ("--rows", "Model I, Prompt-DAS", "--seeds", "0", "--no-run", "--markdown")
     done = call(tmp_path, "prefer-das/table-2", *options)
     assert done.exit_code == 0, done.output
-    assert "| Prompt-DAS |  | 93.3 |  |  | +4.7 |" in done.output
-    assert "Model II" not in done.output.split("## About")[0]
+    assert "| Prompt-DAS | - | 93.3 | - | - | +4.7 |" in done.output
+    assert "Model II" not in done.output.split("#### About")[0]
 
 
 def test_dry_run_plans_alone(tmp_path, toy):

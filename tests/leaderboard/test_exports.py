@@ -85,7 +85,7 @@ def made_up_board():
 def test_the_table_in_words():
     table = text_table(made_up_board())
     assert table.title == "s/t: real data, preset small, das-2d@1, fast inference, by Dice"
-    assert dict(zip(table.columns, table.sections[0].lines[0], strict=True)) == {
+    assert dict(zip(table.names, table.lines(table.sections[0])[0], strict=True)) == {
         "rank": "1.0 (1.0-2.0)",
         "entry": "a|b *",
         "Dice": "70.1 ± 1.2",
@@ -100,24 +100,26 @@ def test_the_table_in_words():
     }
     titles = [section.title for section in table.sections]
     assert titles == ["", "brackets, not ranked", "incomplete, not ranked", "published: Paper, Table 2"]
-    low, torn, paper = (dict(zip(table.columns, s.lines[0], strict=True)) for s in table.sections[1:])
+    low, torn, paper = (dict(zip(table.names, table.lines(s)[0], strict=True)) for s in table.sections[1:])
     assert (low["rank"], low["Dice"], low["95 %"], low["time"]) == ("", "50.0", "unknown", "1.0 x")
     assert (torn["Dice"], torn["x"]) == ("-", "-")
     assert (paper["entry"], paper["Dice"], paper["x"], paper["group"]) == ("a|b", "80.0", "80.0", "")
-    assert table.missing == ("torn: x seed 0: failed (<b>why</b>)",)
-    assert table.notes == ("One note.", "Paper, Table 2: printed twice")
+    assert table.notes == (
+        "missing: torn: x seed 0: failed (<b>why</b>)",
+        "One note.",
+        "Paper, Table 2: printed twice",
+    )
 
 
 def test_a_narrow_terminal_drops_the_least_important_first():
     table = text_table(made_up_board())
-    wide = table.width(2)
-    assert table.fitted(wide) is table
-    narrower = table.fitted(wide - 1)
-    assert [c for c in table.columns if c not in narrower.columns] == ["GiB"]
-    assert narrower.notes[-1].startswith("Not shown for want of width: GiB.")
-    least = table.fitted(1)
-    assert least.columns == ("rank", "entry", "Dice", "group")
-    assert least.sections[0].lines[0] == ("1.0 (1.0-2.0)", "a|b *", "70.1 ± 1.2", "a")
+    wide = table.width()
+    assert table.fitted(wide) == (table, ())
+    narrower, dropped = table.fitted(wide - 1)
+    assert [c for c in table.names if c not in narrower.names] == ["GiB"] == list(dropped)
+    least, _ = table.fitted(1)
+    assert least.names == ("rank", "entry", "Dice", "group")
+    assert least.lines(least.sections[0])[0] == ("1.0 (1.0-2.0)", "a|b *", "70.1 ± 1.2", "a")
 
 
 def test_markdown_keeps_its_table_whatever_entries_are_called():

@@ -1,10 +1,10 @@
-"""A comparison in words and tables of texts; whoever prints decides how they look."""
+"""A comparison in words and tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from dabench.files.tables import Cell, Column, Number, Table, escaped
 from dabench.leaderboard.board import BoardKey
 from dabench.leaderboard.published.table import Comparison, Figure, Line
 
@@ -12,16 +12,8 @@ from dabench.leaderboard.published.table import Comparison, Figure, Line
 _SEEDS = 3
 #: What a status is called here, where it is called otherwise.
 _STATUSES = {"new": "not run yet", "missing": "data missing", "excluded": "left out"}
-_COLUMNS = ("row", "ours", "theirs", "ours - theirs", "gain, ours", "gain, theirs")
-
-
-@dataclass(frozen=True)
-class Section:
-    """A table of texts with a title."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+_COLUMNS = (Column("row", "text"), *map(Column, ("ours", "theirs", "ours - theirs", "gain, ours", "gain, theirs")))
+_GAINS = (Column("row", "text"), Column("metric", "name"), Column("ours"), Column("theirs"))
 
 
 def head(table: Comparison) -> Iterator[str]:
@@ -41,15 +33,15 @@ def head(table: Comparison) -> Iterator[str]:
         yield f"{len(table.stale)} cells were made by other code or on other data than there are now (stale)."
 
 
-def sections(table: Comparison) -> Iterator[Section]:
-    """One section a task and metric, then the gains averaged over tasks."""
+def tables(table: Comparison) -> Iterator[Table]:
+    """One table a task and metric, then the gains averaged over tasks."""
     order = list(dict.fromkeys(metric.plain for metric in table.metrics))
     for task in table.tasks:
         lines = [line for line in table.lines if line.task == task]
         for metric in order:
-            body = tuple(_numbers(line) for line in lines if line.metric.plain == metric)
-            if body:
-                yield Section(f"{task}, {metric.title}", _COLUMNS, body)
+            rows = [_numbers(line) for line in lines if line.metric.plain == metric]
+            if rows:
+                yield Table.of(_COLUMNS, rows, f"{task}, {metric.title}")
     if table.gains:
         yield _gains(table)
 
@@ -74,16 +66,15 @@ def _gathered(pairs: Iterable[tuple[tuple[str, ...], str]]) -> dict[tuple[str, .
     return found
 
 
-def as_markdown(table: Comparison) -> str:
-    """The whole comparison as Markdown."""
-    parts = [f"# {table.suite}", table.title, *head(table)]
-    for section in sections(table):
-        lines = [section.columns, ("---", *("---:" for _ in section.columns[1:])), *section.rows]
-        parts += [f"## {section.title}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
-    if gone := [f"- {line}" for line in missing(table)]:
-        parts += ["## Missing", "\n".join(gone)]
+def as_markdown(table: Comparison, level: int = 3) -> str:
+    """The whole comparison as Markdown, under a heading of this level."""
+    title, below = "#" * level, "#" * (level + 1)
+    parts = [f"{title} {table.suite}", table.title, *head(table)]
+    parts += [found.to_markdown(level + 1).rstrip() for found in tables(table)]
+    if gone := [f"- {escaped(line)}" for line in missing(table)]:
+        parts += [f"{below} Missing", "\n".join(gone)]
     if table.note:
-        parts += ["## About the published numbers", table.note]
+        parts += [f"{below} About the published numbers", table.note]
     return "\n\n".join(parts) + "\n"
 
 
@@ -97,43 +88,44 @@ def _differing(table: Comparison) -> str:
     return ", ".join(f"{n} {a} against {b}" for n, a, b in zip(names, ours, theirs, strict=True) if a != b)
 
 
-def _gains(table: Comparison) -> Section:
+def _gains(table: Comparison) -> Table:
     title = f"mean gain over tasks (ours: {' '.join(table.tasks)}; theirs: {' '.join(table.theirs_tasks) or 'none'})"
-    body = tuple(
+    rows = [
         (
             gain.row + gain.metric.label,
             gain.metric.plain.title,
-            _signed(gain.ours) + _of(gain.ours_tasks, len(table.tasks)),
-            _signed(gain.theirs) + _of(gain.theirs_tasks, len(table.theirs_tasks)),
+            _of(gain.ours, gain.ours_tasks, len(table.tasks)),
+            _of(gain.theirs, gain.theirs_tasks, len(table.theirs_tasks)),
         )
         for gain in table.gains
-    )
-    return Section(title, ("row", "metric", "ours", "theirs"), body)
+    ]
+    return Table.of(_GAINS, rows, title)
 
 
-def _numbers(line: Line) -> tuple[str, ...]:
+def _numbers(line: Line) -> tuple[Cell, ...]:
     return (
         line.row + line.metric.label,
         _figure(line.ours),
-        "" if line.theirs is None else f"{line.theirs:.1f}",
-        _signed(line.difference),
-        _figure(line.ours_gain, "+"),
-        _signed(line.theirs_gain),
+        _value(line.theirs),
+        _value(line.difference, sign=True),
+        _figure(line.ours_gain, sign=True),
+        _value(line.theirs_gain, sign=True),
     )
 
 
-def _figure(figure: Figure | None, sign: str = "") -> str:
+def _figure(figure: Figure | None, *, sign: bool = False) -> Cell:
     """Mean ± sd; in brackets with fewer seeds than a result needs."""
     if figure is None:
-        return ""
-    text = f"{figure.mean:{sign}.1f}" + ("" if figure.sd is None else f" ± {figure.sd:.1f}")
-    return text if figure.n >= _SEEDS else f"({text})"
+        return None
+    number = Number(figure.mean, figure.sd, sign=sign)
+    return number if figure.n >= _SEEDS else f"({number})"
 
 
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.1f}"
+def _value(value: float | None, *, sign: bool = False) -> Cell:
+    return None if value is None else Number(value, sign=sign)
 
 
-def _of(count: int, tasks: int) -> str:
-    """How many tasks a mean is of, where it is not of all."""
-    return f" ({count} of {tasks} tasks)" if 0 < count < tasks else ""
+def _of(gain: float | None, count: int, tasks: int) -> Cell:
+    """A mean gain, and of how many tasks it is where it is not of all."""
+    found = _value(gain, sign=True)
+    return f"{found} ({count} of {tasks} tasks)" if 0 < count < tasks else found

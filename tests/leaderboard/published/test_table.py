@@ -10,7 +10,7 @@ from dabench.leaderboard.board import BoardKey
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.published.measures import reference, value_of
 from dabench.leaderboard.published.table import Result, compare, gather, published, with_rows
-from dabench.leaderboard.published.texts import as_markdown, head, missing, sections
+from dabench.leaderboard.published.texts import as_markdown, head, missing, tables
 from dabench.suites.schedule import report
 from dabench.suites.spec import expand
 
@@ -216,20 +216,21 @@ def test_agreement_with_the_first_row(workspace):
 
 
 # ---------------------------------------------------------------- words
-def test_sections_in_the_order_of_the_paper(table):
-    made = list(sections(table))
-    assert [s.title.split(" (")[0] for s in made] == ["human2stem, Dice", "rat2human, Dice", "mean gain over tasks"]
-    rows = {row[0]: row[1:] for row in made[0].rows}
-    assert rows["start"] == ("52.0 ± 2.0", "70.0", "-18.0", "", "")
+def test_tables_in_the_order_of_the_paper(table):
+    made = list(tables(table))
+    assert [t.title.split(" (")[0] for t in made] == ["human2stem, Dice", "rat2human, Dice", "mean gain over tasks"]
+    rows = {row[0]: row[1:] for row in made[0].lines(made[0].sections[0])}
+    assert rows["start"] == ("52.0 ± 2.0", "70.0", "-18.0", "-", "-")
     assert rows["better"] == ("(63.0 ± 2.8)", "80.0", "-17.0", "(+12.0 ± 1.4)", "+10.0")
     assert rows["better + 100 % of the test points"][1] == "81.0"
-    assert rows["outside"] == ("", "10.0", "", "", "-60.0")
-    assert ("outside", "Dice", "", "-60.0 (1 of 2 tasks)") in made[-1].rows
+    assert rows["outside"] == ("-", "10.0", "-", "-", "-60.0")
+    assert ("outside", "Dice", "-", "-60.0 (1 of 2 tasks)") in made[-1].lines(made[-1].sections[0])
 
 
 def test_markdown_has_every_part(table):
     text = as_markdown(table)
-    assert text.startswith("# toy\n")
-    assert "| start | 52.0 ± 2.0 | 70.0 | -18.0 |  |  |" in text
+    assert text.startswith("### toy\n")
+    assert "#### human2stem, Dice\n" in text
+    assert "| start | 52.0 ± 2.0 | 70.0 | -18.0 | - | - |" in text
     assert "- not in dabench: outside: no plugin" in text
     assert "Made up." in text

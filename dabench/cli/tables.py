@@ -1,0 +1,49 @@
+"""Tables on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dabench.files.tables import Table
+
+
+def console(piped: int | None = None) -> Console:
+    """Where tables go: as wide as the terminal, or ``piped`` columns where it is a file or a pipe."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else piped, highlight=False)
+
+
+def show(
+    table: Table, where: Console | None = None, *, header: bool = True, styles: Mapping[str, str] | None = None
+) -> None:
+    """Print a table without its notes.
+
+    Args:
+        table: what to print.
+        where: a console, by default a new one.
+        header: print the names of the columns.
+        styles: how cells of these texts look: ``{"ok": "green"}``.
+    """
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = RichTable(box=None, pad_edge=False, show_header=header, header_style="bold")
+    for column in table.columns:
+        right, whole = column.kind == "number", column.kind != "text"
+        shown.add_column(Text(column.name), justify="right" if right else "left", no_wrap=whole, overflow="fold")
+    for section in table.sections:
+        if section.title:
+            shown.add_row("", Text(section.title, style="italic"))
+        for line in table.lines(section):
+            cells = [Text(cell, style=(styles or {}).get(cell, "")) for cell in line]
+            shown.add_row(*cells, style="dim" if section.title else None)
+    to = where or console()
+    if table.title:
+        to.print(Text(table.title, style="bold"))
+    to.print(shown)
