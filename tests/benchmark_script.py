@@ -1,4 +1,4 @@
-"""A script of ``benchmarks/`` as a module, so that a test can call its functions."""
+"""A script of ``benchmarks/`` or ``docs/`` as a module, so that a test can call its functions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 
 @cache
-def load(name: str) -> ModuleType:
+def load(name: str, folder: str = "benchmarks") -> ModuleType:
     """The script of this name."""
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

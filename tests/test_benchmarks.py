@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from unittest import mock
 
 import pytest
@@ -13,10 +14,19 @@ from dabench.components.registry import Registry
 from dabench.files.workspace import Workspace
 from dabench.runs.plan import make_plan
 from dabench.suites.spec import expand, load_suite
+from dabench.tracking.recorded import read_recorded
 from tests.benchmark_script import load
 
 ROOT = Path(__file__).parents[1]
 SUITES = sorted((ROOT / "benchmarks" / "suites").glob("*.yaml"))
+RECORDED = sorted((ROOT / "benchmarks" / "results").glob("*.jsonl"))
+#: How a paper's suite was changed when it was recorded: settings and axes.
+CHANGED = {
+    "prefer-das/table-2": (
+        {"preset": "small", "inference": "fast"},
+        {"task": ["vnc2lucchi", "lucchi2vnc"], "seed": [0, 1, 2]},
+    )
+}
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda p: p.stem)
@@ -31,60 +41,52 @@ def test_suites_are_valid_and_their_rows_differ(path: Path, registry: Registry, 
     assert len({plan.stages[-1].key for plan in plans}) == len(suite.rows)
 
 
-def test_the_suite_of_all_methods_has_the_recorded_rows(registry: Registry) -> None:
-    suite = load_suite(ROOT / "benchmarks" / "suites" / "baselines-small.yaml", registry)
-    assert list(suite.rows) == list(load("real_tasks").ROWS)
+@pytest.mark.parametrize("path", RECORDED, ids=lambda p: p.stem)
+def test_recorded_cells_are_those_of_their_suite(path: Path, registry: Registry) -> None:
+    """A cell's name is a digest of its settings: what was recorded is what the suite would run today."""
+    runs = read_recorded(path)
+    suite = runs[0].suite
+    file = ROOT / "benchmarks" / "suites" / f"{suite}.yaml"
+    planned = load_suite(file if file.is_file() else suite, registry).changed(*CHANGED.get(suite, ({}, {})))
+    assert {(run.tags["row"], run.cell_id) for run in runs} == {(c.row, c.config.cell_id) for c in expand(planned)}
+    assert {run.suite for run in runs} == {suite}
+    assert all(run.status == "ok" and len(run.tags["git_commit"]) == 40 for run in runs)
 
 
-@pytest.mark.parametrize("name", ["real-small", "phantom-tiny"])
-def test_the_results_page_quotes_what_was_recorded(name: str) -> None:
-    real_tasks = load("real_tasks")
-    recorded = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
-    tasks = sorted({cell["task"] for cell in recorded["cells"]})
-    summary = real_tasks.summarise(recorded["cells"], recorded["tasks"])
-    assert summary == recorded["summary"]
-    assert len(tasks) == len(recorded["tasks"])
-    page = (ROOT / "docs" / "methods" / "results.md").read_text()
-    assert real_tasks.markdown(summary, recorded["tasks"]) in page
+def test_recorded_numbers_by_hand() -> None:
+    """Means of the first tables that were published here, from the cells."""
+    runs = read_recorded(ROOT / "benchmarks" / "results" / "baselines-small.jsonl")
+    lpo = [r for r in runs if (r.tags["row"], r.tags["task"]) == ("prefer-das lpo", "lucchi2vnc")]
+    means = [fmean(run.cell_scores[share, "dice"] for run in lpo) for share in (0.0, 1.0)]
+    assert means == pytest.approx([0.792, 0.781], abs=5e-4)
+    assert len(lpo) == 3
 
 
-def test_the_page_of_a_recorded_table_is_what_its_cells_give() -> None:
-    """Means of the record are those of its cells, and the page quotes the record's tables line by line."""
-    recorded = json.loads((ROOT / "benchmarks" / "results" / "prefer-das-table-2.json").read_text())
-    cells, (table,) = recorded["cells"], recorded["tables"]
-    assert len(cells) == 10 * 2 * 3
-    assert len({cell["git_commit"] for cell in cells}) == 1
-    for line in table["lines"]:
-        found = [
-            c[f"target_test/{line['metric']}"] for c in cells if (c["row"], c["task"]) == (line["row"], line["task"])
-        ]
-        assert 100 * sum(found) / 3 == pytest.approx(line["ours"]["mean"])
-    shared, alone = (recorded["savings"]["training_seconds"][key] for key in ("shared", "alone"))
-    assert shared / alone < 0.45
-    page = (ROOT / "docs" / "methods" / "results.md").read_text()
-    numbers = [line for line in recorded["markdown"].splitlines() if line.startswith("| ")]
-    assert len(numbers) > 60
-    assert all(line in page for line in numbers)
+def test_the_results_page_is_what_the_commands_print() -> None:
+    """Every table of docs/methods/results.md, made again from the records; docs/generate_results.py writes them."""
+    generate = load("generate_results", "docs")
+    page = generate.TARGET.read_text()
+    assert len(generate.BLOCK.findall(page)) == 8
+    assert generate.made(page) == page
 
 
-def test_the_options_of_a_recorded_table_come_after_two_dashes() -> None:
-    split = load("paper_table").split
-    assert split(["a/b", "--output", "x", "--", "--preset", "tiny"]) == (
-        ["a/b", "--output", "x"],
-        ["--preset", "tiny"],
-    )
-    assert split(["a/b"]) == (["a/b"], [])
+def test_a_page_with_a_command_that_fails_is_refused() -> None:
+    with pytest.raises(RuntimeError, match=r"nowhere\.jsonl: there is no such file"):
+        load("generate_results", "docs").made(
+            "<!-- dabench leaderboard --from nowhere.jsonl --markdown -->\n<!-- end -->"
+        )
 
 
-def test_gap_closed_by_hand() -> None:
-    real_tasks = load("real_tasks")
-    dice = {"source-only": 0.4, "oracle": 0.8, "prompt-das 15 %": 0.6}
-    costs = {"relative_time": 1.7, "peak_memory_bytes": 2**30}
-    cells = [{"row": r, "task": "a2b", "seed": 0, "dice": d, "aji": d, "pq": d, **costs} for r, d in dice.items()]
-    rows = {row["row"]: row for row in real_tasks.summarise(cells, ["a2b"])}
-    assert rows["prompt-das 15 %"]["gap_closed"] == pytest.approx(0.5)
-    assert rows["prefer-das lpo"]["gap_closed"] is None
-    assert "| 60.0 | 60.0 | 60.0 | 50 % | x1.7 | 1.0 | 50 % |" in real_tasks.markdown([*rows.values()], ["a2b"])
+def test_the_recorded_board_is_of_the_recorded_cells() -> None:
+    """What the board then said of whole rows, with scores by slice, fits the cells' own means."""
+    results = ROOT / "benchmarks" / "results"
+    board = json.loads((results / "prefer-das-table-2-board.json").read_text())
+    runs = read_recorded(results / "prefer-das-table-2.jsonl")
+    for standing in board["board"]["standings"]:
+        own = [run.cell_scores[0.0, "dice"] for run in runs if run.tags["row"] == standing["entry"]]
+        assert fmean(own) == pytest.approx(standing["overall"]["mean"])
+    shared, alone = (board["savings"]["training_seconds"][key] for key in ("shared", "alone"))
+    assert shared / alone == pytest.approx(0.365, abs=5e-4)
 
 
 def test_an_update_is_split_into_networks_and_the_rest(registry: Registry) -> None:

@@ -39,7 +39,9 @@ def leaderboard(
         list[str] | None,
         typer.Option("--filter", help="Only cells with KEY=VALUE[,VALUE], any tag (repeatable; all must hold)."),
     ] = None,
-    source: Annotated[str | None, typer.Option("--from", help="Cells of an MLflow store instead of the runs.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Cells of an MLflow store, or recorded ones (NAME.jsonl).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the boards as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a line a cell, every tag and metric.")] = False,
     as_html: Annotated[bool, typer.Option("--html", help="Write a page that needs no network.")] = False,

@@ -6,6 +6,7 @@ import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,6 +37,9 @@ def reproduce(
     rows: Annotated[str | None, typer.Option(help="Rows instead of all, comma-separated.")] = None,
     sets: suites.Sets = None,
     no_run: Annotated[bool, typer.Option("--no-run", help="Compare what there is; run nothing.")] = False,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Compare recorded results (NAME.jsonl); run nothing.")
+    ] = None,
     jobs: Annotated[int | None, typer.Option(help="Jobs at a time [default: one a core, or one a GPU].")] = None,
     tracker: Annotated[str, typer.Option(help="mlflow, none, or a tracking URI.")] = "mlflow",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
@@ -49,10 +53,11 @@ def reproduce(
     Example:  dabench reproduce prefer-das/table-2 --preset small --tasks vnc2lucchi,lucchi2vnc
     """
     from dabench.cli.suite_report import print_plan
-    from dabench.leaderboard.published.table import compare, gather, published, with_rows
+    from dabench.leaderboard.published.table import compare, gather, published, recorded, with_rows
     from dabench.leaderboard.published.texts import as_markdown
     from dabench.suites.schedule import report
     from dabench.suites.spec import load_suite
+    from dabench.tracking.recorded import read_recorded
 
     suite, registry, workspace = suites.load(name, data, preset, tasks, seeds, sets)
     original = load_suite(name, registry)
@@ -62,15 +67,20 @@ def reproduce(
     if dry_run:
         print_plan(suite, registry, workspace, as_json)
         raise typer.Exit
-    quiet = as_json or markdown
-    done = report(suite, registry, workspace) if no_run else _run(suite, registry, workspace, jobs, tracker, quiet)
-    tables = compare(suite, gather(done, workspace), original)
+    done = None
+    if source is not None:
+        results = recorded(suite, read_recorded(source))
+    else:
+        quiet = as_json or markdown
+        done = report(suite, registry, workspace) if no_run else _run(suite, registry, workspace, jobs, tracker, quiet)
+        results = gather(done, workspace)
+    tables = compare(suite, results, original)
     if as_json:
         typer.echo(json.dumps([_as_json(table) for table in tables], indent=1))
     else:
         for table in tables:
             typer.echo(as_markdown(table)) if markdown else _show(table)
-    if not no_run:
+    if done is not None and not no_run:
         _exit(done)
 
 

@@ -12,6 +12,7 @@ from dabench.cli.verify import All, OfSuite, Quick, Runs, chosen_runs
 if TYPE_CHECKING:
     from dabench.checking.bundle_import import Imported
     from dabench.files.tables import Cell, Table
+    from dabench.files.workspace import Workspace
     from dabench.tracking.record import RunRecord
 
 app = typer.Typer(
@@ -72,7 +73,9 @@ def list_runs(
 
 @app.command("export")
 def export_bundle(
-    output: Annotated[Path, typer.Option("--output", help="File to write, NAME.dabench.zip.")],
+    output: Annotated[
+        Path, typer.Option("--output", help="File to write: NAME.dabench.zip, or NAME.jsonl for numbers alone.")
+    ],
     runs: Runs = None,
     everything: All = False,
     suite: OfSuite = None,
@@ -80,7 +83,8 @@ def export_bundle(
 ) -> None:
     """Write runs into one file for another machine or another group: journals, receipts, predictions; never weights.
 
-    Each run is verified first. With --all or --suite, unfinished runs and those from elsewhere are left out.
+    Each run is verified first. With --all or --suite, unfinished runs and those from elsewhere are left out. NAME.jsonl
+    gets journals alone, which nothing verifies: for a board or a paper's table (their --from), not for an import.
 
     Example:  dabench results export --all --origin em-lab --output em-lab.dabench.zip
     """
@@ -92,9 +96,28 @@ def export_bundle(
     place = Workspace.find()
     chosen = chosen_runs(place, runs or [], everything, suite)
     kept = chosen if runs else [path for path in chosen if _is_ours_and_finished(path)]
+    if output.suffix == ".jsonl":
+        _record(place, kept, suite, output)
+        return
     done = export_runs(kept, output, Verifier(Registry.load(), place), origin)
     typer.echo(f"{len(done.cells)} runs, {len(chosen) - len(kept)} left out, {done.size / 1e6:.1f} MB: {output}")
     typer.echo(f"sha256 {done.sha256}")
+
+
+def _record(place: Workspace, paths: list[Path], suite: str | None, output: Path) -> None:
+    from dataclasses import replace
+
+    from dabench.suites.suite_record import all_rows
+    from dabench.tracking.record import read_run
+    from dabench.tracking.recorded import write_recorded
+
+    rows, runs = all_rows(place), []
+    for run in map(read_run, paths):
+        of = suite or run.suite
+        row = rows.get(of, {}).get(run.cell_id)
+        runs.append(replace(run, tags={**run.tags, "suite": of, "row": row}) if row else run)
+    write_recorded(output, runs)
+    typer.echo(f"{len(runs)} runs: {output}")
 
 
 def _is_ours_and_finished(path: Path) -> bool:

@@ -112,6 +112,14 @@ def free_entries(rows: Sequence[Row]) -> list[Entry]:
     return [entry for one in ordered for entry in _by_origin(names[one], groups[one], ())]
 
 
+def row_entries(rows: Sequence[Row]) -> list[Entry]:
+    """Entries of rows of one setting that say which row of their suite they are (tag ``row``)."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.tags["row"], []).append(row)
+    return [entry for label in sorted(groups) for entry in _by_origin(label, groups[label], ())]
+
+
 def suite_entries(rows: Sequence[Row], suite_plan: SuitePlan, setting: BoardKey) -> list[Entry]:
     """The rows of a suite's table in one setting: each cell that it asks for, run or not."""
     planned = [cell for cell in suite_plan.cells if cell.setting == setting]

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from dabench.errors import UnknownNameError
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Progress
 from dabench.leaderboard.board import Board
 from dabench.leaderboard.boards import BoardEntries
-from dabench.leaderboard.entries import by_setting, free_entries, same_test_data, suite_entries
+from dabench.leaderboard.entries import by_setting, free_entries, row_entries, same_test_data, suite_entries
 from dabench.leaderboard.filters import Filter, matches, parse_filters
 from dabench.leaderboard.index import Index, index_path
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.results_cache import ResultsCache
-from dabench.leaderboard.rows import Row, rows_from_mlflow
+from dabench.leaderboard.rows import Row, rows_from_mlflow, rows_of_recorded
 from dabench.leaderboard.suite_plan import PlannedCell, SuitePlan, read_suite_plan
 from dabench.suites.suite_record import started_suites
+from dabench.tracking.recorded import SUFFIX
+from dabench.tracking.translate import NO_VALUE
 
 _NO_SUITE = "adhoc"
 
@@ -72,13 +75,14 @@ def load(
         by: the metric that ranks; a setting that lacks it is ranked by its first one.
         suite: only the cells of this suite, under the names of its rows.
         conditions: ``KEY=VALUE`` filters.
-        uri: read an MLflow store instead of the runs.
+        uri: read an MLflow store, or a file of recorded results, instead of the runs.
         anew: read every run again.
         progress: called while runs are read into the index.
 
     Raises:
         UnknownNameError: a suite, tag, value or metric that nothing has.
         TrackingError: the store cannot be used.
+        DataError: the file is missing or damaged.
     """
     rows, damaged = _read(workspace, uri, anew, progress)
     wanted = parse_filters(conditions, rows)
@@ -99,6 +103,8 @@ def load(
 def _read(
     workspace: Workspace, uri: str | None, anew: bool, progress: Progress | None
 ) -> tuple[list[Row], tuple[str, ...]]:
+    if uri is not None and uri.endswith(SUFFIX):
+        return rows_of_recorded(Path(uri)), ()
     if uri is not None:
         rows, unread = rows_from_mlflow(uri)
         return rows, tuple(unread)
@@ -136,9 +142,10 @@ def _board_entries(
 ) -> tuple[BoardEntries, ...]:
     groups = {setting: same_test_data(found) for setting, found in by_setting(rows).items()}
     if suite_plan is None:
+        named = suite and all(row.tags.get("row", NO_VALUE) != NO_VALUE for row in rows)
+        entries_of = row_entries if named else free_entries
         return tuple(
-            BoardEntries(setting, tuple(free_entries(found)), suite, results=results)
-            for setting, found in groups.items()
+            BoardEntries(setting, tuple(entries_of(found)), suite, results=results) for setting, found in groups.items()
         )
     settings = {cell.setting: None for cell in suite_plan.cells} | dict.fromkeys(groups)
     board_entries = []

@@ -33,7 +33,7 @@ def notes(
         for found in (
             _seeds(standings),
             _other_tasks(entries, tasks, metric),
-            _tests(ranking, metric),
+            _tests(ranking, metric, by_slice),
             _mixtures(rows),
             _rules(rows, standings, tasks, by_slice),
         )
@@ -59,14 +59,15 @@ def _other_tasks(entries: Sequence[Entry], tasks: Sequence[str], metric: Metric)
         yield f"Not in this table, as too few entries have them: {told}. To see one: --filter task=NAME"
 
 
-def _tests(ranking: RankStatistics, metric: Metric) -> Iterator[str]:
+def _tests(ranking: RankStatistics, metric: Metric, by_slice: bool) -> Iterator[str]:
     """What the groups mean and how fine the comparison is."""
     comparison = ranking.comparison
     if len(comparison.entries) < 2:
         return
     among = f" of the best {len(comparison.entries)}" if len(ranking.ranks) > len(comparison.entries) else ""
+    over = "tasks, seeds and slices" if by_slice else "tasks and seeds"
     yield (
-        f"Entries that share a letter cannot be told apart: paired tests over tasks, seeds and slices at "
+        f"Entries that share a letter cannot be told apart: paired tests over {over} at "
         f"{1 - comparison.level:.0%}, corrected for all pairs{among} (Holm)."
     )
     if comparison.friedman_p is not None:
@@ -86,6 +87,8 @@ def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
         yield "Some cells were scored by other versions of the code; running them again scores them anew."
     if any(row.tags.get("selector", "last") != "last" for row in rows):
         yield "Where an entry names a selector, its checkpoint or threshold was chosen by that, without target labels."
+    for how in dict.fromkeys(row.tags["recorded"] for row in rows if "recorded" in row.tags):
+        yield f"Recorded {how}."
     if any(row.tags.get("rater", "").startswith("simulated") for row in rows):
         yield "Annotation is simulated from labels; label min is what a person would take, in minutes a task."
 

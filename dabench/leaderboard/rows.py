@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dabench.errors import DataError
@@ -12,6 +13,7 @@ from dabench.leaderboard.metric import Metric
 from dabench.tracking.events import UNFINISHED
 from dabench.tracking.mlflow_reader import StoredCell, read_cells
 from dabench.tracking.record import HERE, Costs, RunRecord, read_run
+from dabench.tracking.recorded import read_recorded
 from dabench.tracking.scores import ScoreKey
 from dabench.tracking.slices import slice_scores
 
@@ -85,6 +87,11 @@ def rows_from_mlflow(uri: str) -> tuple[list[Row], list[str]]:
         key = row.cell_id, row.origin  # a cell of two suites is stored twice
         rows[key] = max(rows.get(key, row), row, key=order)
     return sorted(rows.values(), key=order), damaged
+
+
+def rows_of_recorded(path: Path) -> list[Row]:
+    """Rows from a file of recorded results, without slices and panels. Raises DataError."""
+    return sorted((replace(row_of(run), path="") for run in read_recorded(path)), key=order)
 
 
 def order(row: Row) -> tuple[str, ...]:

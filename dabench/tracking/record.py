@@ -212,7 +212,7 @@ def read_run(run_dir: Path) -> RunRecord:
     starts = [i for i, event in enumerate(events) if isinstance(event, CellStarted)]
     if not starts:
         raise DataError(f"{run_dir.name}/{JOURNAL} does not say which cell was started.", "Run the cell again.")
-    return _record(run_dir, events[starts[-1] :], len(starts))
+    return record_of(run_dir, events[starts[-1] :], len(starts), read_origin(run_dir))
 
 
 def read_runs(runs: Path) -> Iterator[RunRecord | DataError]:
@@ -224,7 +224,8 @@ def read_runs(runs: Path) -> Iterator[RunRecord | DataError]:
             yield error
 
 
-def _record(run_dir: Path, events: list[Event], attempts: int) -> RunRecord:
+def record_of(run_dir: Path, events: list[Event], attempts: int, origin: str) -> RunRecord:
+    """The record of a run from the events of its last attempt, of which `CellStarted` is the first."""
     start = _of(events, CellStarted)[0]
     end = next(iter(_of(events, CellFinished)), None)
     stages = {s.stage: s for s in _of(events, StageFinished)}
@@ -245,7 +246,7 @@ def _record(run_dir: Path, events: list[Event], attempts: int) -> RunRecord:
         attempts=attempts,
         events=tuple(events),
         final=_final_stage(start, end, list(stages)),
-        origin=read_origin(run_dir),
+        origin=origin,
         selected=next(iter(_of(events, Selected)), None),
         regret=next(iter(_of(events, Regret)), None),
         model=next(iter(_of(events, ModelMade)), None),

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dabench.cli.main import app
-from dabench.errors import ConfigError, UnknownNameError
+from dabench.errors import ConfigError, DataError, UnknownNameError
 
 #: A table of a row that runs in seconds and one that cannot run.
 TOY = """
@@ -57,6 +57,20 @@ def test_runs_and_compares(tmp_path, toy):
     assert "ours:   phantom data, preset tiny, inference fast, das-2d@1, seeds 0" in shown.output
     line = next(line for line in shown.output.splitlines() if line.startswith("start"))
     assert line.split() == ["start", f"({start['ours']['mean']:.1f})", "70.0", f"{start['difference']:+.1f}", "-", "-"]
+
+
+def test_recorded_results_compare_as_the_runs_did_and_need_no_data(tmp_path, toy):
+    made = call(tmp_path, toy, "--jobs", "1", "--tracker", "none", "--markdown")
+    env = {"DABENCH_WORKSPACE": str(tmp_path / "workspace")}
+    path = str(tmp_path / "toy.jsonl")
+    told = CliRunner().invoke(app, ["results", "export", "--suite", "toy", "--output", path], env=env)
+    assert told.output == f"1 runs: {path}\n", told.exception
+    elsewhere = call(tmp_path / "elsewhere", toy, "--from", path, "--markdown")
+    assert elsewhere.output == made.output
+    board = ["--workspace", str(tmp_path / "elsewhere"), "leaderboard", "--from", path, "--suite", "toy", "--json"]
+    (found,) = json.loads(CliRunner().invoke(app, board).output)["boards"]
+    assert [standing["entry"] for standing in found["standings"]] == ["start"]
+    assert isinstance(call(tmp_path, toy, "--from", tmp_path / "none.jsonl").exception, DataError)
 
 
 def test_without_data_theirs_are_shown_and_the_files_are_named(tmp_path):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from made_up_cells import AJI, DICE, write_cell
 
 from dabench.errors import DataError, UnknownNameError
+from dabench.files.workspace import Workspace
 from dabench.leaderboard.board import PublishedRow
 from dabench.leaderboard.gather import load
+from dabench.tracking.record import read_run
+from dabench.tracking.recorded import write_recorded
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import write_suite_record
 
@@ -118,3 +123,33 @@ def test_a_record_of_another_version_says_so(workspace, suite):
     path.write_text(path.read_text().replace('"phantom"', '"imaginary"'))
     with pytest.raises(DataError, match="paper/table-1: its record"):
         load(workspace, suite="paper/table-1")
+
+
+def test_recorded_cells_are_ranked_as_rows_of_their_suite(tmp_path, benchmark):
+    """Two rows that the settings alone would not tell apart; without slices, and without the suite's plan here."""
+    folders = [
+        (
+            row,
+            write_cell(benchmark.runs, "ipl", seed=seed, slices=(level, level), cell_id=f"{row}-{seed}", suite="mine"),
+        )
+        for row, level in (("plain", 0.6), ("longer", 0.7))
+        for seed in (0, 1, 2)
+    ]
+    runs = [replace(run, tags={**run.tags, "row": row}) for row, path in folders for run in [read_run(path)]]
+    write_recorded(tmp_path / "mine.jsonl", runs)
+    found = load(Workspace(tmp_path / "empty"), suite="mine", uri=str(tmp_path / "mine.jsonl"))
+    (board,) = found.boards()
+    assert [(s.entry, s.overall.mean) for s in board.standings] == [
+        ("longer", pytest.approx(0.7)),
+        ("plain", pytest.approx(0.6)),
+    ]
+    assert all(row.path == "" and not row.slices and not row.panels for row in found.rows)
+    assert any("paired tests over tasks and seeds at" in note for note in board.notes)
+    with pytest.raises(UnknownNameError, match="'mine'"):
+        load(Workspace(tmp_path / "empty"), suite="other", uri=str(tmp_path / "mine.jsonl"))
+
+
+def test_how_results_were_recorded_is_said(benchmark):
+    write_cell(benchmark.runs, "ipl", recorded="by hand")
+    (board,) = load(benchmark).boards()
+    assert "Recorded by hand." in board.notes

@@ -121,6 +121,18 @@ def gather(report: SuiteReport, workspace: Workspace) -> list[Result]:
     return found
 
 
+def recorded(suite: Suite, runs: Sequence[RunRecord]) -> list[Result]:
+    """The cells of a suite with their recorded runs; those that are not among them count as not run."""
+    found = {run.cell_id: run for run in runs}
+    return [_recorded(cell, found.get(cell.config.cell_id)) for cell in expand(suite)]
+
+
+def _recorded(cell: SuiteCell, run: RunRecord | None) -> Result:
+    if run is None or cell.excluded:
+        return Result(cell, "excluded" if cell.excluded else "new", cell.excluded)
+    return Result(cell, run.status, run.reason, run if run.status in SCORED else None)
+
+
 def with_rows(suite: Suite, names: Sequence[str]) -> Suite:
     """The suite with some of its rows, in its own order. Raises UnknownNameError."""
     for name in names:

@@ -9,7 +9,7 @@ from dabench.errors import ConfigError, DataError, UnknownNameError
 from dabench.leaderboard.board import BoardKey
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.published.measures import reference, value_of
-from dabench.leaderboard.published.table import Result, compare, gather, published, with_rows
+from dabench.leaderboard.published.table import Result, compare, gather, published, recorded, with_rows
 from dabench.leaderboard.published.texts import as_markdown, head, missing, tables
 from dabench.suites.schedule import report
 from dabench.suites.spec import expand
@@ -146,6 +146,20 @@ def test_results_of_a_report_are_read(workspace, registry):
     (table,) = compare(suite, found, toy())
     assert len(table.stale) == 1
     assert "1 cells were made by other code" in "\n".join(head(table))
+
+
+def test_recorded_runs_stand_for_their_cells(workspace):
+    suite = toy(exclude=[{"row": "better", "seed": [2], "why": "enough"}]).changed(CHANGES, {"task": ["human2stem"]})
+    cells = expand(suite)
+    runs = [write_cell(workspace.runs, cell, 0.5 + 0.1 * cell.config.seed) for cell in cells[:2]]
+    found = recorded(suite, runs)
+    assert [r.status for r in found] == ["ok", "ok", "new", "new", "new", "excluded"]
+    (table,) = compare(suite, found, toy())
+    assert line(table, "start", "human2stem").ours.mean == pytest.approx(55)
+    assert list(missing(table))[:2] == [
+        "not run yet: start (human2stem, seeds 2)",
+        "not run yet: better (human2stem, seeds 0 1)",
+    ]
 
 
 def test_suites_without_published_numbers_are_refused():

@@ -1,0 +1,48 @@
+"""Writes the tables of docs/methods/results.md: what the command in the comment above each of them prints.
+
+python docs/generate_results.py           # write
+python docs/generate_results.py --check   # exit 1 when the page is out of date
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from contextlib import chdir
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from typer.testing import CliRunner
+
+from dabench.cli.main import app
+
+TARGET = Path(__file__).parent / "methods" / "results.md"
+#: A command, what it printed, and the end of that.
+BLOCK = re.compile(r"(<!-- dabench (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def printed(command: str) -> str:
+    """What a command prints in a workspace without runs. Raises RuntimeError where it fails."""
+    with TemporaryDirectory() as workspace, chdir(TARGET.parents[2]):
+        done = CliRunner().invoke(app, ["--workspace", workspace, *shlex.split(command)])
+    if done.exit_code:
+        raise RuntimeError(f"dabench {command}: {done.exception or done.output}")
+    return done.output
+
+
+def made(page: str) -> str:
+    """The page with every table made again."""
+    return BLOCK.sub(lambda found: f"{found[1]}\n{printed(found[2]).strip()}\n\n{found[4]}", page)
+
+
+def main() -> None:
+    """Write the page, or compare it."""
+    page = TARGET.read_text()
+    if "--check" in sys.argv[1:]:
+        sys.exit(0 if made(page) == page else 1)
+    TARGET.write_text(made(page))
+
+
+if __name__ == "__main__":
+    main()
