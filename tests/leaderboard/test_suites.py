@@ -11,10 +11,10 @@ from dabench.errors import DataError, UnknownNameError
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.board import PublishedRow
 from dabench.leaderboard.gather import load
-from dabench.tracking.record import read_run
-from dabench.tracking.recorded import write_recorded
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import write_suite_record
+from dabench.tracking.record import read_run
+from dabench.tracking.recorded import write_recorded
 
 TASKS = ("human2stem", "lucchi2vnc")
 SUITE = {
