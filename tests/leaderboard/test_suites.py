@@ -127,15 +127,12 @@ def test_a_record_of_another_version_says_so(workspace, suite):
 
 def test_recorded_cells_are_ranked_as_rows_of_their_suite(tmp_path, benchmark):
     """Two rows that the settings alone would not tell apart; without slices, and without the suite's plan here."""
-    folders = [
-        (
-            row,
-            write_cell(benchmark.runs, "ipl", seed=seed, slices=(level, level), cell_id=f"{row}-{seed}", suite="mine"),
-        )
-        for row, level in (("plain", 0.6), ("longer", 0.7))
-        for seed in (0, 1, 2)
-    ]
-    runs = [replace(run, tags={**run.tags, "row": row}) for row, path in folders for run in [read_run(path)]]
+    runs = []
+    for row, level in (("plain", 0.6), ("longer", 0.7)):
+        for seed in (0, 1, 2):
+            slices, name = (level, level), f"{row}-{seed}"
+            run = read_run(write_cell(benchmark.runs, "ipl", seed=seed, slices=slices, cell_id=name, suite="mine"))
+            runs.append(replace(run, tags={**run.tags, "row": row}))
     write_recorded(tmp_path / "mine.jsonl", runs)
     found = load(Workspace(tmp_path / "empty"), suite="mine", uri=str(tmp_path / "mine.jsonl"))
     (board,) = found.boards()
@@ -145,7 +142,7 @@ def test_recorded_cells_are_ranked_as_rows_of_their_suite(tmp_path, benchmark):
     ]
     assert all(row.path == "" and not row.slices and not row.panels for row in found.rows)
     assert any("paired tests over tasks and seeds at" in note for note in board.notes)
-    with pytest.raises(UnknownNameError, match="'mine'"):
+    with pytest.raises(UnknownNameError, match="unknown suite 'other'"):
         load(Workspace(tmp_path / "empty"), suite="other", uri=str(tmp_path / "mine.jsonl"))
 
 
