@@ -13,13 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import tifffile
 import torch
 from scipy import ndimage
 
+from dabench.evaluation.panels import row_of
 from dabench.ops.levelset import LevelSetSettings, Refined, refine_masks
+from dabench.ops.pictures import BLUE, GREEN, RED, draw_contours
 
 Array = np.ndarray[Any, np.dtype[Any]]
 STACKS = {"lucchi": ("lucchi/train", slice(0, 33)), "vnc": ("vnc/stack1", slice(0, 12))}
@@ -78,29 +79,21 @@ def table(data: Path, slices: int) -> None:
 
 def picture(data: Path, path: Path) -> None:
     """Draw truth, an eroded mask's contour and the refined contour; and the same for a dilated one."""
-    figure, axes = plt.subplots(len(STACKS), 2, figsize=(9, 7.2), dpi=80)
-    cases = (
-        ("-4", "expand", "labels eroded 4 px, area term expands"),
-        ("+4", "shrink", "labels dilated 4 px, area term shrinks"),
-    )
-    for row, domain in zip(axes, STACKS, strict=True):
+    cases = (("-4", "expand", "eroded 4 px, expands"), ("+4", "shrink", "dilated 4 px, shrinks"))
+    pictures = []
+    for domain in STACKS:
         images, labels = load(data, domain, 3)
         rows, columns = PANELS[domain]
         image, label = images[1:2, rows, columns], labels[1:2, rows, columns]
-        for axis, (change, balloon, title) in zip(row, cases, strict=True):
+        for change, balloon, title in cases:
             initial = biased(labels[1:2], change)[:, rows, columns]
             refined = refine(image, initial, balloon).masks.numpy()
-            axis.imshow(image[0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            for mask, colour in ((label, "lime"), (initial, "red"), (refined, "deepskyblue")):
-                axis.contour(mask[0], [0.5], colors=colour, linewidths=1.3)
-            axis.set_title(
-                f"{domain}: {title}\nDice to truth {dice(initial, label):.3f} → {dice(refined, label):.3f}", fontsize=9
-            )
-            axis.set_axis_off()
-    figure.suptitle("DRLSE: initial (red), refined (blue), truth (green)", fontsize=10)
-    figure.tight_layout()
+            shown = draw_contours(image[0], {GREEN: label[0], RED: initial[0], BLUE: refined[0]})
+            scores = f"Dice to truth {dice(initial, label):.3f} → {dice(refined, label):.3f}"
+            pictures.append((shown, f"{domain}: labels {title}\n{scores}"))
+    figure = row_of(pictures, "", "DRLSE: initial (red), refined (blue), truth (green)")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, pil_kwargs={"optimize": True})
+    figure.savefig(path, dpi=80, pil_kwargs={"optimize": True})
 
 
 def main() -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy import ndimage
 
 from dabench.files.atomic import atomic
+from dabench.ops.pictures import draw_contours, levels, rgb
+from dabench.types import IGNORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,28 +41,13 @@ def draw(split: Split, slices: Sequence[int], path: Path, *, most: int = 768) ->
 def _row(split: Split, z: int, most: int) -> Array:
     _, height, width = split.images.shape
     window = _middle(height, most), _middle(width, most)
-    grey = np.repeat(stretch(split.images.read(z)[window])[..., None], 3, axis=2)
-    panels = [grey]
+    raw = split.images.read(z)[window]
+    image = levels(raw, *np.percentile(raw, (0.5, 99.5)))
+    panels = [rgb(image)]
     if split.labels is not None:
-        panels += [np.full((grey.shape[0], _MARGIN, 3), 255, np.uint8), outline(grey, split.labels.read(z)[window])]
+        labels, gap = split.labels.read(z)[window], np.full((image.shape[0], _MARGIN, 3), 255, np.uint8)
+        panels += [gap, draw_contours(image, {_VIOLET: labels == IGNORE, _YELLOW: labels == 1})]
     return _titled(np.concatenate(panels, axis=1), f"{split.domain}  {split.name}  slice {z}", split.voxel[2])
-
-
-def stretch(image: Array) -> Array:
-    """Any image as uint8 for showing, from its 0.5th to its 99.5th percentile."""
-    low, high = np.percentile(image, (0.5, 99.5))
-    scaled = np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1)
-    result: Array = (255 * scaled).astype(np.uint8)
-    return result
-
-
-def outline(rgb: Array, labels: Array) -> Array:
-    """A copy of ``(H, W, 3)`` uint8 with the inner edge of label 1 in yellow and of ignored areas in violet."""
-    drawn = rgb.copy()
-    for value, colour in ((255, _VIOLET), (1, _YELLOW)):
-        area = labels == value
-        drawn[area & ~ndimage.binary_erosion(area, border_value=1)] = colour
-    return drawn
 
 
 def _middle(length: int, most: int) -> slice:

@@ -6,11 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dabench.errors import DataError
-from dabench.files.atomic import write_with
-from dabench.types import IGNORE
+from dabench.files.atomic import atomic, write_with
+from dabench.ops.pictures import GREEN, draw_contours, jpeg, overlay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +17,8 @@ if TYPE_CHECKING:
     from dabench.interfaces import Volume
     from dabench.types import Array
 
-Colour = tuple[int, int, int]
 #: Longest side of a picture of `write_slices`, in pixels: enough to judge by eye, small enough for every run to keep.
 _SIDE = 640
-#: Found, missed, made up: true positive, false negative, false positive.
-GREEN, RED, BLUE = (0, 200, 80), (230, 40, 40), (50, 90, 255)
 _LEGEND = "green: true positive   red: false negative (missed)   blue: false positive"
 
 
@@ -42,57 +36,6 @@ class Panel:
         return self.title if self.dice is None else f"{self.title}  (Dice {100 * self.dice:.1f})"
 
 
-def grey(image: Array) -> Array:
-    """``(H, W)`` float in [0, 1] or uint8 as ``(H, W, 3)`` uint8."""
-    levels = image if image.dtype == np.uint8 else np.clip(np.nan_to_num(image) * 255, 0, 255).astype(np.uint8)
-    return np.repeat(levels[:, :, None], 3, axis=2)
-
-
-def tint(picture: Array, mask: Array, colour: Colour, strength: float = 0.45) -> Array:
-    """A copy of an ``(H, W, 3)`` uint8 picture with the pixels of a mask drawn towards a colour."""
-    result = picture.copy()
-    mixed = picture[mask] * (1 - strength) + np.asarray(colour) * strength
-    result[mask] = np.rint(mixed).astype(np.uint8)
-    return result
-
-
-def overlay(image: Array, prediction: Array, label: Array) -> Array:
-    """True positives green, false negatives red, false positives blue, over the image.
-
-    Args:
-        image: ``(H, W)`` float in [0, 1] or uint8.
-        prediction: ``(H, W)`` bool.
-        label: ``(H, W)`` 0/1/255; ignored pixels stay grey.
-
-    Returns:
-        ``(H, W, 3)`` uint8.
-    """
-    _same_shape(image, prediction, label)
-    known, truth, predicted = label != IGNORE, label == 1, prediction != 0
-    picture = tint(grey(image), truth & predicted, GREEN)
-    picture = tint(picture, truth & ~predicted, RED)
-    return tint(picture, known & ~truth & predicted, BLUE)
-
-
-def contour(mask: Array, width: int = 1) -> Array:
-    """``(H, W)`` bool: the pixels of a mask that lie within ``width`` of its edge (the slice's border is no edge)."""
-    inside = mask != 0
-    for _ in range(width):
-        framed = np.pad(inside, 1, mode="edge")
-        inside = inside & framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]
-    edge: Array = (mask != 0) & ~inside
-    return edge
-
-
-def draw_contours(image: Array, masks: Mapping[Colour, Array], width: int = 1) -> Array:
-    """The image ``(H, W)`` with each mask's contour in its colour; ``(H, W, 3)`` uint8."""
-    picture = grey(image)
-    for colour, mask in masks.items():
-        _same_shape(image, mask)
-        picture[contour(mask, width)] = colour
-    return picture
-
-
 def write_panels(path: Path, image: Array, label: Array, panels: Sequence[Panel], title: str = "") -> None:
     """Write one PNG, atomically: the image with the truth's contour, then one overlay a method, side by side.
 
@@ -108,7 +51,7 @@ def write_panels(path: Path, image: Array, label: Array, panels: Sequence[Panel]
     """
     pictures = [(draw_contours(image, {GREEN: label == 1}, 2), "image and truth")]
     pictures += [(overlay(image, panel.prediction, label), panel.caption) for panel in panels]
-    figure = _row_of(pictures, title)
+    figure = row_of(pictures, title, _LEGEND)
     write_with(path, lambda part: figure.savefig(part, format="png", dpi=110))
 
 
@@ -177,18 +120,15 @@ def write_slices(
         image, label = images.read(z), labels.read(z)
         dice = f"Dice {100 * dices[z]:.1f}" if z in dices else ""
         files += [folder / f"slice-{z:04d}.jpg", folder / f"truth-{z:04d}.jpg"]
-        _write_jpeg(files[-2], overlay(image, _mask(prediction, z), label), dice)
+        _write(files[-2], jpeg(overlay(image, _mask(prediction, z), label), side=_SIDE, comment=dice))
         width = max(1, max(image.shape) // 256)  # still seen when the picture is small
-        _write_jpeg(files[-1], draw_contours(image, {GREEN: label == 1}, width), "")
+        _write(files[-1], jpeg(draw_contours(image, {GREEN: label == 1}, width), side=_SIDE))
     return files
 
 
-def _write_jpeg(path: Path, picture: Array, comment: str) -> None:
-    from PIL import Image
-
-    small = Image.fromarray(picture)
-    small.thumbnail((_SIDE, _SIDE))
-    write_with(path, lambda part: small.save(part, "JPEG", quality=80, comment=comment.encode()))
+def _write(path: Path, data: bytes) -> None:
+    with atomic(path) as part:
+        part.write_bytes(data)
 
 
 def _mask(path: Path, z: int) -> Array:
@@ -198,8 +138,11 @@ def _mask(path: Path, z: int) -> Array:
     return mask
 
 
-def _row_of(pictures: Sequence[tuple[Array, str]], title: str) -> Figure:
-    """A figure without pyplot, so that no window system and no global state is touched."""
+def row_of(pictures: Sequence[tuple[Array, str]], title: str, legend: str) -> Figure:
+    """Pictures ``(H, W, 3)`` uint8 with captions, side by side.
+
+    A figure without pyplot, so that no window system and no global state is touched.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -211,11 +154,5 @@ def _row_of(pictures: Sequence[tuple[Array, str]], title: str) -> Figure:
         axes.set_title(caption, fontsize=10)
         axes.set_axis_off()
     figure.suptitle(title, fontsize=11)
-    figure.supxlabel(_LEGEND, fontsize=9)
+    figure.supxlabel(legend, fontsize=9)
     return figure
-
-
-def _same_shape(image: Array, *others: Array) -> None:
-    for other in others:
-        if other.shape != image.shape:
-            raise DataError(f"the image has shape {image.shape}, a mask over it {other.shape}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 import struct
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,10 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
+
 from dabench.leaderboard.board import CellLink, Standing
+from dabench.ops.pictures import jpeg
 
 #: All pictures of a page together, in bytes of JPEG: what a browser opens without a wait and a mail still takes.
 MOST_BYTES = 8_000_000
@@ -105,13 +107,10 @@ def _read(path: Path, side: int) -> tuple[bytes, str]:
     """The picture as a small JPEG, with its comment; no bytes where it cannot be read: it may be a stranger's."""
     from PIL import Image
 
-    buffer = io.BytesIO()
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             comment = image.info.get("comment", b"")
-            small = image.convert("RGB")
-        small.thumbnail((side, side))
-        small.save(buffer, "JPEG", quality=66, optimize=True)
+            picture = jpeg(np.asarray(image.convert("RGB")), side=side, quality=66)
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
         return b"", ""
-    return buffer.getvalue(), comment.decode("ascii", "replace")[:40] if isinstance(comment, bytes) else ""
+    return picture, comment.decode("ascii", "replace")[:40] if isinstance(comment, bytes) else ""

@@ -9,37 +9,8 @@ from PIL import Image
 from skimage.io import imread
 
 from dabench.data.volumes import ArrayVolume
-from dabench.errors import DataError
-from dabench.evaluation import Panel, contour, draw_contours, overlay, write_comparison, write_panels, write_slices
-from dabench.evaluation.panels import RED, even_slices, pick_slices
-from dabench.types import IGNORE
-
-
-def test_colours_of_the_overlay():
-    image = np.full((1, 5), 0.5, np.float32)
-    label = np.array([[1, 1, 0, 0, IGNORE]], np.uint8)
-    picture = overlay(image, np.array([[True, False, True, False, True]]), label)
-    found, missed, made_up, background, ignored = picture[0]
-    assert found.argmax() == 1
-    assert missed.argmax() == 0
-    assert made_up.argmax() == 2
-    assert background.tolist() == ignored.tolist() == [127] * 3
-
-
-def test_contour_lies_inside_and_the_border_is_no_edge():
-    mask = np.zeros((8, 8), bool)
-    mask[2:7, 2:] = True
-    edge = contour(mask)
-    assert edge.sum() == 2 * 6 + 3
-    assert not (edge & ~mask).any()
-    assert contour(mask, 3).sum() == mask.sum()
-    assert not contour(np.ones((4, 4), bool)).any()
-    assert (draw_contours(np.zeros((8, 8), np.uint8), {RED: mask})[edge] == RED).all()
-
-
-def test_shapes_must_match():
-    with pytest.raises(DataError, match=r"\(4, 4\).*\(4, 5\)"):
-        overlay(np.zeros((4, 4)), np.zeros((4, 4)), np.zeros((4, 5)))
+from dabench.evaluation import Panel, write_comparison, write_panels, write_slices
+from dabench.evaluation.panels import even_slices, pick_slices
 
 
 def test_captions():

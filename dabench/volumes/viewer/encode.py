@@ -9,9 +9,10 @@ import numpy as np
 
 from dabench.data.blocks import read_block
 from dabench.ops.components import label_components
+from dabench.ops.pictures import jpeg, levels
 from dabench.types import IGNORE, Block
 from dabench.volumes.viewer.downsampling import Downsampling, area_mean, most_frequent
-from dabench.volumes.viewer.planes import jpeg, numbered, plane, probability_levels
+from dabench.volumes.viewer.planes import inline, numbered, plane, probability_levels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +36,7 @@ class Grey:
 
     def levels(self, image: Array) -> Array:
         """``(H, W)`` uint8."""
-        scaled = (image - self.low) / max(self.high - self.low, 1e-12)
-        shown: Array = (255 * np.clip(np.nan_to_num(scaled), 0, 1)).round().astype(np.uint8)
-        return shown
+        return levels(image, self.low, self.high)
 
 
 def measure_grey(images: Volume, cut: Downsampling) -> Grey:
@@ -72,7 +71,7 @@ def encode_slice(view_data: ViewData, cut: Downsampling, grey: Grey, z: int) -> 
     if "probability" in found:
         found["probability"] = probability_levels(found["probability"])
     masks = as_masks(found)
-    record: dict[str, Any] = {"z": z, "image": jpeg(grey.levels(area_mean(image, cut.factor)))}
+    record: dict[str, Any] = {"z": z, "image": inline(jpeg(grey.levels(area_mean(image, cut.factor))))}
     for name, mask in masks.items():
         record[name] = plane(most_frequent(mask, cut.factor))
     if "probability" in found:

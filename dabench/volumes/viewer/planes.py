@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import base64
-import io
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import fastremap
 import numpy as np
-from PIL import Image
 
 if TYPE_CHECKING:
     from dabench.types import Array
 
-_QUALITY = 80
 #: Largest number that a plane holds.
 _MOST = 65_535
 
 
-def jpeg(levels: Array) -> str:
-    """``(H, W)`` uint8 as a JPEG in base64."""
-    buffer = io.BytesIO()
-    Image.fromarray(levels).save(buffer, format="JPEG", quality=_QUALITY)
-    return base64.b64encode(buffer.getvalue()).decode()
+def inline(data: bytes) -> str:
+    """Bytes in base64."""
+    return base64.b64encode(data).decode()
 
 
 def plane(values: Array) -> dict[str, Any]:
@@ -37,7 +32,7 @@ def plane(values: Array) -> dict[str, Any]:
     raw = np.ascontiguousarray(values, dtype=f"<u{bits // 8}").view(np.uint8)
     changes = raw.copy()
     changes[1:] -= raw[:-1]
-    return {"bits": bits, "data": base64.b64encode(zlib.compress(changes.tobytes(), 6)).decode()}
+    return {"bits": bits, "data": inline(zlib.compress(changes.tobytes(), 6))}
 
 
 def numbered(ids: Array) -> tuple[Array, list[str]]:
