@@ -25,7 +25,7 @@ from dabench.ops.pictures import BLUE, GREEN, RED, draw_contours
 Array = np.ndarray[Any, np.dtype[Any]]
 STACKS = {"lucchi": ("lucchi/train", slice(0, 33)), "vnc": ("vnc/stack1", slice(0, 12))}
 CHANGES = ("-4", "-2", "0", "+2", "+4", "shift 3")
-PANELS = {"lucchi": (slice(255, 395), slice(460, 680)), "vnc": (slice(565, 735), slice(290, 500))}
+PANELS = {"lucchi": (slice(250, 390), slice(730, 950)), "vnc": (slice(565, 735), slice(290, 500))}
 
 
 def load(data: Path, domain: str, slices: int) -> tuple[Array, Array]:

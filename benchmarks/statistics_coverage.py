@@ -18,6 +18,7 @@ from statistics import fmean
 
 import numpy as np
 
+from dabench.files.tables import Column, Table, percent
 from dabench.statistics import Cell, compare, signed_rank, summarise
 
 EQUAL = ("e0", "e1", "e2", "e3")
@@ -169,12 +170,11 @@ def measure(setting: Setting, tables: int, resamples: int, seed: int = 0) -> dic
 def markdown(rows: list[dict[str, object]]) -> str:
     """The table of docs/statistics.md."""
     columns = list(rows[0]["measured"])  # type: ignore[call-overload]
-    lines = ["| table | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    cells = []
     for row in rows:
         measured: dict[str, float] = row["measured"]  # type: ignore[assignment]
-        shown = [("-" if c not in measured else f"{100 * measured[c]:.1f}") for c in columns]
-        lines.append(f"| {row['table']} | " + " | ".join(shown) + " |")
-    return "\n".join(lines)
+        cells.append((str(row["table"]), *(percent(measured.get(column)) for column in columns)))
+    return Table.of([Column("table", "text"), *map(Column, columns)], cells).to_markdown()
 
 
 def main() -> None:
