@@ -12,6 +12,7 @@ from dabench.api.progress import is_quiet, make_display
 from dabench.api.tables import table_of
 from dabench.components.registry import Registry
 from dabench.files.workspace import Workspace
+from dabench.leaderboard.metric import Metric
 from dabench.runs.config import RunConfig, load_config
 from dabench.runs.plan import Plan, make_plan
 from dabench.runs.results import StageResult
@@ -77,8 +78,7 @@ class Run:
 
     def __repr__(self) -> str:
         """Name, status and headline."""
-        headline = {name: value for name, value in self.metrics.items() if name.startswith("target_test/")}
-        shown = "".join(f", {name.rpartition('/')[2]}={value:.3f}" for name, value in headline.items())
+        shown = "".join(f", {Metric.of(key, 0.0)}={value:.3f}" for key, value in self.record.cell_scores.items())
         return f"Run({self.name!r}, {self.status}{shown})"
 
 
