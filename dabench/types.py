@@ -160,10 +160,27 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prediction:
-    """probability ``(B, H, W)`` float32 in [0, 1]; density ``(B, H, W)`` float32, or None where not asked for."""
+    """What a predictor says of tiles.
+
+    probability ``(B, H, W)`` float32 in [0, 1]; density ``(B, H, W)`` float32, or None where not asked for; instances
+    ``(B, H, W)`` of a whole-number type, 0 = background, every tile numbered on its own, or None from a predictor that
+    makes no objects (`Predictor.gives_instances`).
+    """
 
     probability: torch.Tensor
     density: torch.Tensor | None = None
+    instances: torch.Tensor | None = None
+
+    @classmethod
+    def of_instances(cls, ids: torch.Tensor) -> Prediction:
+        """Objects alone, ``(B, H, W)`` ids: the probability is 1 on them and 0 elsewhere.
+
+        Example:
+            >>> import torch
+            >>> Prediction.of_instances(torch.tensor([[[0, 7, 7, 3]]])).probability
+            tensor([[[0., 1., 1., 1.]]])
+        """
+        return cls((ids > 0).float(), instances=ids)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dabench.errors import ConfigError
 from dabench.evaluation import Report, evaluate_stacks, holds_ids
 from dabench.volumes.arrays import ArrayLike, as_volume
 from dabench.volumes.instances import LabelledVolume, Labelling, find_objects
-from dabench.volumes.instances.parts import IDS, MASK, part_of
+from dabench.volumes.instances.parts import IDS, MASK, has_objects_of_model, part_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ def evaluate(
     """
     registry = Registry.load()
     rule = _make(registry, "protocol", protocol)
-    stack = _open(registry, prediction, instances=rule.takes_instances, whole=threshold is not None)
+    stack = _open(registry, prediction, instances=_counts_ids(rule, prediction), whole=threshold is not None)
     stored, name = _open(registry, labels, instances=rule.wants_instances), _named(labels, "labels")
     mapping = _checked(label_values) if label_values else None
     if not mapping:
@@ -108,6 +108,12 @@ def _make(registry: Registry, kind: str, name: str) -> Any:
     return component.factory(component.config())
 
 
+def _counts_ids(rule: EvaluationProtocol, stack: ArrayLike | str | Path) -> bool:
+    """Whether a rule counts the objects of a whole prediction rather than make its own of the mask."""
+    by_model = isinstance(stack, str | Path) and has_objects_of_model(Path(stack))
+    return rule.through_slices or (rule.takes_instances and by_model)
+
+
 def _named(stack: ArrayLike | str | Path, otherwise: str) -> str:
     return str(stack) if isinstance(stack, str | Path) else otherwise
 
@@ -130,7 +136,7 @@ def _truth(volume: Volume, name: str, rule: EvaluationProtocol, mapping: dict[in
 
 def _objects(mask: Volume, rule: EvaluationProtocol) -> Volume:
     """The components of a mask as ids: through slices for a rule of objects in 3-D, else of each slice."""
-    settings = Labelling.of(mask.shape, 3 if rule.takes_instances else 2, (1, *mask.shape[1:]))
+    settings = Labelling.of(mask.shape, 3 if rule.through_slices else 2, (1, *mask.shape[1:]))
     with tempfile.TemporaryDirectory() as folder:
         return CachedVolume(LabelledVolume(mask, find_objects(mask, settings, 0, Path(folder))))
 
@@ -162,7 +168,7 @@ def _are_ids(said: str, rule: EvaluationProtocol, stack: Volume, threshold: floa
     if said not in ("auto", "mask", "ids"):
         raise ConfigError(f"--predicted {said!r}: choose one of auto, mask and ids.")
     if said == "ids" and not rule.takes_instances:
-        raise ConfigError("--predicted ids: this protocol makes its own objects of a mask.", "Use instances-3d@1.")
+        raise ConfigError("--predicted ids: this protocol makes its own objects of a mask.", "Use instances-2d@1.")
     if said == "ids" and (stack.dtype.kind not in "iu" or threshold is not None):
         raise ConfigError(f"--predicted ids: ids are whole numbers and have no threshold, the stack is {stack.dtype}.")
     return said == "ids" or (said == "auto" and rule.takes_instances and threshold is None and holds_ids(stack, wanted))

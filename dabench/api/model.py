@@ -45,6 +45,11 @@ class Model:
         """Whether points change what it predicts."""
         return self.loaded.takes_points
 
+    @property
+    def gives_instances(self) -> bool:
+        """Whether it makes objects of its own, beside the probability."""
+        return self.loaded.predictor.gives_instances
+
     def __repr__(self) -> str:
         """Its name and its device."""
         return f"Model({self.card.name!r}, device={str(self.loaded.device)!r})"
@@ -63,9 +68,10 @@ class Model:
         intensity: str | None = None,
         voxel: tuple[float, float, float] | None = None,
         batch: int = 8,
+        instances: bool = False,
         progress: bool | None = None,
     ) -> Array:
-        """The probability of every pixel; what `dabench predict` stores as bytes.
+        """The probability of every pixel, which `dabench predict` stores as bytes; or the objects of a model.
 
         The result is in memory. A volume that is larger than that is for `dabench predict`, which writes it by chunk.
 
@@ -79,10 +85,11 @@ class Model:
                 default.
             voxel: nm (z, y, x), for a model that looks at pairs of sections; the file's, else the model's by default.
             batch: tiles a forward pass.
+            instances: the objects instead, of a model that makes them (`gives_instances`).
             progress: True shows it, False does not, None where a person looks on.
 
         Returns:
-            float32 in [0, 1], of the shape of ``volume``.
+            float32 in [0, 1], of the shape of ``volume``; of instances uint32, one id an object, 0 = background.
 
         Raises:
             DataError: the volume is missing, damaged or no stack, or a point lies outside of it.
@@ -110,6 +117,7 @@ class Model:
                 intensity=intensity,
                 voxel=voxel,
                 batch=batch,
+                instances=instances,
                 advance=lambda done, count: display.advanced("predict", done, count),
             )
 

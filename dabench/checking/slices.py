@@ -13,6 +13,7 @@ import tifffile
 from dabench.errors import DataError
 from dabench.evaluation.scoring import Report, evaluate_slices, truth_volume
 from dabench.interfaces import EvaluationProtocol, Split
+from dabench.runs.predict import instances_of
 from dabench.tracking.events import Scored
 from dabench.tracking.scores import SCORES, csv_name, read_scores, rows_of_old_run
 from dabench.types import Array
@@ -111,24 +112,31 @@ def _compare_slices(name: str, rows: list[Row], report: Report) -> Iterator[str]
 def rescore(path: Path, split: Split, protocol: EvaluationProtocol, name: str) -> Report:
     """Score a stored prediction against a split's labels. Raises DataError for a file that is not its prediction."""
     truth = truth_volume(split, protocol)
-    pairs = ((z, mask, truth.read(z)) for z, mask in enumerate(_masks(path, truth.shape)))
+    ids = protocol.takes_instances and instances_of(path).is_file()
+    stored = _pages(instances_of(path), truth.shape, np.uint32) if ids else _masks(path, truth.shape)
+    pairs = ((z, predicted, truth.read(z)) for z, predicted in enumerate(stored))
     return evaluate_slices(pairs, protocol, name)
 
 
 def _masks(path: Path, shape: tuple[int, int, int]) -> Iterator[Array]:
-    """Masks ``(H, W)`` bool; sizes are compared before a pixel is unpacked, since the file may be a stranger's."""
+    """Masks ``(H, W)`` bool."""
+    return (page > 0 for page in _pages(path, shape, np.uint8))
+
+
+def _pages(path: Path, shape: tuple[int, int, int], dtype: type) -> Iterator[Array]:
+    """Slices ``(H, W)``; sizes are compared before a pixel is unpacked, since the file may be a stranger's."""
     where = f"predictions/{path.name}"
     try:
         with tifffile.TiffFile(path) as stack:
             if len(stack.pages) != shape[0]:
                 raise DataError(f"{where} has {len(stack.pages)} slices, the test split has {shape[0]}.")
             for z, page in enumerate(stack.pages):
-                if page.shape != shape[1:] or page.dtype != np.uint8 or page.compression not in _PLAIN:
+                if page.shape != shape[1:] or page.dtype != dtype or page.compression not in _PLAIN:
                     raise DataError(
                         f"{where}, slice {z} is {page.shape} {page.dtype}, compression {page.compression:d}; "
-                        f"a prediction is {shape[1:]} uint8, deflated."
+                        f"a prediction is {shape[1:]} {np.dtype(dtype)}, deflated."
                     )
-                yield page.asarray() > 0
+                yield page.asarray()
     except DataError:
         raise
     except Exception as error:  # a damaged file: tifffile and its codecs raise anything

@@ -182,7 +182,9 @@ def _print_plan(plan: PredictionPlan, processes: int, *, as_json: bool) -> None:
     shape, chunk = (" x ".join(map(str, said[key])) for key in ("shape", "chunk"))
     voxel = " x ".join(f"{v:g}" for v in said["voxel_nm"]) + " nm" if said["voxel_nm"] else "voxel size unknown"
     points = "automatic, without points" if said["points"] is None else f"{said['points']} points as prompts"
-    objects = "none" if said["instances"] == "none" else f"{said['instances']} of {said['min_voxels']} voxels and more"
+    whose = ", the model's own" if said["objects_of"] == "model" else ""
+    size = f"{said['instances']} of {said['min_voxels']} voxels and more{whose}"
+    objects = "none" if said["instances"] == "none" else size
     typer.echo(f"model     {said['model']}, threshold {said['threshold']:g}, {points}")
     typer.echo(f"images    {said['images']}: {shape}, {voxel}, intensity {said['intensity']}")
     typer.echo(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from dabench.errors import PluginError
+from dabench.inference.instances import JoinedInstances
 from dabench.inference.tiles import Blend, pad_to_tile, turn_points
 from dabench.types import Window
 
@@ -22,10 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SlicePrediction:
-    """probability ``(H, W)`` float32 in [0, 1]; density ``(H, W)`` float32, or None where there is none."""
+    """What a predictor says of a slice.
+
+    probability ``(H, W)`` float32 in [0, 1]; density ``(H, W)`` float32, or None where there is none; instances
+    ``(H, W)`` int32, objects 1..N in scan order, or None from a predictor that makes none.
+    """
 
     probability: Array = field(repr=False)
     density: Array | None = field(default=None, repr=False)
+    instances: Array | None = field(default=None, repr=False)
 
     def mask(self, threshold: float = 0.5) -> Array:
         """``(H, W)`` bool: probability >= threshold."""
@@ -61,7 +68,8 @@ def predict_chunk(
 
     Tiles of all the slices share forward passes. A predictor that treats the tiles of a batch apart gives every pixel
     the bits that the whole slice would. A tile of one grey value without points (padding, see
-    `dabench.data.intensity`) holds nothing to segment: it is 0, and no network is asked.
+    `dabench.data.intensity`) holds nothing to segment: it is 0, and no network is asked. Objects are those of the tiles
+    before they are turned, and whole only where the window is a whole slice.
 
     Yields:
         One `SlicePrediction` of the window a slice, in order.
@@ -69,15 +77,20 @@ def predict_chunk(
     device = torch.device(device)
     canvas = _Canvas(sections, grid, device)
     blends = [canvas.blends(1 + density) for _ in sections.channels]
+    objects = [JoinedInstances(grid) for _ in sections.channels if predictor.gives_instances]
     for group in grid.groups():
         for blend in chain.from_iterable(blends):
             blend.settle(group[0].y)
         for turns in grid.tiling.profile.turns:
             for batch in canvas.batches(group):
-                _add(blends, batch, canvas.predict(predictor, batch, turns, density), turns, grid)
+                found = canvas.predict(predictor, batch, turns, density)
+                _add(blends, batch, found, turns, grid)
+                if objects and not turns:
+                    _join(objects, batch, found)
     while blends:
         maps = [blend.mean() for blend in blends.pop(0)]
-        yield SlicePrediction(maps[0], maps[1] if len(maps) > 1 else None)
+        ids = objects.pop(0).ids() if objects else None
+        yield SlicePrediction(maps[0], maps[1] if len(maps) > 1 else None, ids)
 
 
 #: Tiles of a forward pass: the number of the slice among those wanted, and the window on it.
@@ -159,3 +172,11 @@ def _add(blends: list[list[Blend]], batch: _Batch, prediction: Prediction, turns
         del blends[k][len(upright) :]
         for blend, tiles in zip(blends[k], upright, strict=False):
             blend.add([owned], tiles[row : row + 1, owned.y - window.y :, owned.x - window.x :])
+
+
+def _join(objects: list[JoinedInstances], batch: _Batch, prediction: Prediction) -> None:
+    """Add the objects of tiles to those of their slices."""
+    if prediction.instances is None:
+        raise PluginError("a predictor says that it gives instances, and gave none.")
+    for (k, window), ids in zip(batch, prediction.instances.cpu().numpy(), strict=True):
+        objects[k].add(window, ids)

@@ -37,11 +37,15 @@ class NetworkPredictor(Predictor):
 
 
 class FlippedPredictor(Predictor):
-    """Mean of a predictor over the plain tile and its horizontal, vertical and double flip (WDA-Net, IPL, DAMT-Net)."""
+    """Mean of a predictor over the plain tile and its horizontal, vertical and double flip (WDA-Net, IPL, DAMT-Net).
+
+    Objects are those of the plain tile: ids have no mean.
+    """
 
     def __init__(self, predictor: Predictor) -> None:
         """Wrap any predictor, one of pairs too."""
         self.predictor, self.neighbour = predictor, predictor.neighbour
+        self.gives_instances = predictor.gives_instances
 
     def predict(
         self, images: torch.Tensor, points: Sequence[torch.Tensor] | None = None, *, density: bool = False
@@ -50,7 +54,7 @@ class FlippedPredictor(Predictor):
         found = [self._flipped(images, points, axes, density) for axes in ((), (-1,), (-2,), (-2, -1))]
         maps = [p.density for p in found if p.density is not None]
         probability = torch.stack([p.probability for p in found]).mean(dim=0)
-        return Prediction(probability, torch.stack(maps).mean(dim=0) if maps else None)
+        return Prediction(probability, torch.stack(maps).mean(dim=0) if maps else None, found[0].instances)
 
     def finish(self, mask: Array) -> Array:
         """As the wrapped predictor does; see `Predictor.finish`."""
@@ -64,7 +68,8 @@ class FlippedPredictor(Predictor):
         moved = None if points is None else [_flip_points(p, axes, height, width) for p in points]
         seen = self.predictor.predict(torch.flip(images, axes), moved, density=density)
         back = None if seen.density is None else torch.flip(seen.density, axes)
-        return Prediction(torch.flip(seen.probability, axes), back)
+        ids = None if seen.instances is None else torch.flip(seen.instances, axes)
+        return Prediction(torch.flip(seen.probability, axes), back, ids)
 
 
 def _flip_points(points: torch.Tensor, axes: tuple[int, ...], height: int, width: int) -> torch.Tensor:

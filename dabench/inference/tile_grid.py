@@ -97,6 +97,20 @@ class TileGrid:
         y, x = self._first(window.y), self._first(window.x)
         return Window(y, x, window.y + window.height - y, window.x + window.width - x)
 
+    def core(self, window: Window) -> Window:
+        """The pixels of a tile that no other tile's objects name: up to the middle of what it shares with the next."""
+        if not self.tiling.profile.overlap:
+            return self.owned(window)
+        (top, bottom), (left, right) = self._middle(0, window.y), self._middle(1, window.x)
+        return Window(top, left, bottom - top, right - left)
+
+    def _middle(self, axis: int, at: int) -> tuple[int, int]:
+        firsts, tile = self._origins(self.shape[axis]), self.tiling.tile
+        n = firsts.index(at)
+        begin = (firsts[n - 1] + tile + at) // 2 if n else at
+        end = (at + tile + firsts[n + 1]) // 2 if n + 1 < len(firsts) else at + tile
+        return begin, end
+
     def _first(self, at: int) -> int:
         """First pixel that a tile owns along an axis: only the last tile, flush with the end, begins off the grid."""
         tile = self.tiling.tile

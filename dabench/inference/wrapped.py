@@ -17,6 +17,7 @@ class WrappedPredictor(Predictor):
     def __init__(self, predictor: Predictor) -> None:
         """Wrap any predictor, one of pairs too."""
         self.predictor, self.neighbour = predictor, predictor.neighbour
+        self.gives_instances = predictor.gives_instances
 
     def finish(self, mask: Array) -> Array:
         """As the wrapped predictor does; see `Predictor.finish`."""
@@ -32,11 +33,12 @@ class AutocastPredictor(WrappedPredictor):
         """Segment tiles; see `Predictor.predict`."""
         with torch.autocast(images.device.type, torch.bfloat16):
             found = self.predictor.predict(images, points, density=density)
-        return Prediction(found.probability.float(), None if found.density is None else found.density.float())
+        density_map = None if found.density is None else found.density.float()
+        return Prediction(found.probability.float(), density_map, found.instances)
 
 
-def finishes(predictor: Predictor) -> bool:
-    """Whether a predictor has a last step of its own on whole slices (`Predictor.finish`)."""
+def needs_whole_slices(predictor: Predictor) -> bool:
+    """Whether slices cannot be cut: a predictor makes objects, or has a last step of its own (`Predictor.finish`)."""
     while isinstance(predictor, WrappedPredictor | FlippedPredictor):
         predictor = predictor.predictor
-    return type(predictor).finish is not Predictor.finish
+    return predictor.gives_instances or type(predictor).finish is not Predictor.finish

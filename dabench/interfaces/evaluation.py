@@ -30,6 +30,8 @@ class EvaluationProtocol(ABC):
     #: Whether `update` also takes predicted instance ids: whole numbers, 0 = background, the same id on every slice
     #: that an object goes through. Without it a prediction is always a mask.
     takes_instances: bool = False
+    #: Whether objects are counted in the volume rather than on each slice: a mask of them is joined through slices.
+    through_slices: bool = False
 
     @abstractmethod
     def update(self, z: int, prediction: Array, label: Array) -> SliceScore:

@@ -132,6 +132,8 @@ def _notes(model: Model, network: torch.jit.ScriptModule) -> tuple[str, ...]:
         notes.append("Runs tile by tile: its code takes the size of a batch for granted.")
     if type(model.predictor).finish is not Predictor.finish:
         notes.append("The method's own last step on the mask of a slice is not part of it.")
+    if model.predictor.gives_instances:
+        notes.append("The objects that the method makes are not part of it.")
     return tuple(notes)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from dabench.ops.metrics import overlap_table
 from dabench.ops.run_lengths import RunLengths
 
 #: Neighbours of a voxel -> along how many axes at once two neighbours may differ.
@@ -56,6 +59,70 @@ def groups(count: int, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
     return group
 
 
+def matching(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Objects that two labellings of the same pixels have in common.
+
+    Two are the same where each is the one that the other overlaps most, by at least half of the smaller: no object has
+    two partners, so that objects that touch stay apart.
+
+    Args:
+        one: ids ``(H, W)``, whole numbers >= 0, 0 = background.
+        other: ids of the same shape.
+
+    Returns:
+        ``(K, 2)`` int64: pairs of ids, in the order of the first.
+
+    Example:
+        >>> import numpy as np
+        >>> matching(np.array([[1, 1, 1, 2, 2]]), np.array([[5, 5, 6, 6, 6]])).tolist()
+        [[1, 5], [2, 6]]
+    """
+    table = overlap_table(one, other)
+    smaller = np.minimum(table.true_area[table.true], table.predicted_area[table.predicted])
+    same = _largest(table.true, table.pixels) & _largest(table.predicted, table.pixels) & (2 * table.pixels >= smaller)
+    first, second = np.unique(one[one > 0]), np.unique(other[other > 0])
+    return np.stack([first[table.true[same]], second[table.predicted[same]]], axis=1).astype(np.int64)
+
+
+def _largest(group: npt.NDArray[np.int64], pixels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which entries are the largest of their group; of equal ones the first."""
+    order = np.lexsort((-pixels, group))
+    found = np.zeros(group.size, bool)
+    found[order[np.unique(group[order], return_index=True)[1]]] = True
+    return found
+
+
+class SliceLinks:
+    """Objects of slices that come in order, joined to objects that go through slices (`matching` on slices in turn).
+
+    An object goes on in at most one object of the next slice: where it forks, the largest overlap goes on.
+    """
+
+    def __init__(self, count: int = 0) -> None:
+        """Start before a first slice; ``count`` names are taken."""
+        self.count = count
+        self._before: npt.NDArray[np.int64] | None = None
+
+    def names(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """What the objects of the next slice are called.
+
+        Args:
+            ids: ``(H, W)`` whole numbers 0..N, 0 = background.
+
+        Returns:
+            ``(N + 1,)`` int64, the name of each id, 0 first; new names go on from the last ones.
+        """
+        names = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
+        if self._before is not None:
+            before, own = matching(self._before, ids).T
+            names[own] = before
+        new = np.flatnonzero(names[1:] == 0) + 1
+        names[new] = self.count + 1 + np.arange(new.size)
+        self.count += new.size
+        self._before = names[ids]
+        return names
+
+
 def _overlapping(one: RunLengths, other: RunLengths, dy: int, dx: int) -> npt.NDArray[np.int64]:
     """Pairs of ids whose runs overlap when those of ``one`` move by ``dy`` rows and grow by ``dx`` on both sides.
 
@@ -75,4 +142,4 @@ def _overlapping(one: RunLengths, other: RunLengths, dy: int, dx: int) -> npt.ND
     return np.stack([one.ids[left], other.ids[right]], axis=1).astype(np.int64)
 
 
-__all__ = ["REACH", "distinct", "groups", "touching"]
+__all__ = ["REACH", "SliceLinks", "distinct", "groups", "matching", "touching"]

@@ -13,11 +13,12 @@ import tifffile
 import torch
 
 from dabench.evaluation.scoring import THRESHOLD
-from dabench.files.atomic import atomic
+from dabench.files.atomic import atomic, copy_file
 from dabench.files.digests import altered, digest_of, write_digests
 from dabench.inference.volume import Tiling, predict_slices
 from dabench.interfaces import Predictor, Split, Volume
 from dabench.interfaces.observer import Observer, Progress
+from dabench.ops.joining import SliceLinks
 from dabench.training.sampling import gap_slices
 from dabench.types import Array, PointAnswer
 
@@ -73,7 +74,8 @@ class StagePredictions:
     ) -> list[Path]:
         """Binary predictions (0 or 255, deflated) of the whole split at one share of test points; cached.
 
-        Predicted once, cut at each threshold: one path a threshold.
+        Predicted once, cut at each threshold: one path a threshold. The objects of a predictor that gives them lie
+        beside each (`instances_of`), joined through slices.
         """
         paths = {t: self.path(test, share, t, update) for t in thresholds}
         missing = {t: path for t, path in paths.items() if not self.is_there(path)}
@@ -107,13 +109,18 @@ class StagePredictions:
             device=self.device,
             gap=gap_slices(model.neighbour, test.split.voxel[0], depth),
         )
+        links = SliceLinks()
         with ExitStack() as stack:
-            parts = {t: stack.enter_context(atomic(path)) for t, path in paths.items()}
-            writers = {t: stack.enter_context(tifffile.TiffWriter(part)) for t, part in parts.items()}
+            # What is opened last gets its name first: a mask is never there without its objects.
+            writers = {t: _open(stack, path) for t, path in paths.items()}
+            beside = [_open(stack, instances_of(path)) for path in paths.values() if model.gives_instances]
             for z, prediction in slices:
                 for threshold, writer in writers.items():
-                    mask = model.finish(prediction.mask(threshold)).astype(np.uint8) * 255
-                    writer.write(mask, compression="zlib", contiguous=False)
+                    _add(writer, model.finish(prediction.mask(threshold)).astype(np.uint8) * 255)
+                if prediction.instances is not None:
+                    ids = links.names(prediction.instances).astype(np.uint32)[prediction.instances]
+                    for writer in beside:
+                        _add(writer, ids)
                 progress(z + 1, depth)
         for path in paths.values():
             self.keep_digest(path)
@@ -123,8 +130,30 @@ def _digest_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def read_predictions(path: Path) -> Iterator[Array]:
-    """Masks ``(H, W)`` bool of a prediction file, slice by slice."""
-    with tifffile.TiffFile(path) as stack:
+def _open(stack: ExitStack, path: Path) -> tifffile.TiffWriter:
+    return stack.enter_context(tifffile.TiffWriter(stack.enter_context(atomic(path))))
+
+
+def _add(writer: tifffile.TiffWriter, values: Array) -> None:
+    writer.write(values, compression="zlib", contiguous=False)
+
+
+def instances_of(path: Path) -> Path:
+    """Where the objects lie that belong to a prediction file: uint32 ids, the same on every slice of an object."""
+    return path.with_name(f"{path.stem}.instances{path.suffix}")
+
+
+def copy_prediction(source: Path, target: Path) -> None:
+    """Copy a prediction file, and its objects where there are any."""
+    instances_of(target).unlink(missing_ok=True)
+    if instances_of(source).is_file():
+        copy_file(instances_of(source), instances_of(target))
+    copy_file(source, target)
+
+
+def read_predictions(path: Path, *, ids: bool = False) -> Iterator[Array]:
+    """Masks ``(H, W)`` bool of a prediction file, slice by slice; with ``ids`` its objects, where it has any."""
+    ids = ids and instances_of(path).is_file()
+    with tifffile.TiffFile(instances_of(path) if ids else path) as stack:
         for page in stack.pages:
-            yield page.asarray() > 0
+            yield page.asarray() if ids else page.asarray() > 0

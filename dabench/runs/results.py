@@ -13,7 +13,6 @@ from dabench.annotation.truth import VolumeTruth
 from dabench.components.registry import Registry
 from dabench.evaluation.panels import write_comparison, write_slices
 from dabench.evaluation.scoring import THRESHOLD
-from dabench.files.atomic import copy_file
 from dabench.inference.tiles import profile_named
 from dabench.inference.volume import Tiling
 from dabench.interfaces import Candidate
@@ -21,7 +20,7 @@ from dabench.interfaces.observer import Observer
 from dabench.runs import events
 from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, PlannedStage
-from dabench.runs.predict import StagePredictions, TestSet
+from dabench.runs.predict import StagePredictions, TestSet, copy_prediction
 from dabench.runs.score import Score, score_prediction
 from dabench.runs.selection import regret
 from dabench.runs.stages import StageChain
@@ -72,7 +71,7 @@ class CellResults:
                 self._write(journal, planned, score)
         events.write_table(folder, self.config.cell_id, [(r.planned, s) for r in self.by_stage for s in r.scores])
         if (prediction := self.by_stage[-1].prediction) is not None:
-            copy_file(prediction, folder / "predictions" / "target_test.tif")
+            copy_prediction(prediction, folder / "predictions" / "target_test.tif")
         with self._timed("panels"):
             self._draw(folder / "panels", test)
 

@@ -48,7 +48,7 @@ def score_prediction(
         return Score(**json.loads(kept.read_text()))
     started = time.perf_counter()
     truth = truth_volume(split, protocol)
-    slices = ((z, mask, truth.read(z)) for z, mask in enumerate(read_predictions(path)))
+    slices = ((z, mask, truth.read(z)) for z, mask in enumerate(read_predictions(path, ids=protocol.takes_instances)))
     report = evaluate_slices(slices, protocol, name)
     # A split without a single countable slice has no metrics, rather than NaN that no store takes.
     metrics = {metric: value for metric, value in report.metrics.items() if not math.isnan(value)}

@@ -135,11 +135,21 @@ def _predict(predictor: Predictor, points: list[Tensor] | None, *, density: bool
         )
     if prediction.density is not None:
         expect_tensor("density", prediction.density, (2, _SIZE, _SIZE))
+    _check_instances(predictor, prediction.instances)
     return prediction.probability
 
 
+def _check_instances(predictor: Predictor, ids: Tensor | None) -> None:
+    said = predictor.gives_instances
+    expect((ids is not None) == said, f"gives_instances is {said}, predict() gave {'no ' if ids is None else ''}instances")
+    if ids is not None:
+        expect(ids.shape == (2, _SIZE, _SIZE), f"instances have shape {tuple(ids.shape)}, not {(2, _SIZE, _SIZE)}")
+        whole = not (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool)
+        expect(whole and int(ids.min()) >= 0, f"instances are {ids.dtype} from {ids.min()}: ids are whole numbers >= 0")
+
+
 def predicts(fixtures: Fixtures, item: Registered) -> None:
-    """Every stage's predictor gives a probability of tiles, with and without points, the same each time."""
+    """Every stage's predictor gives a probability of tiles (and objects where it says so), the same each time."""
     asked = (None, [torch.zeros(0, 2)] * 2, [torch.tensor([[5.0, 6.0]]), torch.zeros(0, 2)])
     for done in _trained(fixtures, item):
         where = f"stage {done.spec.name!r}: probability"

@@ -74,16 +74,20 @@ class Das2d(SliceMeanProtocol):
 
 
 class Instances2d(SliceMeanProtocol):
-    """As `Das2d`, but truth is the card's ids: touching mitochondria stay apart, pieces with one id together."""
+    """As `Das2d`, but truth is the card's ids: touching mitochondria stay apart, pieces with one id together.
+
+    The same holds for predicted ids, of a method that makes objects; of a mask they are the components.
+    """
 
     wants_instances = True
+    takes_instances = True
 
     def overlap(self, prediction: Array, label: Array) -> Overlap:
-        """True ids (0 background, below 0 ignored) against components of the prediction."""
-        predicted = prediction.astype(bool, copy=False)
+        """True ids (0 background, below 0 ignored) against predicted ids, or components of a mask."""
         if label.dtype.kind == "i" and label.min(initial=0) < 0:
-            predicted, label = predicted & (label >= 0), np.maximum(label, 0)
-        return overlap_table(label, label_components(predicted)).without_small()
+            prediction, label = np.where(label >= 0, prediction, prediction.dtype.type(0)), np.maximum(label, 0)
+        ids = label_components(prediction) if prediction.dtype == bool else prediction
+        return overlap_table(label, ids).without_small()
 
 
 class Das2dPooled(EvaluationProtocol):
@@ -133,7 +137,7 @@ _RULES: tuple[tuple[str, Any, str, str], ...] = (
     (
         "instances-2d@1",
         Instances2d,
-        "As das-2d@1 against the card's true instance ids.",
+        "As das-2d@1 against the card's true instance ids; of predicted ids where a method makes objects.",
         "dabench",
     ),
     (

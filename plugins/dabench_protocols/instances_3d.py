@@ -47,6 +47,7 @@ class Instances3d(EvaluationProtocol):
     metrics = ("ap_75", "ap_50", "pq", "sq", "rq", "dice")
     wants_instances = True
     takes_instances = True
+    through_slices = True
 
     def __init__(self) -> None:
         """Start without slices."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dabench.inference import Sections, TileGrid, Tiling, predict_chunk, predict_slice, profile_named
 from dabench.inference.predictor import FlippedPredictor
 from dabench.inference.tiles import windows
-from dabench.inference.wrapped import AutocastPredictor, finishes
+from dabench.inference.wrapped import AutocastPredictor, needs_whole_slices
 from dabench.interfaces import Predictor
 from dabench.types import Prediction, Window
 from tests.volumes.prediction.fakes import Deterministic, Finishing
@@ -157,8 +157,8 @@ def test_bfloat16_stays_within_a_hundredth_and_comes_back_as_float32():
 
 
 def test_a_last_step_is_seen_through_wrappers():
-    assert finishes(Finishing())
-    assert finishes(AutocastPredictor(FlippedPredictor(Finishing())))
-    assert not finishes(AutocastPredictor(FlippedPredictor(Deterministic())))
+    assert needs_whole_slices(Finishing())
+    assert needs_whole_slices(AutocastPredictor(FlippedPredictor(Finishing())))
+    assert not needs_whole_slices(AutocastPredictor(FlippedPredictor(Deterministic())))
     mask = np.eye(4, dtype=bool)
     assert not AutocastPredictor(Finishing()).finish(mask).any()

@@ -26,6 +26,12 @@ def first_slice(path: Path) -> int:
         return 0
 
 
+def has_objects_of_model(path: Path) -> bool:
+    """Whether the ids inside an OME-Zarr are a model's own objects, not the components of its mask."""
+    about = attributes(path).get("dabench", {})
+    return isinstance(about, dict) and about.get("objects_of") == "model"
+
+
 def attributes(path: Path) -> dict[str, Any]:
     """Attributes of an OME-Zarr's root, {} where there are none."""
     try:

@@ -105,7 +105,7 @@ def check_chunk(chunk: Shape, shape: Shape, *, whole_slices: bool) -> Shape:
     z, y, x = (min(side, length) for side, length in zip(chunk, shape, strict=True))
     if whole_slices and (y, x) != shape[1:]:
         raise ConfigError(
-            f"--chunk {text}: this model has a last step on whole slices, which cannot be cut.",
+            f"--chunk {text}: this model makes objects, or has a last step, on whole slices, which cannot be cut.",
             f"Use --chunk {z},{shape[1]},{shape[2]}, or leave --chunk out.",
         )
     step = granule((z, y, x))[0]

@@ -15,7 +15,7 @@ from dabench.errors import ConfigError, DataError
 from dabench.files.digests import digest_of
 from dabench.files.source import source_digest
 from dabench.inference import Tiling, profile_named
-from dabench.inference.wrapped import finishes
+from dabench.inference.wrapped import needs_whole_slices
 from dabench.training.sampling import gap_slices
 from dabench.volumes.instances import least_voxels
 from dabench.volumes.output import OmeZarr, format_of
@@ -81,6 +81,11 @@ class PredictionPlan:
         return ("mask",) if self.request.instances == "none" else ("mask", "instances")
 
     @property
+    def by_model(self) -> bool:
+        """Whether the objects are the model's own; else they are the components of the mask."""
+        return self.model.predictor.gives_instances and self.request.instances != "none"
+
+    @property
     def partial(self) -> Path:
         """The folder in which the output is made; it takes another name only when it is complete."""
         return self.request.output.with_name(f"{self.request.output.name}.partial")
@@ -92,6 +97,7 @@ class PredictionPlan:
         about |= {"intensity": self.images.intensity, "statistics": self.images.statistics}
         about |= {"profile": self.chunking.tiling.profile.name, "tile": self.chunking.tiling.tile}
         about |= {"threshold": self.threshold, "slices": list(self.slices)}
+        about |= {"objects_of": "model" if self.by_model else "mask"} if "instances" in self.labels else {}
         shape, block = self.chunking.shape, self.chunking.chunk
         return OmeZarr(path, shape, block, self.voxel, self.labels, self.slices[0], about)
 
@@ -157,6 +163,7 @@ class PredictionPlan:
             "points": None if self.points is None else sum(map(len, self.points.values())),
             "instances": self.request.instances,
             "min_voxels": self.min_voxels,
+            "objects_of": "model" if self.by_model else "mask",
             "chunk": list(chunks.chunk),
             "chunks": chunks.count,
             "tiles": chunks.all_tiles,
@@ -190,7 +197,7 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
     gap = gap_of(model, voxel, stored.shape[0])
     points = read_prompts(request, registry, stored.shape, voxel) if request.points else None
     _note_points(points, slices, model, notes)
-    whole = finishes(model.predictor)
+    whole = needs_whole_slices(model.predictor)
     chunk = check_chunk(request.chunk, shape, whole_slices=whole) if request.chunk else None
     dims = 2 if request.instances == "2d" else 3
     return PredictionPlan(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dabench.data.blocks import voxel_of
-from dabench.errors import DataError
+from dabench.errors import ConfigError, DataError
 from dabench.inference import predict_slices
+from dabench.ops.joining import SliceLinks
 from dabench.types import Array
 from dabench.volumes.arrays import as_volume
 from dabench.volumes.prediction.images import ImageSource, unit_volume
@@ -42,16 +43,24 @@ def predict_stack(
     intensity: str | None = None,
     voxel: Voxel | None = None,
     batch: int = 8,
+    instances: bool = False,
     advance: Advance | None = None,
 ) -> Array:
     """Probability of every pixel, float32 in the shape of the stack; the front door's `Model.predict` says the rest.
 
+    With ``instances`` the model's objects, uint32 ids that are joined through slices, 0 = background.
+
     Raises:
         DataError: the stack is missing, damaged or no stack, or a point lies outside of it.
-        ConfigError: a model of pairs and no voxel size; an intensity that is none.
+        ConfigError: a model of pairs and no voxel size; an intensity that is none; objects of a model that makes none.
         UnknownNameError: no such profile.
     """
     card = model.card
+    if instances and not model.predictor.gives_instances:
+        raise ConfigError(
+            f"{card.name} makes no objects of its own, only a probability.",
+            "dabench predict labels the components of its mask.",
+        )
     stored, name = _open(stack, registry)
     voxel = voxel or voxel_of(stored) or card.voxel
     images = unit_volume(stored, intensity or card.intensity, name)
@@ -65,9 +74,10 @@ def predict_stack(
         device=model.device,
         gap=gap_of(model, voxel, stored.shape[0]),
     )
-    found = np.empty(stored.shape, np.float32)
+    found, links = np.empty(stored.shape, np.uint32 if instances else np.float32), SliceLinks()
     for z, prediction in shown:
-        found[z] = prediction.probability
+        ids = prediction.instances
+        found[z] = links.names(ids)[ids] if instances and ids is not None else prediction.probability
         if advance:
             advance(z + 1, len(found))
     return found if isinstance(stack, str | Path) or len(stack.shape) == 3 else found[0]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dabench.errors import ConfigError
 from dabench.interfaces.observer import Observer
 from dabench.tracking.lock import exclusive
-from dabench.volumes.instances import label_volume
+from dabench.volumes.instances import label_volume, link_volume
 from dabench.volumes.instances.settings import default_chunk
 from dabench.volumes.output import OmeZarr, build_pyramid, format_of, write_hdf5, write_tiff
 from dabench.volumes.prediction.chunk_log import CHUNK_LOG, ChunkLog, phases_done
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from dabench.volumes.prediction.executors import Task
     from dabench.volumes.prediction.worker import ChunkResult
 
-_VOLUME = "volume"
-#: Called with a phase, what is done of it, and what there is in all.
+_VOLUME, _SLICES = "volume", "slices"
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,8 @@ class _Prediction:
         self.folder = plan.partial
         self.chunk_log = ChunkLog(self.folder / CHUNK_LOG, plan.configuration())
         self.output: OmeZarr = plan.output(self.folder / _VOLUME)
+        #: The model's objects of each slice, until they are joined through slices.
+        self.slices: OmeZarr | None = plan.output(self.folder / _SLICES) if plan.by_model else None
         self.continued = len(self.chunk_log.chunks)
         self.tiles, self.spent = 0, 0.0
 
@@ -148,20 +149,24 @@ class _Prediction:
             self.chunk_log.phase_done(name, work())
 
     def _create(self) -> None:
-        shutil.rmtree(self.output.path, ignore_errors=True)
-        self.output.create()
+        for made in (self.output, self.slices):
+            if made is not None:
+                shutil.rmtree(made.path, ignore_errors=True)
+                made.create()
 
     # ----------------------------------------------------------------------------------------------------- chunks
     def _predict(self, executor: ChunkExecutor) -> None:
         count = self.plan.chunking.count
         if self.continued < count:
-            probability, mask = self.output.blocks("probability"), self.output.blocks("mask")
+            sinks = {name: self.output.blocks(name) for name in ("probability", "mask")}
+            if self.slices is not None:
+                sinks["instances"] = self.slices.blocks("instances")
             done = self.continued
             for result in executor.run(self.assignment, self._open()):
-                probability.write_block(result.block, result.probability)
-                mask.write_block(result.block, result.mask)
-                probability.flush(result.block)
-                mask.flush(result.block)
+                for name, sink in sinks.items():
+                    sink.write_block(result.block, getattr(result, name))
+                for sink in sinks.values():
+                    sink.flush(result.block)
                 self.chunk_log.chunk_done(result.number, int(result.mask.sum()))
                 done += 1
                 self._count(result)
@@ -178,7 +183,9 @@ class _Prediction:
     # ------------------------------------------------------------------------------------------------------ after
     def _label(self) -> int:
         mask, sink = self.output.blocks("mask"), self.output.blocks("instances")
-        dims = 2 if self.plan.request.instances == "2d" else 3
+        dims, progress = (2 if self.plan.request.instances == "2d" else 3), self.observer.progress("instances")
+        if self.slices is not None:
+            return link_volume(self.slices.blocks("instances"), sink, dims, self.plan.min_voxels, progress)
         return label_volume(
             mask,
             sink,
@@ -186,7 +193,7 @@ class _Prediction:
             self.plan.min_voxels,
             default_chunk(sink.shards, sink.shape),
             self.folder / "scratch",
-            progress=self.observer.progress("instances"),
+            progress=progress,
         )
 
     def _complete(self) -> None:

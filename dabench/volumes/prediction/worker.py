@@ -127,7 +127,10 @@ class Assignment:
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """A predicted box: probability floor(256 p) and mask 0/1, ``(depth, height, width)`` uint8; tiles, seconds."""
+    """A predicted box, ``(depth, height, width)``: probability floor(256 p) and mask 0/1, uint8; tiles, seconds.
+
+    ``instances``, of a model that makes objects: uint32, those of each slice numbered from 1; else None.
+    """
 
     number: int
     block: Block
@@ -135,6 +138,7 @@ class ChunkResult:
     mask: Array = field(repr=False)
     tiles: int
     seconds: float
+    instances: Array | None = field(default=None, repr=False)
 
 
 class ChunkReader:
@@ -178,12 +182,15 @@ class Worker:
         sections = self._sections(block, self.read(block) if pixels is None else pixels)
         grid, cut = self._assignment.grid(block), self._assignment.threshold
         probability, mask = np.empty((2, *block.shape), np.uint8)
+        ids = np.empty(block.shape, np.uint32) if self._predictor.gives_instances else None
         for k, found in enumerate(predict_chunk(self._predictor, sections, grid, self._assignment.device)):
             _need_numbers(found.probability, self._assignment.first + block.z + k)
             probability[k] = quantised(found.probability)
             mask[k] = self._predictor.finish(found.mask(cut))
+            if ids is not None:
+                ids[k] = found.instances
         tiles, seconds = len(grid) * block.depth, time.perf_counter() - started
-        return ChunkResult(number, block, probability, mask, tiles, seconds)
+        return ChunkResult(number, block, probability, mask, tiles, seconds, ids)
 
     def _sections(self, block: Block, pixels: Array) -> Sections:
         planes, points = self._assignment.planes(block), self._assignment.points
