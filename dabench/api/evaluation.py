@@ -168,7 +168,9 @@ def _are_ids(said: str, rule: EvaluationProtocol, stack: Volume, threshold: floa
     if said not in ("auto", "mask", "ids"):
         raise ConfigError(f"--predicted {said!r}: choose one of auto, mask and ids.")
     if said == "ids" and not rule.takes_instances:
-        raise ConfigError("--predicted ids: this protocol makes its own objects of a mask.", "Use instances-2d@1.")
+        raise ConfigError(
+            "--predicted ids: this protocol makes its own objects of a mask.", "Use instances-2d@1 or instances-3d@1."
+        )
     if said == "ids" and (stack.dtype.kind not in "iu" or threshold is not None):
         raise ConfigError(f"--predicted ids: ids are whole numbers and have no threshold, the stack is {stack.dtype}.")
     return said == "ids" or (said == "auto" and rule.takes_instances and threshold is None and holds_ids(stack, wanted))

@@ -9,6 +9,7 @@ import numpy as np
 from dabench.errors import PluginError
 from dabench.ops.joining import groups, matching
 from dabench.ops.metrics import renumbered
+from dabench.ops.run_lengths import runs_of
 
 if TYPE_CHECKING:
     from dabench.inference.tile_grid import TileGrid
@@ -38,7 +39,9 @@ class JoinedInstances:
             PluginError: ids that are no whole numbers, or below 0.
         """
         if ids.dtype.kind not in "iu" or ids.min(initial=0) < 0:
-            raise PluginError(f"a predictor gave instances of {ids.dtype}, from {ids.min()}: ids are whole numbers >= 0.")
+            raise PluginError(
+                f"a predictor gave instances of {ids.dtype}, from {ids.min()}: ids are whole numbers >= 0."
+            )
         height, width = self._grid.shape
         own = renumbered(ids[: height - window.y, : width - window.x]).astype(np.int32)
         own[own > 0] += self._count
@@ -49,29 +52,28 @@ class JoinedInstances:
 
     def ids(self) -> Array:
         """``(H, W)`` int32 after the last tile: 0 is background, objects are 1..N in scan order."""
-        if not self._names.any():
+        if not self._count:
             return self._names
-        group = groups(self._count, np.concatenate(self._pairs) - 1) + 1
-        distinct, first = np.unique(self._names, return_index=True)
-        in_order = distinct[np.argsort(first)]
-        objects, seen = np.unique(group[in_order[in_order > 0] - 1], return_index=True)
-        names = np.zeros(self._count + 1, np.int32)
-        names[objects[np.argsort(seen)]] = np.arange(1, objects.size + 1)
-        found: Array = names[np.concatenate([[0], group])[self._names]]
+        group = np.concatenate([[0], groups(self._count, np.concatenate(self._pairs) - 1) + 1])
+        objects, seen = np.unique(group[runs_of(self._names).ids], return_index=True)
+        numbers = np.zeros(self._count + 1, np.int32)
+        numbers[objects[np.argsort(seen)]] = np.arange(1, objects.size + 1)
+        found: Array = numbers[group][self._names]
         return found
 
     def _compare(self, window: Window, own: Array) -> None:
-        """Find the objects that this tile shares with those above and left of it; forget rows further up."""
+        """Find the objects that a tile shares with those above and left of it; forget rows further up."""
         above, left = self._before[0].get(window.y), self._before[1].get(window.x)
-        for place in [place for place in self._tiles if place[0] not in (window.y, above)]:
-            del self._tiles[place]
-        for axis, place in ((0, (above, window.x)), (1, (window.y, left))):
-            other = self._tiles.get(place)  # type: ignore[call-overload]
-            if other is not None:
-                step = window.y - place[0] if axis == 0 else window.x - place[1]  # type: ignore[operator]
-                depth = max(1, other.shape[axis] - step)
-                one, two = (np.moveaxis(tile, axis, 0) for tile in (other, own))
-                self._pairs.append(matching(one[-depth:], two[:depth]))
+        self._tiles = {place: ids for place, ids in self._tiles.items() if place[0] in (window.y, above)}
+        if above is not None and (above, window.x) in self._tiles:
+            self._match(self._tiles[above, window.x], own, window.y - above)
+        if left is not None and (window.y, left) in self._tiles:
+            self._match(self._tiles[window.y, left].T, own.T, window.x - left)
+
+    def _match(self, before: Array, own: Array, step: int) -> None:
+        """Pair the objects of two tiles of which the second begins ``step`` rows later."""
+        shared = max(1, len(before) - step)
+        self._pairs.append(matching(before[-shared:], own[:shared]))
 
     def _write(self, window: Window, own: Array) -> None:
         """Put the core of a tile where it lies in the wanted window."""

@@ -17,7 +17,7 @@ class Predictor(ABC):
 
     #: nm to the second section that this model wants to see with each (see `CropSpec.neighbour`); 0: it sees one.
     neighbour: float = 0.0
-    #: Whether `predict` also gives the objects of each tile (`Prediction.instances`). They are joined over tiles, scored
+    #: Whether `predict` also gives objects of each tile (`Prediction.instances`): they are joined over tiles, scored
     #: by rules that take ids, and written by ``dabench predict`` in place of the components of the mask.
     gives_instances: bool = False
 

@@ -140,8 +140,8 @@ def _predict(predictor: Predictor, points: list[Tensor] | None, *, density: bool
 
 
 def _check_instances(predictor: Predictor, ids: Tensor | None) -> None:
-    said = predictor.gives_instances
-    expect((ids is not None) == said, f"gives_instances is {said}, predict() gave {'no ' if ids is None else ''}instances")
+    said, given = predictor.gives_instances, "no instances" if ids is None else "instances"
+    expect((ids is not None) == said, f"gives_instances is {said}, predict() gave {given}")
     if ids is not None:
         expect(ids.shape == (2, _SIZE, _SIZE), f"instances have shape {tuple(ids.shape)}, not {(2, _SIZE, _SIZE)}")
         whole = not (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool)

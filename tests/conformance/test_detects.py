@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -195,7 +196,20 @@ class FaultyStage(Stage):
         return {"total" if self.fault == "unnamed" else "loss": loss}
 
     def predictor(self):
-        return NetworkPredictor(self.net)
+        return FaultyObjects(self.net, self.fault) if "objects" in self.fault else NetworkPredictor(self.net)
+
+
+class FaultyObjects(NetworkPredictor):
+    gives_instances = True
+
+    def __init__(self, network, fault):
+        super().__init__(network)
+        self.fault = fault
+
+    def predict(self, images, points=None, *, density=False):
+        found = super().predict(images, points, density=density)
+        ids = {"no objects": None, "half objects": found.probability / 2, "flat objects": torch.ones(2, 4, dtype=int)}
+        return replace(found, instances=ids[self.fault])
 
 
 class FaultyMethod(Method):
@@ -229,6 +243,9 @@ class FaultyMethod(Method):
         ("random", "repeatable", "other weights"),
         ("state", "resumable", "killed and continued"),
         ("points", "without points", "DivergedError"),
+        ("no objects", "predicts", "gives_instances is True, predict() gave no instances"),
+        ("half objects", "predicts", "torch.float32"),
+        ("flat objects", "predicts", "instances have shape (2, 4)"),
     ],
 )
 def test_method(fault, check, words):

@@ -31,12 +31,14 @@ class Chunking:
         chunk: of a box.
         tiling: how slices are cut into tiles.
         gap: slices to the partner of each, for a model of pairs; 0: none.
+        objects: whether the model makes objects of its own, which take memory.
     """
 
     shape: Shape
     chunk: Shape
     tiling: Tiling
     gap: int = 0
+    objects: bool = False
 
     def blocks(self) -> Iterator[Block]:
         """The boxes, in z, y, x order."""
@@ -71,10 +73,13 @@ class Chunking:
         """Bytes that the arrays of the largest box take; the network's own come on top."""
         depth, height, width = self.chunk
         seen = self.grid(Block(0, *_middle(self.shape, self.chunk), 1, height, width)).seen
-        return _bytes(depth, seen, Window(0, 0, height, width), self.gap)
+        ids = 8 * math.prod(self.chunk) if self.objects else 0
+        return ids + _bytes(depth, seen, Window(0, 0, height, width), self.gap)
 
 
-def choose_chunk(shape: Shape, tiling: Tiling, gap: int = 0, *, whole_slices: bool = False) -> Shape:
+def choose_chunk(
+    shape: Shape, tiling: Tiling, gap: int = 0, *, whole_slices: bool = False, objects: bool = False
+) -> Shape:
     """Whole slices up to 4096 x 4096, else pieces of that size; as many slices as fit into half a gigabyte.
 
     Args:
@@ -82,13 +87,14 @@ def choose_chunk(shape: Shape, tiling: Tiling, gap: int = 0, *, whole_slices: bo
         tiling: how slices are cut.
         gap: see `Chunking`.
         whole_slices: never cut a slice, however large.
+        objects: see `Chunking`.
     """
     whole = whole_slices or max(shape[1:]) <= SIDE
     height, width = shape[1:] if whole else (min(SIDE, n) for n in shape[1:])
     depth = 1
-    while (
-        depth < min(DEEPEST, shape[0]) and Chunking(shape, (2 * depth, height, width), tiling, gap).memory < WORKING_SET
-    ):
+    while depth < min(DEEPEST, shape[0]):
+        if Chunking(shape, (2 * depth, height, width), tiling, gap, objects).memory >= WORKING_SET:
+            break
         depth *= 2
     return min(depth, shape[0]), height, width
 

@@ -197,7 +197,7 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
     gap = gap_of(model, voxel, stored.shape[0])
     points = read_prompts(request, registry, stored.shape, voxel) if request.points else None
     _note_points(points, slices, model, notes)
-    whole = needs_whole_slices(model.predictor)
+    whole, objects = needs_whole_slices(model.predictor), model.predictor.gives_instances
     chunk = check_chunk(request.chunk, shape, whole_slices=whole) if request.chunk else None
     dims = 2 if request.instances == "2d" else 3
     return PredictionPlan(
@@ -208,7 +208,13 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
         dtype=str(stored.dtype),
         slices=slices,
         voxel=voxel,
-        chunking=Chunking(shape, chunk or choose_chunk(shape, tiling, gap, whole_slices=whole), tiling, gap),
+        chunking=Chunking(
+            shape,
+            chunk or choose_chunk(shape, tiling, gap, whole_slices=whole, objects=objects),
+            tiling,
+            gap,
+            objects,
+        ),
         threshold=card.threshold if request.threshold is None else _threshold(request.threshold),
         precision=request.precision,
         min_voxels=0 if request.instances == "none" else least_voxels(request.min_size, voxel, dims),

@@ -187,7 +187,7 @@ class Worker:
             _need_numbers(found.probability, self._assignment.first + block.z + k)
             probability[k] = quantised(found.probability)
             mask[k] = self._predictor.finish(found.mask(cut))
-            if ids is not None:
+            if ids is not None and found.instances is not None:
                 ids[k] = found.instances
         tiles, seconds = len(grid) * block.depth, time.perf_counter() - started
         return ChunkResult(number, block, probability, mask, tiles, seconds, ids)
