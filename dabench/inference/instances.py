@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import fastremap
 import numpy as np
 
 from dabench.errors import PluginError
 from dabench.ops.joining import groups, matching
-from dabench.ops.metrics import renumbered
 from dabench.ops.run_lengths import runs_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class JoinedInstances:
         self._grid, self._count = grid, 0
         self._names = np.zeros((grid.window.height, grid.window.width), np.int32)
         self._pairs = [np.zeros((0, 2), np.int64)]
-        self._tiles: dict[tuple[int, int], Array] = {}
+        self._tiles: dict[tuple[int, int], _Tile] = {}
         self._before = tuple(_before([at for _, at in lying]) for lying in (grid.rows, grid.columns))
 
     def add(self, window: Window, ids: Array) -> None:
@@ -43,12 +44,12 @@ class JoinedInstances:
                 f"a predictor gave instances of {ids.dtype}, from {ids.min()}: ids are whole numbers >= 0."
             )
         height, width = self._grid.shape
-        own = renumbered(ids[: height - window.y, : width - window.x]).astype(np.int32)
-        own[own > 0] += self._count
-        self._count = max(self._count, int(own.max(initial=0)))
-        self._compare(window, own)
-        self._tiles[window.y, window.x] = own
-        self._write(window, own)
+        own, _ = fastremap.renumber(np.ascontiguousarray(ids[: height - window.y, : width - window.x]))
+        tile = _Tile(own, self._count)
+        self._count += int(own.max(initial=0))
+        self._compare(window, tile)
+        self._tiles[window.y, window.x] = tile
+        self._write(window, tile)
 
     def ids(self) -> Array:
         """``(H, W)`` int32 after the last tile: 0 is background, objects are 1..N in scan order."""
@@ -61,28 +62,39 @@ class JoinedInstances:
         found: Array = numbers[group][self._names]
         return found
 
-    def _compare(self, window: Window, own: Array) -> None:
+    def _compare(self, window: Window, tile: _Tile) -> None:
         """Find the objects that a tile shares with those above and left of it; forget rows further up."""
         above, left = self._before[0].get(window.y), self._before[1].get(window.x)
-        self._tiles = {place: ids for place, ids in self._tiles.items() if place[0] in (window.y, above)}
-        if above is not None and (above, window.x) in self._tiles:
-            self._match(self._tiles[above, window.x], own, window.y - above)
-        if left is not None and (window.y, left) in self._tiles:
-            self._match(self._tiles[window.y, left].T, own.T, window.x - left)
+        self._tiles = {place: kept for place, kept in self._tiles.items() if place[0] in (window.y, above)}
+        if above is not None and (before := self._tiles.get((above, window.x))):
+            self._pairs.append(_shared(before, before.ids, tile, tile.ids, window.y - above))
+        if left is not None and (before := self._tiles.get((window.y, left))):
+            self._pairs.append(_shared(before, before.ids.T, tile, tile.ids.T, window.x - left))
 
-    def _match(self, before: Array, own: Array, step: int) -> None:
-        """Pair the objects of two tiles of which the second begins ``step`` rows later."""
-        shared = max(1, len(before) - step)
-        self._pairs.append(matching(before[-shared:], own[:shared]))
-
-    def _write(self, window: Window, own: Array) -> None:
+    def _write(self, window: Window, tile: _Tile) -> None:
         """Put the core of a tile where it lies in the wanted window."""
         core, wanted = self._grid.core(window), self._grid.window
         top, left = max(core.y, wanted.y), max(core.x, wanted.x)
         bottom = min(core.y + core.height, wanted.y + wanted.height)
         right = min(core.x + core.width, wanted.x + wanted.width)
-        part = own[top - window.y : bottom - window.y, left - window.x : right - window.x]
-        self._names[top - wanted.y : bottom - wanted.y, left - wanted.x : right - wanted.x] = part
+        part = tile.ids[top - window.y : bottom - window.y, left - window.x : right - window.x]
+        place = np.s_[top - wanted.y : bottom - wanted.y, left - wanted.x : right - wanted.x]
+        self._names[place] = np.where(part, part + np.int32(tile.count), 0)
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Ids 1..N of one tile, in the smallest type; ``count`` objects of the slice have their names before its own."""
+
+    ids: Array
+    count: int
+
+
+def _shared(before: _Tile, one: Array, tile: _Tile, two: Array, step: int) -> Array:
+    """Pairs of names of two tiles of which the second begins ``step`` rows later: in what both see, or face."""
+    rows = max(1, len(one) - step)
+    pairs: Array = matching(one[-rows:], two[:rows]) + np.array([before.count, tile.count])
+    return pairs
 
 
 def _before(places: list[int]) -> dict[int, int]:

@@ -101,7 +101,8 @@ class SliceLinks:
     def __init__(self, count: int = 0) -> None:
         """Start before a first slice; ``count`` names are taken."""
         self.count = count
-        self._before: npt.NDArray[np.int64] | None = None
+        #: Ids of the slice before, and what they are called.
+        self._before: tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None = None
 
     def names(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """What the objects of the next slice are called.
@@ -114,12 +115,12 @@ class SliceLinks:
         """
         names = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
         if self._before is not None:
-            before, own = matching(self._before, ids).T
-            names[own] = before
+            before, own = matching(self._before[0], ids).T
+            names[own] = self._before[1][before]
         new = np.flatnonzero(names[1:] == 0) + 1
         names[new] = self.count + 1 + np.arange(new.size)
         self.count += new.size
-        self._before = names[ids]
+        self._before = ids, names
         return names
 
 

@@ -82,7 +82,7 @@ def overlap_table(true_ids: npt.NDArray[Any], predicted_ids: npt.NDArray[Any]) -
     there = np.logical_or(true_ids, predicted_ids)
     true, predicted = true_ids[there].astype(np.int64), predicted_ids[there].astype(np.int64)
     if _cells(true, predicted) > _DENSE_CELLS:
-        true, predicted = renumbered(true), renumbered(predicted)
+        true, predicted = _renumber(true), _renumber(predicted)
     rows, columns, pixels = _count_pairs(true, predicted)
     row_ids, row_of = np.unique(rows, return_inverse=True)
     column_ids, column_of = np.unique(columns, return_inverse=True)
@@ -98,10 +98,10 @@ def _cells(true: Counts, predicted: Counts) -> int:
     return (int(true.max(initial=0)) + 1) * (int(predicted.max(initial=0)) + 1)
 
 
-def renumbered(ids: npt.NDArray[Any]) -> Counts:
+def _renumber(ids: Counts) -> Counts:
     """The same objects with ids 1..N in the same order; 0 stays 0."""
-    distinct, numbers = np.unique(ids, return_inverse=True)
-    return numbers.reshape(ids.shape) + (0 if 0 in distinct else 1)
+    distinct, renumbered = np.unique(ids, return_inverse=True)
+    return renumbered + (0 if 0 in distinct else 1)
 
 
 def _count_pairs(true: Counts, predicted: Counts) -> tuple[Counts, Counts, Counts]:

@@ -30,7 +30,7 @@ class Known(Predictor):
         del points, density
         level = (images[:, 0] * LEVELS).round().long()
         self.calls += 1
-        shift = 1000 * self.calls + 100 * torch.arange(len(images))[:, None, None]
+        shift = 2**40 + 1000 * self.calls + 100 * torch.arange(len(images))[:, None, None]
         return Prediction.of_instances(torch.where(level > 0, level + shift if self.named else -level, 0))
 
 
