@@ -73,8 +73,18 @@ def read_tensors(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Named tensors from a ``.safetensors`` file, or from a ``torch.save`` file read with ``weights_only``."""
+def read_weights(path: Path | None, name: str = "") -> dict[str, Tensor]:
+    """Named tensors from a ``.safetensors`` file, or from a ``torch.save`` file read with ``weights_only``.
+
+    Args:
+        path: of the file; None, which a factory gets for weights that were not added, is an error that says so.
+        name: what the weights were asked for by.
+
+    Raises:
+        WeightsError: they are not there, or the file is damaged or a pickle that would run code.
+    """
+    if path is None:
+        raise WeightsError(f"weights {name!r} were not added.", f"Add them:  dabench weights add {name or 'NAME'} FILE")
     if not path.is_file():
         raise WeightsError(f"{path}: no such file.", "Add weights with: dabench weights add NAME FILE")
     if path.suffix == ".safetensors":
