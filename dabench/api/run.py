@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from dabench.api.progress import Display
 
+#: Settings of the budget, and what says how a run is made rather than what it is.
+_BUDGET = ("patches", "rater", "rater_error")
+_OF_THE_CALL = ("config", "tracker", "cache", "workspace", "progress", "sets", "no_cache", "dry_run", "as_json")
 #: The tracker that is a workspace's own MLflow store, and none.
 MLFLOW, NOWHERE = "mlflow", "none"
 
@@ -126,7 +129,7 @@ def run(
         rater_error: error rate of the simulated rater.
         test_points: shares of test centres given as prompts.
         protocol: rule of scoring.
-        inference: ``fast`` or ``paper``.
+        inference: ``fast``, ``paper`` or ``tiles``.
         selector: who chooses the checkpoint.
         snapshots: checkpoints of the last stage to choose among.
         source_checkpoint: start from these added weights instead of training on the source.
@@ -155,30 +158,31 @@ def run(
         >>> run.scores[["stage", "split", "metric"]].to_records(index=False).tolist()
         [('supervised', 'test', 'dice'), ('supervised', 'test', 'aji'), ('supervised', 'test', 'pq')]
     """
-    values: dict[str, Any] = {
-        "method": method,
-        "task": task,
-        "data": data,
-        "preset": preset,
-        "seed": seed,
-        "protocol": protocol,
-        "inference": inference,
-        "selector": selector,
-        "snapshots": snapshots,
-        "source_checkpoint": source_checkpoint,
-        "device": device,
-        "options": options,
-        "budget.patches": patches,
-        "budget.rater": rater,
-        "budget.rater_error": rater_error,
-        "test_points": None if test_points is None else tuple(test_points),
-        **annotation_of(points, preferences),
-        **settings,
-    }
-    file = None if config is None else Path(config)
-    prepared = prepare(load_config(values, file), workspace, cache=cache, warn=_warn)
+    given = dict(locals())
+    prepared = prepare(configured(given, config), workspace, cache=cache, warn=_warn)
     with make_display(quiet=is_quiet(progress)) as display:
         return prepared.execute(display, tracker, _warn)
+
+
+def configured(given: Mapping[str, Any], file: str | Path | None = None, sets: Sequence[str] = ()) -> RunConfig:
+    """What was given to `run`, or to `dabench run`, as a configuration.
+
+    Args:
+        given: by name; None was not given, and what is no setting of a run is left out.
+        file: YAML file with settings; what is given wins over it.
+        sets: ``NAME.KEY=VALUE``.
+
+    Raises:
+        ConfigError: a setting that is wrong or unknown.
+    """
+    found = {f"budget.{name}" if name in _BUDGET else name: value for name, value in given.items()}
+    settings = found.pop("settings", {})
+    for name in (*_OF_THE_CALL, "points", "preferences"):
+        found.pop(name, None)
+    if (shares := found.get("test_points")) is not None:
+        found["test_points"] = tuple(shares)
+    annotation = annotation_of(given.get("points"), given.get("preferences"))
+    return load_config({**found, **annotation, **settings}, None if file is None else Path(file), sets)
 
 
 def annotation_of(points: float | str | Path | None, preferences: str | Path | None) -> dict[str, Any]:

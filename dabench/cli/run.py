@@ -64,32 +64,12 @@ def run(
 
     Example:  dabench run --method prefer-das --po slpo --task vnc2lucchi --preset small --seed 0
     """
+    given = dict(locals())
     from dabench.api.progress import make_display
-    from dabench.api.run import annotation_of, prepare
-    from dabench.runs.config import load_config
+    from dabench.api.run import configured, prepare
     from dabench.runs.plan import describe
 
-    flags: dict[str, Any] = {
-        "method": method,
-        "task": task,
-        "po": po,
-        "data": data,
-        "preset": preset,
-        "seed": seed,
-        "backbone": backbone,
-        "protocol": protocol,
-        "inference": inference,
-        "selector": selector,
-        "snapshots": snapshots,
-        "source_checkpoint": source_checkpoint,
-        "device": device,
-        "budget.patches": patches,
-        "budget.rater": rater,
-        "budget.rater_error": rater_error,
-        "test_points": _shares(test_points),
-        **annotation_of(points, preferences),
-    }
-    loaded = load_config(flags, config, sets or [])
+    loaded = configured({**given, "test_points": _shares(test_points)}, config, sets or [])
     prepared = prepare(loaded, cache=not no_cache, warn=_warn)
     if dry_run:
         typer.echo(json.dumps(describe(prepared.plan), indent=1)) if as_json else _show_plan(prepared.plan)

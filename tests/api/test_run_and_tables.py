@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from inspect import signature
 
 import numpy as np
 import pytest
 
 import dabench
-from dabench.api.run import RunWarning, annotation_of
+from dabench.api.run import RunWarning, annotation_of, configured
 from dabench.api.tables import COLUMNS, DamagedRunWarning
 from dabench.cli.main import main
+from dabench.cli.run import run as run_command
 from dabench.errors import ConfigError, MissingDataError, UnknownNameError
 from dabench.files.workspace import Workspace
 from dabench.runs.config import validate_config
@@ -109,6 +111,32 @@ def test_a_store_that_fails_does_not_lose_the_run(place, tmp_path):
             method="source-only", workspace=place, **PHANTOM | {"tracker": f"sqlite:///{tmp_path / 'folder'}"}, **few
         )
     assert run.status == "ok"
+
+
+def test_the_command_takes_what_the_function_takes():
+    """One list of settings; what a method has beside, the command has two flags for, and the function any keyword."""
+    of_the_call = {"config", "tracker"}
+    function = (
+        set(signature(dabench.run).parameters) - of_the_call - {"options", "cache", "workspace", "progress", "settings"}
+    )
+    command = set(signature(run_command).parameters) - of_the_call - {"sets", "no_cache", "dry_run", "as_json"}
+    assert command - function == {"po", "backbone"}
+    assert function <= command
+
+
+def test_both_give_the_same_configuration(monkeypatch, capsys):
+    given = {"method": "prefer-das", "task": "human2stem", "data": "phantom", "seed": 3, "patches": 0.2, "points": 0.3}
+    function = configured(
+        {**given, "test_points": [0, 0.5], "options": None, "progress": None, "settings": {"po": "slpo"}}
+    )
+    flags = [f"--{name}={value}" for name, value in given.items()]
+    monkeypatch.setattr(
+        sys, "argv", ["dabench", "run", *flags, "--test-points=0,0.5", "--po=slpo", "--dry-run", "--json"]
+    )
+    with pytest.raises(SystemExit):
+        main()
+    assert json.loads(capsys.readouterr().out)["cell_id"] == function.cell_id
+    assert (function.budget.patches, function.budget.points, function.settings) == (0.2, 0.3, {"po": "slpo"})
 
 
 def test_points_are_a_share_or_a_file():

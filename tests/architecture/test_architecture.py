@@ -43,7 +43,7 @@ SINGLE_IMPORTERS = {
     "yaml": ("dabench.files.yaml",),
     "typer": ("dabench.cli",),
     "click": ("dabench.cli",),
-    "rich": ("dabench.cli", "dabench.api"),
+    "rich": ("dabench.cli", "dabench.api.progress"),
     "ray": ("dabench.execution", "dabench.volumes.prediction"),
     "zarr": ("dabench.volumes.output", "plugins.dabench_readers"),
     "scikit_posthocs": ("dabench.statistics",),
@@ -249,16 +249,22 @@ def test_size_and_prints(path):
 
 
 def test_functions_are_short():
-    """Half of all functions under 15 lines; none over 60 but where each line says what a flag or an argument means."""
+    """Half of all functions under 15 lines, none over 60: but for flags, and the front door's docstrings with examples."""
     spans = {
-        f"{rel(path)}:{node.lineno} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        f"{rel(path)}:{node.lineno} {node.name}": lines_of(node, docstring=path.parent.name != "api")
         for path in [*core_files(), *plugin_files()]
         for node in ast.walk(tree(path))
         if isinstance(node, ast.FunctionDef)
     }
     assert sorted(spans.values())[len(spans) // 2] < 15
-    long = {name: span for name, span in spans.items() if span > 60 and name.split("/")[1] not in ("cli", "api")}
+    long = {name: span for name, span in spans.items() if span > 60 and name.split("/")[1] != "cli"}
     assert not long, long
+
+
+def lines_of(node: ast.FunctionDef, *, docstring: bool) -> int:
+    first = node.body[0]
+    said = 0 if docstring or ast.get_docstring(node) is None else (first.end_lineno or 0) - first.lineno + 1
+    return (node.end_lineno or 0) - node.lineno + 1 - said
 
 
 @pytest.mark.parametrize("module", ["dabench", "dabench.cli.main", "dabench.runs.config", "dabench.errors"])
