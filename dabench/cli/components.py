@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from dabench.components.listing import Listing
-    from dabench.components.registry import Registered, Registry
+    from dabench.components.listing import Listed, Listing
 
 
 def attach(app: typer.Typer) -> None:
@@ -51,20 +50,18 @@ def info(
 
     Example:  dabench info mean-teacher --preset paper
     """
-    from dabench.components.registry import Registry
-    from dabench.errors import UnknownNameError
+    from dataclasses import asdict
 
-    registry = Registry.load()
-    kind, colon, rest = name.partition(":")
-    kinds = [kind] if colon else registry.kinds_of(name)
-    if not kinds:
-        raise UnknownNameError("component", name, {item.name for item in registry})
-    items = [registry.get(k, rest if colon else name) for k in kinds]
+    from dabench.components.listing import read_listing
+
+    listing = read_listing()
+    items = listing.find(name)
     if as_json:
-        typer.echo(json.dumps([_record(i, registry, preset) for i in items], indent=1))
+        records = [asdict(item) | {"settings": listing.settings_of(item, preset)} for item in items]
+        typer.echo(json.dumps(records, indent=1))
         return
     for item in items:
-        _show(registry, item, preset)
+        _show(listing, item, preset)
 
 
 def _kinds() -> list[str]:
@@ -84,20 +81,6 @@ def kind_called(text: str) -> str:
     raise UnknownNameError("kind", text, [f"{kind.replace('_', '-')}s" for kind in _kinds()])
 
 
-def _record(item: Registered, registry: Registry, preset: str) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from dabench.components.listing import listed
-
-    return asdict(listed(item)) | {"settings": _settings(registry, item, preset)}
-
-
-def _settings(registry: Registry, item: Registered, preset: str) -> dict[str, Any]:
-    values = registry.settings(item.kind, item.name, preset, {})
-    dumped: dict[str, Any] = values.model_dump(mode="json")
-    return dumped
-
-
 def _table(kinds: list[str], listing: Listing) -> None:
     from dabench.cli.tables import show
     from dabench.files.tables import Column, Table
@@ -110,20 +93,19 @@ def _table(kinds: list[str], listing: Listing) -> None:
     show(Table.of([Column(name, "text") for name in ("kind", "name", "summary", "from")], rows))
 
 
-def _show(registry: Registry, item: Registered, preset: str) -> None:
+def _show(listing: Listing, item: Listed, preset: str) -> None:
     from rich.text import Text
 
     from dabench.cli.tables import console, show
     from dabench.files.tables import Column, Table
 
-    c, to = item.component, console()
-    to.print(Text.assemble((item.name, "bold"), f" ({item.kind.replace('_', ' ')}): {c.summary}"))
-    for label, value in (("paper", c.paper), ("licence", c.licence), ("from", f"{item.distribution}, {item.plugin}")):
+    to, origin = console(), f"{item.distribution}, {item.plugin}"
+    to.print(Text.assemble((item.name, "bold"), f" ({item.kind.replace('_', ' ')}): {item.summary}"))
+    for label, value in (("paper", item.paper), ("licence", item.licence), ("from", origin)):
         if value:
             to.print(Text(f"  {label}: {value}"))
-    fields = c.config.model_fields
-    if fields:
-        settings = _settings(registry, item, preset).items()
-        rows = [(f"{item.name}.{key}", json.dumps(value), fields[key].description or "") for key, value in settings]
+    values, meanings = listing.settings_of(item, preset), listing.meanings(item)
+    if values:
+        rows = [(f"{item.name}.{key}", json.dumps(value), meanings[key]) for key, value in values.items()]
         columns = [Column(name, "text") for name in ("setting", "value", "meaning")]
         show(Table.of(columns, rows, f"settings, preset {preset}"), to)

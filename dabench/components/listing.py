@@ -1,8 +1,8 @@
 """What is registered, without loading it: a cache of the registry's listing, keyed by the plugins' files.
 
-Loading the plugins imports PyTorch. A listing needs a line for each component, which changes only when a plugin is
-installed, removed or edited: the key holds the versions of the distributions and the size and time of every file of
-the plugins and of dabench. A cache that is stale, damaged or cannot be written costs time, never a wrong line.
+Loading the plugins imports PyTorch. A listing needs a line for each component and its settings, which change only when
+a plugin is installed, removed or edited: the key holds the versions of the distributions and the size and time of
+every file of the plugins and of dabench. A cache that is stale, damaged or cannot be written costs time, never a wrong line.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.machinery import ModuleSpec
@@ -21,7 +21,8 @@ from typing import Any
 
 from dabench.components.hookspecs import GROUP, KINDS
 from dabench.components.registry import PluginStatus, Registered, Registry
-from dabench.files.atomic import write_json
+from dabench.errors import ConfigError, UnknownNameError
+from dabench.files.atomic import write_text
 from dabench.files.digests import digest_of
 
 #: What decides a listing beside files and versions.
@@ -43,15 +44,45 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class ListedSettings:
+    """A component's settings: what each means, and JSON values by preset ("" is none; None where they are invalid)."""
+
+    meanings: Mapping[str, str]
+    values: Mapping[str, Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
 class Listing:
-    """All registered components, by kind and name, and the plugins that bring them."""
+    """All registered components, by kind and name, their settings in that order, and the plugins that bring them."""
 
     components: tuple[Listed, ...]
+    settings: tuple[ListedSettings, ...]
     plugins: tuple[PluginStatus, ...]
 
     def of_kind(self, kind: str) -> list[Listed]:
         """The components of one kind, by name."""
         return [item for item in self.components if item.kind == kind]
+
+    def find(self, name: str) -> list[Listed]:
+        """The components of a name, or the one of ``KIND:NAME``. Raises UnknownNameError."""
+        kind, colon, rest = name.rpartition(":")
+        among = self.of_kind(kind) if colon else list(self.components)
+        found = [item for item in among if item.name == rest]
+        if not found:
+            raise UnknownNameError(kind.replace("_", " ") or "component", rest, {item.name for item in among})
+        return found
+
+    def settings_of(self, item: Listed, preset: str) -> Mapping[str, Any]:
+        """A component's settings under a preset, as JSON values. Raises ConfigError where the preset's are invalid."""
+        values = self.settings[self.components.index(item)].values
+        known = values[preset if preset in values else ""]
+        if known is None:  # loading says why
+            Registry.load().settings(item.kind, item.name, preset, {})
+        return known or {}
+
+    def meanings(self, item: Listed) -> Mapping[str, str]:
+        """What each setting of a component means."""
+        return self.settings[self.components.index(item)].meanings
 
     def failures(self) -> list[PluginStatus]:
         """Plugins that did not load."""
@@ -73,14 +104,15 @@ def read_listing() -> Listing:
     # What a broken plugin lacks may be mended outside of its files: it is looked at again the next time.
     if path and not listing.failures():
         with suppress(OSError):
-            write_json(path, {"key": key, **asdict(listing)})
+            write_text(path, json.dumps({"key": key, **asdict(listing)}))  # settings stay in their order
     return listing
 
 
 def listing_of(registry: Registry) -> Listing:
     """The listing of plugins that are loaded."""
-    items = [listed(item) for kind in KINDS for item in registry.of_kind(kind)]
-    return Listing(tuple(items), tuple(registry.plugins.values()))
+    items = [item for kind in KINDS for item in registry.of_kind(kind)]
+    settings = (_settings(item, registry) for item in items)
+    return Listing(tuple(listed(item) for item in items), tuple(settings), tuple(registry.plugins.values()))
 
 
 def cache_file() -> Path | None:
@@ -153,6 +185,20 @@ def listed(item: Registered) -> Listed:
     return Listed(item.kind, item.name, c.summary, c.paper, c.licence, item.plugin, item.distribution, presets)
 
 
+def _settings(item: Registered, registry: Registry) -> ListedSettings:
+    fields = item.component.config.model_fields
+    values = {preset: _values(item, registry, preset) for preset in ("", *sorted(item.component.presets))}
+    return ListedSettings({name: field.description or "" for name, field in fields.items()}, values)
+
+
+def _values(item: Registered, registry: Registry, preset: str) -> dict[str, Any] | None:
+    try:
+        dumped: dict[str, Any] = registry.settings(item.kind, item.name, preset, {}).model_dump(mode="json")
+    except ConfigError:
+        return None
+    return dumped
+
+
 def _cached(path: Path, key: str) -> Listing | None:
     """The listing in a file, if it is whole and of this key."""
     try:
@@ -160,7 +206,8 @@ def _cached(path: Path, key: str) -> Listing | None:
         if values["key"] != key:
             return None
         components = tuple(Listed(**_tuples(one)) for one in values["components"])
-        return Listing(components, tuple(PluginStatus(**one) for one in values["plugins"]))
+        settings = tuple(ListedSettings(**one) for one in values["settings"])
+        return Listing(components, settings, tuple(PluginStatus(**one) for one in values["plugins"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

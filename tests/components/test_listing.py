@@ -12,6 +12,7 @@ import pytest
 
 from dabench.components.listing import cache_file, listing_key, listing_of, read_listing
 from dabench.components.registry import Registry
+from dabench.errors import ConfigError, UnknownNameError
 
 SOURCE = """
 from dabench.plugin import Component, EvaluationProtocol, hookimpl
@@ -56,6 +57,39 @@ def test_the_cached_listing_is_the_loaded_one(registry: Registry, request: pytes
     request.getfixturevalue("no_loading")
     assert read_listing() == first == listing_of(registry)
     assert {(item.kind, item.name) for item in first.components} == {(item.kind, item.name) for item in registry}
+
+
+def test_settings_are_those_of_the_loaded_plugins(registry: Registry, request: pytest.FixtureRequest) -> None:
+    """Under every preset, and under one that a component does not have."""
+    read_listing()
+    request.getfixturevalue("no_loading")
+    listing = read_listing()
+    for item in registry:
+        (found,) = listing.find(f"{item.kind}:{item.name}")
+        for preset in (*item.component.presets, "another"):
+            loaded = registry.settings(item.kind, item.name, preset, {}).model_dump(mode="json")
+            assert listing.settings_of(found, preset) == loaded
+        assert listing.meanings(found).keys() == item.component.config.model_fields.keys()
+
+
+def test_names_are_found_in_all_kinds(registry: Registry) -> None:
+    listing = listing_of(registry)
+    assert {item.kind for item in listing.find("uncertainty")} == set(registry.kinds_of("uncertainty"))
+    with pytest.raises(UnknownNameError, match="unknown protocol 'das-2d'") as caught:
+        listing.find("protocol:das-2d")
+    assert caught.value.near[0] == "das-2d@1"
+    with pytest.raises(UnknownNameError, match="unknown component 'mean-teacer'"):
+        listing.find("mean-teacer")
+
+
+def test_an_invalid_preset_is_said_when_it_is_asked_for(plugin: Path) -> None:
+    """It does not keep the others from being listed."""
+    plugin.write_text(SOURCE.replace('summary="SUMMARY"', 'summary="s", presets={"tiny": {"speed": 1}}'))
+    listing = read_listing()
+    (quick,) = listing.find("quick@1")
+    assert listing.settings_of(quick, "small") == {}
+    with pytest.raises(ConfigError, match=r"quick@1\.speed"):
+        listing.settings_of(quick, "tiny")
 
 
 def test_an_edit_of_a_plugin_is_seen(plugin: Path) -> None:
@@ -114,9 +148,10 @@ def test_a_broken_plugin_is_looked_at_again(plugin: Path, tmp_path: Path, monkey
     assert not read_listing().failures()
 
 
-def test_the_second_ls_imports_no_pytorch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [["ls"], ["info", "prompt-das"]], ids=" ".join)
+def test_the_second_call_imports_no_pytorch(tmp_path: Path, asked: list[str]) -> None:
     def ls(*flags: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, *flags, "-m", "dabench.cli.main", "ls", "--json"]
+        command = [sys.executable, *flags, "-m", "dabench.cli.main", *asked, "--json"]
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
 
     first, second = ls(), ls("-X", "importtime")
