@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,11 @@ from dabench.files.workspace import Workspace
 from dabench.models import Model as LoadedModel
 from dabench.models import ModelCard
 from dabench.models import load_model as load
-from dabench.tracking.mlflow_models import REGISTRY_SCHEME, download_model
+from dabench.models.exports import SUFFIXES, TOLERANCE, Exported, export
+from dabench.models.loading import models_folder
+from dabench.models.registering import register
+from dabench.models.tiles import image_tiles
+from dabench.tracking.mlflow_models import REGISTRY_SCHEME, RegisteredVersion, download_model
 from dabench.volumes.prediction.stack import predict_stack
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ class Model:
 
     loaded: LoadedModel = field(repr=False)
     registry: Registry = field(repr=False)
+    workspace: Workspace = field(repr=False)
 
     @property
     def card(self) -> ModelCard:
@@ -58,6 +63,36 @@ class Model:
         """Write it as one file, which `load_model` reads on any machine that has its plugins."""
         self.loaded.save(Path(path))
         return Path(path)
+
+    def export(self, path: str | Path | None = None, form: str = "safetensors") -> Exported:
+        """Write it as one file; TorchScript and ONNX are compared with the model before the file gets its name.
+
+        Args:
+            path: of the new file; ``models/NAME.<suffix>`` of the workspace by default.
+            form: ``safetensors`` (for dabench), ``torchscript`` or ``onnx`` (automatic mode only).
+
+        Raises:
+            ConfigError: an unknown format, a model that no trace can hold, or libraries that are not installed.
+            WeightsError: the exported model does not give the same output.
+        """
+        place = models_folder(self.workspace) / f"{self.card.name}{SUFFIXES.get(form, '')}"
+        if form not in TOLERANCE:
+            return export(self.loaded, Path(path or place), form)
+        tiles, name = image_tiles(self.card, self.registry, self.workspace)
+        return replace(export(self.loaded, Path(path or place), form, [tiles]), compared=name)
+
+    def register(self, name: str = "", tracking_uri: str = "") -> RegisteredVersion:
+        """Register it with MLflow as a pyfunc model with a signature, linked to its run where the store has that.
+
+        Args:
+            name: in the registry; the cell's id by default.
+            tracking_uri: of the registry; the workspace's own store by default.
+
+        Raises:
+            ConfigError: a name that the registry does not take.
+            TrackingError: the store cannot be used.
+        """
+        return register(self.loaded, self.workspace, name, tracking_uri)
 
     def predict(
         self,
@@ -166,4 +201,4 @@ def load_model(
 
 def _loaded(reference: str | Path, registry: Registry, workspace: Workspace, device: str) -> Model:
     """Laid out as `dabench predict` does, so that both give the same numbers to the last bit."""
-    return Model(load(reference, registry, workspace, device, channels_last=True), registry)
+    return Model(load(reference, registry, workspace, device, channels_last=True), registry, workspace)

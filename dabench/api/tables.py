@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 from dabench.errors import DataError
 from dabench.files.workspace import Workspace
+from dabench.leaderboard import exports
 from dabench.leaderboard.board import Board, Standing
-from dabench.leaderboard.exports import to_markdown
 from dabench.leaderboard.gather import Leaderboard, load
 from dabench.leaderboard.html import render_html
 from dabench.tracking.record import RunRecord, read_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dabench.interfaces.observer import Progress
 
 #: Tags that say which cell a row belongs to; numbers stand as numbers.
 _IDENTITY = ("task", "source", "target", "method", "po", "bracket", "network", "backbone", "preset", "data", "options")
@@ -138,9 +140,22 @@ class Boards(Sequence[Board]):
 
         return pd.DataFrame([_entry(board, standing) for board in self for standing in board.standings])
 
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """What is wrong with each run that was left out."""
+        return self.leaderboard.damaged
+
     def to_markdown(self) -> str:
         """A heading, a table and its notes for each board."""
-        return to_markdown(self)
+        return exports.to_markdown(self)
+
+    def to_csv(self) -> str:
+        """One line a cell: its entry, every tag and every metric."""
+        return exports.to_csv(self.leaderboard.rows, self.leaderboard.entry_names, self.workspace.root)
+
+    def to_json(self) -> str:
+        """Every board with the scores of all metrics, and what was left out."""
+        return exports.to_json(self.leaderboard.boards(), self.workspace.root, self.damaged)
 
     def to_html(self) -> str:
         """The page that `dabench leaderboard --html` writes; it needs no network."""
@@ -180,10 +195,25 @@ def board(
         >>> table[["entry", "bracket", "preset"]].to_records(index=False).tolist()
         [('source-only', 'lower', 'tiny')]
     """
-    place = Workspace.find(workspace)
-    found = load(place, by=by, suite=suite, conditions=conditions, uri=store, anew=refresh)
+    found = read_boards(suite, by=by, conditions=conditions, store=store, refresh=refresh, workspace=workspace)
     for message in found.damaged:
         warnings.warn(message, DamagedRunWarning, stacklevel=2)
+    return found
+
+
+def read_boards(
+    suite: str = "",
+    *,
+    by: str = "dice",
+    conditions: Sequence[str] = (),
+    store: str | None = None,
+    refresh: bool = False,
+    workspace: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Boards:
+    """What `board` gives, without its warnings; ``progress`` is called while runs are read into the index."""
+    place = Workspace.find(workspace)
+    found = load(place, by=by, suite=suite, conditions=conditions, uri=store, anew=refresh, progress=progress)
     return Boards(found, place)
 
 

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from dabench.files.workspace import Workspace
-    from dabench.leaderboard.gather import Leaderboard
+    from dabench.api.tables import Boards
 
 _FORMATS = ("json", "csv", "html", "markdown")
 #: From this many new runs on, reading them is worth a word.
@@ -52,31 +51,23 @@ def leaderboard(
 
     Example:  dabench leaderboard --filter task=vnc2lucchi,lucchi2vnc --html leaderboard.html
     """
+    from dabench.api.tables import read_boards
     from dabench.errors import ConfigError
-    from dabench.files.workspace import Workspace
-    from dabench.leaderboard.gather import load
 
     chosen = [name for name, on in zip(_FORMATS, (as_json, as_csv, as_html, as_markdown), strict=True) if on]
     if len(chosen) > 1:
         raise ConfigError(f"--{' and --'.join(chosen)} at once.", "Choose one.")
     if file and not chosen:
         raise ConfigError(f"{file}: say what to write there.", f"Example: dabench leaderboard --html {file}")
-    place = Workspace.find()
-    found = load(
-        place,
-        by=by,
-        suite=suite or "",
-        conditions=conditions or (),
-        uri=source,
-        anew=refresh,
-        progress=_progress,
+    found = read_boards(
+        suite or "", by=by, conditions=conditions or (), store=source, refresh=refresh, progress=_progress
     )
     for message in found.damaged:
         typer.echo(f"left out: {message}", err=True)
     if chosen:
-        _write(chosen[0], found, place, file)
+        _write(chosen[0], found, file)
     else:
-        _show(found, source or str(place.runs))
+        _show(found, source or str(found.workspace.runs))
 
 
 def _progress(done: int, total: int) -> None:
@@ -84,11 +75,11 @@ def _progress(done: int, total: int) -> None:
         typer.echo(f"reading {total:,} runs into the index ...", err=True)
 
 
-def _write(kind: str, found: Leaderboard, place: Workspace, file: Path | None) -> None:
+def _write(kind: str, found: Boards, file: Path | None) -> None:
     from dabench.files.atomic import write_text
 
-    text = _text(kind, found, place)
-    path = file or (place.root / "leaderboard.html" if kind == "html" else None)
+    text: str = getattr(found, f"to_{kind}")()
+    path = file or (found.workspace.root / "leaderboard.html" if kind == "html" else None)
     if path is None:
         sys.stdout.write(text)
         return
@@ -96,33 +87,19 @@ def _write(kind: str, found: Leaderboard, place: Workspace, file: Path | None) -
     typer.echo(f"written: {path}")
 
 
-def _text(kind: str, found: Leaderboard, place: Workspace) -> str:
-    from dabench.leaderboard import exports
-
-    if kind == "csv":
-        return exports.to_csv(found.rows, found.entry_names, place.root)
-    if kind == "html":
-        from dabench.leaderboard.html import render_html
-
-        return render_html(found.boards(by_all=True, with_figures=True))
-    boards = found.boards(shown=kind == "json")
-    return exports.to_json(boards, place.root, found.damaged) if kind == "json" else exports.to_markdown(boards)
-
-
 # ---------------------------------------------------------------------------------------------------------- terminal
-def _show(found: Leaderboard, where: str) -> None:
+def _show(found: Boards, where: str) -> None:
     from dabench.cli.tables import console, show
     from dabench.leaderboard.tables import text_table
 
-    boards = found.boards(shown=False)
-    if not boards:
+    if not found:
         typer.echo(
             f"Nothing to rank in {where} yet. Make a run: "
             "dabench run --method source-only --task human2stem --data phantom --preset tiny"
         )
         return
     to = console(_WIDE)
-    fitted = [text_table(board).fitted(to.width) for board in boards]
+    fitted = [text_table(board).fitted(to.width) for board in found]
     common = [note for note in fitted[0][0].notes if all(note in table.notes for table, _ in fitted)]
     for table, dropped in fitted:
         show(table, to)

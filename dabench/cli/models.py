@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
-    from dabench.models import Model, ModelCard
+    from dabench.api.model import Model
+    from dabench.models import ModelCard
 
 app = typer.Typer(help="List, show, export and register trained models.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -64,7 +63,7 @@ def show(
 
     path = find(reference, Workspace.find())
     # A file tells of itself also where the plugins that it needs are not installed.
-    card = read_model_card(path) if path.is_file() else _load(reference)[0].card
+    card = read_model_card(path) if path.is_file() else _load(reference).card
     typer.echo(card.model_dump_json(indent=1) if as_json else _page(card))
 
 
@@ -82,20 +81,11 @@ def export_model(
 
     Example:  dabench models export RUN --format onnx --output stem.onnx
     """
-    from dabench.models.exports import SUFFIXES, export
-    from dabench.models.loading import models_folder
-    from dabench.models.tiles import image_tiles
-
-    model, registry, place = _load(reference)
-    path = output or models_folder(place) / f"{model.card.name}{SUFFIXES.get(form, '')}"
-    tiles, name = ([], "")
-    if form in ("torchscript", "onnx"):
-        batch, name = image_tiles(model.card, registry, place)
-        tiles = [batch]
-    done = export(model, path, form, tiles)
+    done = _load(reference).export(output, form)
     typer.echo(f"wrote {done.path} ({done.path.stat().st_size / 1e6:.1f} MB)")
-    if name:
-        typer.echo(f"largest difference from the model on random tiles and on tiles of {name}: {done.difference:.2g}")
+    if done.compared:
+        where = f"on random tiles and on tiles of {done.compared}"
+        typer.echo(f"largest difference from the model {where}: {done.difference:.2g}")
     for note in done.notes:
         typer.echo(f"  {note}")
 
@@ -110,30 +100,25 @@ def register_model(
 
     Example:  dabench models register RUN --name stem-mitochondria
     """
-    from dabench.models.registering import register
-
-    model, _, place = _load(reference)
-    done = register(model, place, name, to)
+    done = _load(reference).register(name, to)
     said = "registered" if done.new else "is registered already:"
     typer.echo(f"{said} {done.name} version {done.version}" + (f", of MLflow run {done.run_id}" if done.run_id else ""))
     typer.echo(f"mlflow.pyfunc.load_model({done.uri!r})")
 
 
-def _load(reference: str) -> tuple[Model, Registry, Workspace]:
+def _load(reference: str) -> Model:
     """A model on the CPU; what loading warns of goes to stderr in one line."""
     import warnings
 
-    from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
-    from dabench.models import ModelWarning, load_model
+    from dabench.api.model import load_model
+    from dabench.models import ModelWarning
 
-    registry, place = Registry.load(), Workspace.find()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ModelWarning)
-        model = load_model(reference, registry, place)
-    for text in model.warnings:
+        model = load_model(reference, device="cpu")
+    for text in model.loaded.warnings:
         typer.echo(f"warning: {text}", err=True)
-    return model, registry, place
+    return model
 
 
 def _page(card: ModelCard) -> str:

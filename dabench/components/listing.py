@@ -2,7 +2,8 @@
 
 Loading the plugins imports PyTorch. A listing needs a line for each component and its settings, which change only when
 a plugin is installed, removed or edited: the key holds the versions of the distributions and the size and time of
-every file of the plugins and of dabench. A cache that is stale, damaged or cannot be written costs time, never a wrong line.
+every file of the plugins and of dabench. A cache that is stale, damaged or cannot be written costs time, never a wrong
+line.
 """
 
 from __future__ import annotations

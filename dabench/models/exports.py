@@ -37,11 +37,15 @@ _OPSET = 17
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written: how far its output is from the predictor's, and what a user of it should know."""
+    """A file that was written, and what a user of it should know.
+
+    ``difference`` is the largest from the predictor's output, on random tiles and on those of ``compared``.
+    """
 
     path: Path
     difference: float = 0.0
     notes: tuple[str, ...] = ()
+    compared: str = ""
 
 
 class AutomaticMode(nn.Module):
