@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +10,7 @@ import typer
 from dabench.cli.numbers import three_numbers
 
 if TYPE_CHECKING:
-    from dabench.api.progress import Display
-    from dabench.files.workspace import Workspace
-    from dabench.models import Model
-    from dabench.volumes.prediction import ChunkExecutor, PredictionPlan, Summary
+    from dabench.volumes.prediction import PredictionPlan, Summary
 
 
 def attach(app: typer.Typer) -> None:
@@ -63,11 +59,9 @@ def predict(
 
     Example:  dabench predict --run human2stem-prefer-das-slpo --images scan.zarr --output mito.zarr
     """
-    from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
-    from dabench.models import load_model
-    from dabench.volumes.prediction import Request, check_output, check_place, make_prediction_plan
-    from dabench.volumes.prediction.precision import measured
+    from dabench.api.prediction import Workers, prepare_prediction
+    from dabench.api.progress import make_display
+    from dabench.volumes.prediction import Request
 
     request = Request(
         run=run,
@@ -90,64 +84,22 @@ def predict(
         what=_one_of("--what", what, ("mask", "probability", "instances")),
         overwrite=overwrite,
     )
-    executor = _one_of("--executor", executor, ("local", "ray"))
-    share = _one_of("--share", share, ("files", "objects"))
-    registry, place = Registry.load(), Workspace.find()
-    model = load_model(run, registry, place, device, channels_last=True)
-    plan = make_prediction_plan(request, model, registry)
-    processes = max(1, jobs) if executor == "local" else jobs
-    if dry_run:
-        check_place(plan)
-        _print_plan(plan, processes, as_json=as_json)
-        return
-    check_output(plan)
-    plan = measured(plan, registry)
-    if not as_json:
-        _print_plan(plan, processes, as_json=False)
-    made = _make_executor(executor, model, address, jobs, share, gpus_per_job)
-    with closing(made):
-        summary = _execute(plan, made, place, quiet=as_json, share=share)
-    _print_summary(summary, plan, as_json=as_json)
-
-
-def _execute(plan: PredictionPlan, executor: ChunkExecutor, place: Workspace, *, quiet: bool, share: str) -> Summary:
-    from dabench.api.progress import make_display
-    from dabench.models.loading import find
-    from dabench.volumes.prediction import ModelBytes, RunModel, predict_volume
-
-    device = plan.device
-    source = (
-        ModelBytes.of(plan.model, device)
-        if share == "objects"
-        else RunModel(str(find(plan.request.run, place).absolute()), place.root, device)
+    workers = Workers(
+        _one_of("--executor", executor, ("local", "ray")),
+        jobs,
+        address,
+        _one_of("--share", share, ("files", "objects")),
     )
-    display: Display
-    with make_display(quiet=quiet) as display:
-        return predict_volume(plan, plan.assignment(source), executor, display)
-
-
-def _make_executor(name: str, model: Model, address: str, jobs: int, share: Any, gpus: float) -> ChunkExecutor:
-    from dabench.errors import ConfigError
-    from dabench.volumes.prediction import LocalExecutor, ProcessExecutor
-
-    if name == "ray":
-        from dabench.execution.ray_executor import RayResources
-        from dabench.volumes.prediction.ray_executor import RayChunks
-
-        asked = RayResources(gpus=gpus or float(model.device.type == "cuda"), retries=10)
-        return RayChunks(address, jobs, asked, share)
-    if address or share == "objects" or gpus:
-        raise ConfigError("--address, --share and --gpus-per-job belong to --executor ray.")
-    if jobs > 1 and model.device.type != "cpu":
-        raise ConfigError(f"--jobs {jobs}: processes would share one GPU.", "Leave --jobs out, or use --device cpu.")
-    return ProcessExecutor(jobs, _threads(jobs)) if jobs > 1 else LocalExecutor(model.predictor)
-
-
-def _threads(jobs: int) -> int:
-    """Cores of each process."""
-    import torch
-
-    return max(1, torch.get_num_threads() // jobs)
+    prepared = prepare_prediction(request, workers)
+    if dry_run:
+        _print_plan(prepared.plan, workers.here, as_json=as_json)
+        return
+    prepared = prepared.ready()
+    if not as_json:
+        _print_plan(prepared.plan, workers.here, as_json=False)
+    with make_display(quiet=as_json) as display:
+        summary = prepared.execute(display)
+    _print_summary(summary, prepared.plan, as_json=as_json)
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:

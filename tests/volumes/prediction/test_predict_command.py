@@ -25,8 +25,8 @@ from tests.volumes.prediction.fakes import Deterministic, FakeSource, arrays, fa
 def invoke(tmp_path, monkeypatch):
     """Run the command on a small scan with a fake model."""
     scan(tmp_path / "scan.tif")
-    monkeypatch.setattr("dabench.models.load_model", lambda *_, **__: fake_model())
-    monkeypatch.setattr("dabench.models.loading.find", lambda run, place: tmp_path / run)
+    monkeypatch.setattr("dabench.api.prediction.load_model", lambda *_, **__: fake_model())
+    monkeypatch.setattr("dabench.api.prediction.find", lambda run, place: tmp_path / run)
     app = typer.Typer()
     command.attach(app)
 
