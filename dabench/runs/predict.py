@@ -92,8 +92,8 @@ class StagePredictions:
         return path.is_file()
 
     def keep_digest(self, path: Path) -> None:
-        """Write the digest of a file that was made, beside it."""
-        write_digests(_digest_path(path), [path])
+        """Write the digest of a file that was made, and of its objects, beside it."""
+        write_digests(_digest_path(path), [file for file in (path, instances_of(path)) if file.is_file()])
 
     def _write(
         self, paths: Mapping[float, Path], model: Predictor, test: TestSet, share: float, progress: Progress

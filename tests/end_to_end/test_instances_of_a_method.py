@@ -127,6 +127,14 @@ def test_kept_objects_are_scored_again(ran: Ran, monkeypatch: pytest.MonkeyPatch
     assert run_cell(config(), ran.registry, ran.workspace).metrics["target_test/pq"] == one
 
 
+def test_kept_objects_that_changed_are_made_again(ran: Ran) -> None:
+    for kept in ran.workspace.stages.rglob("predictions/*.json"):
+        kept.unlink()
+    for kept in ran.workspace.stages.rglob("predictions/*.instances.tif"):
+        kept.write_bytes(b"")
+    assert run_cell(config(), ran.registry, ran.workspace).metrics["target_test/pq"] == one
+
+
 def test_verify_scores_the_objects_again(ran: Ran, tmp_path: Any) -> None:
     verifier = Verifier(ran.registry, ran.workspace)
     assert verifier.verify(ran.record.path).verdict == "ok"
