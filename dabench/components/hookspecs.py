@@ -25,6 +25,7 @@ class Settings(BaseModel):
 
     A subclass gives a field another default by saying it again: range and sentence stay what they were.
 
+    >>> from pydantic import Field
     >>> class Slow(Settings):
     ...     lr: float = Field(1e-3, gt=0, description="Learning rate.")
     >>> class Slower(Slow):

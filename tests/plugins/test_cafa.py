@@ -1,4 +1,4 @@
-"""CAFA: prototypes and their losses by hand, the strong view, which pass has a gradient, where it cannot run."""
+"""CAFA: prototypes and their losses by hand, the strong view, which pass has a gradient."""
 
 from __future__ import annotations
 
@@ -258,11 +258,3 @@ class Parent:
 
     def network(self) -> nn.Module:
         return self._network
-
-
-def test_without_neighbours_it_says_why_not(assembly: Assembly) -> None:
-    method = assembly.method("cafa")
-    assert method.skip(TASK, Budget()) is None
-    reason = method.skip(replace(TASK, neighbours=False), Budget())
-    assert reason is not None
-    assert "neighbour" in reason

@@ -28,12 +28,12 @@ from dabench.annotation.desk import AnnotationDesk
 from dabench.components.assembly import Assembly
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError
-from dabench.interfaces import Budget, CropSpec, PseudoTargets, SelfTraining
+from dabench.interfaces import Budget, CropSpec, SelfTraining
 from dabench.ops.losses import segmentation_loss
-from dabench.ops.prompts import Features, NetworkOutput
 from dabench.runs.config import validate_config
 from dabench.runs.weights import WeightsStore
 from dabench.testing.fixtures import discs
+from dabench.testing.toys import ConvToy, ToyLabels
 from dabench.testing.trial_run import CPU, Truth, snapshot
 from dabench.training.loop import LoopOptions, train
 from dabench.training.sampling import CropSampler, LabelledSlices
@@ -165,39 +165,13 @@ def test_features_at_pixels_are_those_of_enlarged_maps(size: tuple[int, int]) ->
 
 
 # ------------------------------------------------------------------------------------------------------------ stages
-class Toy(nn.Module):
-    """One convolution for each map, a density head of its own."""
-
-    encoder_channels = (3, 4)
-    decoder_channels = 3
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Conv2d(1, 3, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1)
-        self.head, self.density = nn.Conv2d(4, 1, 1), nn.Conv2d(4, 1, 1)
-
-    def forward(self, images: Tensor, *_: Any, with_features: bool = False, **__: Any) -> NetworkOutput:
-        first = self.first(images)
-        second = self.second(first)
-        features = Features(first, [first, second]) if with_features else None
-        return NetworkOutput(self.head(second)[:, :1], self.density(second)[:, 0], features=features)
-
-
-class Halves(SelfTraining):
+def halves(foreground: float = 1.0, background: float = 1.0) -> ToyLabels:
     """Left half foreground, right half background; each with a weight of its own."""
 
-    rounds = True
+    def labels(images: Tensor) -> Tensor:
+        return (torch.arange(images.shape[-1]) < 16).expand_as(images).to(torch.uint8)
 
-    def __init__(self, foreground: float = 1.0, background: float = 1.0) -> None:
-        self.weights = torch.tensor([background, foreground])
-
-    def start(self, student: nn.Module) -> None:
-        del student
-
-    def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
-        labels = torch.zeros(crops.images[:, 0].shape, dtype=torch.uint8)
-        labels[..., :16] = 1
-        return PseudoTargets(labels, self.weights[labels.long()], crops.points, None, labels.float())
+    return ToyLabels(labels, foreground, background, rounds=True)
 
 
 def batch(step: int = 0) -> Batch:
@@ -213,7 +187,7 @@ def make_stage(phase: str = "segmentation", scheme: SelfTraining | None = None, 
     torch.manual_seed(0)
     settings = IPLSettings(crop=32, queries=16, memory=64, width=8, **changes)
     chosen = detection_phase(settings) if phase == "detection" else segmentation_phase(settings)
-    return IPLStage(settings, chosen, Toy(), scheme or Halves())
+    return IPLStage(settings, chosen, ConvToy(detects=True), scheme or halves())
 
 
 def test_the_loss_is_the_sum_of_its_terms() -> None:
@@ -225,16 +199,16 @@ def test_the_loss_is_the_sum_of_its_terms() -> None:
 
 
 def test_weights_of_the_scheme_scale_its_term_and_ones_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def term(scheme: Halves) -> Tensor:
+    def term(scheme: ToyLabels) -> Tensor:
         return make_stage(scheme=scheme).step(batch(), "network")["target_segmentation"]
 
-    full = term(Halves())
+    full = term(halves())
     assert full > 0
-    assert torch.equal(term(Halves(0.5, 0.5)), full / 2)
-    assert term(Halves(0.0, 0.0)) == 0
-    assert 0 < term(Halves(1.0, 0.0)) < full
+    assert torch.equal(term(halves(0.5, 0.5)), full / 2)
+    assert term(halves(0.0, 0.0)) == 0
+    assert 0 < term(halves(1.0, 0.0)) < full
     monkeypatch.setattr(dabench_ipl, "segmentation_loss", lambda p, labels, weights: segmentation_loss(p, labels))
-    assert torch.equal(term(Halves()), full)
+    assert torch.equal(term(halves()), full)
 
 
 def test_in_every_view_weights_stay_with_their_labels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +216,7 @@ def test_in_every_view_weights_stay_with_their_labels(monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         dabench_ipl, "segmentation_loss", lambda p, *maps: seen.append(maps) or segmentation_loss(p, *maps)
     )
-    stage = make_stage(scheme=Halves(0.7, 0.2))
+    stage = make_stage(scheme=halves(0.7, 0.2))
     for step in range(8):
         stage.step(batch(step), "network")
     labels, weights = (torch.cat(maps) for maps in zip(*seen, strict=True))
@@ -277,10 +251,11 @@ def test_detection_rounds_learn_no_target_segmentation_and_no_contrast() -> None
 def test_the_contrast_reaches_head_and_encoder_alone() -> None:
     stage = make_stage(easy=0.5)
     stage.step(batch(), "network")["contrast"].backward()
-    network = cast(Toy, stage.student)
+    network = cast(ConvToy, stage.student)
     assert network.first.weight.grad is not None
     assert network.head.weight.grad is None
-    assert network.density.weight.grad is None
+    assert network.detect is not None
+    assert network.detect.weight.grad is None
     assert any(bool(p.grad.abs().sum() > 0) for p in stage.modules()["contrast"].parameters() if p.grad is not None)
 
 
@@ -312,7 +287,7 @@ def trained(registry: Registry, folder: Path, phase: str, stops: tuple[int, ...]
         quick = {"recalibrate": 1, "prototype_every": 2, "easy": 0.5, "lr": 0.01, "warmup": 0}
         stage = make_stage(phase, made.self_training(scheme), **sizes, **quick)
         # Peaks need height; about half of the pixels are background, and which ones changes from round to round.
-        nn.init.constant_(cast(Toy, stage.student).density.bias, 0.5)
+        nn.init.constant_(cast(Any, stage.student).detect.bias, 0.5)
         with torch.no_grad():
             cast(Any, stage.student).head.bias -= 0.45
         view = StageData(images, desk, CPU, 0, "ipl", None, folder / "kept")

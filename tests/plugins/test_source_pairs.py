@@ -82,12 +82,6 @@ def test_it_starts_from_the_source_models_encoder(assembly: Assembly) -> None:
         spec.build(Parent(assembly.backbone("conv-small")))  # type: ignore[arg-type]
 
 
-def test_the_predictor_wants_pairs() -> None:
-    predictor = make(neighbour=30.0).predictor()
-    assert predictor.neighbour == 30
-    assert predictor.predict(torch.rand(1, 2, SIDE, SIDE)).probability.shape == (1, SIDE, SIDE)
-
-
 def test_without_neighbours_it_says_why_not(assembly: Assembly) -> None:
     method = assembly.method("source-pairs")
     assert method.skip(TASK, Budget()) is None

@@ -19,11 +19,11 @@ from dabench.components.assembly import Assembly
 from dabench.components.registry import Registry
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import ConfigError
-from dabench.interfaces import Budget, CropSpec, PseudoTargets, SelfTraining, TaskInfo
+from dabench.interfaces import Budget, CropSpec, SelfTraining, TaskInfo
 from dabench.ops.losses import overlap_loss, segmentation_loss
-from dabench.ops.prompts import NetworkOutput
 from dabench.runs.config import validate_config
 from dabench.runs.weights import WeightsStore
+from dabench.testing.toys import ConvToy, ToyLabels
 from dabench.training.loop import LoopOptions, train
 from dabench.training.sampling import CropSampler
 from dabench.training.stage_data import StageData
@@ -33,15 +33,8 @@ TASK = TaskInfo("one2other", "one", "other")
 CPU = torch.device("cpu")
 
 
-class Toy(nn.Module):
-    """Two maps, dropout, a head."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body, self.drop, self.head = nn.Conv2d(1, 4, 3, padding=1), nn.Dropout2d(0.5), nn.Conv2d(4, 1, 1)
-
-    def forward(self, images: Tensor, *_: Any, **__: Any) -> NetworkOutput:
-        return NetworkOutput(self.head(self.drop(self.body(images)))[:, :1])
+def toy() -> ConvToy:
+    return ConvToy(dropout=0.5)
 
 
 def method(registry: Registry, folder: Path, preset: str = "tiny", **options: Any) -> Any:
@@ -57,7 +50,7 @@ def target_model(seed: int = 0) -> TargetModel:
     torch.manual_seed(seed)
     settings = UALRSettings(crop=32, batch=2, iterations=6, recalibrate=2, dropout=0.5)
     scheme = UncertaintyLabels(UncertaintySettings(tile=32, passes=3))
-    return TargetModel(settings, Toy(), Toy(), scheme)
+    return TargetModel(settings, toy(), toy(), scheme)
 
 
 def run(stage: TargetModel, folder: Path, stop: int = 99) -> list[dict[str, float]]:
@@ -125,7 +118,7 @@ def test_a_network_that_cannot_drop_is_refused() -> None:
 
 def test_source_loss_is_the_sum_of_its_terms_and_reaches_every_layer() -> None:
     torch.manual_seed(0)
-    stage = SourceModel(RecipeSettings(overlap=0.5), Toy())
+    stage = SourceModel(RecipeSettings(overlap=0.5), toy())
     labels = torch.randint(0, 2, (4, 32, 32), dtype=torch.uint8)
     crops = SourceCrops(torch.rand(4, 1, 32, 32), labels, [torch.zeros(0, 2)] * 4)
     terms = stage.step(Batch(0, torch.Generator().manual_seed(0), crops), "network")
@@ -135,7 +128,7 @@ def test_source_loss_is_the_sum_of_its_terms_and_reaches_every_layer() -> None:
 
 
 def test_all_labels_ignored_is_a_loss_of_zero() -> None:
-    stage = SourceModel(RecipeSettings(overlap=0.0), Toy())
+    stage = SourceModel(RecipeSettings(overlap=0.0), toy())
     labels = torch.full((1, 32, 32), IGNORE, dtype=torch.uint8)
     crops = SourceCrops(torch.rand(1, 1, 32, 32), labels, [torch.zeros(0, 2)])
     assert stage.step(Batch(0, torch.Generator().manual_seed(0), crops), "network")["loss"].item() == 0
@@ -143,7 +136,7 @@ def test_all_labels_ignored_is_a_loss_of_zero() -> None:
 
 def test_dropout_follows_the_batchs_generator() -> None:
     torch.manual_seed(0)
-    stage = SourceModel(RecipeSettings(dropout=0.5), Toy())
+    stage = SourceModel(RecipeSettings(dropout=0.5), toy())
     labels = torch.randint(0, 2, (2, 32, 32), dtype=torch.uint8)
     crops = SourceCrops(torch.rand(2, 1, 32, 32), labels, [torch.zeros(0, 2)] * 2)
     losses = []
@@ -163,26 +156,13 @@ def test_the_labels_are_made_once_by_the_source_model(tmp_path: Path) -> None:
     assert all(0.9 < row["pseudo_known"] <= 1 for row in losses)
 
 
-class Bright(SelfTraining):
-    """Bright pixels are foreground; foreground and background have a weight each. Notes whom it was told to follow."""
-
-    def __init__(self, foreground: float = 1.0, background: float = 1.0) -> None:
-        self.weights, self.followed = torch.tensor([background, foreground]), []
-
-    def start(self, student: nn.Module) -> None:
-        self.student = student
-
-    def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
-        labels = (crops.images[:, 0] > 0.5).to(torch.uint8)
-        return PseudoTargets(labels, self.weights[labels.long()], crops.points, None, labels.float())
-
-    def after_update(self, student: nn.Module, step: int) -> None:
-        self.followed.append((student, step))
+def weighted(foreground: float, background: float) -> ToyLabels:
+    return ToyLabels(foreground=foreground, background=background)
 
 
 def terms_of(scheme: SelfTraining, step: int = 0) -> dict[str, Tensor]:
     torch.manual_seed(0)
-    stage = TargetModel(UALRSettings(), Toy(), Toy(), scheme)
+    stage = TargetModel(UALRSettings(), toy(), toy(), scheme)
     generator = torch.Generator().manual_seed(step)
     origins = [CropId(0, Window(0, 0, 32, 32))] * 2
     crops = TargetCrops(torch.rand(2, 1, 32, 32, generator=generator), [torch.zeros(0, 2)] * 2, origins)
@@ -190,14 +170,14 @@ def terms_of(scheme: SelfTraining, step: int = 0) -> dict[str, Tensor]:
 
 
 def test_weights_of_the_scheme_scale_its_terms_and_ones_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    full, half, none = (terms_of(Bright(weight, weight)) for weight in (1.0, 0.5, 0.0))
+    full, half, none = (terms_of(weighted(weight, weight)) for weight in (1.0, 0.5, 0.0))
     assert full["segmentation"] > 0
     assert torch.equal(half["segmentation"], full["segmentation"] / 2)
     assert none["segmentation"] == none["overlap"] == 0
-    assert terms_of(Bright(1.0, 0.0))["segmentation"] < full["segmentation"]
+    assert terms_of(weighted(1.0, 0.0))["segmentation"] < full["segmentation"]
     for name, loss in (("segmentation_loss", segmentation_loss), ("overlap_loss", overlap_loss)):
         monkeypatch.setattr(dabench_ualr, name, lambda p, labels, weights, loss=loss: loss(p, labels))
-    plain = terms_of(Bright())
+    plain = terms_of(ToyLabels())
     assert all(torch.equal(plain[name], full[name]) for name in full)
 
 
@@ -207,7 +187,7 @@ def test_in_every_view_weights_stay_with_their_labels(monkeypatch: pytest.Monkey
         dabench_ualr, "segmentation_loss", lambda p, *maps: seen.append(maps) or segmentation_loss(p, *maps)
     )
     for step in range(8):
-        terms_of(Bright(0.7, 0.2), step)
+        terms_of(weighted(0.7, 0.2), step)
     labels, weights = (torch.cat(maps) for maps in zip(*seen, strict=True))
     known = labels != IGNORE
     assert not known.all(), "no view was warped: the test sees nothing"
@@ -215,7 +195,7 @@ def test_in_every_view_weights_stay_with_their_labels(monkeypatch: pytest.Monkey
 
 
 def test_the_scheme_follows_the_labelling_model(tmp_path: Path) -> None:
-    stage = TargetModel(UALRSettings(crop=32, iterations=6, recalibrate=0), Toy(), Toy(), scheme := Bright())
+    stage = TargetModel(UALRSettings(crop=32, iterations=6, recalibrate=0), toy(), toy(), scheme := ToyLabels())
     run(stage, tmp_path, stop=3)
     assert scheme.student is stage.labeller
     assert scheme.followed == [(stage.labeller, step) for step in range(3)]
@@ -234,7 +214,7 @@ def test_killed_and_continued_it_ends_the_same(tmp_path: Path, stop: int) -> Non
 
 def test_the_final_prediction_can_drop_and_is_repeatable() -> None:
     torch.manual_seed(0)
-    network, images = Toy(), torch.rand(2, 1, 32, 32)
+    network, images = toy(), torch.rand(2, 1, 32, 32)
     plain, dropped = DropoutPredictor(network, 0.0), DropoutPredictor(network, 0.5)
     with torch.no_grad():
         first = dropped.predict(images).probability
