@@ -9,6 +9,7 @@ from dabench.data import intensity
 from dabench.data.intensity import RescaledVolume, UnitVolume
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import DataError
+from dabench.testing.toys import WatchedVolume
 from dabench.types import Block
 
 
@@ -57,17 +58,10 @@ def test_volume_mode_standardises_without_labels():
 
 
 def test_volume_statistics_look_at_most_at_32_slices():
-    class Counting(ArrayVolume):
-        reads = 0
-
-        def read(self, z):
-            Counting.reads += 1
-            return super().read(z)
-
-    volume = UnitVolume(Counting(np.ones((100, 2, 2), np.uint8)), "volume")
+    volume = UnitVolume(watched := WatchedVolume(np.ones((100, 2, 2), np.uint8)), "volume")
     assert volume.statistics() == (1.0, 0.0)
     volume.statistics()
-    assert Counting.reads == 32
+    assert len(watched.reads) == 32
     assert volume.read(0).tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
 

@@ -9,18 +9,7 @@ import pytest
 from dabench.data.labels import InstanceIds, MappedLabels
 from dabench.data.volumes import ArrayVolume, CachedVolume, SliceRange, open_volume, read_all
 from dabench.errors import DataError, MissingDataError
-
-
-class Counting(ArrayVolume):
-    """Counts how often each slice is read."""
-
-    def __init__(self, array):
-        super().__init__(array)
-        self.reads = []
-
-    def read(self, z):
-        self.reads.append(z)
-        return super().read(z)
+from dabench.testing.toys import WatchedVolume
 
 
 def stack(*values, dtype=np.uint8):
@@ -72,7 +61,7 @@ def test_instances_are_foreground_except_what_the_card_says():
 
 
 def test_cache_keeps_the_latest_slices_read_only():
-    inner = Counting(stack(0, 1, 2))
+    inner = WatchedVolume(stack(0, 1, 2))
     cached = CachedVolume(inner, max_bytes=24)
     for z in (0, 1, 0, 2, 0, 1):
         assert int(cached.read(z)[0, 0]) == z

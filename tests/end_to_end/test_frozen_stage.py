@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import sys
 
-import torch
-from torch import nn
-
 from dabench.components.registry import PluginStatus, Registry
 from dabench.models import load_model
-from dabench.ops.prompts import NetworkOutput
 from dabench.plugin import Component, CropSpec, Method, NetworkPredictor, Settings, Stage, StageSpec, hookimpl
 from dabench.runs.config import validate_config
 from dabench.runs.plan import make_plan
 from dabench.runs.runner import run_cell
 from dabench.testing import check_components
-from dabench.testing.fixtures import as_logits
-
-
-class Dark(nn.Module):
-    """Dark pixels are foreground."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("cut", torch.tensor(0.4))
-
-    def forward(self, images, prompts=None, *, with_density=False):
-        del prompts, with_density
-        return NetworkOutput(as_logits((images[:, 0] < self.cut).float()))
+from dabench.testing.toys import ImageToy
 
 
 class Frozen(Stage):
     def __init__(self):
-        self.dark = Dark()
+        self.dark = ImageToy(answer=lambda images: (images < 0.4).float())  # dark pixels are foreground
 
     def modules(self):
         return {"network": self.dark}

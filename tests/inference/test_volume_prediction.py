@@ -12,22 +12,9 @@ from dabench.inference import predict_slices
 from dabench.inference.predictor import FlippedPredictor, NetworkPredictor
 from dabench.inference.training_split import plain_batches, predict_training
 from dabench.interfaces import Predictor
+from dabench.testing.toys import ImagePredictor, WatchedVolume
 from dabench.training.stage_data import StageData
 from dabench.types import Prediction
-
-
-class Pixelwise(Predictor):
-    """Probability = the pixel, density = half of it; notes what it was shown."""
-
-    def __init__(self):
-        self.batches, self.points = [], []
-
-    def predict(self, images, points=None, *, density=False):
-        assert torch.is_inference_mode_enabled()
-        self.batches.append(images.shape)
-        self.points.append(points)
-        probability = images[:, 0]
-        return Prediction(probability, probability / 2 if density else None)
 
 
 class PointPainter(Predictor):
@@ -48,15 +35,21 @@ def stack(*shape, seed=0):
 @pytest.mark.parametrize("profile", ["fast", "paper"])
 @pytest.mark.parametrize("shape", [(2, 40, 56), (1, 20, 70), (1, 9, 11)])
 def test_a_pixelwise_predictor_is_reproduced_exactly(profile, shape):
+    def answer(tiles):
+        assert torch.is_inference_mode_enabled()
+        return tiles[:, 0]
+
     images = stack(*shape)
-    for z, prediction in predict_slices(Pixelwise(), ArrayVolume(images), 32, profile, density=True, batch_size=3):
+    for z, prediction in predict_slices(
+        ImagePredictor(answer), ArrayVolume(images), 32, profile, density=True, batch_size=3
+    ):
         np.testing.assert_array_equal(prediction.probability, images[z])
         np.testing.assert_array_equal(prediction.density, images[z] / 2)
         assert prediction.probability.dtype == np.float32
 
 
 def test_density_is_none_unless_asked_for_and_there():
-    (_, automatic), *_ = predict_slices(Pixelwise(), stack(1, 32, 32), 16)
+    (_, automatic), *_ = predict_slices(ImagePredictor(), stack(1, 32, 32), 16)
     assert automatic.density is None
     prompts = {0: np.zeros((0, 2), np.float32)}
     (_, without), *_ = predict_slices(PointPainter(), stack(1, 32, 32), 16, points=prompts, density=True)
@@ -76,7 +69,7 @@ def test_points_survive_tiling_and_rotation(profile, shape):
 
 
 def test_automatic_mode_is_none_and_no_points_are_empty_lists():
-    automatic, prompted = Pixelwise(), Pixelwise()
+    automatic, prompted = ImagePredictor(), ImagePredictor()
     list(predict_slices(automatic, stack(1, 16, 16), 16))
     list(predict_slices(prompted, stack(1, 16, 16), 16, points={}))
     assert automatic.points == [None]
@@ -84,25 +77,18 @@ def test_automatic_mode_is_none_and_no_points_are_empty_lists():
 
 
 def test_batches_and_chosen_slices():
-    predictor = Pixelwise()
+    predictor = ImagePredictor()
     found = [z for z, _ in predict_slices(predictor, ArrayVolume(stack(4, 64, 64)), 32, batch_size=4, slices=[3, 1])]
     assert found == [3, 1]
-    assert [shape[0] for shape in predictor.batches] == [4, 4, 1] * 2
+    assert [shape[0] for shape in predictor.shapes] == [4, 4, 1] * 2
 
 
 def test_slices_are_read_one_at_a_time():
-    class Counting(ArrayVolume):
-        reads = 0
-
-        def read(self, z):
-            self.reads += 1
-            return super().read(z)
-
-    volume = Counting(stack(5, 16, 16))
-    predictions = predict_slices(Pixelwise(), volume, 16)
-    assert volume.reads == 0
+    volume = WatchedVolume(stack(5, 16, 16))
+    predictions = predict_slices(ImagePredictor(), volume, 16)
+    assert volume.reads == []
     next(predictions)
-    assert volume.reads == 1
+    assert volume.reads == [0]
 
 
 @pytest.mark.parametrize(
@@ -115,48 +101,44 @@ def test_slices_are_read_one_at_a_time():
 )
 def test_images_that_are_none(image, message):
     with pytest.raises(DataError, match=message):
-        list(predict_slices(Pixelwise(), image, 8))
+        list(predict_slices(ImagePredictor(), image, 8))
 
 
 def test_sizes_that_cannot_be_are_refused_before_anything_is_read():
     with pytest.raises(ConfigError, match="tile 0"):
-        predict_slices(Pixelwise(), stack(1, 8, 8), 0)
+        predict_slices(ImagePredictor(), stack(1, 8, 8), 0)
 
 
 # ---------------------------------------------------------------- pairs, flips, the training split
-class Difference(Predictor):
-    """Probability = the partner's pixel."""
-
-    neighbour = 40.0
-
-    def predict(self, images, points=None, *, density=False):
-        return Prediction(images[:, 1])
+def difference():
+    """The partner's pixel."""
+    return ImagePredictor(lambda tiles: tiles[:, 1], neighbour=40.0)
 
 
 def test_pairs_look_ahead_and_the_last_ones_back():
     images = stack(4, 20, 40)
-    seen = {z: p.probability for z, p in predict_slices(Difference(), ArrayVolume(images), 16, gap=1)}
+    seen = {z: p.probability for z, p in predict_slices(difference(), ArrayVolume(images), 16, gap=1)}
     for z, partner in {0: 1, 1: 2, 2: 3, 3: 2}.items():
         np.testing.assert_array_equal(seen[z], images[partner])
 
 
 def test_in_a_thin_volume_the_partner_is_the_farther_end():
     images = stack(5, 16, 16)
-    seen = {z: p.probability for z, p in predict_slices(Difference(), ArrayVolume(images), 16, gap=3)}
+    seen = {z: p.probability for z, p in predict_slices(difference(), ArrayVolume(images), 16, gap=3)}
     for z, partner in {0: 3, 1: 4, 2: 0, 3: 0, 4: 1}.items():
         np.testing.assert_array_equal(seen[z], images[partner])
 
 
 def test_pairs_of_what_has_no_partner_are_refused():
     with pytest.raises(ConfigError, match="volume"):
-        predict_slices(Difference(), stack(2, 16, 16), 16, gap=1)
+        predict_slices(difference(), stack(2, 16, 16), 16, gap=1)
     with pytest.raises(DataError, match="1 slices apart"):
-        predict_slices(Difference(), ArrayVolume(stack(1, 16, 16)), 16, gap=1)
+        predict_slices(difference(), ArrayVolume(stack(1, 16, 16)), 16, gap=1)
 
 
 def test_flips_turn_back_with_points_and_density():
     images = torch.rand(2, 1, 12, 20)
-    plain = FlippedPredictor(Pixelwise())
+    plain = FlippedPredictor(ImagePredictor())
     with torch.inference_mode():
         seen = plain.predict(images, density=True)
         points = [torch.tensor([[3.0, 5.0]]), torch.tensor([[19.0, 0.0]])]
@@ -171,7 +153,7 @@ def test_flips_turn_back_with_points_and_density():
 def test_the_training_split_is_predicted_slice_by_slice():
     images = stack(3, 20, 40)
     view = StageData(ArrayVolume(images), None, torch.device("cpu"), 0, "stage")
-    for z, prediction in predict_training(view, Pixelwise(), 16):
+    for z, prediction in predict_training(view, ImagePredictor(), 16):
         np.testing.assert_array_equal(prediction.probability, images[z])
 
 
@@ -187,7 +169,7 @@ def test_plain_batches_are_crops_and_the_same_at_every_start():
 
 def test_a_flipped_predictor_of_pairs_still_wants_pairs():
     images = torch.rand(1, 2, 12, 20)
-    flipped = FlippedPredictor(Difference())
+    flipped = FlippedPredictor(difference())
     assert flipped.neighbour == 40
     assert torch.equal(flipped.predict(images).probability, images[:, 1])
 

@@ -15,27 +15,14 @@ from dabench_entropy import (
     entropy_histogram,
     normalised_entropy,
 )
-from torch import Tensor, nn
+from torch import Tensor
 
 from dabench.annotation.desk import AnnotationDesk
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
-from dabench.ops.prompts import NetworkOutput
-from dabench.testing.fixtures import as_logits
+from dabench.testing.toys import ImageToy
 from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, TargetCrops, Window
-
-
-class Copy(nn.Module):
-    """Answers with the image, to a power that can be changed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.power = nn.Parameter(torch.tensor(1.0))
-
-    def forward(self, images: Tensor, prompts: object = None, with_density: bool = False) -> NetworkOutput:
-        del prompts, with_density
-        return NetworkOutput(as_logits(images[:, 0] ** self.power))
 
 
 def view_of(images: Tensor, folder: Path) -> StageData:
@@ -90,7 +77,11 @@ def test_a_round_labels_the_whole_set_by_its_own_percentiles(tmp_path: Path) -> 
     images = torch.zeros(2, 32, 32)
     images[0, :8] = 0.9  # H = 0.47: 256 pixels, half of the foreground of both slices
     images[1, :8] = 0.6  # H = 0.97: the other half, so the 40th percentile is the surer half's
-    scheme, student, view = EntropyLabels(EntropySettings(tile=32, percentile=40)), Copy(), view_of(images, tmp_path)
+    scheme, student, view = (
+        EntropyLabels(EntropySettings(tile=32, percentile=40)),
+        ImageToy(),
+        view_of(images, tmp_path),
+    )
     scheme.start(student)
     scheme.attach(view)
     scheme.refresh(student, view)
@@ -110,11 +101,11 @@ def test_a_round_labels_the_whole_set_by_its_own_percentiles(tmp_path: Path) -> 
 def test_labels_stay_the_rounds_until_the_next(tmp_path: Path) -> None:
     images = torch.full((1, 32, 32), 0.8)
     images[:, 0, 0] = 0.9  # a blank tile is nobody's question
-    scheme, student, view = EntropyLabels(EntropySettings(tile=32)), Copy(), view_of(images, tmp_path)
+    scheme, student, view = EntropyLabels(EntropySettings(tile=32)), ImageToy(), view_of(images, tmp_path)
     scheme.refresh(student, view)
     crops = crop_of(images, Window(0, 0, 32, 32))
     with torch.no_grad():
-        student.power.fill_(20.0)
+        student.gain.fill_(0.1)
     scheme.after_update(student, 0)
     assert (labels_of(scheme, crops)[:, 1:] == 1).all()
     scheme.refresh(student, view)
@@ -123,11 +114,11 @@ def test_labels_stay_the_rounds_until_the_next(tmp_path: Path) -> None:
 
 def test_a_restart_goes_on_in_its_round(tmp_path: Path) -> None:
     images = torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0))
-    first, student = EntropyLabels(EntropySettings(tile=32, percentile=50)), Copy()
+    first, student = EntropyLabels(EntropySettings(tile=32, percentile=50)), ImageToy()
     first.refresh(student, view_of(images, tmp_path))
     state, before = first.state(), labels_of(first, crop_of(images, Window(0, 0, 32, 32)))
     with torch.no_grad():
-        student.power.fill_(3.0)
+        student.gain.fill_(0.7)
     first.refresh(student, view_of(images, tmp_path))  # a later round is on disk; the checkpoint is from before
     second = EntropyLabels(EntropySettings(tile=32, percentile=50))
     second.start(student)
@@ -138,14 +129,10 @@ def test_a_restart_goes_on_in_its_round(tmp_path: Path) -> None:
 
 
 def test_flips_are_averaged(tmp_path: Path) -> None:
-    class Ramp(Copy):
-        def forward(self, images: Tensor, prompts: object = None, with_density: bool = False) -> NetworkOutput:
-            ramp = torch.linspace(0, 1, images.shape[-1]).expand(images.shape[0], *images.shape[-2:])
-            return NetworkOutput(as_logits(ramp))
-
+    ramp = ImageToy(answer=lambda images: torch.linspace(0, 1, images.shape[-1]).expand_as(images))
     images = torch.eye(32)[None]
     scheme, view = EntropyLabels(EntropySettings(tile=32)), view_of(images, tmp_path)
-    scheme.refresh(Ramp(), view)
+    scheme.refresh(ramp, view)
     pseudo = scheme.targets(crop_of(images, Window(0, 0, 32, 32)), torch.Generator())
     assert torch.allclose(pseudo.confidence, torch.full((1, 32, 32), 0.5), atol=1e-3)
 
@@ -153,7 +140,7 @@ def test_flips_are_averaged(tmp_path: Path) -> None:
 def test_a_crop_over_the_edge_is_reflected_like_its_image(tmp_path: Path) -> None:
     images = torch.rand(1, 24, 24, generator=torch.Generator().manual_seed(0))
     scheme, view = EntropyLabels(EntropySettings(tile=24)), view_of(images, tmp_path)
-    scheme.refresh(Copy(), view)
+    scheme.refresh(ImageToy(), view)
     window = Window(0, 0, 32, 32)
     image = torch.from_numpy(view.target_crop(CropId(0, window)).copy())[None, None]
     pseudo = scheme.targets(TargetCrops(image, [torch.zeros(0, 2)], [CropId(0, window)]), torch.Generator())

@@ -18,15 +18,15 @@ from dabench_instance_aware.selection import (
     with_ellipses,
 )
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from dabench.annotation.desk import AnnotationDesk
 from dabench.components.registry import Registry
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
 from dabench.ops.density import density_maps
-from dabench.ops.prompts import NetworkOutput, pad_points
-from dabench.testing.fixtures import as_logits
+from dabench.ops.prompts import pad_points
+from dabench.testing.toys import ImageToy
 from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, PointAnswer, TargetCrops, Window
 
@@ -122,13 +122,11 @@ def test_ellipses_at_the_edge_are_cut_and_size_zero_stamps_nothing() -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------- rounds
-class Painted(nn.Module):
-    """Probability and density are what the image says: probability, and bumps of height 1 at pixels of value 1."""
-
-    def forward(self, images: Tensor, prompts: Any = None, with_density: bool = False) -> NetworkOutput:
-        plane = images[:, 0]
-        density = 0.8 * (plane == 1).float() + 0.001 * plane if with_density else None
-        return NetworkOutput(as_logits(plane.clamp(max=0.95)), density)
+def painted() -> ImageToy:
+    """Probability is the image, below 0.95; density has bumps of height 1 at pixels of value 1."""
+    return ImageToy(
+        answer=lambda plane: plane.clamp(max=0.95), density=lambda plane: 0.8 * (plane == 1).float() + 0.001 * plane
+    )
 
 
 class Given:
@@ -165,7 +163,7 @@ def crops(window: Window, z: int = 0) -> TargetCrops:
 
 def scheme(view: StageData, **changes: Any) -> InstanceAware:
     made = InstanceAware(InstanceAwareSettings(tile=64, ratios=(0.0, 1.0), **changes))
-    made.start(Painted())
+    made.start(painted())
     made.attach(view)
     return made
 
@@ -180,26 +178,26 @@ def labels_of(made: InstanceAware, window: Window = WHOLE, z: int = 0) -> Tensor
 def test_the_first_round_has_the_given_points_the_second_the_detected_ones(tmp_path: Path) -> None:
     view = make_view(tmp_path, 0.15)
     made = scheme(view)
-    made.refresh(Painted(), view)
+    made.refresh(painted(), view)
     first = labels_of(made)
     assert (first[5:12, 5:12] == IGNORE).all()
     assert first[40, 20] == 1  # the ellipse
     assert first[34, 20] == 1
     assert first[33, 20] == IGNORE  # its ring
     assert first[60, 60] == 0
-    made.refresh(Painted(), view)
+    made.refresh(painted(), view)
     second = labels_of(made)
     assert (second[5:12, 5:12] == 1).all()
     assert (second[40:50, 40:50][:, 2:] == IGNORE).all()
-    made.refresh(Painted(), view)
+    made.refresh(painted(), view)
     assert torch.equal(labels_of(made), second), "a round beyond the last ratio takes the last"
 
 
 def test_selected_centres_join_the_given_points_of_a_crop(tmp_path: Path) -> None:
     view = make_view(tmp_path, 0.15)
     made = scheme(view)
-    made.refresh(Painted(), view)
-    made.refresh(Painted(), view)
+    made.refresh(painted(), view)
+    made.refresh(painted(), view)
     found = made.targets(crops(Window(4, 3, 16, 16)), torch.Generator())
     assert found.points[0].tolist() == [[20, 40], [5, 4]]
     assert found.confidence[0, 4, 5] == pytest.approx(0.95, abs=0.01)
@@ -208,14 +206,14 @@ def test_selected_centres_join_the_given_points_of_a_crop(tmp_path: Path) -> Non
 def test_without_points_other_ratios_hold(tmp_path: Path) -> None:
     view = make_view(tmp_path, 0.0)
     made = scheme(view, ratios_without_points=(1.0,))
-    made.refresh(Painted(), view)
+    made.refresh(painted(), view)
     assert (labels_of(made)[5:12, 5:12] == 1).all()
 
 
 def test_a_crop_over_the_edge_is_ignored_there(tmp_path: Path) -> None:
     view = make_view(tmp_path, 0.0)
     made = scheme(view)
-    made.refresh(Painted(), view)
+    made.refresh(painted(), view)
     seen = labels_of(made, Window(60, 60, 8, 8))
     assert (seen[4:] == IGNORE).all()
     assert (seen[:4, :4] == 0).all()
@@ -224,13 +222,13 @@ def test_a_crop_over_the_edge_is_ignored_there(tmp_path: Path) -> None:
 def test_a_new_start_goes_on_in_the_round_of_its_state(tmp_path: Path) -> None:
     view = make_view(tmp_path, 0.15)
     made = scheme(view)
-    made.refresh(Painted(), view)
+    made.refresh(painted(), view)
     state, first = made.state(), labels_of(made)
-    made.refresh(Painted(), view)  # the round that was written last, after the checkpoint
+    made.refresh(painted(), view)  # the round that was written last, after the checkpoint
     again = scheme(make_view(tmp_path, 0.15))
     again.load_state(state)
     assert torch.equal(labels_of(again), first)
-    again.refresh(Painted(), make_view(tmp_path, 0.15))
+    again.refresh(painted(), make_view(tmp_path, 0.15))
     assert torch.equal(labels_of(again), labels_of(made))
     assert torch.equal(again.state()["centres"], made.state()["centres"])
 
@@ -264,5 +262,5 @@ def test_the_desk_of_a_run_decides_the_ratio(tmp_path: Path) -> None:
     desk = AnnotationDesk(None, volume.shape, Budget(points=0.0), {})
     view = StageData(volume, desk, torch.device("cpu"), 0, "test", None, tmp_path)
     made = scheme(view, ratios_without_points=(1.0,))
-    made.refresh(Painted(), view)
+    made.refresh(painted(), view)
     assert len(made.state()["centres"]) == 2

@@ -5,24 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from dabench_mean_teacher import MeanTeacher, MeanTeacherSettings, guarded
-from torch import Tensor, nn
+from torch import Tensor
 
 from dabench.ops.discs import stamp_discs
-from dabench.ops.prompts import NetworkOutput, Prompts
-from dabench.testing.fixtures import as_logits
+from dabench.testing.toys import ImageToy
 from dabench.types import IGNORE, CropId, TargetCrops, Window
-
-
-class Fixed(nn.Module):
-    """Answers with one learnable number times the image."""
-
-    def __init__(self, gain: float = 1.0) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.tensor(gain))
-
-    def forward(self, images: Tensor, prompts: Prompts | None = None, with_density: bool = False) -> NetworkOutput:
-        plane = (images[:, 0] * self.gain).clamp(0, 1)
-        return NetworkOutput(as_logits(plane), plane if with_density else None)
 
 
 def crops(image: Tensor, points: Tensor | None = None) -> TargetCrops:
@@ -62,7 +49,7 @@ def test_discs_by_hand_and_radius_zero() -> None:
 
 
 def test_the_teacher_is_the_average() -> None:
-    student = Fixed(0.0)
+    student = ImageToy(0.0)
     scheme = MeanTeacher(MeanTeacherSettings(decay=0.75))
     scheme.start(student)
     with torch.no_grad():
@@ -70,7 +57,7 @@ def test_the_teacher_is_the_average() -> None:
     scheme.after_update(student, 0)
     assert scheme.teacher.gain.item() == pytest.approx(0.25)  # type: ignore[union-attr]
     ramped = MeanTeacher(MeanTeacherSettings(decay=0.75, ramp=True))
-    ramped.start(Fixed(0.0))
+    ramped.start(ImageToy(0.0))
     ramped.after_update(student, 0)
     assert ramped.teacher.gain.item() == 1.0  # type: ignore[union-attr]
 
@@ -80,7 +67,7 @@ def test_given_points_are_foreground_and_detections_join_them() -> None:
     image[8:13, 8:13] = 0.95
     image[10, 10] = 1.0
     scheme = MeanTeacher(MeanTeacherSettings(views=3, disc=2, doubt=0))
-    scheme.start(Fixed())
+    scheme.start(ImageToy(density=Tensor.clone))
     pseudo = scheme.targets(crops(image, torch.tensor([[30.0, 25.0]])), torch.Generator().manual_seed(0))
     assert pseudo.labels[0, 25, 30] == 1
     assert (pseudo.labels[0, 8:13, 8:13] == 1).all()
@@ -90,7 +77,7 @@ def test_given_points_are_foreground_and_detections_join_them() -> None:
 
 def test_a_crop_with_nothing_in_it() -> None:
     scheme = MeanTeacher(MeanTeacherSettings(strong_weight=True))
-    scheme.start(Fixed())
+    scheme.start(ImageToy(density=Tensor.clone))
     pseudo = scheme.targets(crops(torch.zeros(16, 16)), torch.Generator().manual_seed(0))
     assert (pseudo.labels == 0).all()
     assert len(pseudo.points[0]) == 0

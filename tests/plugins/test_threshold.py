@@ -9,26 +9,13 @@ import numpy as np
 import pytest
 import torch
 from dabench_threshold import Threshold, ThresholdSettings
-from torch import Tensor, nn
 
 from dabench.annotation.desk import AnnotationDesk
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
-from dabench.ops.prompts import NetworkOutput
-from dabench.testing.fixtures import as_logits
+from dabench.testing.toys import ImageToy
 from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, TargetCrops, Window
-
-
-class Painted(nn.Module):
-    """Probability is a gain times the image."""
-
-    def __init__(self, gain: float = 1.0) -> None:
-        super().__init__()
-        self.gain = gain
-
-    def forward(self, images: Tensor, prompts: Any = None, with_density: bool = False) -> NetworkOutput:
-        return NetworkOutput(as_logits(images[:, 0] * self.gain))
 
 
 def started(tmp_path: Path, **changes: Any) -> tuple[Threshold, StageData]:
@@ -40,7 +27,7 @@ def started(tmp_path: Path, **changes: Any) -> tuple[Threshold, StageData]:
     desk = AnnotationDesk(None, volume.shape, Budget(), {})
     view = StageData(volume, desk, torch.device("cpu"), 0, "test", None, tmp_path)
     scheme = Threshold(ThresholdSettings(tile=32, **changes))
-    scheme.start(Painted())
+    scheme.start(ImageToy())
     scheme.attach(view)
     return scheme, view
 
@@ -50,9 +37,9 @@ def crops(*points: tuple[float, float]) -> TargetCrops:
     return TargetCrops(torch.zeros(1, 1, 32, 32), [given], [CropId(0, Window(0, 0, 32, 32))])
 
 
-def test_pixels_are_judged_one_by_one(tmp_path: Path) -> None:
+def test_each_pixel_has_the_label_of_its_own_probability(tmp_path: Path) -> None:
     scheme, view = started(tmp_path)
-    scheme.refresh(Painted(), view)
+    scheme.refresh(ImageToy(), view)
     pseudo = scheme.targets(crops(), torch.Generator())
     labels = pseudo.labels[0]
     assert (labels[2:6, 2:6] == 1).all()
@@ -64,7 +51,7 @@ def test_pixels_are_judged_one_by_one(tmp_path: Path) -> None:
 
 def test_a_given_point_is_a_disc_and_the_centre_of_its_component(tmp_path: Path) -> None:
     scheme, view = started(tmp_path, disc=1.0)
-    scheme.refresh(Painted(), view)
+    scheme.refresh(ImageToy(), view)
     pseudo = scheme.targets(crops((4.0, 5.0), (15.0, 15.0)), torch.Generator())
     assert int((pseudo.labels[0] == 1).sum()) == 16 + 36 + 6  # one pixel of the first disc lies outside its component
     assert pseudo.points[0].tolist() == [[4, 5], [15, 15], [22.5, 22.5]]
@@ -72,9 +59,9 @@ def test_a_given_point_is_a_disc_and_the_centre_of_its_component(tmp_path: Path)
 
 def test_rounds_are_kept_apart_and_found_again(tmp_path: Path) -> None:
     scheme, view = started(tmp_path)
-    scheme.refresh(Painted(), view)
+    scheme.refresh(ImageToy(), view)
     state, first = scheme.state(), scheme.targets(crops(), torch.Generator())
-    scheme.refresh(Painted(0.5), view)
+    scheme.refresh(ImageToy(0.5), view)
     assert (scheme.targets(crops(), torch.Generator()).labels != 1).all()
     again, _ = started(tmp_path)
     again.load_state(state)

@@ -15,27 +15,14 @@ from dabench_uncertainty import (
     rectified,
     uncertainty_cuts,
 )
-from torch import Tensor, nn
 
 from dabench.annotation.desk import AnnotationDesk
 from dabench.data.volumes import ArrayVolume
 from dabench.interfaces import Budget
 from dabench.ops.dropout import seeded
-from dabench.ops.prompts import NetworkOutput, Prompts
-from dabench.testing.fixtures import as_logits
+from dabench.testing.toys import ImageToy
 from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, TargetCrops, Window
-
-
-class OneMap(nn.Module):
-    """The image through one map that dropout may take away."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.drop = nn.Dropout2d(0.5)
-
-    def forward(self, images: Tensor, prompts: Prompts | None = None, with_density: bool = False) -> NetworkOutput:
-        return NetworkOutput(as_logits(self.drop(images)[:, 0]))
 
 
 def view(images: np.ndarray, folder: Path | None = None) -> StageData:
@@ -50,7 +37,7 @@ def crops(*origins: CropId) -> TargetCrops:
 
 def test_mean_and_deviation_of_the_passes() -> None:
     settings = UncertaintySettings(passes=40, dropout=0.5)
-    predictor = MonteCarloPredictor(OneMap(), settings, seeded(0))
+    predictor = MonteCarloPredictor(ImageToy(dropout=0.5), settings, seeded(0))
     # A pass gives 0 or 2 * 0.25: with a share k of kept passes the mean is k / 2 and the deviation √(k (1 - k)) / 2.
     seen = predictor.predict(torch.full((1, 1, 2, 2), 0.25), density=True)
     kept = 2 * seen.probability[0, 0, 0].item()
@@ -62,7 +49,9 @@ def test_mean_and_deviation_of_the_passes() -> None:
 
 def test_passes_follow_from_the_generator() -> None:
     images, settings = torch.rand(2, 1, 4, 4), UncertaintySettings()
-    first, second = (MonteCarloPredictor(OneMap(), settings, seeded(5)).predict(images).probability for _ in range(2))
+    first, second = (
+        MonteCarloPredictor(ImageToy(dropout=0.5), settings, seeded(5)).predict(images).probability for _ in range(2)
+    )
     assert torch.equal(first, second)
 
 
@@ -96,10 +85,10 @@ def refreshed(folder: Path | None = None) -> tuple[UncertaintyLabels, StageData]
     rng = np.random.default_rng(0)
     seen = view(rng.random((2, 40, 36)).astype(np.float32), folder)
     scheme = UncertaintyLabels(UncertaintySettings(tile=32, passes=10, dropout=0.5))
-    scheme.start(OneMap())
+    scheme.start(ImageToy(dropout=0.5))
     scheme.attach(seen)
     with torch.no_grad():
-        scheme.refresh(OneMap(), seen)
+        scheme.refresh(ImageToy(dropout=0.5), seen)
     return scheme, seen
 
 
@@ -113,7 +102,7 @@ def test_a_round_keeps_at_least_95_percent_of_each_class_and_a_new_one_draws_ane
         assert known >= 0.95  # more where pixels are equally uncertain
     assert (first.labels == IGNORE).any()
     with torch.no_grad():
-        scheme.refresh(OneMap(), seen)
+        scheme.refresh(ImageToy(dropout=0.5), seen)
     assert scheme.round == 1
     assert not torch.equal(first.confidence, scheme.targets(crops(*whole), seeded(0)).confidence)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import PluginError
-from dabench.plugin import Candidate, ConfigError, Prediction, Predictor, Selector
+from dabench.plugin import Candidate, ConfigError, Selector
 from dabench.runs.config import validate_config
 from dabench.runs.selection import (
     CandidateData,
@@ -26,6 +25,7 @@ from dabench.runs.selection import (
     snapshot_updates,
     why_not,
 )
+from dabench.testing.toys import ImagePredictor
 
 CPU = torch.device("cpu")
 
@@ -93,20 +93,11 @@ def test_cells_that_choose_nothing_keep_their_names() -> None:
 
 
 # ---------------------------------------------------------------- what is seen
-class Grey(Predictor):
-    """The grey value is the probability; remembers whether it was prompted."""
-
-    def __init__(self, scale: float = 1.0) -> None:
-        self.scale, self.prompts = scale, []
-
-    def predict(
-        self, images: torch.Tensor, points: Sequence[torch.Tensor] | None = None, *, density: bool = False
-    ) -> Prediction:
-        self.prompts.append(points)
-        return Prediction(images[:, 0] * self.scale)
-
-    def finish(self, mask: np.ndarray) -> np.ndarray:
-        return mask & (np.arange(mask.shape[1]) > 0)
+def grey(scale: float = 1.0) -> ImagePredictor:
+    """The grey value is the probability; masks lose their first column."""
+    return ImagePredictor(
+        lambda images: images[:, 0] * scale, finish=lambda mask: mask & (np.arange(mask.shape[1]) > 0)
+    )
 
 
 def stack(depth: int = 12, labelled: bool = False) -> Stack:
@@ -124,22 +115,22 @@ def test_slices_are_evenly_spread() -> None:
 
 
 def test_a_view_predicts_without_prompts_and_without_labels() -> None:
-    models = {10: Grey(), 20: Grey(0.5)}
+    models = {10: grey(), 20: grey(0.5)}
     points = {1: np.array([[3.0, 4.0]], np.float32)}
     view = CandidateData(models.__getitem__, 8, CPU, stack(), stack(labelled=True), points, 0.15)
     seen = list(view.target(20, 2))
     assert [s.z for s in seen] == [3, 9]
     assert all(s.label is None for s in seen)
     assert seen[1].probability[1:] == pytest.approx(np.full((7, 8), 0.5 * 9 / 11))
-    assert models[20].prompts == [None, None]
-    assert not models[10].prompts
+    assert models[20].points == [None, None]
+    assert not models[10].points
     labelled = list(view.source(10, 2))
     assert labelled[1].label[1:].min() == 1
     assert (view.points(), view.point_share()) == (points, 0.15)
 
 
 def test_a_mask_is_cut_and_finished_as_the_result_is() -> None:
-    view = CandidateData({10: Grey()}.__getitem__, 8, CPU, stack(3))
+    view = CandidateData({10: grey()}.__getitem__, 8, CPU, stack(3))
     (seen,) = view.target(10, 1)
     assert seen.probability.max() == 0.5
     mask = seen.mask(0.5)
@@ -150,7 +141,7 @@ def test_a_mask_is_cut_and_finished_as_the_result_is() -> None:
 
 @pytest.mark.parametrize("look", ["target", "source", "points", "point_share"])
 def test_what_was_not_declared_is_not_there(look: str) -> None:
-    view = CandidateData({10: Grey()}.__getitem__, 8, CPU)
+    view = CandidateData({10: grey()}.__getitem__, 8, CPU)
     arguments = (10, 1) if look in ("target", "source") else ()
     with pytest.raises(ConfigError, match="looks_at does not name"):
         getattr(view, look)(*arguments)

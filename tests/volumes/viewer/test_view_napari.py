@@ -12,6 +12,7 @@ from made_up_scene import DEPTH, HEIGHT, WIDTH, arrays, view_data
 
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import ConfigError
+from dabench.testing.toys import WatchedVolume
 from dabench.volumes.viewer.napari import LazyStack, open_napari
 
 
@@ -83,13 +84,6 @@ def test_any_part_is_that_of_the_array(key):
 
 
 def test_only_the_slices_that_are_looked_at_are_read():
-    class Counted(ArrayVolume):
-        read_slices: tuple[int, ...] = ()
-
-        def read(self, z):
-            self.read_slices = (*self.read_slices, z)
-            return super().read(z)
-
-    volume = Counted(arrays()["images"])
+    volume = WatchedVolume(arrays()["images"])
     assert LazyStack(volume)[2].shape == (HEIGHT, WIDTH)
-    assert volume.read_slices == (2,)
+    assert volume.reads == [2]
