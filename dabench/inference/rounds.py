@@ -35,10 +35,10 @@ class RoundLabels(SelfTraining):
         """No round has begun."""
         #: The round, from 0; -1 before the first.
         self.round = -1
-        self._view: TrainingData | None = None
+        self._data: TrainingData | None = None
 
     @abstractmethod
-    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
+    def look(self, student: nn.Module, data: TrainingData) -> Iterator[Array]:
         """What a round keeps of each slice of the target training set, in order; called without gradient.
 
         Yields:
@@ -50,20 +50,20 @@ class RoundLabels(SelfTraining):
         del student
         self.round = -1
 
-    def attach(self, view: TrainingData) -> None:
+    def attach(self, data: TrainingData) -> None:
         """Remember where the rounds' arrays lie."""
-        self._view = view
+        self._data = data
 
-    def refresh(self, student: nn.Module, view: TrainingData) -> None:
+    def refresh(self, student: nn.Module, data: TrainingData) -> None:
         """Begin the next round: keep what `look` gives, under the round's own name."""
-        self._view, self.round = view, self.round + 1
+        self._data, self.round = data, self.round + 1
 
         def fill(kept: Array) -> None:
-            for z, planes in enumerate(self.look(student, view)):
+            for z, planes in enumerate(self.look(student, data)):
                 kept[z] = planes
 
-        depth, height, width = view.target_shape()
-        view.keep(self._kept_name(), (depth, len(self.beyond), height, width), self.dtype, fill)
+        depth, height, width = data.target_shape()
+        data.keep(self._kept_name(), (depth, len(self.beyond), height, width), self.dtype, fill)
 
     def state(self) -> dict[str, Tensor]:
         """The round."""
@@ -82,9 +82,9 @@ class RoundLabels(SelfTraining):
         Raises:
             RuntimeError: no round has begun, or the scheme has not been attached.
         """
-        if self._view is None or self.round < 0:
-            raise RuntimeError(f"{self.name}: attach(view) and refresh(student, view) come first")
-        kept = self._view.kept(self._kept_name())
+        if self._data is None or self.round < 0:
+            raise RuntimeError(f"{self.name}: attach(data) and refresh(student, data) come first")
+        kept = self._data.kept(self._kept_name())
         return torch.from_numpy(np.stack([self._crop(kept, o) for o in crops.origins])).to(crops.images.device)
 
     def _crop(self, kept: Array, origin: CropId) -> Array:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def predict_training(
-    view: TrainingData, predictor: Predictor, tile: int, profile: str = "fast", *, density: bool = False
+    data: TrainingData, predictor: Predictor, tile: int, profile: str = "fast", *, density: bool = False
 ) -> Iterator[tuple[int, SlicePrediction]]:
     """Predict every slice of the target's training split, in order, one in memory at a time.
 
     Args:
-        view: the stage's view.
+        data: what the stage may look at.
         predictor: the model that labels.
         tile: side of a tile in pixels.
         profile: ``fast`` or ``paper``, as in `predict_slices`.
@@ -30,22 +30,22 @@ def predict_training(
     Yields:
         (z, SlicePrediction).
     """
-    depth, height, width = view.target_shape()
+    depth, height, width = data.target_shape()
     whole = Window(0, 0, height, width)
-    slices = (view.target_crop(CropId(z, whole)) for z in range(depth))
-    return predict_slices(predictor, slices, tile, profile, device=view.device, density=density)
+    slices = (data.target_crop(CropId(z, whole)) for z in range(depth))
+    return predict_slices(predictor, slices, tile, profile, device=data.device, density=density)
 
 
-def plain_batches(view: TrainingData, count: int, size: int, batch: int = 4) -> Iterator[torch.Tensor]:
+def plain_batches(data: TrainingData, count: int, size: int, batch: int = 4) -> Iterator[torch.Tensor]:
     """``count`` batches of random plain crops of the target's training split, ``(batch, 1, size, size)``.
 
-    For statistics that belong to the target (BatchNorm). Drawn from ``view.rng``: the same at every start.
+    For statistics that belong to the target (BatchNorm). Drawn from ``data.rng``: the same at every start.
     """
-    depth, height, width = view.target_shape()
+    depth, height, width = data.target_shape()
     for _ in range(count):
         crops = []
         for _ in range(batch):
-            z = int(view.rng.integers(depth))
-            y, x = (int(view.rng.integers(max(1, n - size + 1))) for n in (height, width))
-            crops.append(torch.from_numpy(view.target_crop(CropId(z, Window(y, x, size, size))).copy()))
-        yield torch.stack(crops)[:, None].to(view.device)
+            z = int(data.rng.integers(depth))
+            y, x = (int(data.rng.integers(max(1, n - size + 1))) for n in (height, width))
+            crops.append(torch.from_numpy(data.target_crop(CropId(z, Window(y, x, size, size))).copy()))
+        yield torch.stack(crops)[:, None].to(data.device)

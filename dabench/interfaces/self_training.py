@@ -46,10 +46,10 @@ class SelfTraining(ABC):
     def start(self, student: nn.Module) -> None:
         """Called once, before the first update, with the (initialised) student."""
 
-    def attach(self, view: TrainingData) -> None:
+    def attach(self, data: TrainingData) -> None:
         """Called at every start, also a resumed one, before `refresh` and `targets`: where kept arrays lie."""
 
-    def refresh(self, student: nn.Module, view: TrainingData) -> None:
+    def refresh(self, student: nn.Module, data: TrainingData) -> None:
         """A round begins: look at the whole target training set and renew what `targets` hands out.
 
         Called without gradient, before update 0 and then whenever the stage says. Arrays go to `TrainingData.keep`.

@@ -117,7 +117,7 @@ class Stage(ABC):
     def optimizer_steps(self) -> Sequence[OptimizerStep]:
         """The optimizer steps of one update, in order; none for a stage without updates."""
 
-    def prepare(self, view: TrainingData) -> None:
+    def prepare(self, data: TrainingData) -> None:
         """Called at every start (also a resumed one), before the first update, on the device; must be deterministic."""
 
     @abstractmethod
@@ -139,7 +139,7 @@ class Stage(ABC):
     #: Call `refresh` before update 0 and then every so many updates; 0 is never.
     refresh_every: int = 0
 
-    def refresh(self, view: TrainingData) -> None:
+    def refresh(self, data: TrainingData) -> None:
         """Look at the whole target training set and renew pseudo-labels; kept in `state`."""
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -25,7 +25,7 @@ class PatchDiscriminator(nn.Module):
         """Builds the network.
 
         Args:
-            channels: of the map that is judged.
+            channels: of the map that it looks at.
             widths: of the convolutions before the last.
             groups: of a GroupNorm without affine parameters behind every convolution but the first; 0: no norm.
         """
@@ -52,11 +52,11 @@ def domain_loss(logits: Tensor, domain: float) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, domain, dtype=torch.float32))
 
 
-def discriminator_terms(judged: Mapping[str, tuple[nn.Module, Tensor, Tensor]]) -> dict[str, Tensor]:
+def discriminator_terms(shown: Mapping[str, tuple[nn.Module, Tensor, Tensor]]) -> dict[str, Tensor]:
     """What discriminators lose that tell the two domains apart, half a loss a domain (AdaptSegNet, Eq. 2).
 
     Args:
-        judged: by name, a discriminator and what it sees of the source and of the target, without gradient.
+        shown: by name, a discriminator and what it sees of the source and of the target, without gradient.
 
     Returns:
         ``NAME_source`` and ``NAME_target``, float32 scalars.
@@ -64,13 +64,13 @@ def discriminator_terms(judged: Mapping[str, tuple[nn.Module, Tensor, Tensor]]) 
     return {
         f"{name}_{domain}": domain_loss(discriminator(seen[number]), label) / 2
         for number, (domain, label) in enumerate((("source", SOURCE), ("target", TARGET)))
-        for name, (discriminator, *seen) in judged.items()
+        for name, (discriminator, *seen) in shown.items()
     }
 
 
 @contextmanager
 def frozen(*modules: nn.Module) -> Iterator[None]:
-    """Inside, forward passes build no graph to these modules' parameters: the segmenter's turn leaves them alone."""
+    """Inside, forward passes build no graph to these modules' parameters: the segmenter's step leaves them alone."""
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

@@ -32,27 +32,27 @@ def _some_points() -> list[Tensor]:
     return [torch.tensor([[10.0, 12.0], [0.0, 47.0]]), torch.zeros(0, 2)]
 
 
-def _view(fixtures: Fixtures, crops: TargetCrops) -> StageData:
-    """A stage's view of two slices that are these crops, half of whose centres are given."""
+def _data(fixtures: Fixtures, crops: TargetCrops) -> StageData:
+    """Two slices of a stage that are these crops, half of whose centres are given."""
     images, truth = ArrayVolume(crops.images[:, 0].numpy()), Truth(discs(0, side=_SIDE)[1])
     desk = AnnotationDesk(truth, images.shape, Budget(points=0.5), fixtures.assembly.weak_labels())
     return StageData(images, desk, torch.device("cpu"), 0, "conformance", None, fixtures.new_folder("kept"))
 
 
-def _started(fixtures: Fixtures, item: Registered, student: nn.Module, view: StageData) -> SelfTraining:
+def _started(fixtures: Fixtures, item: Registered, student: nn.Module, data: StageData) -> SelfTraining:
     """A scheme after `start`, `attach` and, where it works in rounds, the first `refresh`."""
     scheme: SelfTraining = fixtures.assembly.self_training(item.name)
     scheme.start(student)
-    scheme.attach(view)
+    scheme.attach(data)
     if scheme.rounds:
         with torch.no_grad():
-            scheme.refresh(student, view)
+            scheme.refresh(student, data)
     return scheme
 
 
 def _targets(fixtures: Fixtures, item: Registered, crops: TargetCrops, bias: float = 0.0) -> PseudoTargets:
     torch.manual_seed(0)
-    scheme = _started(fixtures, item, PlainStudent(bias), _view(fixtures, crops))
+    scheme = _started(fixtures, item, PlainStudent(bias), _data(fixtures, crops))
     with torch.no_grad():
         return scheme.targets(crops, torch.Generator().manual_seed(3))
 
@@ -110,7 +110,7 @@ def student_untouched(fixtures: Fixtures, item: Registered) -> None:
     """Neither start, refresh, targets nor after_update changes the student."""
     student = PlainStudent().train()
     before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
-    scheme = _started(fixtures, item, student, _view(fixtures, _crops()))
+    scheme = _started(fixtures, item, student, _data(fixtures, _crops()))
     with torch.no_grad():
         scheme.targets(_crops(), torch.Generator().manual_seed(0))
     scheme.after_update(student, 0)
@@ -122,12 +122,12 @@ def student_untouched(fixtures: Fixtures, item: Registered) -> None:
 def resumable(fixtures: Fixtures, item: Registered) -> None:
     """A scheme that takes over another's modules and state, and sees what it kept, gives the same targets."""
     torch.manual_seed(1)
-    students, view = [PlainStudent(), PlainStudent()], _view(fixtures, _crops())
-    first = _started(fixtures, item, students[0], view)
+    students, data = [PlainStudent(), PlainStudent()], _data(fixtures, _crops())
+    first = _started(fixtures, item, students[0], data)
     first.after_update(students[1], 0)
     second: SelfTraining = fixtures.assembly.self_training(item.name)
     second.start(students[1])
-    second.attach(view)
+    second.attach(data)
     for name, module in second.modules().items():
         module.load_state_dict(first.modules()[name].state_dict())
     second.load_state(first.state())

@@ -50,7 +50,7 @@ class LoopOptions:
 
 
 def train(
-    stage: Stage, total: int, sampler: CropSampler, view: TrainingData, options: LoopOptions
+    stage: Stage, total: int, sampler: CropSampler, data: TrainingData, options: LoopOptions
 ) -> Generator[Update, None, Progress]:
     """Train a stage to its last update, continuing from its checkpoint when there is one.
 
@@ -58,7 +58,7 @@ def train(
         stage: freshly built from its parent.
         total: updates.
         sampler: gives the batch of any step.
-        view: what the stage may look at beside its batches.
+        data: what the stage may look at beside its batches.
         options: device, precision, checkpoints.
 
     Yields:
@@ -74,7 +74,7 @@ def train(
         module.to(options.device).train()
     torch.manual_seed(step_seed(sampler.seed, sampler.stage, total))
     with _autocast(options):
-        stage.prepare(view)
+        stage.prepare(data)
     steps = list(stage.optimizer_steps())
     optimizers = [make_optimizer(part) for part in steps]
     begun = load_checkpoint(options.checkpoint, stage, optimizers) if options.checkpoint.is_file() else Progress()
@@ -84,7 +84,7 @@ def train(
         torch.manual_seed(step_seed(sampler.seed, sampler.stage, step))
         if stage.refresh_every and step % stage.refresh_every == 0:
             with _autocast(options), torch.no_grad():
-                stage.refresh(view)
+                stage.refresh(data)
         losses = _update(stage, batch, steps, optimizers, total, options)
         stage.after_update(step)
         progress = Progress(step + 1, begun.seconds + time.perf_counter() - started)

@@ -62,7 +62,7 @@ class FeatureDiscriminator(nn.Module):
     """One verdict a crop on the finest decoder map: three convolutions, then 288, 144 and 2 units (FACTS 4)."""
 
     def __init__(self, channels: int, width: int = 48) -> None:
-        """``channels`` of the map that is judged, ``width`` of each convolution."""
+        """``channels`` of the map that it looks at, ``width`` of each convolution."""
         super().__init__()
         layers: list[nn.Module] = []
         for enter in (channels, width, width):

@@ -58,11 +58,11 @@ class EntropyLabels(RoundLabels):
         self.settings = settings
         self.cuts = torch.full((2,), settings.least, dtype=torch.float64)
 
-    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
+    def look(self, student: nn.Module, data: TrainingData) -> Iterator[Array]:
         """The probabilities of each slice; renews the cuts after the last."""
         counts = np.zeros((2, _BINS), np.int64)
         predictor = FlippedPredictor(NetworkPredictor(student))
-        for _, seen in predict_training(view, predictor, self.settings.tile):
+        for _, seen in predict_training(data, predictor, self.settings.tile):
             probability = seen.probability.astype(np.float16)
             counts += entropy_histogram(probability)
             yield probability[None]

@@ -133,23 +133,23 @@ class InstanceAware(RoundLabels):
         self._centres = state["centres"].cpu()
 
     # --------------------------------------------------------------------------------------------------------- rounds
-    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
+    def look(self, student: nn.Module, data: TrainingData) -> Iterator[Array]:
         """Labels {0, 1, 255} and probabilities times 255 of each slice; renews the selected centres after the last."""
         network = NetworkPredictor(student)
         predictor = FlippedPredictor(network) if self.settings.flips else network
-        given, ratio = view.desk.points(), self._ratio(view)
+        given, ratio = data.desk.points(), self._ratio(data)
         found = []
-        for z, seen in predict_training(view, predictor, self.settings.tile, density=True):
+        for z, seen in predict_training(data, predictor, self.settings.tile, density=True):
             points = torch.from_numpy(given[z].points) if z in given else torch.zeros(0, 2)
             labels, centres = self._slice(seen.probability, seen.density, points, ratio)
             found.append(torch.cat([torch.full((len(centres), 1), float(z)), centres], dim=1))
             yield np.stack([labels.numpy(), np.rint(seen.probability * 255).astype(np.uint8)])
         self._centres = torch.cat(found)
 
-    def _ratio(self, view: TrainingData) -> float:
+    def _ratio(self, data: TrainingData) -> float:
         """Share of the count that this round trusts; rounds beyond the last take the last."""
         s = self.settings
-        ratios = s.ratios if view.desk.point_budget() else s.ratios_without_points
+        ratios = s.ratios if data.desk.point_budget() else s.ratios_without_points
         return ratios[min(self.round, len(ratios) - 1)]
 
     def _slice(self, probability: Array, density: Array | None, given: Tensor, ratio: float) -> tuple[Tensor, Tensor]:

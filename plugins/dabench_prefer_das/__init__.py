@@ -93,11 +93,11 @@ class PreferenceStage(NetworkStage):
         self.reference = deepcopy(reference).requires_grad_(False).eval()
         self.data: PreferenceData | None = None
 
-    def prepare(self, view: TrainingData) -> None:
-        self.reference.to(view.device)
+    def prepare(self, data: TrainingData) -> None:
+        self.reference.to(data.device)
         predictor = NetworkPredictor(self.reference)
         s = self.settings
-        self.data = collect(view, predictor, self.optimizer, s.thresholds, self.crop, s.candidate_views)
+        self.data = collect(data, predictor, self.optimizer, s.thresholds, self.crop, s.candidate_views)
         self.student.train()
         # The reference saw fixed statistics; the student is compared with it pixel by pixel.
         hold_statistics(self.student)

@@ -106,7 +106,7 @@ class PreferenceData:
 
 
 def collect(
-    view: TrainingData,
+    data: TrainingData,
     predictor: Predictor,
     optimizer: PreferenceOptimizer,
     thresholds: tuple[float, ...],
@@ -114,38 +114,38 @@ def collect(
     candidate_views: int,
 ) -> PreferenceData:
     """Predict every tile of the target's training split with the reference, choose patches, and ask for preferences."""
-    depth, height, width = view.target_shape()
+    depth, height, width = data.target_shape()
     windows = tile_windows(height, width, size)
     owned = owned_patches(height, width, size, optimizer.patches_per_side)
     tiles = [CropId(z, window) for z in range(depth) for window in windows]
-    reference = _predict(view, predictor, tiles, 1)
-    proposal = reference if candidate_views == 1 else _predict(view, predictor, tiles, candidate_views)
+    reference = _predict(data, predictor, tiles, 1)
+    proposal = reference if candidate_views == 1 else _predict(data, predictor, tiles, candidate_views)
     places = [(i, patch) for i in range(len(tiles)) for patch in owned[i % len(windows)]]
     informative = np.array([_differs(proposal[i], _local(tiles[i], patch), thresholds) for i, patch in places])
-    chosen = [places[k] for k in optimizer.select(informative, view.desk.patch_budget(), view.desk.rng("patches"))]
-    hints = _hints(view, optimizer, tiles, proposal, {i for i, _ in chosen}) if optimizer.rater == "self" else {}
+    chosen = [places[k] for k in optimizer.select(informative, data.desk.patch_budget(), data.desk.rng("patches"))]
+    hints = _hints(data, optimizer, tiles, proposal, {i for i, _ in chosen}) if optimizer.rater == "self" else {}
     given: list[PreferenceAnswer] = []
     for first in range(0, len(chosen), _QUESTIONS_AT_ONCE):
         some = chosen[first : first + _QUESTIONS_AT_ONCE]
-        questions = [_question(view, tiles[i], patch, proposal[i], thresholds, hints.get(i)) for i, patch in some]
-        given += view.desk.preferences(questions, optimizer.rater)
+        questions = [_question(data, tiles[i], patch, proposal[i], thresholds, hints.get(i)) for i, patch in some]
+        given += data.desk.preferences(questions, optimizer.rater)
     return PreferenceData(tiles, reference, proposal, _by_tile(tiles, chosen, given), thresholds)
 
 
-def _predict(view: TrainingData, predictor: Predictor, tiles: list[CropId], turns: int) -> Array:
+def _predict(data: TrainingData, predictor: Predictor, tiles: list[CropId], turns: int) -> Array:
     """Logits of all tiles' probabilities, averaged over so many quarter turns first; ``(N, S, S)`` float16."""
     side = tiles[0].window.height
 
     def fill(logits: Array) -> None:
         for first in range(0, len(tiles), _TILES_AT_ONCE):
-            crops = [view.target_crop(tile) for tile in tiles[first : first + _TILES_AT_ONCE]]
-            images = torch.from_numpy(np.stack(crops))[:, None].to(view.device)
+            crops = [data.target_crop(tile) for tile in tiles[first : first + _TILES_AT_ONCE]]
+            images = torch.from_numpy(np.stack(crops))[:, None].to(data.device)
             with torch.no_grad():
                 seen = [predictor.predict(torch.rot90(images, k, (-2, -1))).probability for k in range(turns)]
             mean = torch.stack([torch.rot90(p, -k, (-2, -1)) for k, p in enumerate(seen)]).mean(dim=0)
             logits[first : first + len(crops)] = mean.logit(eps=1e-7).half().cpu().numpy()
 
-    return view.remember(f"tiles-{side}-turns-{turns}", (len(tiles), side, side), fill)
+    return data.remember(f"tiles-{side}-turns-{turns}", (len(tiles), side, side), fill)
 
 
 def _probability(logits: Array) -> Tensor:
@@ -164,21 +164,21 @@ def _local(tile: CropId, patch: Window) -> Window:
 
 
 def _hints(
-    view: TrainingData, optimizer: PreferenceOptimizer, tiles: list[CropId], proposal: Array, which: set[int]
+    data: TrainingData, optimizer: PreferenceOptimizer, tiles: list[CropId], proposal: Array, which: set[int]
 ) -> dict[int, Tensor]:
     """The optimizer's own refinement of the reference's masks of these tiles, ``(S, S)`` bool."""
     hints: dict[int, Tensor] = {}
     wanted = sorted(which)
     for first in range(0, len(wanted), _TILES_AT_ONCE):
         some = wanted[first : first + _TILES_AT_ONCE]
-        images = torch.from_numpy(np.stack([view.target_crop(tiles[i]) for i in some])).to(view.device)
-        masks = torch.from_numpy(proposal[some] > 0).to(view.device)
+        images = torch.from_numpy(np.stack([data.target_crop(tiles[i]) for i in some])).to(data.device)
+        masks = torch.from_numpy(proposal[some] > 0).to(data.device)
         hints |= dict(zip(some, optimizer.hint(images, masks).cpu(), strict=True))
     return hints
 
 
 def _question(
-    view: TrainingData,
+    data: TrainingData,
     tile: CropId,
     patch: Window,
     logits: Array,
@@ -187,7 +187,7 @@ def _question(
 ) -> PreferenceQuestion:
     local = _local(tile, patch)
     candidates = threshold_candidates(_probability(logits[local.slices]), thresholds).masks.numpy()
-    image = view.target_crop(CropId(tile.z, patch)).copy()  # a view would keep its whole slice alive
+    image = data.target_crop(CropId(tile.z, patch)).copy()  # a view would keep its whole slice alive
     return PreferenceQuestion(tile.z, patch, image, candidates, None if hint is None else hint[local.slices].numpy())
 
 

@@ -113,24 +113,24 @@ class PromptDASStage(SelfTrainingStage):
         self.view = ViewOptions(elastic=settings.elastic, motion_blur=settings.motion_blur)
         self.pseudo_points: Mapping[int, Tensor] = {}
 
-    def prepare(self, view: TrainingData) -> None:
-        super().prepare(view)
-        given = sum(len(answer.points) for answer in view.desk.points().values())
+    def prepare(self, data: TrainingData) -> None:
+        super().prepare(data)
+        given = sum(len(answer.points) for answer in data.desk.points().values())
         if self.settings.pseudo_points and not given:
-            self.pseudo_points = estimate_points(view, self.student, self.settings.crop, PointRule())
+            self.pseudo_points = estimate_points(data, self.student, self.settings.crop, PointRule())
 
-    def refresh(self, view: TrainingData) -> None:
-        super().refresh(view)
+    def refresh(self, data: TrainingData) -> None:
+        super().refresh(data)
         if self.ranks:
-            self._rank(view)
+            self._rank(data)
 
-    def _rank(self, view: TrainingData) -> None:
+    def _rank(self, data: TrainingData) -> None:
         s = self.settings
-        slices = sampled_slices(view.target_shape()[0], s.rank_slices)
-        given = view.desk.points()
+        slices = sampled_slices(data.target_shape()[0], s.rank_slices)
+        given = data.desk.points()
         expected = expected_count((len(given[z].points) for z in slices if z in given), self.share)
         if expected:
-            scores = component_scores(view, self.scheme, slices, s.crop)
+            scores = component_scores(data, self.scheme, slices, s.crop)
             self.limits = limits_of(scores, expected, s.trusted, s.possible)
 
     def state(self) -> dict[str, Tensor]:

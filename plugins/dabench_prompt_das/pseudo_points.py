@@ -38,12 +38,12 @@ class PointRule:
 
 
 @torch.no_grad()
-def estimate_points(view: TrainingData, network: nn.Module, size: int, rule: PointRule) -> dict[int, Tensor]:
+def estimate_points(data: TrainingData, network: nn.Module, size: int, rule: PointRule) -> dict[int, Tensor]:
     """Confident centres on every slice of the target's training split, ``(N, 2)`` (x, y) by slice.
 
     The network looks at each tile in four quarter turns and averages: a single look is overconfident across a gap.
     """
-    depth, height, width = view.target_shape()
+    depth, height, width = data.target_shape()
     training = network.training
     network.eval()
     found: dict[int, Tensor] = {}
@@ -52,17 +52,17 @@ def estimate_points(view: TrainingData, network: nn.Module, size: int, rule: Poi
         windows = tile_windows(height, width, size)
         for first in range(0, len(windows), _TILES_AT_ONCE):
             some = windows[first : first + _TILES_AT_ONCE]
-            for window, peaks in zip(some, _peaks(view, network, z, some, rule), strict=True):
+            for window, peaks in zip(some, _peaks(data, network, z, some, rule), strict=True):
                 points = merge_points(points, peaks + torch.tensor([window.x, window.y]), rule.apart)
         found[z] = points
     network.train(training)
     return found
 
 
-def _peaks(view: TrainingData, network: nn.Module, z: int, windows: list[Window], rule: PointRule) -> list[Tensor]:
+def _peaks(data: TrainingData, network: nn.Module, z: int, windows: list[Window], rule: PointRule) -> list[Tensor]:
     """Trusted peaks of some tiles of a slice, each ``(N, 2)`` in its tile's own (x, y), on the CPU."""
-    crops = [torch.from_numpy(view.target_crop(CropId(z, window)).copy()) for window in windows]
-    images = torch.stack(crops)[:, None].to(view.device)
+    crops = [torch.from_numpy(data.target_crop(CropId(z, window)).copy()) for window in windows]
+    images = torch.stack(crops)[:, None].to(data.device)
     outputs = [network(torch.rot90(images, k, (-2, -1)), with_density=True) for k in range(4)]
     probability = _mean_turned_back([o.probability for o in outputs]).cpu()
     density = _mean_turned_back([o.density for o in outputs]).cpu()

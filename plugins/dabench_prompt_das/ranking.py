@@ -54,16 +54,16 @@ def sampled_slices(depth: int, most: int) -> list[int]:
 
 
 @torch.no_grad()
-def component_scores(view: TrainingData, scheme: SelfTraining, slices: list[int], size: int) -> Array:
+def component_scores(data: TrainingData, scheme: SelfTraining, slices: list[int], size: int) -> Array:
     """Mean probability, as the scheme sees it, of every component on some slices of the target's training split."""
-    _, height, width = view.target_shape()
+    _, height, width = data.target_shape()
     windows = tile_windows(height, width, size)
     generator = torch.Generator().manual_seed(0)
     found = []
     for z in slices:
         whole = np.zeros((max(height, size), max(width, size)), np.float32)
         for first in range(0, len(windows), _TILES_AT_ONCE):
-            crops = _crops(view, [CropId(z, window) for window in windows[first : first + _TILES_AT_ONCE]])
+            crops = _crops(data, [CropId(z, window) for window in windows[first : first + _TILES_AT_ONCE]])
             confidence = scheme.targets(crops, generator).confidence.float().cpu().numpy()
             for origin, seen in zip(crops.origins, confidence, strict=True):
                 whole[origin.window.slices] = seen
@@ -71,16 +71,16 @@ def component_scores(view: TrainingData, scheme: SelfTraining, slices: list[int]
     return np.concatenate(found)
 
 
-def _crops(view: TrainingData, places: list[CropId]) -> TargetCrops:
+def _crops(data: TrainingData, places: list[CropId]) -> TargetCrops:
     """Plain target crops with the given points of their slices."""
-    images = torch.stack([torch.from_numpy(view.target_crop(place).copy()) for place in places])[:, None]
-    answers = view.desk.points()
+    images = torch.stack([torch.from_numpy(data.target_crop(place).copy()) for place in places])[:, None]
+    answers = data.desk.points()
     nothing = torch.zeros(0, 2)
     points = [
         torch.from_numpy(place.window.to_local(answers[place.z].points)) if place.z in answers else nothing
         for place in places
     ]
-    return TargetCrops(images, points, places).to(view.device)
+    return TargetCrops(images, points, places).to(data.device)
 
 
 def _scores(probability: Array) -> Array:

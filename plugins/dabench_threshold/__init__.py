@@ -55,11 +55,11 @@ class Threshold(RoundLabels):
         super().__init__()
         self.settings = settings
 
-    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
+    def look(self, student: nn.Module, data: TrainingData) -> Iterator[Array]:
         """Labels {0, 1, 255} and probabilities times 255 of each slice."""
         network = NetworkPredictor(student)
         predictor = FlippedPredictor(network) if self.settings.flips else network
-        for _, seen in predict_training(view, predictor, self.settings.tile):
+        for _, seen in predict_training(data, predictor, self.settings.tile):
             yield np.stack([self._labels(seen.probability), np.rint(seen.probability * 255).astype(np.uint8)])
 
     def _labels(self, probability: Array) -> Array:

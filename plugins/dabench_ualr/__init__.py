@@ -149,14 +149,14 @@ class TargetModel(RecipeStage):
     def modules(self) -> Mapping[str, nn.Module]:
         return {**super().modules(), **self.scheme.modules()}
 
-    def prepare(self, view: TrainingData) -> None:
-        self.labeller.to(view.device)
-        recalibrate(self.labeller, plain_batches(view, self.recalibrated, self.settings.crop))
+    def prepare(self, data: TrainingData) -> None:
+        self.labeller.to(data.device)
+        recalibrate(self.labeller, plain_batches(data, self.recalibrated, self.settings.crop))
         self.scheme.start(self.labeller)
-        self.scheme.attach(view)
+        self.scheme.attach(data)
 
-    def refresh(self, view: TrainingData) -> None:
-        self.scheme.refresh(self.labeller, view)
+    def refresh(self, data: TrainingData) -> None:
+        self.scheme.refresh(self.labeller, data)
 
     def state(self) -> dict[str, Tensor]:
         return self.scheme.state()

@@ -78,16 +78,16 @@ class UncertaintyLabels(RoundLabels):
         self.cuts = torch.full((2,), float("inf"), dtype=torch.float64)
         self._seed = 0
 
-    def attach(self, view: TrainingData) -> None:
+    def attach(self, data: TrainingData) -> None:
         """Remember where the rounds' predictions lie, and where the rounds' draws begin (the same at every start)."""
-        super().attach(view)
-        self._seed = int(view.rng.integers(2**62))
+        super().attach(data)
+        self._seed = int(data.rng.integers(2**62))
 
-    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
+    def look(self, student: nn.Module, data: TrainingData) -> Iterator[Array]:
         """Mean and standard deviation of each slice; renews the cuts after the last."""
         predictor = MonteCarloPredictor(student, self.settings, seeded(self._seed + self.round))
         counts = np.zeros((2, _PATTERNS), np.int64)
-        for _, seen in predict_training(view, predictor, self.settings.tile, density=True):
+        for _, seen in predict_training(data, predictor, self.settings.tile, density=True):
             assert seen.density is not None
             mean, deviation = seen.probability.astype(np.float16), seen.density.astype(np.float16)
             counts += count_uncertainties(mean, deviation)

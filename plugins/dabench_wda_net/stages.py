@@ -89,16 +89,16 @@ class WDANetStage(AdversarialStage):
         scheme = {} if self.scheme is None else self.scheme.modules()
         return {**super().modules(), "counter": self.counter, **scheme}
 
-    def prepare(self, view: TrainingData) -> None:
+    def prepare(self, data: TrainingData) -> None:
         self.counter.eval()
         if self.scheme is None:
-            super().prepare(view)
+            super().prepare(data)
         else:
-            self.scheme.attach(view)
+            self.scheme.attach(data)
 
-    def refresh(self, view: TrainingData) -> None:
+    def refresh(self, data: TrainingData) -> None:
         if self.scheme is not None:
-            self.scheme.refresh(self.student, view)
+            self.scheme.refresh(self.student, data)
 
     def state(self) -> dict[str, Tensor]:
         return {} if self.scheme is None else self.scheme.state()

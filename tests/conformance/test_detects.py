@@ -182,7 +182,7 @@ class FaultyStage(Stage):
             )
         ]
 
-    def step(self, batch, turn):
+    def step(self, batch, optimizer):
         self.steps += 1
         self.net.train(self.fault != "idle")
         images = batch.target.images if self.fault == "points" else batch.source.images

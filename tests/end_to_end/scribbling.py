@@ -121,11 +121,11 @@ class ScribbleStage(Stage):
     def optimizer_steps(self) -> Sequence[OptimizerStep]:
         return [OptimizerStep("network", self.grey.parameters, OptimizerSpec(0.1))]
 
-    def prepare(self, view: TrainingData) -> None:
+    def prepare(self, data: TrainingData) -> None:
         """Take the grey values and labels under all scribbles."""
         self.values, self.labels = [torch.zeros(0)], [torch.zeros(0)]
-        for s in view.desk.ask("scribbles"):
-            row = view.target_crop(CropId(s.z, Window(s.row, s.left, 1, s.right - s.left)))
+        for s in data.desk.ask("scribbles"):
+            row = data.target_crop(CropId(s.z, Window(s.row, s.left, 1, s.right - s.left)))
             self.values.append(torch.from_numpy(row.copy()).flatten())
             self.labels.append(torch.full((row.size,), float(s.label)))
 

@@ -25,8 +25,8 @@ class Numbered(RoundLabels):
 
     name, dtype, beyond = "numbered", "uint8", (9, None)
 
-    def look(self, student: nn.Module, view: TrainingData) -> Iterator[Array]:
-        depth, height, width = view.target_shape()
+    def look(self, student: nn.Module, data: TrainingData) -> Iterator[Array]:
+        depth, height, width = data.target_shape()
         pixels = np.arange(height * width).reshape(height, width)
         for z in range(depth):
             yield np.stack([np.full_like(pixels, 10 * z + self.round), pixels])

@@ -152,8 +152,8 @@ def test_flips_turn_back_with_points_and_density():
 
 def test_the_training_split_is_predicted_slice_by_slice():
     images = stack(3, 20, 40)
-    view = StageData(ArrayVolume(images), None, torch.device("cpu"), 0, "stage")
-    for z, prediction in predict_training(view, ImagePredictor(), 16):
+    data = StageData(ArrayVolume(images), None, torch.device("cpu"), 0, "stage")
+    for z, prediction in predict_training(data, ImagePredictor(), 16):
         np.testing.assert_array_equal(prediction.probability, images[z])
 
 

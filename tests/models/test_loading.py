@@ -239,7 +239,7 @@ def test_weights_of_another_network(registry, empty, file):
     write_model(file, card.model_copy(update={"digests": digests}), tensors)
     with pytest.raises(WeightsError, match=r"module 'network' does not fit: .*Missing key"):
         load_model(file, registry, empty)
-    write_model(file, card.model_copy(update={"modules": ("judge",), "digests": digests}), tensors)
+    write_model(file, card.model_copy(update={"modules": ("discriminator",), "digests": digests}), tensors)
     with pytest.raises(WeightsError, match="another model"):
         load_model(file, registry, empty)
 

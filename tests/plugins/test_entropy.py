@@ -25,7 +25,7 @@ from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, TargetCrops, Window
 
 
-def view_of(images: Tensor, folder: Path) -> StageData:
+def data_of(images: Tensor, folder: Path) -> StageData:
     desk = AnnotationDesk(None, tuple(images.shape), Budget(), {})  # type: ignore[arg-type]
     return StageData(ArrayVolume(images.numpy()), desk, torch.device("cpu"), 0, "test", None, folder)
 
@@ -77,14 +77,11 @@ def test_a_round_labels_the_whole_set_by_its_own_percentiles(tmp_path: Path) -> 
     images = torch.zeros(2, 32, 32)
     images[0, :8] = 0.9  # H = 0.47: 256 pixels, half of the foreground of both slices
     images[1, :8] = 0.6  # H = 0.97: the other half, so the 40th percentile is the surer half's
-    scheme, student, view = (
-        EntropyLabels(EntropySettings(tile=32, percentile=40)),
-        ImageToy(),
-        view_of(images, tmp_path),
-    )
+    scheme, student = EntropyLabels(EntropySettings(tile=32, percentile=40)), ImageToy()
+    data = data_of(images, tmp_path)
     scheme.start(student)
-    scheme.attach(view)
-    scheme.refresh(student, view)
+    scheme.attach(data)
+    scheme.refresh(student, data)
     assert scheme.cuts.tolist() == [0.5, 0.5]
     window = Window(4, 0, 8, 8)
     expected = torch.zeros(8, 8, dtype=torch.uint8)
@@ -93,7 +90,7 @@ def test_a_round_labels_the_whole_set_by_its_own_percentiles(tmp_path: Path) -> 
     expected[:4] = IGNORE
     assert torch.equal(labels_of(scheme, crop_of(images, window, 1))[0], expected)
     scheme.settings = EntropySettings(tile=32, percentile=80)
-    scheme.refresh(student, view)
+    scheme.refresh(student, data)
     assert scheme.cuts[1].item() == pytest.approx(0.971, abs=1e-3)
     assert (labels_of(scheme, crop_of(images, window, 1))[0, :4] == 1).all()
 
@@ -101,28 +98,28 @@ def test_a_round_labels_the_whole_set_by_its_own_percentiles(tmp_path: Path) -> 
 def test_labels_stay_the_rounds_until_the_next(tmp_path: Path) -> None:
     images = torch.full((1, 32, 32), 0.8)
     images[:, 0, 0] = 0.9  # a blank tile is nobody's question
-    scheme, student, view = EntropyLabels(EntropySettings(tile=32)), ImageToy(), view_of(images, tmp_path)
-    scheme.refresh(student, view)
+    scheme, student, data = EntropyLabels(EntropySettings(tile=32)), ImageToy(), data_of(images, tmp_path)
+    scheme.refresh(student, data)
     crops = crop_of(images, Window(0, 0, 32, 32))
     with torch.no_grad():
         student.gain.fill_(0.1)
     scheme.after_update(student, 0)
     assert (labels_of(scheme, crops)[:, 1:] == 1).all()
-    scheme.refresh(student, view)
+    scheme.refresh(student, data)
     assert (labels_of(scheme, crops)[:, 1:] == 0).all()
 
 
 def test_a_restart_goes_on_in_its_round(tmp_path: Path) -> None:
     images = torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0))
     first, student = EntropyLabels(EntropySettings(tile=32, percentile=50)), ImageToy()
-    first.refresh(student, view_of(images, tmp_path))
+    first.refresh(student, data_of(images, tmp_path))
     state, before = first.state(), labels_of(first, crop_of(images, Window(0, 0, 32, 32)))
     with torch.no_grad():
         student.gain.fill_(0.7)
-    first.refresh(student, view_of(images, tmp_path))  # a later round is on disk; the checkpoint is from before
+    first.refresh(student, data_of(images, tmp_path))  # a later round is on disk; the checkpoint is from before
     second = EntropyLabels(EntropySettings(tile=32, percentile=50))
     second.start(student)
-    second.attach(view_of(images, tmp_path))
+    second.attach(data_of(images, tmp_path))
     second.load_state(state)
     assert torch.equal(labels_of(second, crop_of(images, Window(0, 0, 32, 32))), before)
     assert not torch.equal(labels_of(first, crop_of(images, Window(0, 0, 32, 32))), before)
@@ -131,18 +128,18 @@ def test_a_restart_goes_on_in_its_round(tmp_path: Path) -> None:
 def test_flips_are_averaged(tmp_path: Path) -> None:
     ramp = ImageToy(answer=lambda images: torch.linspace(0, 1, images.shape[-1]).expand_as(images))
     images = torch.eye(32)[None]
-    scheme, view = EntropyLabels(EntropySettings(tile=32)), view_of(images, tmp_path)
-    scheme.refresh(ramp, view)
+    scheme, data = EntropyLabels(EntropySettings(tile=32)), data_of(images, tmp_path)
+    scheme.refresh(ramp, data)
     pseudo = scheme.targets(crop_of(images, Window(0, 0, 32, 32)), torch.Generator())
     assert torch.allclose(pseudo.confidence, torch.full((1, 32, 32), 0.5), atol=1e-3)
 
 
 def test_a_crop_over_the_edge_is_reflected_like_its_image(tmp_path: Path) -> None:
     images = torch.rand(1, 24, 24, generator=torch.Generator().manual_seed(0))
-    scheme, view = EntropyLabels(EntropySettings(tile=24)), view_of(images, tmp_path)
-    scheme.refresh(ImageToy(), view)
+    scheme, data = EntropyLabels(EntropySettings(tile=24)), data_of(images, tmp_path)
+    scheme.refresh(ImageToy(), data)
     window = Window(0, 0, 32, 32)
-    image = torch.from_numpy(view.target_crop(CropId(0, window)).copy())[None, None]
+    image = torch.from_numpy(data.target_crop(CropId(0, window)).copy())[None, None]
     pseudo = scheme.targets(TargetCrops(image, [torch.zeros(0, 2)], [CropId(0, window)]), torch.Generator())
     assert torch.allclose(pseudo.confidence[0], image[0, 0], atol=1e-3)
 
@@ -152,6 +149,6 @@ def test_a_round_comes_first(tmp_path: Path) -> None:
     crops = crop_of(torch.zeros(1, 8, 8), Window(0, 0, 8, 8))
     with pytest.raises(RuntimeError, match="refresh"):
         scheme.targets(crops, torch.Generator())
-    scheme.attach(view_of(torch.zeros(1, 8, 8), tmp_path))
+    scheme.attach(data_of(torch.zeros(1, 8, 8), tmp_path))
     with pytest.raises(RuntimeError, match="refresh"):
         scheme.targets(crops, torch.Generator())

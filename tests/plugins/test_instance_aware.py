@@ -151,7 +151,7 @@ def image() -> np.ndarray[Any, Any]:
     return planes
 
 
-def make_view(tmp_path: Path, share: float) -> StageData:
+def make_data(tmp_path: Path, share: float) -> StageData:
     return StageData(ArrayVolume(image()), Given(share), torch.device("cpu"), 0, "test", None, tmp_path / "kept")  # type: ignore[arg-type]
 
 
@@ -161,10 +161,10 @@ def crops(window: Window, z: int = 0) -> TargetCrops:
     )
 
 
-def scheme(view: StageData, **changes: Any) -> InstanceAware:
+def scheme(data: StageData, **changes: Any) -> InstanceAware:
     made = InstanceAware(InstanceAwareSettings(tile=64, ratios=(0.0, 1.0), **changes))
     made.start(painted())
-    made.attach(view)
+    made.attach(data)
     return made
 
 
@@ -176,65 +176,65 @@ def labels_of(made: InstanceAware, window: Window = WHOLE, z: int = 0) -> Tensor
 
 
 def test_the_first_round_has_the_given_points_the_second_the_detected_ones(tmp_path: Path) -> None:
-    view = make_view(tmp_path, 0.15)
-    made = scheme(view)
-    made.refresh(painted(), view)
+    data = make_data(tmp_path, 0.15)
+    made = scheme(data)
+    made.refresh(painted(), data)
     first = labels_of(made)
     assert (first[5:12, 5:12] == IGNORE).all()
     assert first[40, 20] == 1  # the ellipse
     assert first[34, 20] == 1
     assert first[33, 20] == IGNORE  # its ring
     assert first[60, 60] == 0
-    made.refresh(painted(), view)
+    made.refresh(painted(), data)
     second = labels_of(made)
     assert (second[5:12, 5:12] == 1).all()
     assert (second[40:50, 40:50][:, 2:] == IGNORE).all()
-    made.refresh(painted(), view)
+    made.refresh(painted(), data)
     assert torch.equal(labels_of(made), second), "a round beyond the last ratio takes the last"
 
 
 def test_selected_centres_join_the_given_points_of_a_crop(tmp_path: Path) -> None:
-    view = make_view(tmp_path, 0.15)
-    made = scheme(view)
-    made.refresh(painted(), view)
-    made.refresh(painted(), view)
+    data = make_data(tmp_path, 0.15)
+    made = scheme(data)
+    made.refresh(painted(), data)
+    made.refresh(painted(), data)
     found = made.targets(crops(Window(4, 3, 16, 16)), torch.Generator())
     assert found.points[0].tolist() == [[20, 40], [5, 4]]
     assert found.confidence[0, 4, 5] == pytest.approx(0.95, abs=0.01)
 
 
 def test_without_points_other_ratios_hold(tmp_path: Path) -> None:
-    view = make_view(tmp_path, 0.0)
-    made = scheme(view, ratios_without_points=(1.0,))
-    made.refresh(painted(), view)
+    data = make_data(tmp_path, 0.0)
+    made = scheme(data, ratios_without_points=(1.0,))
+    made.refresh(painted(), data)
     assert (labels_of(made)[5:12, 5:12] == 1).all()
 
 
 def test_a_crop_over_the_edge_is_ignored_there(tmp_path: Path) -> None:
-    view = make_view(tmp_path, 0.0)
-    made = scheme(view)
-    made.refresh(painted(), view)
+    data = make_data(tmp_path, 0.0)
+    made = scheme(data)
+    made.refresh(painted(), data)
     seen = labels_of(made, Window(60, 60, 8, 8))
     assert (seen[4:] == IGNORE).all()
     assert (seen[:4, :4] == 0).all()
 
 
 def test_a_new_start_goes_on_in_the_round_of_its_state(tmp_path: Path) -> None:
-    view = make_view(tmp_path, 0.15)
-    made = scheme(view)
-    made.refresh(painted(), view)
+    data = make_data(tmp_path, 0.15)
+    made = scheme(data)
+    made.refresh(painted(), data)
     state, first = made.state(), labels_of(made)
-    made.refresh(painted(), view)  # the round that was written last, after the checkpoint
-    again = scheme(make_view(tmp_path, 0.15))
+    made.refresh(painted(), data)  # the round that was written last, after the checkpoint
+    again = scheme(make_data(tmp_path, 0.15))
     again.load_state(state)
     assert torch.equal(labels_of(again), first)
-    again.refresh(painted(), make_view(tmp_path, 0.15))
+    again.refresh(painted(), make_data(tmp_path, 0.15))
     assert torch.equal(labels_of(again), labels_of(made))
     assert torch.equal(again.state()["centres"], made.state()["centres"])
 
 
 def test_refresh_comes_first(tmp_path: Path) -> None:
-    made = scheme(make_view(tmp_path, 0.0))
+    made = scheme(make_data(tmp_path, 0.0))
     with pytest.raises(RuntimeError, match="refresh"):
         labels_of(made)
 
@@ -260,7 +260,7 @@ def test_both_names_are_registered_with_the_papers_rounds(registry: Registry) ->
 def test_the_desk_of_a_run_decides_the_ratio(tmp_path: Path) -> None:
     volume = ArrayVolume(image())
     desk = AnnotationDesk(None, volume.shape, Budget(points=0.0), {})
-    view = StageData(volume, desk, torch.device("cpu"), 0, "test", None, tmp_path)
-    made = scheme(view, ratios_without_points=(1.0,))
-    made.refresh(painted(), view)
+    data = StageData(volume, desk, torch.device("cpu"), 0, "test", None, tmp_path)
+    made = scheme(data, ratios_without_points=(1.0,))
+    made.refresh(painted(), data)
     assert len(made.state()["centres"]) == 2

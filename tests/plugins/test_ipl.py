@@ -290,8 +290,8 @@ def trained(registry: Registry, folder: Path, phase: str, stops: tuple[int, ...]
         nn.init.constant_(cast(Any, stage.student).detect.bias, 0.5)
         with torch.no_grad():
             cast(Any, stage.student).head.bias -= 0.45
-        view = StageData(images, desk, CPU, 0, "ipl", None, folder / "kept")
-        for update in train(stage, 8, sampler, view, options):
+        data = StageData(images, desk, CPU, 0, "ipl", None, folder / "kept")
+        for update in train(stage, 8, sampler, data, options):
             if update.step + 1 == stop:
                 break
     return snapshot(stage)

@@ -42,7 +42,7 @@ class Blur(nn.Module):
         return Prediction(self(images).probability.detach())
 
 
-class View:
+class FakeData:
     """Two slices of 48 x 72 with a disc whose rim is graded; every question is answered from `truth`."""
 
     def __init__(self, budget: float = 1.0, radius: float = 6.0) -> None:
@@ -83,38 +83,38 @@ class View:
         return [PreferenceAnswer(q.z, q.window, c, 5.0, "test") for q, c in zip(questions, found, strict=True)]
 
 
-def gather(view: View, optimizer: PreferenceOptimizer, views: int = 1) -> object:
-    return collect(view, Blur(), optimizer, THRESHOLDS, 24, views)  # type: ignore[arg-type]
+def gather(data: FakeData, optimizer: PreferenceOptimizer, views: int = 1) -> object:
+    return collect(data, Blur(), optimizer, THRESHOLDS, 24, views)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.15, 16), (0.05, 5), (0.0, 0)])
 def test_slpo_asks_exactly_its_share_of_all_patches(share: float, count: int) -> None:
-    view = View(share)
+    data = FakeData(share)
     # 2 slices x 6 tiles x 9 patches = 108 patches in all.
-    gather(view, SparsePreference(SparseSettings(share=share)))
-    assert len(view.asked) == count
-    assert len({(q.z, q.window) for q, _ in view.asked}) == count
-    assert all(len(q.candidates) > 1 for q, _ in view.asked)
+    gather(data, SparsePreference(SparseSettings(share=share)))
+    assert len(data.asked) == count
+    assert len({(q.z, q.window) for q, _ in data.asked}) == count
+    assert all(len(q.candidates) > 1 for q, _ in data.asked)
 
 
 def test_lpo_asks_every_informative_patch_once_and_gpo_every_tile() -> None:
-    view = View()
-    gather(view, DirectPreference(PreferenceSettings()))
-    local = len(view.asked)
+    data = FakeData()
+    gather(data, DirectPreference(PreferenceSettings()))
+    local = len(data.asked)
     assert 20 < local < 108
-    gather(view, DirectPreference(PreferenceSettings(side=1)))
-    assert len(view.asked) <= 12
+    gather(data, DirectPreference(PreferenceSettings(side=1)))
+    assert len(data.asked) <= 12
 
 
 def test_upo_asks_nobody_and_brings_a_hint() -> None:
-    view = View(0.0)
-    gather(view, UnsupervisedPreference(UnsupervisedSettings()))
-    assert {rater for _, rater in view.asked} == {"self"}
-    assert all(q.hint is not None and q.hint.shape == q.candidates.shape[1:] for q, _ in view.asked)
+    data = FakeData(0.0)
+    gather(data, UnsupervisedPreference(UnsupervisedSettings()))
+    assert {rater for _, rater in data.asked} == {"self"}
+    assert all(q.hint is not None and q.hint.shape == q.candidates.shape[1:] for q, _ in data.asked)
 
 
 def test_averaging_over_turns_leaves_an_equivariant_reference_alone() -> None:
-    one, four = (gather(View(), DirectPreference(PreferenceSettings()), views) for views in (1, 4))
+    one, four = (gather(FakeData(), DirectPreference(PreferenceSettings()), views) for views in (1, 4))
     torch.testing.assert_close(one.proposal([0, 3]), four.proposal([0, 3]))  # type: ignore[attr-defined]
 
 
@@ -123,11 +123,11 @@ def stage(optimizer: PreferenceOptimizer, **settings: float) -> PreferenceStage:
     return PreferenceStage(PreferDASSettings(**values), optimizer, Blur(), 24)  # type: ignore[arg-type]
 
 
-def started(made: PreferenceStage, view: View, step: int = 0) -> Batch:
+def started(made: PreferenceStage, data: FakeData, step: int = 0) -> Batch:
     """Prepare a stage; the batch of an update, with the crops that it chooses."""
-    made.prepare(view)  # type: ignore[arg-type]
+    made.prepare(data)  # type: ignore[arg-type]
     tiles = list(made.target_crops(step, np.random.default_rng(step)))
-    images = torch.stack([torch.from_numpy(view.target_crop(tile).copy()) for tile in tiles])[:, None]
+    images = torch.stack([torch.from_numpy(data.target_crop(tile).copy()) for tile in tiles])[:, None]
     target = TargetCrops(images, [torch.zeros(0, 2) for _ in tiles], tiles)
     return Batch(step, torch.Generator().manual_seed(step), None, target)
 
@@ -137,20 +137,20 @@ def started(made: PreferenceStage, view: View, step: int = 0) -> Batch:
 def test_a_step_moves_towards_what_the_rater_prefers(radius: float, direction: int, negatives: str) -> None:
     """The reference's contour is at radius 8: a smaller truth must lower the bias, a larger one raise it."""
     made = stage(DirectPreference(PreferenceSettings(negatives=negatives)), anchor=0.0)  # type: ignore[arg-type]
-    made.step(started(made, View(radius=radius)), "network")["loss"].backward()  # type: ignore[no-untyped-call]
+    made.step(started(made, FakeData(radius=radius)), "network")["loss"].backward()  # type: ignore[no-untyped-call]
     assert torch.sign(-made.student.bias.grad).item() == direction  # type: ignore[union-attr, operator]
 
 
 def test_the_first_loss_is_that_of_equal_ratios() -> None:
     """Policy = reference: every margin is 0, the loss softplus(log n) with n negatives."""
     made = stage(DirectPreference(PreferenceSettings(negatives="single")), anchor=0.0)
-    terms = made.step(started(made, View()), "network")
+    terms = made.step(started(made, FakeData()), "network")
     assert terms["preference"].item() == pytest.approx(np.log(2), abs=2e-3)  # the reference is kept in half precision
 
 
 def test_without_any_answer_the_anchor_alone_is_learnt() -> None:
     made = stage(SparsePreference(SparseSettings(share=0.0)))
-    terms = made.step(started(made, View(0.0)), "network")
+    terms = made.step(started(made, FakeData(0.0)), "network")
     assert terms["preference"] == 0
     assert terms["anchor"] > 0
     assert torch.isfinite(terms["loss"])
@@ -158,7 +158,7 @@ def test_without_any_answer_the_anchor_alone_is_learnt() -> None:
 
 def test_the_target_crops_of_an_update_are_tiles_with_answers_and_follow_from_the_step() -> None:
     made = stage(SparsePreference(SparseSettings(share=0.05)), batch=8)
-    first, again = (started(made, View(0.05), step).target for step in (3, 3))
+    first, again = (started(made, FakeData(0.05), step).target for step in (3, 3))
     assert first.origins == again.origins  # type: ignore[union-attr]
     asked = {(t.z, t.window) for t in made.data.tiles if made.data._answers[made.data.numbers([t])[0]]}  # type: ignore[union-attr]
     assert {(t.z, t.window) for t in first.origins} <= asked  # type: ignore[union-attr]

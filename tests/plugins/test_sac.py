@@ -78,8 +78,8 @@ def trained(registry: Registry, folder: Path, stops: tuple[int, ...]) -> dict[st
         stage = SACStage(
             SACSettings(crop=32, recalibrate=1), ConvToy(normalise=True), made.self_training("class-balanced")
         )
-        view = StageData(images, desk, torch.device("cpu"), 0, "sac", None, folder / "kept")
-        loop = train(stage, 6, sampler, view, LoopOptions(torch.device("cpu"), False, folder / "checkpoint.pt", 1))
+        data = StageData(images, desk, torch.device("cpu"), 0, "sac", None, folder / "kept")
+        loop = train(stage, 6, sampler, data, LoopOptions(torch.device("cpu"), False, folder / "checkpoint.pt", 1))
         for update in loop:
             if update.step + 1 == stop:
                 break

@@ -25,11 +25,11 @@ def started(tmp_path: Path, **changes: Any) -> tuple[Threshold, StageData]:
     plane[0, 10, :] = 0.5
     volume = ArrayVolume(plane)
     desk = AnnotationDesk(None, volume.shape, Budget(), {})
-    view = StageData(volume, desk, torch.device("cpu"), 0, "test", None, tmp_path)
+    data = StageData(volume, desk, torch.device("cpu"), 0, "test", None, tmp_path)
     scheme = Threshold(ThresholdSettings(tile=32, **changes))
     scheme.start(ImageToy())
-    scheme.attach(view)
-    return scheme, view
+    scheme.attach(data)
+    return scheme, data
 
 
 def crops(*points: tuple[float, float]) -> TargetCrops:
@@ -38,8 +38,8 @@ def crops(*points: tuple[float, float]) -> TargetCrops:
 
 
 def test_each_pixel_has_the_label_of_its_own_probability(tmp_path: Path) -> None:
-    scheme, view = started(tmp_path)
-    scheme.refresh(ImageToy(), view)
+    scheme, data = started(tmp_path)
+    scheme.refresh(ImageToy(), data)
     pseudo = scheme.targets(crops(), torch.Generator())
     labels = pseudo.labels[0]
     assert (labels[2:6, 2:6] == 1).all()
@@ -50,18 +50,18 @@ def test_each_pixel_has_the_label_of_its_own_probability(tmp_path: Path) -> None
 
 
 def test_a_given_point_is_a_disc_and_the_centre_of_its_component(tmp_path: Path) -> None:
-    scheme, view = started(tmp_path, disc=1.0)
-    scheme.refresh(ImageToy(), view)
+    scheme, data = started(tmp_path, disc=1.0)
+    scheme.refresh(ImageToy(), data)
     pseudo = scheme.targets(crops((4.0, 5.0), (15.0, 15.0)), torch.Generator())
     assert int((pseudo.labels[0] == 1).sum()) == 16 + 36 + 6  # one pixel of the first disc lies outside its component
     assert pseudo.points[0].tolist() == [[4, 5], [15, 15], [22.5, 22.5]]
 
 
 def test_rounds_are_kept_apart_and_found_again(tmp_path: Path) -> None:
-    scheme, view = started(tmp_path)
-    scheme.refresh(ImageToy(), view)
+    scheme, data = started(tmp_path)
+    scheme.refresh(ImageToy(), data)
     state, first = scheme.state(), scheme.targets(crops(), torch.Generator())
-    scheme.refresh(ImageToy(0.5), view)
+    scheme.refresh(ImageToy(0.5), data)
     assert (scheme.targets(crops(), torch.Generator()).labels != 1).all()
     again, _ = started(tmp_path)
     again.load_state(state)

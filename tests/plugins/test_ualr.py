@@ -56,10 +56,10 @@ def target_model(seed: int = 0) -> TargetModel:
 def run(stage: TargetModel, folder: Path, stop: int = 99) -> list[dict[str, float]]:
     images = volume()
     desk = AnnotationDesk(None, images.shape, Budget(), {})
-    view = StageData(images, desk, CPU, 0, "ualr", None, folder / "kept")
+    data = StageData(images, desk, CPU, 0, "ualr", None, folder / "kept")
     sampler = CropSampler(CropSpec(32, target=2), 0, "ualr", target=images)
     losses = []
-    for update in train(stage, 6, sampler, view, LoopOptions(CPU, False, folder / "checkpoint.pt", 2)):
+    for update in train(stage, 6, sampler, data, LoopOptions(CPU, False, folder / "checkpoint.pt", 2)):
         losses.append(update.losses)
         if update.step + 1 == stop:
             break

@@ -25,7 +25,7 @@ from dabench.training.stage_data import StageData
 from dabench.types import IGNORE, CropId, TargetCrops, Window
 
 
-def view(images: np.ndarray, folder: Path | None = None) -> StageData:
+def data_of(images: np.ndarray, folder: Path | None = None) -> StageData:
     desk = AnnotationDesk(None, images.shape, Budget(), {})
     return StageData(ArrayVolume(images), desk, torch.device("cpu"), 0, "test", None, folder)
 
@@ -83,7 +83,7 @@ def test_the_uncertain_of_each_class_are_ignored() -> None:
 
 def refreshed(folder: Path | None = None) -> tuple[UncertaintyLabels, StageData]:
     rng = np.random.default_rng(0)
-    seen = view(rng.random((2, 40, 36)).astype(np.float32), folder)
+    seen = data_of(rng.random((2, 40, 36)).astype(np.float32), folder)
     scheme = UncertaintyLabels(UncertaintySettings(tile=32, passes=10, dropout=0.5))
     scheme.start(ImageToy(dropout=0.5))
     scheme.attach(seen)
@@ -120,7 +120,7 @@ def test_labels_are_cut_like_the_crops() -> None:
 def test_resumed_in_a_round_it_labels_the_same(tmp_path: Path) -> None:
     scheme, seen = refreshed(tmp_path)
     again = UncertaintyLabels(scheme.settings)
-    again.attach(view(seen.target_crop(CropId(0, Window(0, 0, 40, 36)))[None].repeat(2, 0), tmp_path))
+    again.attach(data_of(seen.target_crop(CropId(0, Window(0, 0, 40, 36)))[None].repeat(2, 0), tmp_path))
     again.load_state(scheme.state())
     asked = crops(CropId(0, Window(3, 4, 16, 16)))
     assert torch.equal(scheme.targets(asked, seeded(0)).labels, again.targets(asked, seeded(0)).labels)

@@ -295,8 +295,8 @@ def trained(registry: Registry, folder: Path, stops: tuple[int, ...], every: int
     folder.mkdir(parents=True)
     for stop in (*stops, 8):
         stage = stage_of(made.self_training("entropy"), iterations=8, rounds=2, cut_paste=(1.0, 1.0), adversarial=1.0)
-        view = StageData(images, desk, CPU, 0, "wda", None, folder / "kept")
-        for update in train(stage, 8, sampler, view, options):
+        data = StageData(images, desk, CPU, 0, "wda", None, folder / "kept")
+        for update in train(stage, 8, sampler, data, options):
             if update.step + 1 == stop:
                 break
     return snapshot(stage)

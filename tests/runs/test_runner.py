@@ -216,7 +216,7 @@ def failing(error: BaseException) -> Registry:
             def build(parent: object) -> object:
                 stage = spec.build(parent)
 
-                def step(batch: object, turn: str) -> None:
+                def step(batch: object, optimizer: str) -> None:
                     raise error
 
                 stage.step = step
@@ -277,9 +277,9 @@ def test_prices_are_settings_and_part_of_the_cost(registry: Registry, tmp_path: 
 
 
 def test_a_stage_that_declares_no_target_cannot_look_at_it() -> None:
-    view = StageData(None, None, torch.device("cpu"), 0, "sneaky")  # type: ignore[arg-type]
+    data = StageData(None, None, torch.device("cpu"), 0, "sneaky")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="'sneaky' looks at the target"):
-        view.target_shape()
+        data.target_shape()
 
 
 def test_training_seconds_survive_a_kill_before_the_stage_was_closed(registry: Registry, workspace: Workspace) -> None:

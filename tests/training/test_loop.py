@@ -1,4 +1,4 @@
-"""The loop: schedules, resume to the bit, NaN, several turns."""
+"""The loop: schedules, resume to the bit, NaN, several optimizer steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dabench.types import Batch
 
 
 class Toy(Stage):
-    """Two small layers that take turns; ``explode_at`` makes the loss NaN there."""
+    """Two small layers, an optimizer step each; ``explode_at`` makes the loss NaN there."""
 
     def __init__(self, explode_at: int = -1) -> None:
         torch.manual_seed(0)
@@ -48,7 +48,7 @@ class Toy(Stage):
             loss = loss * float("nan")
         return {"loss": loss, "size": x.mean()}
 
-    def refresh(self, view: object) -> None:
+    def refresh(self, data: object) -> None:
         self.refreshed += 1
         self.total = self.total + 1
 
@@ -129,9 +129,9 @@ def test_the_rate_stays_at_the_floor_once_the_span_is_over() -> None:
 
 
 def test_unknown_optimizer() -> None:
-    turn = OptimizerStep("t", nn.Linear(1, 1).parameters, OptimizerSpec(0.1, name="lion"))
+    step = OptimizerStep("t", nn.Linear(1, 1).parameters, OptimizerSpec(0.1, name="lion"))
     with pytest.raises(ConfigError, match="lion"):
-        make_optimizer(turn)
+        make_optimizer(step)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

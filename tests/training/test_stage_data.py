@@ -11,7 +11,7 @@ import torch
 from dabench.training.stage_data import StageData
 
 
-def view(memory: Path | None) -> StageData:
+def data_in(memory: Path | None) -> StageData:
     return StageData(None, None, torch.device("cpu"), 0, "stage", memory)  # type: ignore[arg-type]
 
 
@@ -20,18 +20,18 @@ def test_what_is_remembered_is_what_was_filled(tmp_path: Path, on_disk: bool) ->
     def fill(values: np.ndarray) -> None:
         values[:] = np.arange(24).reshape(2, 3, 4)
 
-    found = view(tmp_path if on_disk else None).remember("a", (2, 3, 4), fill)
+    found = data_in(tmp_path if on_disk else None).remember("a", (2, 3, 4), fill)
     assert found.dtype == np.float16
     assert np.array_equal(found, np.arange(24).reshape(2, 3, 4))
 
 
 def test_a_sibling_finds_it_and_does_not_fill_again(tmp_path: Path) -> None:
-    view(tmp_path).remember("a", (5,), lambda values: values.fill(7))
+    data_in(tmp_path).remember("a", (5,), lambda values: values.fill(7))
 
     def refuse(values: np.ndarray) -> None:
         raise AssertionError("filled twice")
 
-    assert (view(tmp_path).remember("a", (5,), refuse) == 7).all()
+    assert (data_in(tmp_path).remember("a", (5,), refuse) == 7).all()
 
 
 def test_killed_while_filling_nothing_is_remembered(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_killed_while_filling_nothing_is_remembered(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        view(tmp_path).remember("a", (5,), kill)
+        data_in(tmp_path).remember("a", (5,), kill)
     assert list(tmp_path.iterdir()) == []
 
 
