@@ -220,5 +220,6 @@ def _as_json(record: RunRecord) -> dict[str, Any]:
         "reason": record.reason,
         "tags": dict(record.tags),
         "metrics": dict(record.metrics),
+        "altered": [{"work": event.work, "reason": event.reason} for event in record.altered],
         "path": str(record.path),
     }

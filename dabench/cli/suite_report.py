@@ -36,6 +36,9 @@ class Lines(Observer):
         typer.echo(f"  started  {work}")
 
     def ended(self, work: str, status: str, values: Mapping[str, float] | None = None, reason: str = "") -> None:
+        if status == "altered":
+            typer.echo(f"  altered  {work}: {reason}")
+            return
         if work not in self._running:  # a cell's record, complete
             return
         self._running.remove(work)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dabench.tracking.events import Altered
+
 #: Set by a user for a whole session; a worker, wherever it is, gets the same.
 _CARRIED = ("DABENCH_DATA", "DABENCH_PLUGIN_FILES", "DABENCH_STRICT_PLUGINS")
 
@@ -19,7 +21,7 @@ class Job:
     """A stage to train (``stage`` is its place in the cell's chain) or, with None, a cell to score.
 
     ``needs`` are jobs that come first, ``keys`` the stages (parents first) whose folders it reads or makes;
-    ``memory`` is what it is expected to take in bytes.
+    ``memory`` is what it is expected to take in bytes, ``altered`` what earlier jobs found altered in those stages.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Job:
     needs: tuple[str, ...]
     keys: tuple[str, ...]
     memory: int
+    altered: tuple[Altered, ...] = ()
 
     @property
     def makes(self) -> str:
@@ -55,29 +58,33 @@ class Site:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: ``ok``, ``failed``, ``oom``, ``skipped`` or ``killed``."""
+    """How a job ended: ``ok``, ``failed``, ``oom``, ``skipped`` or ``killed``.
+
+    ``altered`` is what it found altered and made again, by the stage's key or the file's name.
+    """
 
     job: str
     status: str
     reason: str = ""
     seconds: float = 0.0
+    altered: Mapping[str, Altered] = field(default_factory=dict)
 
 
 def run_job(job: Job, site: Site) -> Outcome:
     """Do a job in this process. Whatever it raises is its outcome; the traceback goes to the worker's log (stderr)."""
-    started = time.perf_counter()
+    started, altered = time.perf_counter(), dict[str, Altered]()
     os.environ.update({**site.environment, "DABENCH_WORKSPACE": str(site.workspace)})
     try:
-        status, reason = _work(job, site)
+        status, reason, altered = _work(job, site)
     except KeyboardInterrupt:
         status, reason = "killed", "interrupted"
     except BaseException as error:
         traceback.print_exc()
         status, reason = _status_of(error), f"{type(error).__name__}: {error}"
-    return Outcome(job.id, status, reason, time.perf_counter() - started)
+    return Outcome(job.id, status, reason, time.perf_counter() - started, altered)
 
 
-def _work(job: Job, site: Site) -> tuple[str, str]:
+def _work(job: Job, site: Site) -> tuple[str, str, dict[str, Altered]]:
     import torch
 
     from dabench.components.registry import Registry
@@ -97,12 +104,15 @@ def _work(job: Job, site: Site) -> tuple[str, str]:
             f"{job.label}: this machine plans other stages than the one that started the suite.",
             "Code, torch, data and precision have to be the same; --set precision=float32 fixes the last.",
         )
-    runner = Runner(plan, registry, workspace, suite=job.suite)
+    runner = Runner(plan, registry, workspace, suite=job.suite, altered=job.altered)
     if job.stage is not None:
         runner.train_until(job.stage)
-        return "ok", ""
-    record = runner.execute()
-    return record.status, record.reason
+        status, reason = "ok", ""
+    else:
+        record = runner.execute()
+        status, reason = record.status, record.reason
+    keys = {stage.spec.name: stage.key for stage in plan.stages}
+    return status, reason, {keys.get(event.work, event.work): event for event in runner.observer.found}
 
 
 def _limit_memory(limit: int) -> None:

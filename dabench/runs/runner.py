@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
@@ -17,6 +17,7 @@ from dabench.files.workspace import Workspace
 from dabench.interfaces import Candidate
 from dabench.interfaces.observer import Observer
 from dabench.runs import events
+from dabench.runs.alterations import Alterations
 from dabench.runs.config import RunConfig
 from dabench.runs.faults import told_by_cause
 from dabench.runs.plan import Plan, PlannedStage, make_plan
@@ -25,7 +26,7 @@ from dabench.runs.selection import choose, open_view
 from dabench.runs.stages import StageChain
 from dabench.tracking import environment as env
 from dabench.tracking.curves import plot_curves
-from dabench.tracking.events import CellFinished, Phase
+from dabench.tracking.events import Altered, CellFinished, Phase
 from dabench.tracking.journal import Journal
 from dabench.tracking.lock import exclusive
 from dabench.tracking.record import RunRecord, read_run
@@ -35,12 +36,21 @@ class Runner:
     """Executes one plan. Killed at any moment and started again, it continues where it was."""
 
     def __init__(
-        self, plan: Plan, registry: Registry, workspace: Workspace, observer: Observer | None = None, suite: str = ""
+        self,
+        plan: Plan,
+        registry: Registry,
+        workspace: Workspace,
+        observer: Observer | None = None,
+        suite: str = "",
+        altered: Sequence[Altered] = (),
     ) -> None:
-        """Take a plan, who is told how far it is, and the suite that it is run for; nothing is written yet."""
+        """Take a plan, who is told how far it is, and the suite that it is run for; nothing is written yet.
+
+        ``altered`` is what the suite's other jobs found altered in stages of this plan.
+        """
         self.plan, self.registry, self.workspace, self.suite = plan, registry, workspace, suite
         self.config: RunConfig = plan.config
-        self.observer = observer or Observer()
+        self.observer = Alterations(observer or Observer(), altered)
         self.path = workspace.runs / plan.config.cell_id
         self.stages = StageChain(plan, registry, self.observer)
         self._seconds: dict[str, float] = {}
@@ -87,6 +97,7 @@ class Runner:
         write_json(self.path / "environment.json", environment)
         device = str(self.stages.device)
         journal.append(events.started(self.plan, self.registry, environment, device, self.suite))
+        self.observer.write_to(journal)
         return journal
 
     def _execute(self) -> RunRecord:

@@ -18,6 +18,7 @@ from dabench.runs.runner import Runner
 from dabench.suites.graph import CellNode, SuiteGraph, make_graph
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import cell_rows, threads_of, write_suite_record
+from dabench.tracking.events import Altered
 from dabench.tracking.record import RunRecord, read_run
 
 #: Statuses that make a suite's exit code 1.
@@ -131,6 +132,8 @@ class _Work:
     done: set[str] = field(default_factory=set)
     running: dict[str, Job] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
+    #: What jobs found altered, by the stage's key: the cells that read the stage have it on record.
+    altered: dict[str, Altered] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """All jobs wait."""
@@ -149,7 +152,8 @@ class _Work:
         while self.waiting or self.running:
             for job in self._startable():
                 self.observer.begun(job.label, 0)
-                self.executor.submit(job)
+                known = tuple(self.altered[key] for key in job.keys if key in self.altered)
+                self.executor.submit(replace(job, altered=known))
                 self.running[job.id] = self.waiting.pop(job.id)
             for outcome in self.executor.wait():
                 self._take(self.running.pop(outcome.job), outcome)
@@ -162,6 +166,9 @@ class _Work:
                 yield job
 
     def _take(self, job: Job, outcome: Outcome) -> None:
+        self.altered |= outcome.altered
+        for event in outcome.altered.values():
+            self.observer.ended(event.work, "altered", reason=event.reason)
         self.observer.ended(job.label, outcome.status, {"seconds": outcome.seconds}, outcome.reason)
         self.tries[job.id] = self.tries.get(job.id, 0) + 1
         if outcome.status == "killed" and self.tries[job.id] <= self.retries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dabench.tracking.events import (
+    Altered,
     CellFinished,
     CellStarted,
     Cost,
@@ -21,6 +22,7 @@ from dabench.tracking.record import RunRecord, read_run, read_runs
 from dabench.tracking.scores import ScoreKey, ScoreRow
 
 __all__ = [
+    "Altered",
     "CellFinished",
     "CellStarted",
     "Cost",

@@ -60,6 +60,19 @@ class CellStarted(Event):
 
 
 @dataclass(frozen=True)
+class Altered(Event):
+    """What was made earlier is not as it was written, and is made again.
+
+    ``work`` is a stage, or a file of predictions or scores; ``reason`` names the files that changed.
+    """
+
+    kind: ClassVar[str] = "altered"
+
+    work: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class StageFinished(Event):
     """A stage is trained, or was found in the cache; ``seconds`` is what its training took, whenever that was."""
 
@@ -199,7 +212,8 @@ class CellFinished(Event):
 
 
 KINDS: Mapping[str, type[Event]] = {
-    c.kind: c for c in (CellStarted, StageFinished, Cost, Selected, ModelMade, Scored, Regret, Phase, CellFinished)
+    c.kind: c
+    for c in (CellStarted, Altered, StageFinished, Cost, Selected, ModelMade, Scored, Regret, Phase, CellFinished)
 }
 
 

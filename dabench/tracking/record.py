@@ -14,6 +14,7 @@ from dabench.errors import DataError
 from dabench.files.digests import digest_file
 from dabench.tracking.events import (
     UNFINISHED,
+    Altered,
     CellFinished,
     CellStarted,
     Cost,
@@ -106,6 +107,11 @@ class RunRecord:
     def key(self) -> str:
         """Tells apart runs of one cell from several origins; the name of the run directory."""
         return self.cell_id if self.origin == HERE else f"{self.cell_id}@{self.origin}"
+
+    @property
+    def altered(self) -> tuple[Altered, ...]:
+        """What the run would have reused, found altered and made again."""
+        return tuple(event for event in self.events if isinstance(event, Altered))
 
     @cached_property
     def table(self) -> tuple[ScoreRow, ...]:

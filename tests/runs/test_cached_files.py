@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from dabench.api.progress import PlainDisplay
+from dabench.cli.run import _as_json
 from dabench.components.registry import Registry
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
 from dabench.runs.runner import run_cell
-from dabench.tracking.record import RunRecord
+from dabench.tracking.record import RunRecord, read_run
 from tests.conftest import few
 
 
@@ -142,3 +143,33 @@ def test_a_terminal_says_so():
     display._say = said.append  # type: ignore[method-assign]
     display.ended("prompt-das", "altered", reason="model.safetensors changed")
     assert said == ["prompt-das: model.safetensors changed"]
+
+
+def test_the_run_has_on_record_what_was_altered(registry, workspace):
+    folder = folder_of(workspace, "prompt-das")
+    (prediction,) = (folder / "predictions").glob("*.tif")
+    alter(prediction)
+    told, record = again(registry, workspace)
+    assert [f"{event.work}: {event.reason}" for event in record.altered] == told.altered
+    assert [event.work for event in record.altered] == [prediction.name]
+    assert read_run(record.path).altered == record.altered
+    # The next run finds everything as it was written: its attempt has nothing to report.
+    assert again(registry, workspace)[1].altered == ()
+
+
+def test_a_stage_is_on_record_though_nobody_looks_on(registry, workspace):
+    alter(folder_of(workspace, "supervised") / "model.safetensors")
+    record = run_cell(few("prompt-das"), registry, workspace)
+    (event,) = record.altered
+    assert event.work == "supervised"
+    assert event.reason.startswith("model.safetensors changed since it was trained")
+    kinds = [type(e).__name__ for e in record.events]
+    assert kinds.index("CellStarted") < kinds.index("Altered") < kinds.index("StageFinished")
+
+
+def test_json_of_a_run_lists_it(registry, workspace):
+    alter(folder_of(workspace, "supervised") / "model.safetensors")
+    record = run_cell(few("prompt-das"), registry, workspace)
+    (said,) = _as_json(record)["altered"]
+    assert said == {"work": "supervised", "reason": record.altered[0].reason}
+    assert json.loads(json.dumps(said)) == said

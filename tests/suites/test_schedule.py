@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 
 import pytest
 
+from dabench.cli.suite_report import Lines
 from dabench.errors import ConfigError, UnknownNameError
 from dabench.execution.jobs import Job, Outcome
 from dabench.interfaces.observer import Observer
@@ -198,3 +200,24 @@ def test_the_plan_estimates_from_what_has_run(suite, registry, workspace, inline
     assert unknown == 0
     assert seconds == pytest.approx(sum(s.seconds or 0 for s in graph.stages.values()))
     assert graph.seconds() is None
+
+
+def test_a_stage_that_was_altered_is_told_and_on_record_in_the_cells_that_read_it(
+    suite, registry, workspace, inline, capsys
+):
+    graph = run_suite(suite, registry, workspace, inline).graph
+    shared = next(n.keys[0] for n in graph.cells if n.cell.config.seed == 0)
+    with (workspace.stages / shared / "model.safetensors").open("ab") as weights:
+        weights.write(b"x")
+    for run in workspace.runs.iterdir():  # what was run is forgotten, the stages are not
+        shutil.rmtree(run) if run.is_dir() else run.unlink()
+    # A job for the shared stage finds it first; the cells find what it made.
+    shutil.rmtree(workspace.stages / next(n.keys[1] for n in graph.cells if len(n.keys) > 1))
+    lines = Lines(suite.name)
+    again = run_suite(suite, registry, workspace, inline, observer=lines)
+    assert again.counts() == {"ok": 4}
+    said = {n.cell.config.cell_id: read_run(workspace.runs / n.cell.config.cell_id).altered for n in again.graph.cells}
+    for node in again.graph.cells:
+        assert [e.work for e in said[node.cell.config.cell_id]] == ["supervised"] * (shared in node.keys)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  altered")]
+    assert line.startswith("  altered  supervised: model.safetensors changed since it was trained")
