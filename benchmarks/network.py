@@ -75,7 +75,7 @@ def one_by_one(network: Any, images: Tensor, prompts: Prompts) -> tuple[Tensor, 
         for i, points in enumerate(prompts.unpad()):
             own = Prompts(points[None], torch.ones(1, len(points), dtype=torch.bool, device=points.device))
             tokens, masks, _ = network._tokens(1, size, own, None, None)
-            maps, tokens = network._decode(cells[i : i + 1], tokens, masks)
+            maps, tokens, _ = network._decode(cells[i : i + 1], tokens, masks)
             logits = torch.einsum("bc,bchw->bhw", network.hyper(tokens[:, 0]).float(), maps.float())
             probabilities.append(F.interpolate(logits.sigmoid()[:, None], size=size, mode="bilinear")[:, 0])
             densities.append(network.detection(maps, size))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -89,6 +90,10 @@ class PromptDASSettings(SchemeSettings):
     queries: int = Field(64, ge=1, description="Most queries a crop (release: 256).")
     negatives: int = Field(64, ge=1, description="Negatives a crop, N^n (paper: 256).")
     temperature: float = Field(0.5, gt=0, description="τ of the contrast (paper: 0.5).")
+    frozen_keys: bool = Field(False, description="No gradient through the contrast's keys (release: yes).")
+    contrast_points: Literal["given", "detected"] = Field(
+        "given", description="Points whose mean is the foreground key: the given ones (paper), or detected ones too."
+    )
     motion_blur: float = Field(0.0, ge=0, le=1, description="Probability of motion blur (release: for Lucchi).")
     elastic: float = Field(0.0, ge=0, le=1, description="Probability of elastic deformation (Prompt-DAS: 0.3).")
 
@@ -160,7 +165,8 @@ class PromptDASStage(SelfTrainingStage):
         views = draw_views(crops.images, self.view, generator)
         points = view_points(views, pseudo.points if s.detection_pseudo else crops.points)
         labels = view_labels(views, pseudo.labels)
-        contrast = self._contrast(_seen_confidence(views, pseudo), labels, points, generator)
+        keys = points if s.contrast_points == "detected" else view_points(views, crops.points)
+        contrast = self._contrast(_seen_confidence(views, pseudo), labels, keys, generator)
         prompts = pad_points([random_subset(p, generator) for p in points]) if s.prompts else None
         detect = s.detection > 0 and s.detection_pseudo
         discs = [_discs(label, p, s.point_radius) for label, p in zip(pseudo.labels, crops.points, strict=True)]
@@ -182,7 +188,9 @@ class PromptDASStage(SelfTrainingStage):
             truth = density_maps(pad_points(points), (s.crop, s.crop))
             terms["target_detection"] = s.detection * detection_loss(output.density, truth)
         if contrast:
-            terms["contrast"] = s.contrast * contrast_loss(output.contrast_embeddings, contrast, s.temperature)
+            terms["contrast"] = s.contrast * contrast_loss(
+                output.contrast_embeddings, contrast, s.temperature, frozen_keys=s.frozen_keys
+            )
         return terms
 
     def _contrast(
@@ -253,6 +261,7 @@ _PAPER = {
     "target_points": 0.7,
     "queries": 256,
     "negatives": 256,
+    "frozen_keys": True,
 }
 
 

@@ -50,38 +50,44 @@ def draw_contrast(
     return ContrastPoints(pad_points(groups), counts)
 
 
-def contrast_loss(embeddings: Tensor, points: ContrastPoints, temperature: float) -> Tensor:
+def contrast_loss(embeddings: Tensor, points: ContrastPoints, temperature: float, *, frozen_keys: bool) -> Tensor:
     """Mean over crops of `prompt_contrast_loss`; embeddings (B, K, D) in the order of the points."""
     losses = []
     for row, (p, q, n) in zip(embeddings, points.counts, strict=True):
-        losses.append(prompt_contrast_loss(row[:p], row[p : p + q], row[p + q : p + q + n], temperature))
+        positive, queries, negatives = row[:p], row[p : p + q], row[p + q : p + q + n]
+        losses.append(prompt_contrast_loss(positive, queries, negatives, temperature, frozen_keys=frozen_keys))
     return torch.stack(losses).mean()
 
 
-def prompt_contrast_loss(positive: Tensor, queries: Tensor, negatives: Tensor, temperature: float = 0.5) -> Tensor:
+def prompt_contrast_loss(
+    positive: Tensor, queries: Tensor, negatives: Tensor, temperature: float = 0.5, *, frozen_keys: bool = False
+) -> Tensor:
     """Prompt-guided contrastive loss of one image (Eq. 7), mean over queries.
 
-    Similarity is the cosine, and the keys (positives and negatives) get no gradient, as in the release; the paper
-    prints a dot product and a sum over queries.
+    Similarity is the cosine, as in the release; the paper prints a dot product and a sum over queries. With frozen keys
+    (release) only foreground is pulled, and what all embeddings share drags the background along: nothing is learnt.
 
     Args:
         positive: (P, D) float, embeddings of trusted points; their mean is the foreground key.
         queries: (Q, D) float, embeddings of confident foreground pixels.
         negatives: (N, D) float, embeddings of confident background pixels.
         temperature: τ.
+        frozen_keys: no gradient to positives and negatives.
 
     Returns:
         Scalar >= 0; 0 (attached to the graph) when any of the three is empty.
     """
     if 0 in (len(positive), len(queries), len(negatives)):
         return queries.sum() * 0
+    if frozen_keys:
+        positive, negatives = positive.detach(), negatives.detach()
     with full_precision(queries):
         return _contrast(positive.float(), queries.float(), negatives.float(), temperature)
 
 
 def _contrast(positive: Tensor, queries: Tensor, negatives: Tensor, temperature: float) -> Tensor:
-    key = F.normalize(positive.detach().mean(dim=0), dim=0)
-    others = F.normalize(negatives.detach(), dim=1)
+    key = F.normalize(positive.mean(dim=0), dim=0)
+    others = F.normalize(negatives, dim=1)
     unit = F.normalize(queries, dim=1)
     toward = unit @ key / temperature
     away = unit @ others.T / temperature

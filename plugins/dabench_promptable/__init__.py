@@ -21,7 +21,12 @@ class PromptableSettings(Settings):
     full_resolution_detection: bool = Field(
         True, description="Enlarge features before the head's second convolution (release), rather than the density."
     )
-    heatmap_scale: float = Field(1.0, gt=0, description="Factor on the detection head's raw output (release: 255).")
+    placed_contrast: bool = Field(
+        True, description="Add the decoded image cell at a contrast token's place to it (paper: no)."
+    )
+    heatmap_scale: float = Field(
+        1.0, gt=0, description="Factor on the detection head's raw output (release: its map is 0-255, so 1 / 255)."
+    )
 
 
 def make_promptable(config: PromptableSettings, backbone: nn.Module) -> PromptableNetwork:
@@ -47,7 +52,7 @@ def register_networks(register: Register) -> None:
             presets={
                 "tiny": {"dim": 64, "mlp": 128, "detection": 16, **_SMALL},
                 "small": {"dim": 128, "mlp": 256, "detection": 32, **_SMALL},
-                "paper": {},
+                "paper": {"placed_contrast": False, "heatmap_scale": 1 / 255},
             },
         )
     )

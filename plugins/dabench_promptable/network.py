@@ -8,7 +8,9 @@ At the paper's widths the live decoder has 6,855,105 parameters. The release cou
 output projections there (148,224) are never used; nor are 1,536 SAM embeddings of its prompt encoder, absent here.
 
 Deviations from the release: the batch is decoded at once instead of sample by sample; the probability map is resized
-with pixel centres kept in place (`align_corners=False`; the release aligns corners at inference).
+with pixel centres kept in place (`align_corners=False`; the release aligns corners at inference); with
+`placed_contrast` the decoded image cell at a token's place is added to it before the contrast MLP, for an output token
+alone hardly knows what lies under it.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ class Widths:
     downsample: int = 2
     detection: int = 256
     full_resolution_detection: bool = True
+    placed_contrast: bool = False
 
 
 PAPER = Widths()
@@ -74,6 +77,7 @@ class PromptableNetwork(nn.Module):
         self.upscaler = upscaler(widths.dim)
         self.hyper = three_layer_mlp(widths.dim, widths.dim // 8)
         self.contrast = three_layer_mlp(widths.dim, widths.dim)
+        self.placed_contrast = widths.placed_contrast
         self.detection = DetectionHead(
             widths.dim // 8, widths.detection, heatmap_scale, full_resolution=widths.full_resolution_detection
         )
@@ -104,13 +108,17 @@ class PromptableNetwork(nn.Module):
         encoder = self.backbone(images)
         cells = self.neck(encoder[-1])
         tokens, masks, prompted = self._tokens(len(images), size, prompts, contrast, contrast_valid)
-        maps, tokens = self._decode(cells, tokens, masks)
+        maps, tokens, decoded = self._decode(cells, tokens, masks)
         logits = self._logits(self.hyper(tokens[:, 0]), maps, size)
         density = self.detection(maps, size) if with_density else None
         features = Features(maps, encoder) if with_features else None
         if contrast is None:
             return NetworkOutput(logits, density, features=features)
-        embeddings = self.contrast(tokens[:, 1:]).float()
+        tokens = tokens[:, 1:]
+        if self.placed_contrast:
+            points = contrast if prompts is None else torch.cat([prompts.points, contrast], dim=1)
+            tokens = tokens + cells_at(decoded, points, size)
+        embeddings = self.contrast(tokens).float()
         return NetworkOutput(logits, density, embeddings[:, :prompted], embeddings[:, prompted:], features)
 
     @staticmethod
@@ -156,10 +164,27 @@ class PromptableNetwork(nn.Module):
 
     def _decode(
         self, cells: Tensor, tokens: Tensor, masks: tuple[Tensor | None, Tensor | None]
-    ) -> tuple[Tensor, Tensor]:
-        """Two-way exchange and up-scaling: maps (B, D / 8, 4h, 4w) and tokens (B, T, D)."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Two-way exchange and up-scaling: maps (B, D / 8, 4h, 4w), tokens (B, T, D), image cells (B, D, h, w)."""
         height, width = cells.shape[-2:]
         code = self.positions.grid((height, width))
         tokens, image = self.transformer(tokens, cells.flatten(2).transpose(1, 2), code, masks)
-        maps = self.upscaler(image.transpose(1, 2).unflatten(2, (height, width)))
-        return maps, tokens
+        decoded = image.transpose(1, 2).unflatten(2, (height, width))
+        return self.upscaler(decoded), tokens, decoded
+
+
+def cells_at(cells: Tensor, points: Tensor, size: tuple[int, int]) -> Tensor:
+    """Image cells at points, bilinear.
+
+    Args:
+        cells: (B, D, h, w) float.
+        points: (B, K, 2) float ``(x, y)``, pixels of the image.
+        size: (H, W) of the image in pixels.
+
+    Returns:
+        (B, K, D) float.
+    """
+    extent = torch.tensor([size[1], size[0]], dtype=torch.float32, device=points.device)
+    unit = 2 * (points.float() + 0.5) / extent - 1
+    found = F.grid_sample(cells, unit[:, :, None].to(cells), padding_mode="border", align_corners=False)
+    return found[..., 0].transpose(1, 2)

@@ -59,10 +59,10 @@ def test_contrast_loss_by_hand() -> None:
     assert prompt_contrast_loss(positive, queries, negatives).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_contrast_keys_get_no_gradient_and_empty_groups_no_loss() -> None:
+def test_frozen_keys_get_no_gradient_and_empty_groups_no_loss() -> None:
     positive, negatives = torch.randn(3, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True)
     queries = torch.randn(5, 4, requires_grad=True)
-    prompt_contrast_loss(positive, queries, negatives).backward()
+    prompt_contrast_loss(positive, queries, negatives, frozen_keys=True).backward()
     assert positive.grad is None
     assert negatives.grad is None
     assert queries.grad is not None
