@@ -110,7 +110,7 @@ class MeanTeacher(SelfTraining):
         labels = confident_labels(probability, s.weak)
         weights = torch.ones_like(probability)
         if s.strong_weight:
-            weights = weights * strong_fraction(probability, labels, s.strong)
+            weights = weights * strong_fraction(probability, s.strong)
         for index in range(len(labels)):
             if s.guard:
                 labels[index] = guarded(labels[index], probability[index], points[index], s.doubt)
@@ -134,11 +134,10 @@ class MeanTeacher(SelfTraining):
         return [find_peaks(density[i : i + 1], limit, s.peak_kernel).unpad()[0] for i, limit in enumerate(limits)]
 
 
-def strong_fraction(probability: Tensor, labels: Tensor, strong: float) -> Tensor:
-    """Share of labelled pixels that are at least ``strong`` confident, ``(B, 1, 1)``; 0 without labels (ReCo)."""
-    known = labels != IGNORE
-    sure = (torch.maximum(probability, 1 - probability) >= strong) & known
-    return (sure.sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(min=1))[:, None, None]
+def strong_fraction(probability: Tensor, strong: float) -> Tensor:
+    """Share of all pixels that are at least ``strong`` confident, ``(B, 1, 1)`` (ReCo)."""
+    sure = torch.maximum(probability, 1 - probability) >= strong
+    return sure.float().mean(dim=(1, 2))[:, None, None]
 
 
 def guarded(labels: Tensor, probability: Tensor, points: Tensor, doubt: float) -> Tensor:
@@ -180,7 +179,18 @@ def register_self_training(register: Register) -> None:
             paper="Tarvainen & Valpola 2017; Prompt-DAS, MICCAI 2025, section 2",
             licence="Apache-2.0, own implementation",
             presets={
-                "paper": {"weak": 0.7, "ramp": True, "views": 1, "peak_kernel": 3, "strong_weight": True},
+                "paper": {
+                    "weak": 0.7,
+                    "ramp": True,
+                    "strong_weight": True,
+                    "views": 1,
+                    "peak_floor": 0.0,
+                    "peak_kernel": 3,
+                    "merge": 0.0,
+                    "guard": False,
+                    "disc": 0.0,
+                    "doubt": 0.0,
+                },
             },
         )
     )

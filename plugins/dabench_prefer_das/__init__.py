@@ -69,7 +69,9 @@ class PreferDASSettings(OptimizerSettings):
     overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term on the source (paper: 0).")
     confident: float = Field(0.7, ge=0.5, le=1, description="The anchor uses pixels of at least this confidence.")
     foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops with foreground (release: 0.7).")
-    prompts: bool = Field(False, description="Give a random number of the given points as prompts on the target.")
+    prompts: bool = Field(
+        True, description="Give a random number of the given points as prompts on the target (paper: not stated)."
+    )
     turns: bool = Field(False, description="Flip and turn the target's tiles (release: the weak view).")
     candidate_views: int = Field(
         4,
@@ -119,28 +121,34 @@ class PreferenceStage(NetworkStage):
             terms |= {f"source_{name}": s.source_anchor * term for name, term in anchored.items()}
         assert batch.target is not None
         tiles = self.data.numbers(batch.target.origins)
-        logits = self._see(batch.target, batch.generator)
+        logits, reference = self._see(batch.target, batch.generator)
         if s.anchor:
             labels = confident_labels(self.data.proposal(tiles).to(logits), s.confident)
             terms["anchor"] = s.anchor * segmentation_loss(logits[:, None], labels)
-        preference, self.watched["preferred_gain"] = self._preference(tiles, logits)
+        preference, self.watched["preferred_gain"] = self._preference(tiles, logits, reference)
         terms["preference"] = s.weight * preference
         return terms
 
-    def _see(self, tiles: TargetCrops, generator: torch.Generator) -> Tensor:
-        """The student's logits of whole tiles ``(B, S, S)``, in their own frame."""
+    def _see(self, tiles: TargetCrops, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Logits of student and reference of whole tiles ``(B, S, S)``, in their own frame.
+
+        Both see the same view and the same prompts: their ratio is of models, not of inputs, and 1 at the start.
+        """
         s, device = self.settings, tiles.images.device
         views = draw_views(tiles.images, WEAK if s.turns else PLAIN, generator)
         prompts = None
         if s.prompts:
             points = view_points(views, tiles.points)
             prompts = pad_points([random_subset(p, generator) for p in points]).to(device)
-        return unview_maps(views, self.student(view_images(views, tiles.images), prompts).logits[:, 0])
+        images = view_images(views, tiles.images)
+        with torch.no_grad():
+            reference = self.reference(images, prompts).logits[:, 0]
+        return unview_maps(views, self.student(images, prompts).logits[:, 0]), unview_maps(views, reference)
 
-    def _preference(self, tiles: Sequence[int], logits: Tensor) -> tuple[Tensor, Tensor]:
+    def _preference(self, tiles: Sequence[int], logits: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (or sum a tile) of the optimizer's loss over the answered patches, and how much likelier they became."""
         assert self.data is not None
-        patches = self.data.patches(tiles, logits)
+        patches = self.data.patches(tiles, logits, reference)
         if patches is None:
             zero = logits.sum() * 0
             return zero, zero.detach()
@@ -206,7 +214,6 @@ _PAPER = {
     "candidate_views": 1,
     "turns": True,
     "sum_patches": True,
-    "prompts": True,
 }
 
 

@@ -1,4 +1,4 @@
-"""The preference data of one run: tiles, the frozen reference's probabilities, which patches were answered and how."""
+"""The preference data of one run: tiles, the candidates' probabilities, which patches were answered and how."""
 
 from __future__ import annotations
 
@@ -43,18 +43,16 @@ class PreferenceData:
     def __init__(
         self,
         tiles: list[CropId],
-        reference: Array,
         proposal: Array,
         answers: list[list[Answered]],
         thresholds: tuple[float, ...],
     ) -> None:
         """Keep what `collect` found.
 
-        ``reference`` (p_0) and ``proposal`` (whose thresholds are the candidates) are *logits* ``(N, S, S)`` in half
-        precision (a probability near 1 would lose its distance from 1), one and the same array unless the proposal is
-        averaged over turns; ``answers`` has a list for each tile.
+        ``proposal``, whose thresholds are the candidates, are *logits* ``(N, S, S)`` in half precision (a probability
+        near 1 would lose its distance from 1); ``answers`` has a list for each tile.
         """
-        self.tiles, self._reference, self._proposal = tiles, reference, proposal
+        self.tiles, self._proposal = tiles, proposal
         self._answers, self._thresholds = answers, thresholds
         answered = [i for i, found in enumerate(answers) if found]
         # Without a single answer the anchor is all there is: every tile serves.
@@ -78,10 +76,9 @@ class PreferenceData:
         """The probability behind the candidates of tiles, ``(B, S, S)`` float32."""
         return _probability(self._proposal[list(tiles)])
 
-    def patches(self, tiles: Sequence[int], policy: Tensor) -> Patches | None:
-        """Answered patches of these tiles, the policy's logits cut from ``(B, S, S)``; None when there are none."""
+    def patches(self, tiles: Sequence[int], policy: Tensor, reference: Tensor) -> Patches | None:
+        """Answered patches of these tiles, both models' logits cut from ``(B, S, S)``; None when there are none."""
         cut_policy, cut_reference, masks, chosen = [], [], [], []
-        reference = torch.from_numpy(np.asarray(self._reference[list(tiles)], np.float32)).to(policy)
         proposal = self.proposal(tiles).to(policy.device)
         for row, tile in enumerate(tiles):
             for answer in self._answers[tile]:
@@ -118,8 +115,7 @@ def collect(
     windows = tile_windows(height, width, size)
     owned = owned_patches(height, width, size, optimizer.patches_per_side)
     tiles = [CropId(z, window) for z in range(depth) for window in windows]
-    reference = _predict(data, predictor, tiles, 1)
-    proposal = reference if candidate_views == 1 else _predict(data, predictor, tiles, candidate_views)
+    proposal = _predict(data, predictor, tiles, candidate_views)
     places = [(i, patch) for i in range(len(tiles)) for patch in owned[i % len(windows)]]
     informative = np.array([_differs(proposal[i], _local(tiles[i], patch), thresholds) for i, patch in places])
     chosen = [places[k] for k in optimizer.select(informative, data.desk.patch_budget(), data.desk.rng("patches"))]
@@ -129,7 +125,7 @@ def collect(
         some = chosen[first : first + _QUESTIONS_AT_ONCE]
         questions = [_question(data, tiles[i], patch, proposal[i], thresholds, hints.get(i)) for i, patch in some]
         given += data.desk.preferences(questions, optimizer.rater)
-    return PreferenceData(tiles, reference, proposal, _by_tile(tiles, chosen, given), thresholds)
+    return PreferenceData(tiles, proposal, _by_tile(tiles, chosen, given), thresholds)
 
 
 def _predict(data: TrainingData, predictor: Predictor, tiles: list[CropId], turns: int) -> Array:

@@ -70,6 +70,9 @@ class PromptDASSettings(SchemeSettings):
     pseudo_points: bool = Field(
         True, description="Without given points, take confident points of the source model for them (paper: yes)."
     )
+    point_decay: bool = Field(
+        True, description="Those points are proposals: crops get them with a chance that falls to 0 (paper: no)."
+    )
     trusted: float = Field(
         0.5,
         ge=0,
@@ -149,7 +152,7 @@ class PromptDASStage(SelfTrainingStage):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         s, (labelled, target) = self.settings, batch.both()
-        if self.pseudo_points:
+        if self.pseudo_points and self._proposes(batch):
             target = with_points(target, self.pseudo_points)
         pseudo = ranked(self.scheme.targets(target, batch.generator), target.points, self.limits)
         self.watch(pseudo)
@@ -158,6 +161,11 @@ class PromptDASStage(SelfTrainingStage):
             weights = LabelledWeights(s.detection, s.overlap, s.prompts)
             terms = labelled_terms(self.student, source, weights, batch.generator)
         return terms | self._target_terms(target, pseudo, batch.generator)
+
+    def _proposes(self, batch: Batch) -> bool:
+        """Whether this update still takes the source model's points for given ones; later only the teacher's peaks."""
+        chance = 1 - batch.step / self.settings.iterations if self.settings.point_decay else 1.0
+        return float(torch.rand((), generator=batch.generator)) < chance
 
     def _target_terms(self, crops: TargetCrops, pseudo: PseudoTargets, generator: torch.Generator) -> dict[str, Tensor]:
         """Eqs. 5-7 on the target, in the student's view."""
@@ -262,6 +270,8 @@ _PAPER = {
     "queries": 256,
     "negatives": 256,
     "frozen_keys": True,
+    "point_decay": False,
+    "recalibrate": 0,
 }
 
 

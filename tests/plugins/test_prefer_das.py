@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from dabench_preference import (
 )
 from torch import Tensor, nn
 
+from dabench.components.registry import Registry
 from dabench.interfaces import PreferenceOptimizer
 from dabench.ops.choice import best_candidate
 from dabench.ops.losses import confident_labels
@@ -40,6 +42,15 @@ class Blur(nn.Module):
 
     def predict(self, images: Tensor, points: object = None, density: bool = False) -> Prediction:
         return Prediction(self(images).probability.detach())
+
+
+class Touchy(Blur):
+    """Answers otherwise to a turned image, and with prompts."""
+
+    def forward(self, images: Tensor, prompts: Prompts | None = None, with_density: bool = False) -> NetworkOutput:
+        ramp = torch.linspace(-1, 1, images.shape[-1])
+        clicks = 0 if prompts is None else 0.3 * prompts.valid.sum(dim=1)[:, None, None, None]
+        return NetworkOutput(super().forward(images).logits + ramp + clicks)
 
 
 class FakeData:
@@ -141,11 +152,18 @@ def test_a_step_moves_towards_what_the_rater_prefers(radius: float, direction: i
     assert torch.sign(-made.student.bias.grad).item() == direction  # type: ignore[union-attr, operator]
 
 
-def test_the_first_loss_is_that_of_equal_ratios() -> None:
-    """Policy = reference: every margin is 0, the loss softplus(log n) with n negatives."""
-    made = stage(DirectPreference(PreferenceSettings(negatives="single")), anchor=0.0)
-    terms = made.step(started(made, FakeData()), "network")
-    assert terms["preference"].item() == pytest.approx(np.log(2), abs=2e-3)  # the reference is kept in half precision
+@pytest.mark.parametrize("preset", ["tiny", "small", "paper"])
+def test_at_the_start_every_margin_is_zero(registry: Registry, preset: str) -> None:
+    """Policy = reference, on the same view with the same prompts: the loss is softplus(log n) with n negatives."""
+    values = dict(registry.get("method", "prefer-das").component.presets[preset])
+    settings = PreferDASSettings(**(values | {"source_batch": 0, "sum_patches": False}))
+    single = DirectPreference(PreferenceSettings(negatives="single"))
+    made = PreferenceStage(settings, single, Touchy(), 24)
+    batch = started(made, FakeData())
+    points = [torch.tensor([[5.0, 7.0], [15.0, 12.0]])] * settings.batch
+    terms = made.step(replace(batch, target=replace(batch.target, points=points)), "network")  # type: ignore[type-var]
+    assert terms["preferred_gain"].item() == 0
+    assert terms["preference"].item() == pytest.approx(np.log(2), abs=1e-6)
 
 
 def test_without_any_answer_the_anchor_alone_is_learnt() -> None:

@@ -40,8 +40,7 @@ def test_confident_labels_and_strong_fraction() -> None:
     probability = torch.tensor([[[0.99, 0.8, 0.6, 0.4, 0.25, 0.01]]])
     labels = confident_labels(probability, weak=0.7)
     assert labels.tolist() == [[[1, 1, IGNORE, IGNORE, 0, 0]]]
-    assert strong_fraction(probability, labels, strong=0.97).item() == pytest.approx(2 / 4)
-    assert strong_fraction(probability, torch.full_like(labels, IGNORE), strong=0.97).item() == 0
+    assert strong_fraction(probability, strong=0.97).item() == pytest.approx(2 / 6)  # of all pixels (ReCo)
 
 
 def test_detection_loss_has_the_papers_scale() -> None:
