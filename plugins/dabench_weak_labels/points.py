@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from dabench.ops.resampling import Resampling
 from pydantic import Field
 
 from dabench.ops.centres import label_centres
@@ -121,10 +119,6 @@ class Points(WeakLabel):
     def read(self, path: Path) -> list[PointAnswer]:
         """Read a manifest or a user's clicks. Raises DataError with line and value."""
         return read_points(path)
-
-    def resampled(self, answers: Sequence[PointAnswer], resampling: Resampling) -> list[PointAnswer]:
-        """The same points on other pixels."""
-        return [replace(answer, points=resampling.points(answer.points)) for answer in answers]
 
     def units(self, answers: Sequence[PointAnswer]) -> int:
         """Points that were given."""
