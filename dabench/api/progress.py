@@ -53,7 +53,7 @@ class PlainDisplay(Display):
     def ended(self, work: str, status: str, values: Mapping[str, float] | None = None, reason: str = "") -> None:
         if status == "scored" and values is not None:
             self._say(f"{work}: {scores(values)}")
-        elif status == "altered":
+        elif reason:
             self._say(f"{work}: {reason}")
 
     def _say(self, line: str) -> None:

@@ -159,6 +159,8 @@ def _show_result(done: Run) -> None:
         console.print(f"no scores: {record.reason}", soft_wrap=True)
     for line in _choice(record):
         console.print(line, highlight=False, soft_wrap=True)
+    if (word := record.tags.get("guard", "good")) != "good":
+        console.print(f"warning: {word}", style="yellow", highlight=False, soft_wrap=True)
     cost = record.costs.annotation_seconds or 0.0
     console.print(
         f"annotation: {cost / 60:.1f} min of a {'simulated ' if done.config.budget.rater == 'truth' else ''}person"
@@ -218,6 +220,7 @@ def _as_json(record: RunRecord) -> dict[str, Any]:
         "cell_id": record.cell_id,
         "status": record.status,
         "reason": record.reason,
+        "guard": record.tags.get("guard", "none"),
         "tags": dict(record.tags),
         "metrics": dict(record.metrics),
         "altered": [{"work": event.work, "reason": event.reason} for event in record.altered],

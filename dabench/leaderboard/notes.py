@@ -11,6 +11,7 @@ from dabench.leaderboard.entries import Entry
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row
 from dabench.statistics.intervals import as_sample
+from dabench.tracking.translate import NO_VALUE
 
 #: Seeds below which a number is an anecdote (DESIGN 6).
 RESULT_SEEDS = 3
@@ -87,6 +88,10 @@ def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
         yield "Some cells were scored by other versions of the code; running them again scores them anew."
     if any(row.tags.get("selector", "last") != "last" for row in rows):
         yield "Where an entry names a selector, its checkpoint or threshold was chosen by that, without target labels."
+    told = [row.tags["guard"] for row in rows if row.tags.get("guard", "good") not in ("good", NO_VALUE)]
+    if told:
+        listed = _listed(dict.fromkeys(told))
+        yield f"Fell behind their start, seen without labels, in {len(told)} of {len(rows)} cells: {listed}."
     for how in dict.fromkeys(row.tags["recorded"] for row in rows if "recorded" in row.tags):
         yield f"Recorded {how}."
     if any(row.tags.get("rater", "").startswith("simulated") for row in rows):

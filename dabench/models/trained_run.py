@@ -66,6 +66,9 @@ def open_run(path: Path, registry: Registry, workspace: Workspace) -> TrainedRun
     info = TaskInfo(config.task, record.tags["source"], record.tags["target"], known.neighbours, known.has_source)
     budget = Budget(known.points, known.patches, known.shares)
     specs = tuple(stage_specs(assembly, info, budget))
+    # Where a run fell back, stages after the one that predicts are no part of the model.
+    names = [spec.name for spec in specs]
+    specs = specs[: names.index(known.stage) + 1] if known.stage in names else specs
     return TrainedRun(
         record, config, info, budget, specs, known.update, known.threshold, _three(known.voxel), known.sources, ()
     )
@@ -124,7 +127,8 @@ def find_weights(run: TrainedRun, workspace: Workspace) -> Path:
     Raises:
         WeightsError: it is not here, or was changed.
     """
-    stage, record = run.record.stages[-1], run.record
+    record = run.record
+    stage = next((s for s in record.stages if s.stage == run.spec.name), record.stages[-1])
     # A run without cache keeps its stages; one whose folder lies elsewhere has its workspace around it.
     roots = [record.path / "stages", workspace.stages, record.path.parent.parent / "stages"]
     folders = [folder for root in dict.fromkeys(roots) if (folder := StageFolder(root, stage.key)).record() is not None]

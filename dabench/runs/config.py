@@ -143,6 +143,11 @@ class RunConfig(BaseModel):
     thresholds: tuple[Fraction, ...] = Field(
         (0.5,), description="Probabilities from which a pixel is foreground, to choose among; the first is preferred."
     )
+    guard: Literal["auto", "fall-back", "warn", "off"] = Field(
+        "auto",
+        description="When a stage falls behind its start, seen without labels: the last good model predicts, or a "
+        "warning. auto: fall-back where the target has no test labels, warn elsewhere.",
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ...")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 autocast on a GPU, float32 on a CPU."
@@ -176,7 +181,7 @@ class RunConfig(BaseModel):
         """All settings that decide the result; what names the cell."""
         drop = {"device", "compile", "checkpoint_every", "settings"}
         # Settings that came later name a cell only where they are used: older cells keep their names.
-        later = ("source_checkpoint", "selector", "snapshots", "thresholds")
+        later = ("source_checkpoint", "selector", "snapshots", "thresholds", "guard")
         drop |= {name for name in later if getattr(self, name) == RunConfig.model_fields[name].default}
         return {**dict.fromkeys(FORMER), **self.model_dump(mode="json", exclude=drop), **self.settings}
 

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -20,6 +21,7 @@ from dabench.runs import events
 from dabench.runs.alterations import Alterations
 from dabench.runs.config import RunConfig
 from dabench.runs.faults import told_by_cause
+from dabench.runs.guard import Guard
 from dabench.runs.plan import Plan, PlannedStage, make_plan
 from dabench.runs.results import CellResults
 from dabench.runs.selection import choose, open_view
@@ -131,8 +133,9 @@ class Runner:
         plot_curves(self.path)
         self._select(journal)
         if self.chosen is not None:
-            journal.append(events.model(self.plan, self.registry, self.chosen))
-            self.results = CellResults(self.plan, self.registry, self.stages, self.observer, self.timed)
+            plan = self._guard(journal, self.chosen)
+            journal.append(events.model(plan, self.registry, self.chosen))
+            self.results = CellResults(plan, self.registry, self.stages, self.observer, self.timed)
             self.results.record(self.path, journal, self.chosen)
         for name, seconds in self._seconds.items():
             journal.append(Phase(name, seconds))
@@ -154,6 +157,26 @@ class Runner:
             seen = open_view(plan.selector, plan.task, paid, predictor, spec.crops.size, self.stages.device)
             self.chosen, event = choose(spec.name, self.config.selector, plan.selector, found, seen)
         journal.append(event)
+
+    def _guard(self, journal: Journal, chosen: Candidate) -> Plan:
+        """The plan up to the stage that predicts: all of it, unless the last stage fell behind and may not predict."""
+        plan = self.plan
+        if self.config.guard == "off" or len(plan.stages) < 2 or plan.desk is None:
+            return plan
+        answers = plan.desk.for_stage([kind for stage in plan.stages for kind in stage.spec.asks]).points()
+        given = {z: answer.points for z, answer in answers.items()}
+        falls_back = self.config.guard == "fall-back" or (
+            self.config.guard == "auto" and not plan.task.has_test_labels()
+        )
+        with self.timed("guard"):
+            guard = Guard(plan, self.stages, given, plan.budget.points)
+            used, self.chosen, event = guard.check(chosen, falls_back=falls_back)
+        journal.append(event)
+        if event.word != "good":
+            self.observer.ended(event.stage, event.word, reason=event.told)
+        if used == len(plan.stages) - 1:
+            return plan
+        return replace(plan, stages=plan.stages[: used + 1], candidates=(self.chosen,))
 
     # ------------------------------------------------------------------------------------------------------ helpers
     def _totals(self) -> tuple[float, int]:

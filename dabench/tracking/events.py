@@ -185,6 +185,28 @@ class Regret(Event):
 
 
 @dataclass(frozen=True)
+class Guarded(Event):
+    """Whether a stage fell behind its start, seen without labels (`dabench.runs.guard`).
+
+    ``word`` is ``good``, ``behind`` (the last stage predicts nevertheless) or ``fell back`` (``used`` predicts);
+    ``looks`` lists what was seen of every stage.
+    """
+
+    kind: ClassVar[str] = "guarded"
+
+    stage: str
+    word: str
+    used: str
+    reason: str = ""
+    looks: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def told(self) -> str:
+        """In a line: ``fell back to prompt-das: slpo fell behind prompt-das: ...``."""
+        return {"fell back": f"fell back to {self.used}: {self.reason}"}.get(self.word, self.reason or self.word)
+
+
+@dataclass(frozen=True)
 class Phase(Event):
     """A part of the run ended: data, training, inference, scoring …; parts of the same name are added up."""
 
@@ -213,7 +235,10 @@ class CellFinished(Event):
 
 KINDS: Mapping[str, type[Event]] = {
     c.kind: c
-    for c in (CellStarted, Altered, StageFinished, Cost, Selected, ModelMade, Scored, Regret, Phase, CellFinished)
+    for c in (
+        *(CellStarted, StageFinished, Altered, Cost, Selected),
+        *(Guarded, ModelMade, Scored, Regret, Phase, CellFinished),
+    )
 }
 
 

@@ -19,6 +19,7 @@ from dabench.tracking.events import (
     CellStarted,
     Cost,
     Event,
+    Guarded,
     InputData,
     ModelMade,
     Regret,
@@ -236,6 +237,8 @@ def record_of(run_dir: Path, events: list[Event], attempts: int, origin: str) ->
     end = next(iter(_of(events, CellFinished)), None)
     stages = {s.stage: s for s in _of(events, StageFinished)}
     tags = {k: str(v) for k, v in start.tags.items() if v is not None}
+    guarded = next(iter(_of(events, Guarded)), None)
+    tags |= {"guard": guarded.told} if guarded else {}
     tags.setdefault("variant", tags.get("po", "none"))  # journals of version 0.1 knew one kind of variant
     return RunRecord(
         path=run_dir,
@@ -251,7 +254,7 @@ def record_of(run_dir: Path, events: list[Event], attempts: int, origin: str) ->
         scores=tuple(_of(events, Scored)),
         attempts=attempts,
         events=tuple(events),
-        final=_final_stage(start, end, list(stages)),
+        final=_final_stage(start, end, list(stages), guarded),
         origin=origin,
         selected=next(iter(_of(events, Selected)), None),
         regret=next(iter(_of(events, Regret)), None),
@@ -275,8 +278,10 @@ def _of(events: list[Event], kind: type[_E]) -> list[_E]:
     return [event for event in events if isinstance(event, kind)]
 
 
-def _final_stage(start: CellStarted, end: CellFinished | None, finished: list[str]) -> str:
-    """The stage whose scores are the cell's: the last planned one; "" while nobody can say."""
+def _final_stage(start: CellStarted, end: CellFinished | None, finished: list[str], guarded: Guarded | None) -> str:
+    """The stage whose scores are the cell's: the last planned one or where it fell back; "" while nobody can say."""
+    if guarded is not None:
+        return guarded.used
     if start.stages:
         return start.stages[-1]
     return finished[-1] if finished and end and end.status == "ok" else ""

@@ -36,6 +36,7 @@ IDENTITY = (
     "protocol",
     "inference",
     "selector",
+    "guard",
     "status",
     "config_hash",
     "data_digest",

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
+from dabench.ops.agreement import expected_objects, f_measure, objects_and_hits
 from dabench.plugin import Array, Candidate, Component, Register, SelectionData, Selector, Settings, hookimpl
-from dabench_selectors.agreement import expected_objects, f_measure, objects_and_hits
 from dabench_selectors.entropy import bits
 
 

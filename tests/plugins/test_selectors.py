@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pytest
 from dabench_selectors import EntropySettings, Last, PointAgreement, SliceSettings, SourceValidation, TargetEntropy
-from dabench_selectors.agreement import expected_objects, f_measure, objects_and_hits
 from dabench_selectors.entropy import bits
 from dabench_weak_labels.points import number_of_points
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dabench.ops.agreement import expected_objects, f_measure, objects_and_hits
 from dabench.ops.centres import component_centres
 from dabench.plugin import Candidate, CandidateSlice
 

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from dabench.ops.components import label_components, remove_small
-from dabench.plugin import Array
+from dabench.types import Array
 
 
 def expected_objects(given: int, share: float) -> float:

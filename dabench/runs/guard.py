@@ -1,0 +1,134 @@
+"""Does a stage end worse than it began? Judged without labels, on a few slices of the target's training split.
+
+Every stage is compared with the last good one before it, the source model first. Seen are the predicted share of
+foreground and, where points were given, how well predicted objects agree with them (`dabench.ops.agreement`). A model
+that finds nothing, everything, a quarter or ten times of what its start found, or agrees with the points less than its
+start did, has fallen behind. A start that finds nothing or everything is no measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+
+from dabench.inference.volume import predict_slices
+from dabench.interfaces import Candidate, Predictor
+from dabench.ops.agreement import expected_objects, f_measure, objects_and_hits
+from dabench.runs.plan import Plan
+from dabench.runs.selection import Stack
+from dabench.runs.stages import StageChain
+from dabench.runs.task import TaskData
+from dabench.tracking.events import Guarded
+from dabench.training.sampling import gap_slices
+from dabench.types import Array
+
+#: Slices that every model predicts.
+SLICES = 4
+#: Shares of foreground below and above which a model has found nothing, or everything.
+NOTHING, EVERYTHING = 1e-4, 0.95
+#: Factors of the start's foreground to which a model may shrink and grow where no points say that it is right. A start
+#: across a domain gap misses more than it invents, so growth is more often right.
+SHRINK, GROWTH = 0.25, 10.0
+#: Agreement with the points (estimated F1) that a stage may lose, and points from which it is asked.
+LOSS, POINTS = 0.1, 5
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen of a model without labels.
+
+    Attributes:
+        foreground: share of pixels, in [0, 1].
+        agreement: estimated F1 of detection against the given points, in [0, 1].
+        points: given ones on the slices that were looked at; below `POINTS` the agreement means nothing.
+    """
+
+    foreground: float
+    agreement: float = 0.0
+    points: int = 0
+
+
+def behind(start: Look, end: Look) -> str:
+    """Why ``end`` has fallen behind ``start``, or ""; two models that saw the same slices.
+
+    >>> behind(Look(0.08), Look(0.01))
+    'foreground went from 8.0 % of the pixels to 1.0 %'
+    >>> behind(Look(0.08, 0.5, 9), Look(0.35, 0.7, 9))
+    ''
+    """
+    told = f"foreground went from {start.foreground:.1%} of the pixels to {end.foreground:.1%}".replace("%", " %")
+    if not NOTHING <= start.foreground <= EVERYTHING:
+        return ""
+    if not NOTHING <= end.foreground <= EVERYTHING:
+        return told
+    if end.points >= POINTS:
+        lost = start.agreement - end.agreement
+        return (
+            f"agreement with the points went from {start.agreement:.2f} to {end.agreement:.2f}" if lost > LOSS else ""
+        )
+    return "" if SHRINK <= end.foreground / start.foreground <= GROWTH else told
+
+
+class Guard:
+    """Looks at the stages of a finished run."""
+
+    def __init__(self, plan: Plan, stages: StageChain, given: Mapping[int, Array], share: float) -> None:
+        """``given`` points ``(N, 2)`` by slice of the target's training split, a ``share`` of all."""
+        self.plan, self.stages, self.share = plan, stages, share
+        self.given = {z: points for z, points in given.items() if len(points)}
+
+    def look(self, predictor: Predictor, threshold: float, tile: int) -> Look:
+        """What a model finds, in automatic mode: points as prompts would be found by any model."""
+        stack = stack_of(self.plan.task)
+        slices = stack.spread(SLICES, sorted(self.given) or None)
+        gap = gap_slices(predictor.neighbour, stack.thickness, stack.images.shape[0])
+        device: torch.device = self.stages.device
+        found, hits, objects, given, expected = 0.0, 0, 0, 0, 0.0
+        for z, seen in predict_slices(predictor, stack.images, tile, device=device, slices=slices, gap=gap):
+            mask = predictor.finish(seen.probability >= threshold)
+            found += float(mask.mean()) / len(slices)
+            if z in self.given:
+                more, held = objects_and_hits(mask, self.given[z])
+                objects, hits, given = objects + more, hits + held, given + len(self.given[z])
+                expected += expected_objects(len(self.given[z]), self.share)
+        return Look(found, f_measure(objects, hits, given, expected), given)
+
+    def check(self, chosen: Candidate, *, falls_back: bool) -> tuple[int, Candidate, Guarded]:
+        """The stage and the candidate that predict, and what is to be said of it.
+
+        Args:
+            chosen: the last stage's candidate.
+            falls_back: let the last good model predict; otherwise the last stage does, and the event warns.
+        """
+        last = len(self.plan.stages) - 1
+        looks = [self._of(index, chosen if index == last else None) for index in range(last + 1)]
+        good, reason = 0, ""
+        for index in range(1, last + 1):
+            if found := behind(looks[good], looks[index]):
+                reason = f"{self._name(index)} fell behind {self._name(good)}: {found}"
+            else:
+                good, reason = index, ""
+        word = "good" if good == last else "fell back" if falls_back else "behind"
+        used = good if word == "fell back" else last
+        candidate = chosen if used == last else self._candidate(used)
+        return used, candidate, Guarded(self._name(last), word, self._name(used), reason, self._listing(looks))
+
+    def _of(self, index: int, chosen: Candidate | None) -> Look:
+        candidate, spec = chosen or self._candidate(index), self.plan.stages[index].spec
+        return self.look(self.stages.predictor(index, candidate.update), candidate.threshold, spec.crops.size)
+
+    def _candidate(self, index: int) -> Candidate:
+        return Candidate(self.plan.stages[index].spec.iterations, self.plan.config.thresholds[0])
+
+    def _name(self, index: int) -> str:
+        return self.plan.stages[index].spec.name
+
+    def _listing(self, looks: Sequence[Look]) -> tuple[Mapping[str, float | str], ...]:
+        return tuple({"stage": self._name(i), **asdict(look)} for i, look in enumerate(looks))
+
+
+def stack_of(task: TaskData) -> Stack:
+    """The target's training images."""
+    return Stack(task.target_images, task.target_train.voxel[0])
