@@ -142,7 +142,7 @@ def _show_plan(plan: Plan) -> None:
     if plan.stages and (why := plan.task.unscored()):
         typer.echo(f"  no scores: {why}")
     if len(plan.candidates) > 1:
-        typer.echo(f"  choice: {config.selector}, among {len(plan.candidates)} candidates of the last stage")
+        typer.echo(f"  choice: {plan.choice.name}, among {len(plan.candidates)} candidates of the last stage")
 
 
 def _show_result(done: Run) -> None:

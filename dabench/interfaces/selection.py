@@ -70,6 +70,9 @@ class Selector(ABC):
 
     #: What `scores` asks its view for, among "target", "points" and "source". A run that has none of it skips.
     looks_at: ClassVar[tuple[str, ...]] = ()
+    #: Whether this rule chooses on its own accord (``selector: auto``) where points were given on a target that has no
+    #: test labels: a volume of one's own. One rule of all says so.
+    chooses_by_points: ClassVar[bool] = False
 
     @abstractmethod
     def scores(self, candidates: Sequence[Candidate], view: SelectionData) -> Sequence[float]:

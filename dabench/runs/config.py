@@ -135,7 +135,9 @@ class RunConfig(BaseModel):
         "raw", description="raw source labels, or adjusted by a geodesic contour (a hidden edit of published code)."
     )
     selector: str = Field(
-        "last", description="Who chooses the checkpoint and threshold that predict, without a target label."
+        "auto",
+        description="Who chooses the checkpoint and threshold that predict, without a target label. auto: the last "
+        "checkpoint; where points were given on a target without test labels, they choose among nine thresholds.",
     )
     snapshots: int = Field(
         1, ge=1, description="Checkpoints of the last stage to choose among, evenly spread; the last update is one."
@@ -183,6 +185,7 @@ class RunConfig(BaseModel):
         # Settings that came later name a cell only where they are used: older cells keep their names.
         later = ("source_checkpoint", "selector", "snapshots", "thresholds", "guard")
         drop |= {name for name in later if getattr(self, name) == RunConfig.model_fields[name].default}
+        drop |= {"selector"} if self.selector == "last" else set()  # what the default was called before
         return {**dict.fromkeys(FORMER), **self.model_dump(mode="json", exclude=drop), **self.settings}
 
     @property

@@ -61,9 +61,9 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "seed": config.seed,
         "protocol": config.protocol,
         "inference": config.inference,
-        "selector": config.selector,
+        "selector": plan.choice.name,
         "snapshots": config.snapshots,
-        "thresholds": ",".join(f"{t:g}" for t in config.thresholds),
+        "thresholds": ",".join(f"{t:g}" for t in plan.choice.thresholds),
         "intensity": config.intensity,
         "source_labels": config.source_labels,
         "source_checkpoint": config.source_checkpoint or "none",
@@ -141,7 +141,7 @@ def _inputs(plan: Plan) -> tuple[InputData, ...]:
     found.append((task.target_train, "target training"))
     if task.has_test_labels():
         found.append((task.target_test, "target test"))
-    if len(plan.candidates) > 1 and "source" in plan.selector.looks_at and task.source_validation is not None:
+    if len(plan.candidates) > 1 and "source" in plan.choice.selector.looks_at and task.source_validation is not None:
         found.append((task.source_validation, "source validation"))
     return tuple(
         InputData(f"{s.domain}/{s.name}", digest_of([s.digest, s.label_digest]), context, plan.config.data)

@@ -120,7 +120,7 @@ class Guard:
         return self.look(self.stages.predictor(index, candidate.update), candidate.threshold, spec.crops.size)
 
     def _candidate(self, index: int) -> Candidate:
-        return Candidate(self.plan.stages[index].spec.iterations, self.plan.config.thresholds[0])
+        return Candidate(self.plan.stages[index].spec.iterations, self.plan.choice.thresholds[0])
 
     def _name(self, index: int) -> str:
         return self.plan.stages[index].spec.name

@@ -14,12 +14,12 @@ from dabench.components.registry import Registry
 from dabench.data.card_domain import user_domains
 from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
-from dabench.interfaces import Budget, Candidate, Domain, Method, Selector, StageSpec
+from dabench.interfaces import Budget, Candidate, Domain, Method, StageSpec
 from dabench.runs.annotation import budget_of, make_desk
 from dabench.runs.config import RunConfig
 from dabench.runs.device import numerics
 from dabench.runs.keys import parts_of, stage_key, stage_source
-from dabench.runs.selection import candidates, check_candidates, snapshot_updates, why_not
+from dabench.runs.selection import Choice, candidates, check_candidates, choice_of, snapshot_updates, why_not
 from dabench.runs.source_model import begin_with, needs_images, uses_source
 from dabench.runs.task import TaskData
 from dabench.runs.weights import WeightsStore
@@ -51,7 +51,7 @@ class Plan:
     task: TaskData
     budget: Budget
     method: Method
-    selector: Selector
+    choice: Choice
     stages: list[PlannedStage]
     skip: str = ""
     missing: list[str] = field(default_factory=list)
@@ -106,14 +106,16 @@ def make_plan(
     for kind, name in sorted(uses):
         assembly.config(kind, name)
     weak_labels = assembly.weak_labels()
-    selector = assembly.selector(config.selector)
+    missing = task.missing(any(uses_source(spec) for spec in specs))
+    points = budget.points > 0 and any("points" in spec.asks for spec in specs)
+    choice = choice_of(config, assembly, own=points and not missing and not task.has_test_labels())
     if not skip:
         assembly.check_used()
-    missing = task.missing(any(uses_source(spec) for spec in specs))
-    found = _candidates(config, specs)
+    found = _candidates(config, choice, specs)
     if specs and not missing:
-        skip = _why_not(selector, config, task, budget, specs)
-    plan = Plan(config, assembly, task, budget, method, selector, [], skip, missing, _pretrained(assembly, uses))
+        source = any(uses_source(spec) for spec in specs)
+        skip = why_not(choice.selector, choice.name, task, points=points, source=source)
+    plan = Plan(config, assembly, task, budget, method, choice, [], skip, missing, _pretrained(assembly, uses))
     if skip or missing:
         return plan
     task.check_test_points()
@@ -126,19 +128,13 @@ def make_plan(
     return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache)
 
 
-def _candidates(config: RunConfig, specs: list[StageSpec]) -> tuple[Candidate, ...]:
+def _candidates(config: RunConfig, choice: Choice, specs: list[StageSpec]) -> tuple[Candidate, ...]:
     """Who may predict after these stages. Raises ConfigError for a selector with nothing to choose."""
     if not specs:
         return ()
-    found = candidates(snapshot_updates(specs[-1].iterations, config.snapshots), config.thresholds)
+    found = candidates(snapshot_updates(specs[-1].iterations, config.snapshots), choice.thresholds)
     check_candidates(config, found)
     return found
-
-
-def _why_not(selector: Selector, config: RunConfig, task: TaskData, budget: Budget, specs: list[StageSpec]) -> str:
-    points = budget.points > 0 and any("points" in spec.asks for spec in specs)
-    source = any(uses_source(spec) for spec in specs)
-    return why_not(selector, config.selector, task, points=points, source=source)
 
 
 def _stages(
@@ -210,7 +206,7 @@ def describe(plan: Plan) -> Mapping[str, Any]:
         "missing_data": plan.missing,
         "unscored": "" if plan.missing or plan.skip else plan.task.unscored(),
         "missing_weights": [name for name, digest in plan.weights.items() if not digest],
-        "selector": plan.config.selector,
+        "selector": plan.choice.name,
         "candidates": len(plan.candidates),
         "stages": [
             {"name": s.spec.name, "iterations": s.spec.iterations, "state": s.state, "key": s.key, "asks": s.spec.asks}

@@ -93,7 +93,7 @@ class CellResults:
         code = scoring_source(self._registry, self.plan.task, self.config.protocol)
         made = StagePredictions(planned.folder.path, tiling, self.stages.device, code, self._observer)
         snapshot = update if update in planned.snapshots else None
-        cuts = self.config.thresholds if planned is self.plan.stages[-1] else (candidate.threshold,)
+        cuts = self.plan.choice.thresholds if planned is self.plan.stages[-1] else (candidate.threshold,)
         work = planned.spec.name + (f" after {update}" if snapshot else "") + " test"
         with self._timed("predict"):
             predictor = partial(self.stages.predictor, index, update)

@@ -154,8 +154,8 @@ class Runner:
         spec, predictor = plan.stages[-1].spec, partial(self.stages.predictor, len(plan.stages) - 1)
         paid = plan.desk.for_stage([kind for stage in plan.stages for kind in stage.spec.asks])
         with self.timed("select"):
-            seen = open_view(plan.selector, plan.task, paid, predictor, spec.crops.size, self.stages.device)
-            self.chosen, event = choose(spec.name, self.config.selector, plan.selector, found, seen)
+            seen = open_view(plan.choice.selector, plan.task, paid, predictor, spec.crops.size, self.stages.device)
+            self.chosen, event = choose(spec.name, plan.choice.name, plan.choice.selector, found, seen)
         journal.append(event)
 
     def _guard(self, journal: Journal, chosen: Candidate) -> Plan:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from dabench.components.assembly import Assembly
 from dabench.errors import ConfigError, PluginError
 from dabench.inference.volume import predict_slices
 from dabench.interfaces import Candidate, CandidateSlice, Desk, Predictor, SelectionData, Selector, Volume
@@ -20,6 +21,35 @@ from dabench.training.sampling import gap_slices
 from dabench.types import Array
 
 _T = TypeVar("_T")
+
+
+#: Among which given points choose by themselves, the preferred first.
+_THRESHOLDS = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The rule that chooses what predicts, by its registered name, and the thresholds that it has."""
+
+    name: str
+    selector: Selector
+    thresholds: tuple[float, ...]
+
+
+def choice_of(config: RunConfig, assembly: Assembly, *, own: bool) -> Choice:
+    """The rule that a run names; with ``auto`` the last checkpoint or, on a volume of one's ``own``, the points given.
+
+    Thresholds that were named stay.
+    """
+    if config.selector != "auto":
+        return Choice(config.selector, assembly.selector(config.selector), config.thresholds)
+    if own:
+        for name in assembly.registry.names("selector"):
+            selector = assembly.selector(name)
+            if selector.chooses_by_points:
+                plain = config.thresholds == RunConfig.model_fields["thresholds"].default
+                return Choice(name, selector, _THRESHOLDS if plain else config.thresholds)
+    return Choice("last", assembly.selector("last"), config.thresholds)
 
 
 def snapshot_updates(total: int, count: int) -> tuple[int, ...]:
@@ -34,7 +64,7 @@ def candidates(updates: Sequence[int], thresholds: Sequence[float]) -> tuple[Can
 
 def check_candidates(config: RunConfig, found: Sequence[Candidate]) -> None:
     """Raises ConfigError for a selector that has nothing to choose among."""
-    if len(found) == 1 and config.selector != RunConfig.model_fields["selector"].default:
+    if len(found) == 1 and config.selector not in ("auto", "last"):
         raise ConfigError(
             f"selector {config.selector!r}: there is one candidate only (update {found[0].update}, threshold "
             f"{found[0].threshold:g}), nothing to choose.",

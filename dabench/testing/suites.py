@@ -45,12 +45,17 @@ def expands(fixtures: Fixtures, item: Registered) -> None:
     expect(_cells(fixtures, item), "it has no cell: every row is unavailable")
 
 
+def _selector(fixtures: Fixtures, name: str) -> None:
+    if name != "auto":
+        fixtures.registry.get("selector", name)
+
+
 def names_components(fixtures: Fixtures, item: Registered) -> None:
     """Methods, domains and whatever else a cell names are registered."""
     checks: dict[str, Callable[[SuiteCell], object]] = {
         "method": lambda cell: fixtures.registry.get("method", cell.config.method),
         "protocol": lambda cell: fixtures.registry.get("protocol", cell.config.protocol),
-        "selector": lambda cell: fixtures.registry.get("selector", cell.config.selector),
+        "selector": lambda cell: _selector(fixtures, cell.config.selector),
         "task": lambda cell: split_task(cell.config.task, _domains(fixtures)),
     }
     for cell in _cells(fixtures, item):

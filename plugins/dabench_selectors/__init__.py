@@ -120,6 +120,7 @@ class PointAgreement(EachModel):
     """Estimated F1 of detection on target training slices: the points are a fair draw of what is there."""
 
     looks_at = ("target", "points")
+    chooses_by_points = True
 
     def __init__(self, settings: SliceSettings) -> None:
         """Take the settings."""

@@ -113,6 +113,23 @@ def test_what_is_missing_is_said_before_anything_trains(mine, workspace, registr
     assert error.exit_code in (2, 3)
 
 
+def test_given_points_choose_the_threshold_by_themselves(mine, workspace, registry):
+    clicks = recorded(mine)
+    plan = make_plan(config("prompt-das", budget=clicks), registry, workspace)
+    assert plan.choice.selector.chooses_by_points
+    assert (plan.choice.thresholds[0], len(plan.candidates)) == (0.5, 9)
+    named = make_plan(config("prompt-das", budget=clicks, thresholds=[0.4, 0.6]), registry, workspace)
+    assert named.choice.thresholds == (0.4, 0.6)
+    # Without points, by name, and on a target with test labels the last checkpoint predicts, cut at 0.5.
+    for other in (
+        config("prompt-das", budget={"points": 0}),
+        config("prompt-das", budget=clicks, selector="last"),
+        config("prompt-das", task="human2stem", data="phantom"),
+    ):
+        plain = make_plan(other, registry, workspace)
+        assert (plain.choice.name, plain.choice.thresholds) == ("last", (0.5,))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
