@@ -136,6 +136,9 @@ class Stage(ABC):
     def after_update(self, step: int) -> None:
         """Called after all optimizer steps of an update (EMA and the like)."""
 
+    def finish(self, data: TrainingData) -> None:
+        """Called once, after the last update and before its weights are kept; must be deterministic."""
+
     #: Call `refresh` before update 0 and then every so many updates; 0 is never.
     refresh_every: int = 0
 

@@ -51,7 +51,9 @@ class TrainingSettings(OptimizerSettings):
 class TargetSettings(TrainingSettings):
     """The same, for a stage that sees the target too."""
 
-    recalibrate: int = Field(60, ge=0, description="Target batches that renew BatchNorm statistics first; 0: none.")
+    recalibrate: int = Field(
+        60, ge=0, description="Target batches that renew BatchNorm statistics first and last; 0: none (papers)."
+    )
 
     def crops(self) -> CropSpec:
         """As many crops of the target as of the source."""

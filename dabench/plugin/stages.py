@@ -71,17 +71,24 @@ class NetworkStage(Stage):
 
 
 class AdaptationStage(NetworkStage):
-    """The same on source and target; BatchNorm statistics are the target's from the start."""
+    """The same on source and target; BatchNorm statistics are the target's from the start, and at the end."""
 
     settings: TargetSettings
 
     def prepare(self, data: TrainingData) -> None:
         """Renew BatchNorm statistics on plain target crops."""
-        s, single = self.settings, self.student
-        if getattr(single, "sections", 1) > 1:
+        self._renew_statistics(self.student, data)
+
+    def finish(self, data: TrainingData) -> None:
+        """Renew them for the last weights: running ones are those of the last few batches, of older weights."""
+        self._renew_statistics(self.network(), data)
+
+    def _renew_statistics(self, network: nn.Module, data: TrainingData) -> None:
+        s = self.settings
+        if getattr(network, "sections", 1) > 1:
             # Of a network of pairs only the backbone has BatchNorm, and it sees single sections.
-            single = getattr(single, "backbone", single)
-        recalibrate(single, plain_batches(data, s.recalibrate, s.crop))
+            network = getattr(network, "backbone", network)
+        recalibrate(network, plain_batches(data, s.recalibrate, s.crop))
 
     def source_losses(self, batch: Batch, view: ViewOptions = STRONG) -> dict[str, Tensor]:
         """Cross-entropy and soft Dice of the labelled crops in the student's view.

@@ -87,6 +87,9 @@ def train(
                 stage.refresh(data)
         losses = _update(stage, batch, steps, optimizers, total, options)
         stage.after_update(step)
+        if step + 1 == total:
+            with _autocast(options):
+                stage.finish(data)
         progress = Progress(step + 1, begun.seconds + time.perf_counter() - started)
         # Before the checkpoint: killed between the two, the resumed stage goes through this update again.
         if progress.done in options.snapshots:

@@ -28,6 +28,7 @@ class Toy(Stage):
         torch.manual_seed(0)
         self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 1)
         self.explode_at, self.refreshed, self.total = explode_at, 0, torch.zeros(())
+        self.finished = 0
         self.refresh_every = 3
 
     def modules(self) -> Mapping[str, nn.Module]:
@@ -51,6 +52,11 @@ class Toy(Stage):
     def refresh(self, data: object) -> None:
         self.refreshed += 1
         self.total = self.total + 1
+
+    def finish(self, data: object) -> None:
+        self.finished += 1
+        with torch.no_grad():
+            self.first.bias.fill_(7.0)
 
     def state(self) -> dict[str, torch.Tensor]:
         return {"total": self.total}
@@ -92,6 +98,18 @@ def test_resumed_is_bit_identical(tmp_path: Path, stop: int) -> None:
         for key, value in module.state_dict().items():
             assert torch.equal(value, again.modules()[name].state_dict()[key])
     assert torch.equal(whole.total, again.total)
+
+
+def test_a_stage_finishes_once_before_its_last_checkpoint(tmp_path: Path) -> None:
+    stopped, whole = Toy(), Toy()
+    run(stopped, tmp_path, 7)
+    assert stopped.finished == 0
+    run(whole, tmp_path)
+    assert whole.finished == 1
+    found = Toy()
+    run(found, tmp_path)  # nothing is left to do
+    assert found.finished == 0
+    assert found.first.bias.tolist() == [7.0] * 4
 
 
 def test_every_turn_reports_and_only_its_own_parameters_move(tmp_path: Path) -> None:
