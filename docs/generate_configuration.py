@@ -107,7 +107,7 @@ def _values(field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    value = field.get_default(call_default_factory=True)
+    value = field.get_default(call_default_factory=True, validated_data={})
     return "see below" if isinstance(value, BaseModel) else f"`{_plain(value)}`"
 
 

@@ -124,8 +124,10 @@ class RunConfig(BaseModel):
         (0.0,), description="Shares of target test centres given as prompts; the first is the headline (Prefer-DAS+)."
     )
     intensity: Literal["volume", "range", "slice"] = Field(
-        "volume",
-        description="Grey values to [0, 1]: standardised per volume, by the type's range, or min-max per slice.",
+        # The papers divide by 255; their networks do whatever else they do to an image.
+        default_factory=lambda given: "range" if given.get("preset") == "paper" else "volume",
+        description="Grey values to [0, 1]: standardised per volume (by default), by the type's range (by default in "
+        "the preset paper), or min-max per slice.",
     )
     source_checkpoint: str | None = Field(
         None,

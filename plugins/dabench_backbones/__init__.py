@@ -34,6 +34,9 @@ class ViTSettings(Settings):
         "dino-vits8",
         description="Name of added weights (paper: DINO); asked of the timm hub when not added; none: from scratch.",
     )
+    grid_offset: float = Field(
+        0.0, ge=0, description="Added to the grid when the position table is resized to it (release, after DINO: 0.1)."
+    )
 
 
 def make_conv(config: ConvSettings) -> ConvEncoder:
@@ -47,8 +50,9 @@ def make_vit(config: ViTSettings, weights: Path | None = None) -> nn.Module:
     from dabench_backbones.vit import PatchTokenViT, hub_weights
 
     if config.pretrained == "none":
-        return PatchTokenViT()
-    return PatchTokenViT(weights if weights is not None else hub_weights(config.pretrained))
+        return PatchTokenViT(grid_offset=config.grid_offset)
+    found = weights if weights is not None else hub_weights(config.pretrained)
+    return PatchTokenViT(found, grid_offset=config.grid_offset)
 
 
 @hookimpl
@@ -80,5 +84,6 @@ def register_backbones(register: Register) -> None:
             "ViT-S/8 with DINO weights, patch tokens only; 21.7 M parameters.",
             paper="Caron et al., Emerging properties in self-supervised vision transformers, ICCV 2021",
             licence="Apache-2.0 (timm and DINO weights)",
+            presets={"paper": {"grid_offset": 0.1}},
         )
     )

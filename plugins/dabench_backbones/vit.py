@@ -33,14 +33,22 @@ class PatchTokenViT(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, pretrained: Path | Mapping[str, Tensor] | None = None, architecture: str = ARCHITECTURE) -> None:
+    def __init__(
+        self,
+        pretrained: Path | Mapping[str, Tensor] | None = None,
+        architecture: str = ARCHITECTURE,
+        grid_offset: float = 0.0,
+    ) -> None:
         """Builds the encoder.
 
         Args:
             pretrained: a safetensors file, a PyTorch file or tensors of the timm model; None = random weights.
             architecture: timm name of a plain ViT with one class token.
+            grid_offset: added to the grid's sides where the position table is resized; DINO's code has 0.1, which
+                moves every sample by a fraction of a cell.
         """
         super().__init__()
+        self.grid_offset = grid_offset
         vit: Any = timm.create_model(architecture, pretrained=False, num_classes=0, dynamic_img_size=True)
         if pretrained is not None:
             state = read_weights(pretrained) if isinstance(pretrained, Path) else pretrained
@@ -78,7 +86,11 @@ class PatchTokenViT(nn.Module):
         if (height, width) == (side, side):
             return table
         maps = table.permute(0, 3, 1, 2).float()
-        resized = F.interpolate(maps, size=(height, width), mode="bicubic", align_corners=False)
+        if self.grid_offset:
+            scale = ((height + self.grid_offset) / side, (width + self.grid_offset) / side)
+            resized = F.interpolate(maps, scale_factor=scale, mode="bicubic", align_corners=False)
+        else:
+            resized = F.interpolate(maps, size=(height, width), mode="bicubic", align_corners=False)
         return resized.permute(0, 2, 3, 1).to(table.dtype)
 
 

@@ -39,6 +39,9 @@ class FactorisedSettings(Settings):
     widths: tuple[int, int, int, int] = Field(
         (72, 144, 288, 576), description="Channels at strides 2, 4, 8 and 16; each twice the one before (release: 72)."
     )
+    stretch: bool = Field(
+        False, description="Stretch every crop from its minimum, 0, to its maximum, 1 (release: yes)."
+    )
     heatmap_scale: float = Field(
         1.0, gt=0, description="Factor on the detection head's raw output (release: 0-255 maps, so 1/255 here)."
     )
@@ -47,13 +50,13 @@ class FactorisedSettings(Settings):
 def make_factorised(settings: FactorisedSettings, backbone: nn.Module | None, blocks: int) -> FactorisedNetwork:
     """The network with so many blocks in its detection head; it is its own encoder."""
     del backbone
-    return FactorisedNetwork(settings.widths, blocks, settings.heatmap_scale)
+    return FactorisedNetwork(settings.widths, blocks, settings.heatmap_scale, stretch=settings.stretch)
 
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"widths": (12, 24, 48, 96)},
     "small": {"widths": (24, 48, 96, 192)},
-    "paper": {"heatmap_scale": 1 / 255},
+    "paper": {"stretch": True, "heatmap_scale": 1 / 255},
 }
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dabench.ops.greys import stretched
 from dabench.ops.prompts import Features, NetworkOutput, Prompts, binary_logits
 
 #: Dilation of each branch: fields of 3 to 17 pixels.
@@ -110,13 +111,16 @@ class Head(nn.Module):
 class FactorisedNetwork(nn.Module):
     """Encoder, decoder, segmentation and detection head; see the package's docstring for its feature maps."""
 
-    def __init__(self, widths: Sequence[int], detection_blocks: int, heatmap_scale: float = 1.0) -> None:
+    def __init__(
+        self, widths: Sequence[int], detection_blocks: int, heatmap_scale: float = 1.0, *, stretch: bool = False
+    ) -> None:
         """Assembles the network.
 
         Args:
             widths: channels of the four levels, each twice the one before.
             detection_blocks: of the detection head: 2 (WDA-Net) or 4 (IPL).
             heatmap_scale: factor on the detection head's raw output.
+            stretch: whether crops are stretched to [0, 1] first.
 
         Raises:
             ValueError: the widths do not double.
@@ -127,7 +131,7 @@ class FactorisedNetwork(nn.Module):
         first, *_ = widths
         self.encoder_channels = (*widths[:-1], widths[-2], widths[-1])
         self.decoder_channels = first
-        self.scale = heatmap_scale
+        self.scale, self.stretch = heatmap_scale, stretch
         self.stem = nn.Sequential(nn.Conv2d(4, first, 3, padding=1, bias=False), _norm(first), nn.ReLU(inplace=True))
         self.down = nn.ModuleList(Downsample(width) for width in widths[:-1])
         self.encode = nn.ModuleList(SelectiveBlock(width) for width in widths)
@@ -155,7 +159,8 @@ class FactorisedNetwork(nn.Module):
         """
         del prompts
         height, width = images.shape[-2:]
-        padded = F.pad(images, (0, -width % _STRIDE, 0, -height % _STRIDE), mode="replicate")
+        seen = stretched(images) if self.stretch else images
+        padded = F.pad(seen, (0, -width % _STRIDE, 0, -height % _STRIDE), mode="replicate")
         maps, features = self._decode(self._encode(padded))
         logits = binary_logits(self.segmentation(maps))[..., :height, :width]
         density = None

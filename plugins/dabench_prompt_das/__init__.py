@@ -48,7 +48,7 @@ from dabench.plugin import (
     hookimpl,
 )
 from dabench_prompt_das.contrast import ContrastPoints, contrast_loss, draw_contrast
-from dabench_prompt_das.pseudo_points import PointRule, estimate_points, with_points
+from dabench_prompt_das.pseudo_points import RULES, estimate_points, with_points
 from dabench_prompt_das.ranking import Limits, component_scores, expected_count, limits_of, ranked, sampled_slices
 
 
@@ -69,6 +69,11 @@ class PromptDASSettings(SchemeSettings):
     point_radius: float = Field(5.0, ge=0, description="Radius of those discs in pixels.")
     pseudo_points: bool = Field(
         True, description="Without given points, take confident points of the source model for them (paper: yes)."
+    )
+    point_rule: Literal["cautious", "release"] = Field(
+        "cautious",
+        description="Which of its peaks are confident: sure in probability too, and whole (cautious), or all above "
+        "125 of 255 (release, at test; papers: not stated).",
     )
     point_decay: bool = Field(
         True, description="Those points are proposals: crops get them with a chance that falls to 0 (paper: no)."
@@ -125,7 +130,8 @@ class PromptDASStage(SelfTrainingStage):
         super().prepare(data)
         given = sum(len(answer.points) for answer in data.desk.points().values())
         if self.settings.pseudo_points and not given:
-            self.pseudo_points = estimate_points(data, self.student, self.settings.crop, PointRule())
+            rule = RULES[self.settings.point_rule]
+            self.pseudo_points = estimate_points(data, self.student, self.settings.crop, rule)
 
     def refresh(self, data: TrainingData) -> None:
         super().refresh(data)
@@ -270,6 +276,7 @@ _PAPER = {
     "queries": 256,
     "negatives": 256,
     "frozen_keys": True,
+    "point_rule": "release",
     "point_decay": False,
     "recalibrate": 0,
 }

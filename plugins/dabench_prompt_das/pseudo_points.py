@@ -37,6 +37,13 @@ class PointRule:
     apart: float = 15.0
 
 
+#: Rules by name: ours, and how the release finds prompts in a density (125 of 255, a neighbourhood of 5).
+RULES = {
+    "cautious": PointRule(),
+    "release": PointRule(peak=0.0, floor=125 / 255, kernel=5, confidence=0.0, margin=0.0, apart=2.5),
+}
+
+
 @torch.no_grad()
 def estimate_points(data: TrainingData, network: nn.Module, size: int, rule: PointRule) -> dict[int, Tensor]:
     """Confident centres on every slice of the target's training split, ``(N, 2)`` (x, y) by slice.

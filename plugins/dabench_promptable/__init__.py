@@ -24,6 +24,10 @@ class PromptableSettings(Settings):
     placed_contrast: bool = Field(
         True, description="Add the decoded image cell at a contrast token's place to it (paper: no)."
     )
+    align_corners: bool = Field(
+        False,
+        description="Enlarge probabilities with the corners in place, not the pixel centres (release: at inference).",
+    )
     heatmap_scale: float = Field(
         1.0, gt=0, description="Factor on the detection head's raw output (release: its map is 0-255, so 1 / 255)."
     )
@@ -52,7 +56,7 @@ def register_networks(register: Register) -> None:
             presets={
                 "tiny": {"dim": 64, "mlp": 128, "detection": 16, **_SMALL},
                 "small": {"dim": 128, "mlp": 256, "detection": 32, **_SMALL},
-                "paper": {"placed_contrast": False, "heatmap_scale": 1 / 255},
+                "paper": {"placed_contrast": False, "align_corners": True, "heatmap_scale": 1 / 255},
             },
         )
     )

@@ -8,7 +8,7 @@ At the paper's widths the live decoder has 6,855,105 parameters. The release cou
 output projections there (148,224) are never used; nor are 1,536 SAM embeddings of its prompt encoder, absent here.
 
 Deviations from the release: the batch is decoded at once instead of sample by sample; the probability map is resized
-with pixel centres kept in place (`align_corners=False`; the release aligns corners at inference); with
+with pixel centres kept in place unless `align_corners` is set (the release aligns corners at inference); with
 `placed_contrast` the decoded image cell at a token's place is added to it before the contrast MLP, for an output token
 alone hardly knows what lies under it.
 """
@@ -47,6 +47,7 @@ class Widths:
     detection: int = 256
     full_resolution_detection: bool = True
     placed_contrast: bool = False
+    align_corners: bool = False
 
 
 PAPER = Widths()
@@ -77,7 +78,7 @@ class PromptableNetwork(nn.Module):
         self.upscaler = upscaler(widths.dim)
         self.hyper = three_layer_mlp(widths.dim, widths.dim // 8)
         self.contrast = three_layer_mlp(widths.dim, widths.dim)
-        self.placed_contrast = widths.placed_contrast
+        self.placed_contrast, self.align_corners = widths.placed_contrast, widths.align_corners
         self.detection = DetectionHead(
             widths.dim // 8, widths.detection, heatmap_scale, full_resolution=widths.full_resolution_detection
         )
@@ -109,7 +110,7 @@ class PromptableNetwork(nn.Module):
         cells = self.neck(encoder[-1])
         tokens, masks, prompted = self._tokens(len(images), size, prompts, contrast, contrast_valid)
         maps, tokens, decoded = self._decode(cells, tokens, masks)
-        logits = self._logits(self.hyper(tokens[:, 0]), maps, size)
+        logits = self._logits(self.hyper(tokens[:, 0]), maps, size, align_corners=self.align_corners)
         density = self.detection(maps, size) if with_density else None
         features = Features(maps, encoder) if with_features else None
         if contrast is None:
@@ -122,7 +123,7 @@ class PromptableNetwork(nn.Module):
         return NetworkOutput(logits, density, embeddings[:, :prompted], embeddings[:, prompted:], features)
 
     @staticmethod
-    def _logits(weights: Tensor, maps: Tensor, size: tuple[int, int]) -> Tensor:
+    def _logits(weights: Tensor, maps: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
         """Dot product of the mask token's weights (B, C) with the maps (B, C, h, w), enlarged to (B, 1, H, W).
 
         What is enlarged are the probabilities of both classes (as published); the difference of their logarithms is the
@@ -132,7 +133,7 @@ class PromptableNetwork(nn.Module):
         with torch.autocast(device_type=maps.device.type, enabled=False):
             logits = torch.einsum("bc,bchw->bhw", weights.float(), maps.float())
             both = torch.stack([-logits, logits], dim=1).sigmoid()
-            resized = F.interpolate(both, size=size, mode="bilinear", align_corners=False)
+            resized = F.interpolate(both, size=size, mode="bilinear", align_corners=align_corners)
             log = resized.clamp(min=torch.finfo(torch.float32).tiny).log()
         return log[:, 1:] - log[:, :1]
 

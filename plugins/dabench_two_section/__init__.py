@@ -5,6 +5,7 @@ With backbone ``none`` it is the published network; on a backbone it is the same
 
 from __future__ import annotations
 
+from pydantic import Field
 from torch import nn
 
 from dabench.plugin import Component, Register, Settings, hookimpl
@@ -14,12 +15,17 @@ from dabench_two_section.published import PublishedTwoSection
 
 
 class TwoSectionSettings(Settings):
-    """The network has no options."""
+    """What the network is shown."""
+
+    stretch: bool = Field(
+        False, description="Stretch every section of a crop from its minimum, 0, to its maximum, 1 (release: yes)."
+    )
 
 
 def _make(settings: TwoSectionSettings, backbone: nn.Module | None) -> TwoSectionNetwork:
-    del settings
-    return PublishedTwoSection() if backbone is None else LightTwoSection(backbone)
+    network = PublishedTwoSection() if backbone is None else LightTwoSection(backbone)
+    network.stretch = settings.stretch
+    return network
 
 
 @hookimpl
@@ -34,5 +40,6 @@ def register_networks(register: Register) -> None:
             paper="Huang et al., Domain Adaptive Mitochondria Segmentation via Enforcing Inter-Section Consistency, "
             "MICCAI 2022",
             licence="Apache-2.0, own implementation",
+            presets={"paper": {"stretch": True}},
         )
     )

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dabench.ops.greys import stretched
 from dabench.ops.precision import full_precision
 from dabench.ops.prompts import Features, NetworkOutput, Prompts
 from dabench.ops.sections import PairOutput
@@ -28,11 +29,13 @@ class TwoSectionNetwork(nn.Module, ABC):
         sections: images have so many channels, one a section.
         encoder_channels: of `Features.encoder`, finest first.
         decoder_channels: of `Features.decoder`, the current section's.
+        stretch: whether each section is stretched to [0, 1] first.
         decoders: by `MAPS`; maps, finest first → (B, decoder_channels, h, w).
         heads: by `MAPS`; the decoder's map → one logit.
     """
 
     sections = 2
+    stretch = False
     encoder_channels: tuple[int, ...]
     decoder_channels: int
     decoders: nn.ModuleDict
@@ -63,6 +66,7 @@ class TwoSectionNetwork(nn.Module, ABC):
             `PairOutput`.
         """
         del prompts, with_density
+        images = stretched(images) if self.stretch else images
         current, auxiliary, both = self.encode(images[:, :1], images[:, 1:])
         size = (images.shape[-2], images.shape[-1])
         maps = self.decoders["current"]([*current, *both])

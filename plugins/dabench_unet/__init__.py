@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from dabench.ops.greys import stretched
 from dabench.ops.prompts import Features, NetworkOutput, Prompts, binary_logits
 from dabench.plugin import Component, Register, Settings, hookimpl
 
@@ -25,6 +26,11 @@ class UNetSettings(Settings):
 
     width: int = Field(64, ge=2, description="Channels of the finest level; each deeper one has twice as many (64).")
     groups: int = Field(32, ge=1, description="Groups of the GroupNorm without affine parameters (paper: 32).")
+
+    stretch: bool = Field(
+        False,
+        description="Stretch every crop from its minimum, 0, to its maximum, 1, instead of standardising it (release).",
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> UNetSettings:
@@ -51,9 +57,10 @@ class DoubleConvolution(nn.Sequential):
 class UNet(nn.Module):
     """Its own encoder; two logits and a softmax, whose second channel is the foreground."""
 
-    def __init__(self, width: int = 64, groups: int = 32) -> None:
+    def __init__(self, width: int = 64, groups: int = 32, *, stretch: bool = False) -> None:
         """28,941,698 parameters at the published width."""
         super().__init__()
+        self.stretch = stretch
         self.encoder_channels = tuple(width * 2**level for level in range(_LEVELS))
         self.decoder_channels = width
         enter = (1, *self.encoder_channels[:-1])
@@ -84,7 +91,7 @@ class UNet(nn.Module):
     def _encode(self, images: Tensor) -> list[Tensor]:
         """Maps at strides 1, 2, 4, 8 and 16."""
         # Domains arrive with mean 0.5 and standard deviation 1/6.
-        maps, encoder = (images - 0.5) * 6, []
+        maps, encoder = stretched(images) if self.stretch else (images - 0.5) * 6, []
         for level, block in enumerate(self.down):
             maps = block(F.max_pool2d(maps, 2) if level else maps)
             encoder.append(maps)
@@ -94,7 +101,7 @@ class UNet(nn.Module):
 def _make(settings: UNetSettings, backbone: nn.Module | None) -> UNet:
     """The network is its own encoder."""
     del backbone
-    return UNet(settings.width, settings.groups)
+    return UNet(settings.width, settings.groups, stretch=settings.stretch)
 
 
 @hookimpl
@@ -108,6 +115,6 @@ def register_networks(register: Register) -> None:
             summary="U-Net 64-1024 with GroupNorm, the published network of DAMT-Net (its own encoder).",
             paper="Ronneberger et al., U-Net, MICCAI 2015; Peng et al., DAMT-Net, 2020",
             licence="Apache-2.0, own implementation",
-            presets={"tiny": {"width": 16, "groups": 8}},
+            presets={"tiny": {"width": 16, "groups": 8}, "paper": {"stretch": True}},
         )
     )

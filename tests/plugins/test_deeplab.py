@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
+import torchvision
 from dabench_deeplab import DeepLabV2
+from safetensors.torch import save_file
 from torch import nn
+from torchvision.models.resnet import Bottleneck, ResNet
+
+from dabench.components.assembly import Assembly
+from dabench.components.registry import Registry
+from dabench.errors import WeightsError
+from dabench.runs.config import validate_config
+from dabench.runs.weights import WeightsStore
 
 
 def parameters(module: nn.Module) -> int:
@@ -40,3 +52,41 @@ def test_its_classifier_begins_as_in_the_release() -> None:
     for branch in DeepLabV2().classifier:
         assert isinstance(branch, nn.Conv2d)
         assert branch.weight.std().item() == pytest.approx(0.01, rel=0.1)
+
+
+@pytest.fixture
+def thin(monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+    """In place of a ResNet-101 one of four blocks: what is tested is which tensors go where."""
+
+    def make(**options: Any) -> ResNet:
+        return ResNet(Bottleneck, [1, 1, 1, 1], **{k: v for k, v in options.items() if k != "weights"})
+
+    monkeypatch.setattr(torchvision.models, "resnet101", make)
+    return make()
+
+
+def made(tmp_path: Path, **options: str) -> nn.Module:
+    config = validate_config({"method": "adaptsegnet", "task": "human2rat", "options": {"deeplab-v2": options}})
+    return Assembly(Registry.load(), config, WeightsStore(tmp_path / "weights")).network("deeplab-v2", "none")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_it_begins_with_added_weights_of_the_trunk(thin: nn.Module, tmp_path: Path, whole: bool) -> None:
+    state = {k: torch.rand_like(v) if v.is_floating_point() else v for k, v in thin.state_dict().items()}
+    kept = state if whole else {k: v for k, v in state.items() if not k.startswith("fc.")}
+    save_file(kept, tmp_path / "resnet.safetensors")
+    WeightsStore(tmp_path / "weights").add("resnet", tmp_path / "resnet.safetensors")
+    network = made(tmp_path, pretrained="resnet")
+    assert torch.equal(network.get_parameter("stem.0.weight"), state["conv1.weight"])
+    assert torch.equal(network.get_parameter("groups.3.0.conv3.weight"), state["layer4.0.conv3.weight"])
+    assert torch.equal(network.get_buffer("groups.0.0.bn1.running_var"), state["layer1.0.bn1.running_var"])
+
+
+def test_other_weights_and_missing_ones_are_refused(thin: nn.Module, tmp_path: Path) -> None:
+    del thin
+    with pytest.raises(WeightsError, match="'resnet' were added"):
+        made(tmp_path, pretrained="resnet")
+    save_file({"x": torch.ones(1)}, tmp_path / "x.safetensors")
+    WeightsStore(tmp_path / "weights").add("resnet", tmp_path / "x.safetensors")
+    with pytest.raises(WeightsError, match="not weights of resnet101"):
+        made(tmp_path, pretrained="resnet")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from dabench_mean_teacher import strong_fraction
 from dabench_prompt_das.contrast import prompt_contrast_loss
+from dabench_prompt_das.pseudo_points import RULES, _trusted
 
 from dabench.ops.losses import DETECTION_WEIGHT, confident_labels, detection_loss, overlap_loss, segmentation_loss
 from dabench.testing.fixtures import as_logits
@@ -74,3 +75,14 @@ def test_contrast_loss_is_mean_over_queries_and_order_free() -> None:
     whole = prompt_contrast_loss(positive, queries, negatives)
     torch.testing.assert_close(prompt_contrast_loss(positive, queries.repeat(2, 1), negatives), whole)
     torch.testing.assert_close(prompt_contrast_loss(positive.flip(0), queries.flip(0), negatives.flip(0)), whole)
+
+
+def test_the_releases_rule_for_points_is_a_threshold_and_a_neighbourhood() -> None:
+    """Ours wants a confident probability and a whole object as well, and takes a low map by its own highest peak."""
+    density, probability = torch.zeros(32, 32), torch.full((32, 32), 0.9)
+    for height, (x, y) in ((0.6, (2, 16)), (0.45, (16, 16)), (0.55, (20, 28))):
+        density[y, x] = height
+    probability[28, 20] = 0.6
+    release, cautious = (_trusted(probability, density, RULES[name]) for name in ("release", "cautious"))
+    assert sorted(release.tolist()) == [[2, 16], [20, 28]]
+    assert cautious.tolist() == [[16, 16]]

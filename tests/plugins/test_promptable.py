@@ -1,6 +1,7 @@
 """The promptable network's invariants (FACTS 1.1, 1.2)."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -191,3 +192,41 @@ def test_logits_are_those_of_the_enlarged_probability_and_keep_their_gradient(lo
     assert found[0, 0, 0, 0].item() == pytest.approx(logit, rel=1e-5)
     (gradient,) = torch.autograd.grad(F.softplus(found[0, 0, 0, 0]), maps)
     assert gradient[0, 0, 0, 0].item() == pytest.approx(1 / (1 + math.exp(-logit)), rel=1e-4)
+
+
+def test_the_release_aligns_the_corners_of_the_mask() -> None:
+    """Aligned, corner pixels are those of the half-size map; with centres in place only the interpolation nearby is."""
+    weights, maps = torch.ones(1, 1), torch.tensor([[[[4.0, 0.0]]]])
+    high, low = 1 / (1 + math.exp(-4)), 0.5
+    found = PromptableNetwork._logits(weights, maps, (1, 4), align_corners=True).sigmoid()[0, 0, 0]
+    assert found.tolist() == pytest.approx([high, (2 * high + low) / 3, (high + 2 * low) / 3, low])
+    found = PromptableNetwork._logits(weights, maps, (1, 4)).sigmoid()[0, 0, 0]
+    assert found.tolist() == pytest.approx([high, (3 * high + low) / 4, (high + 3 * low) / 4, low])
+
+
+def test_the_whole_network_aligns_where_it_is_told_to(images: Tensor) -> None:
+    network = PromptableNetwork(ConvEncoder((16, 32, 64), (1, 1, 1)), TINY).eval()
+    aligned = PromptableNetwork(ConvEncoder((16, 32, 64), (1, 1, 1)), replace(TINY, align_corners=True)).eval()
+    aligned.load_state_dict(network.state_dict())
+    assert not torch.equal(network(images).logits, aligned(images).logits)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+def test_the_position_table_is_sampled_as_in_the_release(offset: float) -> None:
+    """Cubic convolution by hand along one row; DINO's 0.1 shifts every sample by a fraction of a cell."""
+    vit, row = PatchTokenViT(grid_offset=offset), torch.rand(28)
+    table = row.expand(28, 28).reshape(1, 784, 1).expand(-1, -1, 384)
+    vit.positions = nn.Parameter(table.clone())
+    for column in (5, 24, 40):
+        place = (column + 0.5) * 28 / (48 + offset) - 0.5
+        expected = sum(_cubic(place - cell) * row[cell].item() for cell in range(int(place) - 1, int(place) + 3))
+        assert vit._resized(48, 48)[0, 24, column, 0].item() == pytest.approx(expected, abs=1e-5)
+    assert torch.equal(vit._resized(28, 28).reshape(table.shape), table)
+
+
+def _cubic(distance: float, slope: float = -0.75) -> float:
+    """The kernel of cubic convolution (Keys 1981) with PyTorch's slope."""
+    x = abs(distance)
+    if x <= 1:
+        return (slope + 2) * x**3 - (slope + 3) * x**2 + 1
+    return slope * (x**3 - 5 * x**2 + 8 * x - 4)

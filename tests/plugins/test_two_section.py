@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from dabench_backbones.conv import ConvEncoder
-from dabench_two_section import LightTwoSection, PublishedTwoSection
+from dabench_two_section import LightTwoSection, PublishedTwoSection, TwoSectionSettings
 from dabench_two_section.published import Decoder
 from torch import nn
 
@@ -39,7 +39,7 @@ def test_the_published_network_has_the_published_number_of_parameters(published:
 
 def test_with_the_small_encoder_it_stays_small(registry: Registry) -> None:
     make = registry.get("network", "two-section").component.factory
-    network = make(None, backbone=ConvEncoder((24, 48, 96), (1, 1, 2)))
+    network = make(TwoSectionSettings(), backbone=ConvEncoder((24, 48, 96), (1, 1, 2)))
     assert parameters(network) == 786_507
     assert make(None, backbone=None).sections == 2
 

@@ -89,3 +89,10 @@ def test_a_choice_holds_for_the_chain_and_a_number_for_the_method(registry, work
     assert ("backbone", "conv-small") in plan.stages[0].spec.components
     assert [s.spec.iterations == 7 for s in plan.stages] == [False, False, True]
     assert plan.stages[-1].spec.name == "lpo"
+
+
+def test_the_papers_divide_by_the_range() -> None:
+    given = {"method": "oracle", "task": "human2rat"}
+    assert validate_config(given).intensity == "volume"
+    assert validate_config({**given, "preset": "paper"}).intensity == "range"
+    assert validate_config({**given, "preset": "paper", "intensity": "slice"}).intensity == "slice"
