@@ -1,4 +1,4 @@
-"""The predictor of any network, and one that looks at every tile in four flips."""
+"""The predictor of any network, and one that looks at every tile in four flips, or five versions."""
 
 from __future__ import annotations
 
@@ -42,16 +42,19 @@ class FlippedPredictor(Predictor):
     Objects are those of the plain tile: ids have no mean.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
-        """Wrap any predictor, one of pairs too."""
+    def __init__(self, predictor: Predictor, *, transposed: bool = False) -> None:
+        """Wrap any predictor, one of pairs too; ``transposed`` adds the tile with rows and columns exchanged."""
+        self.transposed = transposed
         self.predictor, self.neighbour = predictor, predictor.neighbour
         self.gives_instances = predictor.gives_instances
 
     def predict(
         self, images: torch.Tensor, points: Sequence[torch.Tensor] | None = None, *, density: bool = False
     ) -> Prediction:
-        """Segment tiles ``(B, 1, H, W)`` four times; see `Predictor.predict`."""
+        """Segment tiles ``(B, 1, H, W)`` four or five times; see `Predictor.predict`."""
         found = [self._flipped(images, points, axes, density) for axes in ((), (-1,), (-2,), (-2, -1))]
+        if self.transposed:
+            found.append(self._exchanged(images, points, density))
         maps = [p.density for p in found if p.density is not None]
         probability = torch.stack([p.probability for p in found]).mean(dim=0)
         return Prediction(probability, torch.stack(maps).mean(dim=0) if maps else None, found[0].instances)
@@ -70,6 +73,12 @@ class FlippedPredictor(Predictor):
         back = None if seen.density is None else torch.flip(seen.density, axes)
         ids = None if seen.instances is None else torch.flip(seen.instances, axes)
         return Prediction(torch.flip(seen.probability, axes), back, ids)
+
+    def _exchanged(self, images: torch.Tensor, points: Sequence[torch.Tensor] | None, density: bool) -> Prediction:
+        """Rows and columns exchanged, and back; x and y of points alike."""
+        moved = None if points is None else [p.flip(1) for p in points]
+        seen = self.predictor.predict(images.mT, moved, density=density)
+        return Prediction(seen.probability.mT, None if seen.density is None else seen.density.mT)
 
 
 def _flip_points(points: torch.Tensor, axes: tuple[int, ...], height: int, width: int) -> torch.Tensor:

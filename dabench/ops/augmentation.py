@@ -35,6 +35,8 @@ class ViewOptions:
         noise: of Gaussian noise.
         noise_std: its largest standard deviation.
         motion_blur: of a motion blur (on for the Lucchi target in the release).
+        zoom: of a square part enlarged to the whole (WDA-Net's crops of random size).
+        zoom_area: least and greatest share of the area that such a part has.
     """
 
     flip: float = 0.5
@@ -48,6 +50,8 @@ class ViewOptions:
     noise: float = 0.3
     noise_std: float = 0.08
     motion_blur: float = 0.0
+    zoom: float = 0.0
+    zoom_area: tuple[float, float] = (0.25, 0.8)
 
 
 STRONG = ViewOptions()
@@ -196,6 +200,8 @@ def draw_view(size: tuple[int, int], options: ViewOptions, generator: torch.Gene
     brightness, contrast = factor(jitter), factor(jitter)
     noise = _draw_noise(size, options.noise_std, generator) if chance(options.noise) else None
     blur = _draw_motion(generator) if chance(options.motion_blur) else None
+    if options.zoom and chance(options.zoom):
+        corners = _draw_zoom(size, options.zoom_area, corners, generator)
     return View(size, flips, turns, corners, displacement, brightness, contrast, noise, blur)
 
 
@@ -212,6 +218,17 @@ def _draw_corners(size: tuple[int, int], scale: float, generator: torch.Generato
     # Corners move inwards or outwards: shrinking only would make every warped object smaller than its original.
     shift = torch.rand(4, 2, generator=generator, dtype=torch.float64) * 2 - 1
     return _edges(size) + inward * shift * reach
+
+
+def _draw_zoom(
+    size: tuple[int, int], area: tuple[float, float], corners: Tensor | None, generator: torch.Generator
+) -> Tensor:
+    """Where the corners go when a random part of the (warped) crop is enlarged to its size."""
+    share, x, y = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
+    side = math.sqrt(area[0] + share * (area[1] - area[0]))
+    height, width = size
+    origin = torch.tensor([x * width, y * height], dtype=torch.float64) * (1 - side)
+    return ((_edges(size) if corners is None else corners) - origin) / side
 
 
 def _draw_displacement(size: tuple[int, int], strength: float, generator: torch.Generator) -> Tensor:

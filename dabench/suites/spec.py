@@ -9,6 +9,7 @@ A file::
     rows:                                       # optional; each name is a row of the table
       source: {method: source-only}
       no contrast: {method: prompt-das, options: {prompt-das: {contrast: 0}}}
+      cafa: {method: cafa, per_task: {rat2human: {options: {cafa: {weight: 1}}}}}  # of a row on one task
       SAM: {unavailable: another kind of model}
     exclude: [{row: source, seed: [1, 2], why: one seed is enough}]
 """
@@ -185,11 +186,15 @@ def _cells(suite: Suite) -> Iterator[SuiteCell]:
 
 
 def _settings(suite: Suite, row: Mapping[str, Any], place: Mapping[str, Any]) -> dict[str, Any]:
-    """Suite, then axes, then the row: the narrower wins."""
+    """Suite, then axes, then the row, then the row on this task: the narrower wins."""
     values = deepcopy(suite.settings)
     for path, value in place.items():
         _put(values, path, value)
-    for key, value in row.items():
+    own = dict(row)
+    per_task = own.pop("per_task", {})
+    for key, value in own.items():
+        _put(values, key, deepcopy(value))
+    for key, value in per_task.get(values.get("task"), {}).items():
         _put(values, key, deepcopy(value))
     return values
 

@@ -13,6 +13,7 @@ Deviations: see docs/methods/instance-aware.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import numpy as np
 import torch
@@ -64,7 +65,9 @@ class InstanceAwareSettings(Settings):
         0.2, ge=0, le=0.5, description="Pixels below are background (release: 0.2; paper: not stated)."
     )
     tile: int = Field(192, ge=16, description="Side of a tile while labelling, in pixels (release: 1024 tiles).")
-    flips: bool = Field(False, description="Average over four flips of a tile (release; paper: 5 augmented versions).")
+    versions: Literal[1, 4, 5] = Field(
+        1, description="Looks at a tile that are averaged: 4 flips (release), and the transposed tile (paper: 5)."
+    )
     peak_kernel: int = Field(15, ge=3, description="Neighbourhood of a peak in pixels, odd (release: 3).")
     peak_floor: float = Field(
         0.15,
@@ -135,8 +138,8 @@ class InstanceAware(RoundLabels):
     # --------------------------------------------------------------------------------------------------------- rounds
     def look(self, student: nn.Module, data: TrainingData) -> Iterator[Array]:
         """Labels {0, 1, 255} and probabilities times 255 of each slice; renews the selected centres after the last."""
-        network = NetworkPredictor(student)
-        predictor = FlippedPredictor(network) if self.settings.flips else network
+        versions, network = self.settings.versions, NetworkPredictor(student)
+        predictor = FlippedPredictor(network, transposed=versions == 5) if versions > 1 else network
         given, ratio = data.desk.points(), self._ratio(data)
         found = []
         for z, seen in predict_training(data, predictor, self.settings.tile, density=True):
@@ -182,7 +185,7 @@ class InstanceAware(RoundLabels):
         return torch.cat([given, local.to(given)])
 
 
-_PAPER = {"flips": True, "tile": 512, "peak_kernel": 3, "peak_floor": 0.0, "merge": 0.0, "dilations": 3}
+_PAPER = {"versions": 5, "tile": 512, "peak_kernel": 3, "peak_floor": 0.0, "merge": 0.0, "dilations": 3}
 _SOURCE = "Xiong et al., Instance-Aware Pseudo-Labeling and Class-Focused Contrastive Learning (IPL)"
 
 

@@ -91,10 +91,19 @@ class IPLStage(SelfTrainingStage):
 
     settings: IPLSettings
 
-    def __init__(self, settings: IPLSettings, phase: Phase, network: nn.Module, scheme: SelfTraining) -> None:
-        """Take a network with density and feature maps; the stage owns it."""
+    def __init__(
+        self,
+        settings: IPLSettings,
+        phase: Phase,
+        network: nn.Module,
+        scheme: SelfTraining,
+        head: nn.Module | None = None,
+    ) -> None:
+        """Take a network with density and feature maps, which the stage owns; ``head`` has the projection's weights."""
         self.phase, self.alignments = phase, ALIGNMENTS[settings.alignment] if phase.contrast else ()
         self.branch = contrast_branch(settings, network) if self.alignments else None
+        if self.branch is not None and head is not None:
+            self.branch.head.load_state_dict(head.state_dict())
         super().__init__(settings, network, scheme, **({} if self.branch is None else {"contrast": self.branch}))
         self.refresh_every = phase.period
 
@@ -232,7 +241,9 @@ class IPL(Method):
 
         def build(parent: Stage | None) -> Stage:
             assert parent is not None
-            return IPLStage(s, phase, deepcopy(parent.network()), self.components.self_training(scheme))
+            earlier = parent.branch if s.keep_head and isinstance(parent, IPLStage) else None
+            head = None if earlier is None else earlier.head
+            return IPLStage(s, phase, deepcopy(parent.network()), self.components.self_training(scheme), head)
 
         return StageSpec(
             name=phase.name,
@@ -270,6 +281,7 @@ _PAPER = {
     "detection_contrast": 5e-3,
     "query_rule": "confidence",
     "prototype_every": 1000,
+    "keep_head": True,
     "recalibrate": 0,
 }
 

@@ -67,6 +67,9 @@ class IPLSettings(AdaptationSettings):
     )
     memory: int = Field(2048, ge=2, description="Latest features of a group that they are made of (paper: not stated).")
     width: int = Field(128, ge=2, description="Channels of the projection head (release: 128).")
+    keep_head: bool = Field(
+        False, description="Go on with the projection head of the detection rounds (release: it is the network's)."
+    )
     overlap: float = Field(0.0, ge=0, description="Weight of a soft-Dice term on the source (paper: 0).")
 
     def crops(self) -> CropSpec:
@@ -109,7 +112,7 @@ _OF_CONTRAST = (
     *("alignment", "temperature", "queries", "query_rule", "easy", "hard"),
     *("clusters", "prototype_every", "memory", "width"),
 )
-_OF_SEGMENTATION = ("self_training", "iterations", "rounds", "detection", "source_weight", "contrast")
+_OF_SEGMENTATION = ("self_training", "iterations", "rounds", "detection", "source_weight", "contrast", "keep_head")
 _OF_DETECTION = ("detection_training", "detection_iterations", "detection_rounds", "detection_target")
 
 

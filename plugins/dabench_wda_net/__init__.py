@@ -94,7 +94,8 @@ class WDANet(Method):
         assert parent is not None
         counter = cast(CountingNetwork, deepcopy(parent.modules()["counter"]))
         labels = self.components.self_training(scheme) if scheme else None
-        return WDANetStage(self.settings, deepcopy(parent.network()), counter, labels)
+        kept = parent.modules().get("discriminators") if self.settings.keep_discriminator else None
+        return WDANetStage(self.settings, deepcopy(parent.network()), counter, labels, kept)
 
 
 _PAPER = {
@@ -117,6 +118,7 @@ _PAPER = {
     "detection": 0.1 * 255**2,
     "discriminator_widths": (64, 128, 256, 512),
     "discriminator_groups": 32,
+    "zoom": 0.25,
     "counting": 1.0,
     "margin": 3.0,
     "counter": "factorised",

@@ -50,6 +50,12 @@ class WDANetSettings(AdversarialSettings, AdaptationSettings):
         (0.9, 0.5), description="Chance of cut-and-paste in each stage (IPL's release: 0.9 and 0.5)."
     )
     elastic: float = Field(0.25, ge=0, le=1, description="Probability of elastic deformation of the target in stage 2.")
+    zoom: float = Field(
+        0.0, ge=0, le=1, description="Probability that stage 2 enlarges .25 to .8 of a target crop's area (release)."
+    )
+    keep_discriminator: bool = Field(
+        False, description="Stage 2 goes on with the discriminator of stage 1 (paper and release: not known)."
+    )
     pseudo: float = Field(1.0, ge=0, description="Weight of the pseudo-labels in stage 2 (release: 1).")
     rounds: int = Field(1, ge=1, description="Times that stage 2 renews its pseudo-labels (release: 1).")
     counter: str = Field("conv", description="Counting network: conv, or a network's name (release: factorised).")

@@ -76,10 +76,13 @@ class WDANetStage(AdversarialStage):
         network: nn.Module,
         counter: CountingNetwork,
         scheme: SelfTraining | None = None,
+        discriminators: nn.Module | None = None,
     ) -> None:
-        """Own the network and the counting network, which stays as it is."""
+        """Own the network and the counting network, which stays as it is; go on with these discriminators, if any."""
         discriminator = PatchDiscriminator(2, settings.discriminator_widths, settings.discriminator_groups)
         super().__init__(settings, network, {"labels": discriminator})
+        if discriminators is not None:
+            self.discriminators.load_state_dict(discriminators.state_dict())
         self.counter, self.scheme = counter.requires_grad_(False), scheme
         if scheme is not None:
             scheme.start(network)
@@ -135,7 +138,8 @@ class WDANetStage(AdversarialStage):
         second = self.scheme is not None
         count = len(crops.images) // 2
         scenes = [self._pasted(one, donor, generator) for one, donor in self._pairs(crops, count, generator)]
-        options = ViewOptions(elastic=self.settings.elastic if second else 0.0, **_VIEW)
+        s = self.settings
+        options = ViewOptions(elastic=s.elastic if second else 0.0, zoom=s.zoom if second else 0.0, **_VIEW)
         views = draw_views(torch.stack([scene.image for scene in scenes]), options, generator)
         images = view_images(views, torch.stack([scene.image for scene in scenes]))
         points = view_points(views, [scene.points for scene in scenes])

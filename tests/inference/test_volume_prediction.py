@@ -136,18 +136,33 @@ def test_pairs_of_what_has_no_partner_are_refused():
         predict_slices(difference(), ArrayVolume(stack(1, 16, 16)), 16, gap=1)
 
 
-def test_flips_turn_back_with_points_and_density():
+@pytest.mark.parametrize("transposed", [False, True])
+def test_flips_turn_back_with_points_and_density(transposed):
     images = torch.rand(2, 1, 12, 20)
-    plain = FlippedPredictor(ImagePredictor())
+    plain = FlippedPredictor(ImagePredictor(), transposed=transposed)
     with torch.inference_mode():
         seen = plain.predict(images, density=True)
         points = [torch.tensor([[3.0, 5.0]]), torch.tensor([[19.0, 0.0]])]
-        painted = FlippedPredictor(PointPainter()).predict(images, points)
-    assert torch.equal(seen.probability, images[:, 0])
-    assert torch.equal(seen.density, images[:, 0] / 2)
+        painted = FlippedPredictor(PointPainter(), transposed=transposed).predict(images, points)
+    torch.testing.assert_close(seen.probability, images[:, 0])
+    torch.testing.assert_close(seen.density, images[:, 0] / 2)
     assert painted.probability[0, 5, 3] == 1
     assert painted.probability[1, 0, 19] == 1
     assert painted.probability.sum() == 2
+
+
+def test_five_versions_are_the_four_flips_and_the_transposed_tile():
+    class Ramp(Predictor):
+        """Answers by the place in the tile alone: what it says of the first pixel shows which versions there were."""
+
+        def predict(self, images, points=None, *, density=False):
+            height, width = images.shape[-2:]
+            return Prediction(torch.arange(float(height * width)).view(1, height, width))
+
+    images = torch.rand(1, 1, 2, 3)
+    assert FlippedPredictor(Ramp()).predict(images).probability[0, 0, 1] == 2.5  # mean of 1, 1, 4 and 4
+    found = FlippedPredictor(Ramp(), transposed=True).predict(images).probability[0, 0, 1]
+    assert found == pytest.approx((1 + 1 + 4 + 4 + 2) / 5)
 
 
 def test_the_training_split_is_predicted_slice_by_slice():

@@ -60,6 +60,29 @@ def test_points_that_leave_the_crop_are_dropped() -> None:
     assert len(View(SIZE, corners=outward).points(torch.tensor([[1.0, 1.0], [48.0, 48.0]]))) == 1
 
 
+def test_a_zoom_enlarges_a_part_of_the_published_size_to_the_whole() -> None:
+    generator, sides = torch.Generator().manual_seed(0), []
+    flat = ViewOptions(flip=0.0, turn=0.0, perspective=0.0, jitter=0.0, noise=0.0, zoom=1.0)
+    for _ in range(200):
+        corners = draw_view(SIZE, flat, generator).corners
+        assert corners is not None
+        width, height = (corners[2] - corners[0]).tolist()
+        assert width == pytest.approx(height)
+        sides.append(SIZE[0] / width)
+        assert (corners[0] <= 0).all()  # what was the edge lies outside now,
+        assert (corners[2] >= SIZE[0]).all()  # so nothing unknown is seen
+    assert 0.25**0.5 <= min(sides) < 0.55
+    assert 0.85 < max(sides) <= 0.8**0.5
+
+
+def test_a_zoom_carries_points_with_the_image() -> None:
+    left = torch.tensor([[0, 0], [192, 0], [192, 192], [0, 192]], dtype=torch.float64)
+    view, image = View(SIZE, corners=left), torch.zeros(1, *SIZE)
+    image[0, 20, 30] = 1.0
+    assert view.points(torch.tensor([[30.0, 20.0]])).tolist() == [[60.5, 40.5]]
+    assert view.labels((image[0] > 0).long())[40:42, 60:62].tolist() == [[1, 1], [1, 1]]
+
+
 def test_the_weak_view_does_not_touch_gray_values_and_the_plain_one_nothing() -> None:
     image = torch.rand(1, *SIZE, generator=torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(0)

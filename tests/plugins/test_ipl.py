@@ -340,3 +340,25 @@ def test_stages_of_the_small_preset(registry: Registry, tmp_path: Path) -> None:
     assert all(spec.asks == ("points",) for spec in made[1:])
     without = assembly(registry, tmp_path, "small", ipl={"detection_iterations": 0, "self_training": "threshold"})
     assert [s.name for s in without.method("ipl").stages(cast(Any, None), Budget())] == ["supervised", "ipl"]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_projection_head_of_the_detection_rounds_goes_on_where_it_is_told_to(
+    registry: Registry, tmp_path: Path, keep: bool
+) -> None:
+    options = {"keep_head": keep, "detection_contrast": 1.0, "width": 8}
+    _, _, spec = assembly(registry, tmp_path, "tiny", ipl=options).method("ipl").stages(cast(Any, None), Budget())
+    parent = make_stage("detection", detection_contrast=1.0)
+    assert parent.branch is not None
+    built = spec.build(parent)
+    assert isinstance(built, IPLStage)
+    assert built.branch is not None
+    pairs = zip(parent.branch.head.parameters(), built.branch.head.parameters(), strict=True)
+    assert all(torch.equal(a, b) and a is not b for a, b in pairs) == keep
+
+
+def test_without_a_contrast_while_detecting_there_is_no_head_to_go_on_with(registry: Registry, tmp_path: Path) -> None:
+    *_, spec = (
+        assembly(registry, tmp_path, "tiny", ipl={"keep_head": True}).method("ipl").stages(cast(Any, None), Budget())
+    )
+    assert isinstance(spec.build(make_stage("detection")), IPLStage)

@@ -41,7 +41,7 @@ def test_with_the_small_encoder_it_stays_small(registry: Registry) -> None:
     make = registry.get("network", "two-section").component.factory
     network = make(TwoSectionSettings(), backbone=ConvEncoder((24, 48, 96), (1, 1, 2)))
     assert parameters(network) == 786_507
-    assert make(None, backbone=None).sections == 2
+    assert make(TwoSectionSettings(), backbone=None).sections == 2
 
 
 @pytest.mark.parametrize("which", ["published", "light"])

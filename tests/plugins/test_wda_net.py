@@ -28,9 +28,11 @@ from dabench.components.assembly import Assembly
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError
 from dabench.interfaces import Budget, CropSpec, SelfTraining, TaskInfo
+from dabench.ops.augmentation import View, ViewOptions
 from dabench.ops.density import bump_mass, density_maps
 from dabench.ops.losses import segmentation_loss
 from dabench.ops.prompts import pad_points
+from dabench.ops.views import draw_views
 from dabench.runs.config import validate_config
 from dabench.runs.weights import WeightsStore
 from dabench.testing.fixtures import discs
@@ -337,3 +339,27 @@ def test_paper_trains_the_factorised_network_from_scratch(registry: Registry, tm
     assert [s.iterations for s in (counting, first, second)] == [50_000, 100_000, 100_000]
     assert first.config.detection == pytest.approx(6502.5)
     assert second.crops.target == 2
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_discriminator_goes_on_where_it_is_told_to(registry: Registry, tmp_path: Path, keep: bool) -> None:
+    options = {**{k: FEW[k] for k in ("discriminator_widths", "discriminator_groups")}, "keep_discriminator": keep}
+    method = assembly(registry, tmp_path, "tiny", **{"wda-net": options}).method("wda-net")
+    spec = method.stages(TaskInfo("human2stem", "human", "stem"), Budget(0.15))[-1]
+    parent = stage_of(**{k: options[k] for k in options})
+    built = cast(WDANetStage, spec.build(parent))
+    pairs = zip(parent.discriminators.parameters(), built.discriminators.parameters(), strict=True)
+    assert all(torch.equal(a, b) and a is not b for a, b in pairs) == keep
+
+
+def test_the_second_stage_alone_enlarges_parts_of_a_crop(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def spy(images: Tensor, options: ViewOptions, generator: torch.Generator) -> list[View]:
+        drawn.append(options.zoom)
+        return draw_views(images, options, generator)
+
+    monkeypatch.setattr("dabench_wda_net.stages.draw_views", spy)
+    stage_of(zoom=0.25).step(batch(), "segmenter")
+    stage_of(Bright(), zoom=0.25).step(batch(), "segmenter")
+    assert drawn == [0.0, 0.25]

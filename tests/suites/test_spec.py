@@ -45,6 +45,13 @@ def test_the_narrower_setting_wins_and_options_are_merged():
     ]
 
 
+def test_a_row_may_have_settings_of_its_own_on_one_task():
+    own = {"a2b": {"options": {"m": {"lr": 9}}}}
+    row = {"method": "m", "options": {"m": {"lr": 1, "batch": 2}}, "per_task": own}
+    cells = expand(make(axes={"task": ["a2b", "b2a"]}, rows={"x": row}))
+    assert [c.config.options["m"] for c in cells] == [{"lr": 9, "batch": 2}, {"lr": 1, "batch": 2}]
+
+
 def test_a_row_is_named_after_it_and_its_axes_but_task_and_seed():
     cells = expand(make(axes={"seed": [0], "method": ["a", "b"], "budget.points": [0, 0.15]}, rows={"x": {}}))
     assert [c.row for c in cells] == ["x a points 0", "x a points 0.15", "x b points 0", "x b points 0.15"]
