@@ -58,11 +58,61 @@ def test_every_field_of_the_record_is_documented(name):
 
 
 # ---------------------------------------------------------------- settings
-def test_configuration_page_is_up_to_date():
-    spec = importlib.util.spec_from_file_location("generate_configuration", DOCS / "generate_configuration.py")
+def generator(name):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (DOCS / "configuration.md").read_text() == module.text(), "run: python docs/generate_configuration.py"
+    return module
+
+
+@pytest.mark.parametrize("name", ["generate_configuration", "generate_settings"])
+def test_generated_pages_are_up_to_date(name):
+    module = generator(name)
+    assert module.TARGET.read_text() == module.text(), f"run: python docs/{name}.py"
+
+
+DEVIATIONS = re.compile(r"\*\*Deviations\*\*(.*?)(?=\n\*\*|\n## |\Z)", re.DOTALL)
+PUBLISHED = generator("generate_settings").published()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_preset_paper_has_no_value_that_paper_and_release_say_nothing_of(name, registry):
+    component = generator("generate_settings").item_of(registry, name).component
+    assert set(PUBLISHED[name]) <= set(component.config.model_fields)
+    assert set(component.presets.get("paper", {})) <= set(PUBLISHED[name])
+    for setting, row in PUBLISHED[name].items():
+        assert {"paper", "release", "without"} & set(row), setting
+        assert set(row) <= {"paper", "release", "without", "note"}, setting
+
+
+def test_every_preset_paper_has_its_published_values(registry):
+    assert {i.name for i in own(registry) if i.component.presets.get("paper")} <= set(PUBLISHED)
+
+
+def test_every_difference_from_the_paper_is_a_deviation_on_its_page(registry):
+    missing = []
+    for name, settings in generator("generate_settings").differences(registry).items():
+        page = DOCS / "methods" / f"{name}.md"
+        found = (
+            re.search(r"\*\*Deviations\*\*(.*?)(?=\n\*\*|\n## |\Z)", page.read_text(), re.DOTALL) if settings else None
+        )
+        missing += [f"{name}.{s}" for s in settings if found is None or f"`{s}`" not in found[1]]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    ("row", "value", "expected"),
+    [
+        ({"paper": 65.025}, 65.0, False),
+        ({"paper": 5e-5}, 1e-4, True),
+        ({"paper": 4, "release": 5}, 4, False),
+        ({"release": [0.5, 0.95]}, (0.5, 0.95), False),
+        ({"without": False}, True, True),
+        ({"paper": "in stage 2"}, 0.25, True),
+    ],
+)
+def test_what_differs_from_a_paper(row, value, expected):
+    assert generator("generate_settings").differs(row, value) is expected
 
 
 def test_every_setting_is_on_the_page(registry):

@@ -10,6 +10,7 @@ never asked, so SLPO's share is drawn among the others.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -117,7 +118,9 @@ class UnsupervisedSettings(PreferenceSettings):
     )
     alpha: float = Field(1.5, ge=0, description="Strength of that push (public demos: 1.5-3).")
     sigma: float = Field(1.0, gt=0, description="Smoothing of the image in pixels, σ (paper: 1).")
-    largest_change: float = Field(0.5, gt=0, description="An object whose area changes more is taken to have leaked.")
+    largest_change: float = Field(
+        0.5, ge=0, description="An object whose area changes more is taken to have leaked; 0: none (paper)."
+    )
 
 
 class UnsupervisedPreference(DirectPreference):
@@ -130,7 +133,7 @@ class UnsupervisedPreference(DirectPreference):
         """Take the level set's numbers too."""
         super().__init__(settings)
         self.levelset = LevelSetSettings(balloon=settings.balloon, alpha=settings.alpha, sigma=settings.sigma)
-        self.largest_change = settings.largest_change
+        self.largest_change = settings.largest_change or math.inf
 
     def hint(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Masks after distance regularised level set evolution, leaking objects kept as they were."""
@@ -163,6 +166,6 @@ def register_preference_optimizers(register: Register) -> None:
                 summary,
                 f"Prefer-DAS, 2026, {equations}",
                 "Apache-2.0, own implementation",
-                presets={"tiny": few, "small": few, "paper": {}},
+                presets={"tiny": few, "small": few, "paper": {"largest_change": 0.0} if name == "upo" else {}},
             )
         )

@@ -101,6 +101,10 @@ def register_self_training(register: Register) -> None:
             "Rounds: pixels above a confidence are foreground, below another background, the rest is ignored.",
             paper="Lee, Pseudo-Label, ICML workshop 2013; compared with in IPL, Table III",
             licence="Apache-2.0, own implementation",
-            presets={"tiny": {"tile": 96}, "small": {}, "paper": {"tile": 512, "foreground": 0.95, "background": 0.05}},
+            presets={
+                "tiny": {"tile": 96},
+                "small": {},
+                "paper": {"tile": 512, "foreground": 0.95, "background": 0.05, "disc": 0.0},
+            },
         )
     )
