@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +35,7 @@ from dabench_wda_net.detection import dense_detection
 from dabench_wda_net.settings import WDANetSettings
 
 #: The release's list: a block of augmentations with chance 0.5, its members with 0.5 (motion blur 0.2).
-_VIEW = {"flip": 0.25, "turn": 0.25, "perspective": 0.0, "jitter": 0.25, "noise": 0.0, "motion_blur": 0.1}
+_VIEW = ViewOptions(flip=0.25, turn=0.25, perspective=0.0, jitter=0.25, noise=0.0, motion_blur=0.1)
 
 
 class CountingStage(NetworkStage):
@@ -117,7 +118,7 @@ class WDANetStage(AdversarialStage):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Everything that the segmenter learns from, in one update."""
         labelled, unlabelled = batch.both()
-        terms, on_source = self._source_terms(view_source(labelled, ViewOptions(**_VIEW), batch.generator))
+        terms, on_source = self._source_terms(view_source(labelled, _VIEW, batch.generator))
         remaining = max(0.0, 1 - batch.step / self.settings.iterations)
         on_target = self._target_terms(terms, self._scenes(unlabelled, batch.generator), remaining)
         shown = {"labels": (two_classes(on_source), two_classes(on_target))}
@@ -139,7 +140,7 @@ class WDANetStage(AdversarialStage):
         count = len(crops.images) // 2
         scenes = [self._pasted(one, donor, generator) for one, donor in self._pairs(crops, count, generator)]
         s = self.settings
-        options = ViewOptions(elastic=s.elastic if second else 0.0, zoom=s.zoom if second else 0.0, **_VIEW)
+        options = replace(_VIEW, elastic=s.elastic, zoom=s.zoom) if second else _VIEW
         views = draw_views(torch.stack([scene.image for scene in scenes]), options, generator)
         images = view_images(views, torch.stack([scene.image for scene in scenes]))
         points = view_points(views, [scene.points for scene in scenes])
