@@ -20,6 +20,7 @@ from dabench.annotation.desk import AnnotationDesk
 from dabench.components.assembly import Assembly
 from dabench.components.registry import Registry
 from dabench.interfaces import Budget, Stage, StageSpec, TaskInfo
+from dabench.plugin import AdaptationStage
 from dabench.runs.config import RunConfig
 from dabench.runs.weights import WeightsStore
 from dabench.testing.fixtures import discs
@@ -54,7 +55,12 @@ def first_update(assembly: Assembly, spec: StageSpec, stage: Stage, budget: Budg
         direction = torch.arange(len(gradient), dtype=torch.float64).cos()
         gradients.append((float(gradient.norm()), float(gradient @ direction / direction.norm())))
 
-    with TemporaryDirectory() as folder, mock.patch("dabench.training.loop.clip_gradients", note):
+    with (
+        TemporaryDirectory() as folder,
+        mock.patch("dabench.training.loop.clip_gradients", note),
+        # A stage ended with its update then; what follows from it starts there.
+        mock.patch.object(AdaptationStage, "finish"),
+    ):
         inputs = StageInputs(0, desk.for_stage(spec.asks), labelled, target, gaps, kept=Path(folder) / "kept")
         options = LoopOptions(torch.device("cpu"), False, Path(folder) / "checkpoint.pt", 9)
         (update,) = train_stage(stage, spec, inputs, options, 1)

@@ -28,7 +28,7 @@ from dabench.components.assembly import Assembly
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError
 from dabench.interfaces import Budget, CropSpec, SelfTraining, TaskInfo
-from dabench.ops.augmentation import View, ViewOptions
+from dabench.ops.augmentation import PLAIN, View, ViewOptions
 from dabench.ops.density import bump_mass, density_maps
 from dabench.ops.losses import segmentation_loss
 from dabench.ops.prompts import pad_points
@@ -228,7 +228,7 @@ def test_terms_of_both_stages_sum_to_the_loss() -> None:
 
 
 def test_pseudo_labels_are_plain_cross_entropy_without_the_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "_VIEW", dict.fromkeys(stages._VIEW, 0.0))
+    monkeypatch.setattr(stages, "_VIEW", PLAIN)
     stage, seen = stage_of(foreground()), []
     stage.student.register_forward_hook(lambda module, inputs, output: seen.append(output.probability.detach()))
     terms = stage.step(batch(), "segmenter")
@@ -361,5 +361,5 @@ def test_the_second_stage_alone_enlarges_parts_of_a_crop(monkeypatch: pytest.Mon
 
     monkeypatch.setattr("dabench_wda_net.stages.draw_views", spy)
     stage_of(zoom=0.25).step(batch(), "segmenter")
-    stage_of(Bright(), zoom=0.25).step(batch(), "segmenter")
+    stage_of(foreground(), zoom=0.25).step(batch(), "segmenter")
     assert drawn == [0.0, 0.25]
