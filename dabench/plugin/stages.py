@@ -79,10 +79,6 @@ class AdaptationStage(NetworkStage):
         """Renew BatchNorm statistics on plain target crops."""
         self._renew_statistics(self.student, data)
 
-    def finish(self, data: TrainingData) -> None:
-        """Renew them for the last weights: running ones are those of the last few batches, of older weights."""
-        self._renew_statistics(self.network(), data)
-
     def _renew_statistics(self, network: nn.Module, data: TrainingData) -> None:
         s = self.settings
         if getattr(network, "sections", 1) > 1:
@@ -196,6 +192,10 @@ class AdversarialStage(AdaptationStage):
             OptimizerStep("segmenter", self.parameters, self.settings.optimizer_spec()),
             OptimizerStep("discriminators", self.discriminators.parameters, self.settings.discriminator_spec()),
         ]
+
+    def finish(self, data: TrainingData) -> None:
+        """Renew BatchNorm statistics: the running ones are those of the last few batches, of older weights."""
+        self._renew_statistics(self.network(), data)
 
     def adversarial_losses(
         self, shown: Mapping[str, tuple[Tensor, Tensor]], weights: Mapping[str, float]

@@ -152,25 +152,15 @@ def statistics(norm: nn.Module) -> tuple[float, float]:
     return kept.running_mean.item(), kept.running_var.item()
 
 
-@pytest.mark.parametrize("when", ["prepare", "finish"])
-def test_before_and_after_training_statistics_become_the_targets(when: str) -> None:
+def test_before_training_statistics_become_the_targets() -> None:
     stage = Supervised(TargetSettings(crop=SIDE, recalibrate=50), network := ConvToy(normalise=True))
     assert statistics(network.norm) == (0, 1)
     # Half of a slice is 0.2, half 0.8: mean 0.5, variance 0.09; a batch's four crops are the same whole slice.
     plane = np.repeat([[0.2, 0.8]], SIDE // 2, axis=1).repeat(SIDE, axis=0).astype(np.float32)
-    getattr(stage, when)(StageData(ArrayVolume(plane[None]), cast(Any, None), torch.device("cpu"), 0, "any"))
+    stage.prepare(StageData(ArrayVolume(plane[None]), cast(Any, None), torch.device("cpu"), 0, "any"))
     # PyTorch keeps the unbiased variance: n / (n - 1) times it.
     pixels = 4 * SIDE**2
     assert statistics(network.norm) == pytest.approx((0.5, 0.09 * pixels / (pixels - 1)), rel=1e-4)
-
-
-def test_after_training_the_predictor_has_the_targets_statistics_not_those_of_the_last_batches() -> None:
-    stage = Supervised(TargetSettings(crop=SIDE, recalibrate=5), network := ConvToy(normalise=True))
-    for _ in range(100):  # what training left behind: another brightness
-        network.train()(torch.full((2, 1, SIDE, SIDE), 0.9))
-    assert statistics(network.norm)[0] == pytest.approx(0.9, abs=1e-3)
-    stage.finish(flat(0.3))
-    assert statistics(cast(Any, stage.predictor()).network.norm)[0] == pytest.approx(0.3, abs=1e-6)
 
 
 def test_batches_of_several_slices_count_the_same() -> None:
@@ -335,6 +325,16 @@ def adversarial() -> Adversarial:
     torch.manual_seed(0)
     discriminators = {name: nn.Conv2d(2, 1, 3) for name in ("final", "deep")}
     return Adversarial(AdversarialSettings(), ConvToy(), discriminators, head=nn.Conv2d(3, 1, 1))
+
+
+def test_after_training_the_predictor_has_the_targets_statistics_not_those_of_the_last_batches() -> None:
+    settings = AdversarialSettings(crop=SIDE, recalibrate=5)
+    stage = Adversarial(settings, network := ConvToy(normalise=True), {"final": nn.Conv2d(2, 1, 3)})
+    for _ in range(100):  # what training left behind: another brightness
+        network.train()(torch.full((2, 1, SIDE, SIDE), 0.9))
+    assert statistics(network.norm)[0] == pytest.approx(0.9, abs=1e-3)
+    stage.finish(flat(0.3))
+    assert statistics(cast(Any, stage.predictor()).network.norm)[0] == pytest.approx(0.3, abs=1e-6)
 
 
 def test_the_segmenters_step_leaves_the_discriminators_alone(adversarial: Adversarial) -> None:
