@@ -13,7 +13,7 @@ import torch
 
 from dabench.errors import PluginError
 from dabench.inference.instances import JoinedInstances
-from dabench.inference.tiles import Blend, pad_to_tile, turn_points
+from dabench.inference.tiles import Blend, on_device, pad_to_tile, turn_points
 from dabench.types import Window
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def predict_chunk(
     *,
     density: bool = False,
 ) -> Iterator[SlicePrediction]:
-    """Predict the window of a tile grid on every wanted slice: cut, turn, predict, turn back, take the plain mean.
+    """Predict the window of a tile grid on every wanted slice: cut, turn, predict, turn back, take the weighted mean.
 
     Tiles of all the slices share forward passes. A predictor that treats the tiles of a batch apart gives every pixel
     the bits that the whole slice would. A tile of one grey value without points (padding, see
@@ -76,6 +76,8 @@ def predict_chunk(
     """
     device = torch.device(device)
     canvas = _Canvas(sections, grid, device)
+    across = grid.tiling.profile.weights(grid.tiling.tile)
+    weights = on_device(np.outer(across, across), device)
     blends = [canvas.blends(1 + density) for _ in sections.channels]
     objects = [JoinedInstances(grid) for _ in sections.channels if predictor.gives_instances]
     for group in grid.groups():
@@ -84,7 +86,7 @@ def predict_chunk(
         for turns in grid.tiling.profile.turns:
             for batch in canvas.batches(group):
                 found = canvas.predict(predictor, batch, turns, density)
-                _add(blends, batch, found, turns, grid)
+                _add(blends, batch, found, turns, grid, weights)
                 if objects and not turns:
                     _join(objects, batch, found)
     while blends:
@@ -114,7 +116,7 @@ class _Canvas:
 
     def blends(self, count: int) -> list[Blend]:
         """Empty maps of the window."""
-        rows, columns = self._grid.counts()
+        rows, columns = self._grid.weights()
         corner = self._grid.window.y, self._grid.window.x
         lying = rows * len(self._grid.tiling.profile.turns), columns
         return [Blend(lying, self._device, corner) for _ in range(count)]
@@ -163,15 +165,23 @@ class _Canvas:
         return torch.from_numpy(window.to_local(self._sections.points[k])).to(self._device)
 
 
-def _add(blends: list[list[Blend]], batch: _Batch, prediction: Prediction, turns: int, grid: TileGrid) -> None:
-    """Turn a prediction back and add it; the density's blend is dropped when the predictor has no density."""
+def _add(
+    blends: list[list[Blend]],
+    batch: _Batch,
+    prediction: Prediction,
+    turns: int,
+    grid: TileGrid,
+    weights: torch.Tensor,
+) -> None:
+    """Turn a prediction back and add it with its weights; the density's blend is dropped when there is no density."""
     found = [m for m in (prediction.probability, prediction.density) if m is not None]
     upright = [torch.rot90(m, -turns, (-2, -1)) for m in found]
     for row, (k, window) in enumerate(batch):
         owned = grid.owned(window)
+        own = np.s_[owned.y - window.y :, owned.x - window.x :]
         del blends[k][len(upright) :]
         for blend, tiles in zip(blends[k], upright, strict=False):
-            blend.add([owned], tiles[row : row + 1, owned.y - window.y :, owned.x - window.x :])
+            blend.add([owned], (tiles[row][own] * weights[own])[None])
 
 
 def _join(objects: list[JoinedInstances], batch: _Batch, prediction: Prediction) -> None:

@@ -72,10 +72,13 @@ class TileGrid:
         (top, bottom), (left, right) = (self._ends(axis) for axis in (0, 1))
         return Window(top, left, bottom - top, right - left)
 
-    def counts(self) -> tuple[Array, Array]:
-        """Tiles that own each row and each column of the window; a pixel is owned by as many as their product."""
+    def weights(self) -> tuple[Array, Array]:
+        """Sum of the weights, float64, of the tiles that own each row and each column of the window.
+
+        The weights of the tiles that own a pixel add up to the product of its two sums.
+        """
         window = self.window
-        return self._count(self.rows, window.y, window.height), self._count(self.columns, window.x, window.width)
+        return self._sum(self.rows, window.y, window.height), self._sum(self.columns, window.x, window.width)
 
     def groups(self) -> Iterator[list[Window]]:
         """The tiles, row by row, parted as the batches of the whole slice are.
@@ -124,11 +127,12 @@ class TileGrid:
         tile = self.tiling.tile
         return [(n, at) for n, at in enumerate(self._origins(length)) if at < first + size and at + tile > first]
 
-    def _count(self, touching: list[tuple[int, int]], first: int, size: int) -> Array:
-        count = np.zeros(size, np.int32)
+    def _sum(self, touching: list[tuple[int, int]], first: int, size: int) -> Array:
+        total, weights = np.zeros(size), self.tiling.profile.weights(self.tiling.tile)
         for _, at in touching:
-            count[max(0, self._first(at) - first) : max(0, at + self.tiling.tile - first)] += 1
-        return count
+            start, stop = max(first, self._first(at)), min(first + size, at + self.tiling.tile)
+            total[start - first : stop - first] += weights[start - at : stop - at]
+        return total
 
     def _ends(self, axis: int) -> tuple[int, int]:
         touching = (self.rows, self.columns)[axis]

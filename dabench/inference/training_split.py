@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dabench.inference.tiles import DEFAULT_PROFILE
 from dabench.inference.volume import predict_slices
 from dabench.types import CropId, Window
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def predict_training(
-    data: TrainingData, predictor: Predictor, tile: int, profile: str = "fast", *, density: bool = False
+    data: TrainingData, predictor: Predictor, tile: int, profile: str = DEFAULT_PROFILE, *, density: bool = False
 ) -> Iterator[tuple[int, SlicePrediction]]:
     """Predict every slice of the target's training split, in order, one in memory at a time.
 
@@ -24,7 +25,7 @@ def predict_training(
         data: what the stage may look at.
         predictor: the model that labels.
         tile: side of a tile in pixels.
-        profile: ``fast`` or ``paper``, as in `predict_slices`.
+        profile: as in `predict_slices`.
         density: whether the density map is wanted.
 
     Yields:

@@ -10,7 +10,7 @@ import numpy as np
 from dabench.errors import ConfigError, DataError
 from dabench.inference.chunks import Sections, SlicePrediction, predict_chunk
 from dabench.inference.tile_grid import TileGrid, Tiling
-from dabench.inference.tiles import profile_named
+from dabench.inference.tiles import DEFAULT_PROFILE, profile_named
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ def predict_slices(
     predictor: Predictor,
     images: Volume | Iterable[Array],
     tile: int,
-    profile: str = "fast",
+    profile: str = DEFAULT_PROFILE,
     points: Mapping[int, Array] | None = None,
     *,
     batch_size: int = 8,
@@ -40,8 +40,8 @@ def predict_slices(
         predictor: any trained model.
         images: a volume, or slices in order; each ``(H, W)`` float in [0, 1].
         tile: side of a tile; smaller slices are padded by reflection and cut back.
-        profile: ``fast`` (half-tile stride, no test-time augmentation) ``paper`` (stride 128, four
-            rotations) or ``tiles`` (no overlap).
+        profile: ``gaussian`` (half-tile stride, Gaussian weights), ``fast`` (the same tiles, plain mean), ``paper``
+            (stride 128, four rotations, plain mean) or ``tiles`` (no overlap).
         points: prompts by slice, each ``(N, 2)`` (x, y) of the slice; a slice without an entry has none. None is
             automatic mode. Each tile gets the points that lie in it, in its own (x, y).
         batch_size: tiles a forward pass.

@@ -115,10 +115,10 @@ class RunConfig(BaseModel):
     seed: int = Field(0, ge=0, description="Training seed; three or more make a result.")
     budget: BudgetConfig = Field(default_factory=lambda: BudgetConfig(), description="Annotation of the target.")
     protocol: str = Field("das-2d@1", description="Rule of scoring.")
-    inference: Literal["fast", "paper", "tiles"] = Field(
-        "fast",
-        description="fast: half-tile stride, no test-time augmentation; paper: stride 128, four rotations; "
-        "tiles: no overlap.",
+    inference: Literal["gaussian", "fast", "paper", "tiles"] = Field(
+        "gaussian",
+        description="gaussian: half-tile stride, Gaussian weights; fast: the same tiles, plain mean; paper: stride 128, "
+        "four rotations, plain mean; tiles: no overlap.",
     )
     test_points: tuple[Fraction, ...] = Field(
         (0.0,), description="Shares of target test centres given as prompts; the first is the headline (Prefer-DAS+)."

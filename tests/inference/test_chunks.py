@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dabench.inference import Sections, TileGrid, Tiling, predict_chunk, predict_slice, profile_named
+from dabench.inference import PROFILES, Sections, TileGrid, Tiling, predict_chunk, predict_slice, profile_named
 from dabench.inference.predictor import FlippedPredictor
 from dabench.inference.tiles import windows
 from dabench.inference.wrapped import AutocastPredictor, needs_whole_slices
@@ -29,7 +29,7 @@ def covers(draw):
     y, x = (draw(st.integers(0, n - 1)) for n in shape)
     height, width = draw(st.integers(1, shape[0] - y)), draw(st.integers(1, shape[1] - x))
     tiling = Tiling(
-        draw(st.integers(7, 20)), profile_named(draw(st.sampled_from(["fast", "paper"]))), draw(st.integers(1, 5))
+        draw(st.integers(7, 20)), profile_named(draw(st.sampled_from(["gaussian", "fast", "paper"]))), draw(st.integers(1, 5))
     )
     return TileGrid(shape, Window(y, x, height, width), tiling)
 
@@ -123,16 +123,21 @@ def test_a_blank_slice_is_empty():
     assert not found.probability.any()
 
 
-@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20), st.data())
-def test_counts_are_those_of_the_windows(height, width, tile, data):
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20), st.sampled_from(list(PROFILES.values())), st.data())
+def test_weights_of_the_tiles_that_own_a_pixel_add_up(height, width, tile, profile, data):
+    """Whatever part of a slice is asked for, and bit for bit: divided by that sum, its weights are a partition of 1."""
     y, x = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     window = Window(y, x, data.draw(st.integers(1, height - y)), data.draw(st.integers(1, width - x)))
-    grid = TileGrid((height, width), window, Tiling(tile, profile_named("fast")))
-    literal = np.zeros((max(height, tile), max(width, tile)), int)
-    for place in windows(literal.shape, tile, profile_named("fast").step(tile)):
-        literal[place.slices] += 1
-    rows, columns = grid.counts()
-    np.testing.assert_array_equal(np.outer(rows, columns), literal[window.slices])
+    grid = TileGrid((height, width), window, Tiling(tile, profile))
+    whole, across = TileGrid.whole((height, width), grid.tiling), profile.weights(tile)
+    literal = np.zeros((max(height, tile), max(width, tile)))
+    for place in windows(literal.shape, tile, profile.step(tile)):
+        own = whole.owned(place)
+        literal[own.slices] += np.outer(across, across)[own.y - place.y :, own.x - place.x :]
+    np.testing.assert_allclose(np.outer(*grid.weights()), literal[window.slices], rtol=1e-12)
+    parts = [axis[at] for axis, at in zip(whole.weights(), window.slices, strict=True)]
+    for found, expected in zip(grid.weights(), parts, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 class SmallNetwork(Predictor):

@@ -61,7 +61,7 @@ def scenes(draw):
 
 
 @settings(max_examples=60, deadline=None)
-@given(true=scenes(), profile=st.sampled_from(["fast", "paper"]))
+@given(true=scenes(), profile=st.sampled_from(["gaussian", "fast", "paper"]))
 def test_tiles_that_overlap_give_the_whole_slice_back(true, profile):
     found = joined(true, profile)
     assert found.dtype == np.int32
