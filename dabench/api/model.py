@@ -115,7 +115,7 @@ class Model:
                 like one (zarr, HDF5; one slice at a time is read), or a path of any registered format.
             points: prompts; None is automatic mode. A mapping of slices to ``(N, 2)`` points x, y; an array ``(N, 3)``
                 of z, y, x; or a file that `dabench predict --points` takes. All in voxels.
-            profile: ``gaussian``, ``fast``, ``paper`` or ``tiles``; the model's by default.
+            profile: ``hann``, ``fast``, ``paper`` or ``tiles``; the model's by default.
             intensity: how grey values become 0 to 1: ``volume``, ``range``, ``slice`` or ``LOW,HIGH``; the model's by
                 default.
             voxel: nm (z, y, x), for a model that looks at pairs of sections; the file's, else the model's by default.

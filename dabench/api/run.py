@@ -129,7 +129,7 @@ def run(
         rater_error: error rate of the simulated rater.
         test_points: shares of test centres given as prompts.
         protocol: rule of scoring.
-        inference: ``gaussian``, ``fast``, ``paper`` or ``tiles``.
+        inference: ``hann``, ``fast``, ``paper`` or ``tiles``.
         selector: who chooses the checkpoint.
         snapshots: checkpoints of the last stage to choose among.
         source_checkpoint: start from these added weights instead of training on the source.

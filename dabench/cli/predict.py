@@ -26,7 +26,7 @@ def predict(
         Path | None, typer.Option(help="Points as prompts: CSV or JSON with z, y, x, or z_nm, y_nm, x_nm.")
     ] = None,
     points_unit: Annotated[str, typer.Option(help="Unit of the points: voxel or nm.")] = "voxel",
-    profile: Annotated[str | None, typer.Option(help="gaussian, fast, paper or tiles [the model's].")] = None,
+    profile: Annotated[str | None, typer.Option(help="hann, fast, paper or tiles [the model's].")] = None,
     voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [the file's].")] = None,
     intensity: Annotated[
         str | None, typer.Option(help="volume, range, slice, or LOW,HIGH: values that become 0 and 1 [the model's].")

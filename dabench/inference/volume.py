@@ -40,7 +40,7 @@ def predict_slices(
         predictor: any trained model.
         images: a volume, or slices in order; each ``(H, W)`` float in [0, 1].
         tile: side of a tile; smaller slices are padded by reflection and cut back.
-        profile: ``gaussian`` (half-tile stride, Gaussian weights), ``fast`` (the same tiles, plain mean), ``paper``
+        profile: ``hann`` (half-tile stride, Hann-weighted mean), ``fast`` (the same tiles, plain mean), ``paper``
             (stride 128, four rotations, plain mean) or ``tiles`` (no overlap).
         points: prompts by slice, each ``(N, 2)`` (x, y) of the slice; a slice without an entry has none. None is
             automatic mode. Each tile gets the points that lie in it, in its own (x, y).

@@ -115,9 +115,9 @@ class RunConfig(BaseModel):
     seed: int = Field(0, ge=0, description="Training seed; three or more make a result.")
     budget: BudgetConfig = Field(default_factory=lambda: BudgetConfig(), description="Annotation of the target.")
     protocol: str = Field("das-2d@1", description="Rule of scoring.")
-    inference: Literal["gaussian", "fast", "paper", "tiles"] = Field(
-        "gaussian",
-        description="gaussian: half-tile stride, Gaussian weights; fast: the same tiles, plain mean; paper: stride 128, "
+    inference: Literal["hann", "fast", "paper", "tiles"] = Field(
+        "hann",
+        description="hann: half-tile stride, Hann-weighted mean; fast: the same tiles, plain mean; paper: stride 128, "
         "four rotations, plain mean; tiles: no overlap.",
     )
     test_points: tuple[Fraction, ...] = Field(

@@ -88,7 +88,7 @@ def test_keeps_the_contracts(plugins: Registry) -> None:
     assert [o for o in check_components(plugins, [plugins.get("method", "box-maker")]) if o.problem] == []
 
 
-@pytest.mark.parametrize("inference", ["gaussian", "fast", "paper", "tiles"])
+@pytest.mark.parametrize("inference", ["hann", "fast", "paper", "tiles"])
 def test_objects_that_touch_are_counted_apart(ran: Ran, inference: str) -> None:
     """Every profile joins the two that cross a border of tiles; the masks are equal, so that Dice is 1 for both."""
     own = run_cell(config(inference=inference), ran.registry, ran.workspace)

@@ -29,7 +29,9 @@ def covers(draw):
     y, x = (draw(st.integers(0, n - 1)) for n in shape)
     height, width = draw(st.integers(1, shape[0] - y)), draw(st.integers(1, shape[1] - x))
     tiling = Tiling(
-        draw(st.integers(7, 20)), profile_named(draw(st.sampled_from(["gaussian", "fast", "paper"]))), draw(st.integers(1, 5))
+        draw(st.integers(7, 20)),
+        profile_named(draw(st.sampled_from(["hann", "fast", "paper"]))),
+        draw(st.integers(1, 5)),
     )
     return TileGrid(shape, Window(y, x, height, width), tiling)
 

@@ -57,11 +57,13 @@ def scenes(draw):
         box = np.s_[y : y + draw(st.integers(1, 14)), x : x + draw(st.integers(1, 14))]
         if not ids[box].any():
             ids[box] = number
+    if ids.all():  # a slice of one grey would be padding, which no network is asked about
+        ids[0, 0] = 0
     return ids
 
 
 @settings(max_examples=60, deadline=None)
-@given(true=scenes(), profile=st.sampled_from(["gaussian", "fast", "paper"]))
+@given(true=scenes(), profile=st.sampled_from(["hann", "fast", "paper"]))
 def test_tiles_that_overlap_give_the_whole_slice_back(true, profile):
     found = joined(true, profile)
     assert found.dtype == np.int32
