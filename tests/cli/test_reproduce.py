@@ -54,7 +54,7 @@ def test_runs_and_compares(tmp_path, toy):
     assert table["missing"] == []
     assert table["comparable"]
     shown = call(tmp_path, toy, "--no-run")
-    assert "ours:   phantom data, preset tiny, inference fast, das-2d@1, seeds 0" in shown.output
+    assert "ours:   phantom data, preset tiny, inference hann, das-2d@1, seeds 0" in shown.output
     line = next(line for line in shown.output.splitlines() if line.startswith("start"))
     assert line.split() == ["start", f"({start['ours']['mean']:.1f})", "70.0", f"{start['difference']:+.1f}", "-", "-"]
 
