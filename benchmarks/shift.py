@@ -34,8 +34,8 @@ from dabench.tracking.environment import capture
 
 Pixels = NDArray[Any]
 SHIFTS = ((0, 40), (40, 40), (24, 24))
-#: Side of the slices, and which are taken of each stack: (first row, first column) and slices.
-SIDE = 384
+#: Side of the slices, and which are taken of the phantom and of each stack: part, (first row, first column), slices.
+SIDE, SLICES = 384, (1, 3, 5)
 STACKS = {"lucchi": ("test", (100, 300), (3, 13, 23)), "vnc": ("stack1", (200, 200), (3, 10, 16))}
 
 
@@ -100,7 +100,7 @@ def dice(pairs: Sequence[tuple[Pixels, Pixels]]) -> float:
 def stacks() -> dict[str, tuple[list[Pixels], list[Pixels]]]:
     """Slices in [0, 1] with their labels: of the phantom, and of real stacks where they are at hand."""
     phantom = make_phantom("phantom-rat", "test", 0, (6, SIDE, SIDE))
-    found = {"phantom-rat": (unit(phantom.images, (1, 3, 5), (0, 0)), [phantom.labels[z] > 0 for z in (1, 3, 5)])}
+    found = {"phantom-rat": (unit(phantom.images, SLICES, (0, 0)), [phantom.labels[z] > 0 for z in SLICES])}
     for name, (part, corner, slices) in STACKS.items():
         images, labels = (Workspace.find().data / name / f"{part}_{what}.tif" for what in ("images", "labels"))
         if images.is_file():
@@ -152,7 +152,9 @@ def main() -> None:
             print(model.card.name, name)
             rows = measure(model.predictor, model.card.tile, images, labels)
             found.setdefault(model.card.name, {"tile": model.card.tile, "stacks": {}})["stacks"][name] = rows
-    report = {"about": {"side": SIDE, "stacks": STACKS}, "environment": capture(), "models": found}
+    command = " ".join(["python benchmarks/shift.py", *options.models])
+    about = {"command": command, "side": SIDE, "stacks": {"phantom-rat": ("test", (0, 0), SLICES), **STACKS}}
+    report = {"about": about, "environment": capture(), "models": found}
     text = json.dumps(report, indent=1)
     if options.output:
         options.output.write_text(text + "\n")

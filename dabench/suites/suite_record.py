@@ -11,10 +11,13 @@ from dabench.errors import DataError, UnknownNameError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_of
 from dabench.files.workspace import Workspace
+from dabench.runs.config import RunConfig
 from dabench.suites.spec import Suite, SuiteCell
 
 #: Name of the file of a suite record; a bundle's manifest has the same.
 RECORD = "manifest.json"
+#: Defaults that a record did not write down, which are others now: its cells keep their names.
+_EARLIER = {"inference": "fast"}
 
 
 def suite_folder(workspace: Workspace, name: str) -> Path:
@@ -31,7 +34,9 @@ def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[Suite
     earlier = read_suite_record(workspace, suite.name)["cells"] if path.is_file() else []
     rows = {c.row for c in cells}
     listed = {_spot(one): one for one in [*(e for e in earlier if e["row"] in rows), *map(_listed, cells)]}
-    content = {"name": suite.name, "threads": threads, "title": suite.title, "suite": suite.model_dump(mode="json")}
+    asked = suite.model_dump(mode="json")
+    asked["settings"] = {"inference": RunConfig.model_fields["inference"].default, **asked["settings"]}
+    content = {"name": suite.name, "threads": threads, "title": suite.title, "suite": asked}
     write_json(path, {**content, "cells": list(listed.values())})
     return path
 
@@ -62,6 +67,8 @@ def read_suite_record(workspace: Workspace, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
         raise DataError(f"{path.parent.name}/{RECORD} is damaged: {error}", "Run the suite again.") from None
+    if isinstance(found.get("suite"), dict):
+        found["suite"] = {**found["suite"], "settings": {**_EARLIER, **(found["suite"].get("settings") or {})}}
     return found
 
 

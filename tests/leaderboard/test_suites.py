@@ -19,7 +19,7 @@ from dabench.tracking.recorded import write_recorded
 TASKS = ("human2stem", "lucchi2vnc")
 SUITE = {
     "name": "paper/table-1",
-    "settings": {"data": "phantom", "preset": "tiny"},
+    "settings": {"data": "phantom", "preset": "tiny", "inference": "fast"},
     "axes": {"task": list(TASKS), "seed": [0, 1]},
     "rows": {
         "UDA": {"method": "ipl", "budget": {"points": 0.0}},
