@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from dabench.errors import DataError, UnknownNameError
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.board import PublishedRow
 from dabench.leaderboard.gather import load
+from dabench.leaderboard.suite_plan import read_suite_plan
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import write_suite_record
 from dabench.tracking.record import read_run
@@ -150,3 +152,20 @@ def test_how_results_were_recorded_is_said(benchmark):
     write_cell(benchmark.runs, "ipl", recorded="by hand")
     (board,) = load(benchmark).boards()
     assert "Recorded by hand." in board.notes
+
+
+def test_a_record_says_which_profile_was_the_default(workspace):
+    """One that does not is older than the profile ``hann``: its cells are of ``fast`` unless a row says another."""
+    settings = {"data": "phantom", "preset": "tiny"}
+    rows = {"UDA": {"method": "ipl"}, "WDA": {"method": "ipl", "inference": "paper"}}
+    suite = Suite.model_validate({"name": "mine", "settings": settings, "axes": SUITE["axes"], "rows": rows})
+    path = write_suite_record(workspace, suite, expand(suite))
+    written = json.loads(path.read_text())
+    assert written["suite"]["settings"] == {"inference": "hann", **settings}
+    earlier = suite.changed({"inference": "fast"}, {})
+    written = json.loads(write_suite_record(workspace, earlier, expand(earlier)).read_text())
+    written["cells"] = [c for c in written["cells"] if c["setting"][3] != "hann"]
+    del written["suite"]["settings"]["inference"]
+    path.write_text(json.dumps(written))
+    found = {cell.setting.inference for cell in read_suite_plan(workspace, "mine").cells}
+    assert found == {"fast", "paper"}
