@@ -18,6 +18,7 @@ from dabench.errors import BudgetError, ConfigError, DataError, UnknownNameError
 from dabench.files.digests import digest_of
 from dabench.interfaces import Budget, Desk, Truth, WeakLabel
 from dabench.ops.choice import candidate_digests, informative
+from dabench.ops.resampling import Resampling
 from dabench.types import PointAnswer, PreferenceAnswer, PreferenceQuestion, PreferenceRequest, Window
 
 _Question = tuple[int, Window, tuple[str, ...]]
@@ -37,6 +38,9 @@ class AnnotationDesk(Desk):
         seed: of the draw; the same for every method and training seed, so that all see the same points.
         recorded: kind of annotation -> a person's file; only with rater ``recorded``.
         label_digest: names the content of the labels; part of a stage's key once the labels decide an answer.
+        resampling: what brings stored slices to the pixels that the model sees; None where those are the same. Answers
+            are given, metered and written on the stored ones, and handed out on the model's (`WeakLabel.of_model`).
+        seen: the labels on the model's pixels.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class AnnotationDesk(Desk):
         seed: int = 0,
         recorded: Mapping[str, Path] | None = None,
         label_digest: str = "",
+        resampling: Resampling | None = None,
+        seen: Truth | None = None,
     ) -> None:
         """Read nothing yet. Raises ConfigError for settings that contradict each other."""
         for name, share in budget.shares.items():
@@ -61,9 +67,10 @@ class AnnotationDesk(Desk):
             given = ", ".join(str(path) for path in recorded.values())
             raise ConfigError(f"recorded answers ({given}) with rater {rater!r}.", "Use rater 'recorded'.")
         self._shape, self._budget, self._weak, self._seed = shape, budget, dict(weak_labels), seed
+        self._resampling = resampling
         self._self = SelfRater()
         raters: dict[str, Rater] = {
-            "truth": TruthRater(truth, seed, rater_error, label_digest),
+            "truth": TruthRater(truth, seed, rater_error, label_digest, seen),
             "self": self._self,
             "recorded": RecordedRater(recorded or {}),
         }
@@ -85,14 +92,22 @@ class AnnotationDesk(Desk):
                 raise ConfigError(f"weak label {kind!r} has no request of its own: a stage says what it asks.")
             if not self.share(kind):
                 return []
-        key = weak.key(request, self._shape)
+        key = weak.key(request, self._shape_for(weak))
         if rater == "self" or self._rater is self._self:
             return self._self.answer(kind, request, weak)
         given = self._given.setdefault(kind, {})
         if key not in given:
             self._refuse_beyond(kind, [*given, key])
             given[key] = self._answers(kind, request)
-        return given[key]
+        return self._seen(weak, given[key])
+
+    def _shape_for(self, weak: WeakLabel) -> tuple[int, int, int]:
+        """Of the split on the pixels that answers lie on."""
+        return (self._shape[0], *self._resampling.target) if self._resampling and weak.of_model else self._shape
+
+    def _seen(self, weak: WeakLabel, answers: list[Any]) -> list[Any]:
+        """Answers on the pixels that the model sees. Raises ConfigError where their kind has no way there."""
+        return weak.resampled(answers, self._resampling) if self._resampling and not weak.of_model else answers
 
     def share(self, kind: str) -> float:
         """Share of the split for which a kind may be asked. Raises UnknownNameError for one that is not registered."""
@@ -106,7 +121,7 @@ class AnnotationDesk(Desk):
 
     def _refuse_beyond(self, kind: str, keys: Sequence[Hashable]) -> None:
         """Raises BudgetError when all that was asked so far and the new request take more than the kind's share."""
-        budget, charged = self.share(kind), self._weak[kind].charge(keys, self._shape)
+        budget, charged = self.share(kind), self._weak[kind].charge(keys, self._shape_for(self._weak[kind]))
         if budget == 0 or charged > budget + 1e-9:
             raise BudgetError(
                 f"{kind}: the requests so far and this one take {charged:.1%} of the training split, "
@@ -126,24 +141,26 @@ class AnnotationDesk(Desk):
     def _check(self, kind: str, answers: Sequence[Any]) -> None:
         """Raises DataError for answers that leave the split; names the file that they were recorded in."""
         try:
-            self._weak[kind].check(answers, self._shape)
+            self._weak[kind].check(answers, self._shape_for(self._weak[kind]))
         except DataError as error:
             if not isinstance(self._rater, RecordedRater):
                 raise
             raise DataError(f"{self._rater.file(kind)}: {error.message}", error.mend) from None
 
     def check(self, asks: Iterable[str]) -> None:
-        """Refuse, before anything trains, recorded answers that cannot be of this split. Hands out nothing.
+        """Refuse, before anything trains, kinds and recorded answers that cannot be of this split. Hands out nothing.
 
         Args:
             asks: kinds of annotation that some stage asks for.
 
         Raises:
             DataError: a recorded file cannot be read, is empty, or leaves the training split; names file and value.
+            ConfigError: a kind cannot be brought to the pixel size of the model.
         """
         rater = self._rater
-        for kind in sorted(set(asks)):
-            if isinstance(rater, RecordedRater) and self.share(kind) > 0:
+        for kind in sorted(kind for kind in set(asks) if self.share(kind) > 0):
+            self._seen(self._label(kind), [])
+            if isinstance(rater, RecordedRater):
                 answers = rater.recorded(self._weak, kind)
                 self._check(kind, answers)
                 if not self._weak[kind].units(answers):
@@ -175,7 +192,7 @@ class AnnotationDesk(Desk):
             ConfigError: another rater than ``self`` was named, or the rater cannot answer.
         """
         weak = self._label("preferences")
-        weak.key(PreferenceRequest(tuple(questions)), self._shape)
+        weak.key(PreferenceRequest(tuple(questions)), self._shape_for(weak))
         if rater is not None or self._rater is self._self:
             return self.ask("preferences", PreferenceRequest(tuple(questions)), rater)
         keys = [(q.z, q.window, candidate_digests(q.candidates)) for q in questions]

@@ -51,18 +51,23 @@ class TruthRater(Rater):
         seed: of the draw; not the training seed, so that every method and training seed sees the same answers.
         error_rate: share of wrong answers; what a wrong answer is, each weak label says.
         label_digest: names the content of the labels.
+        seen: the same labels on the pixels that a model sees; None where those are the same.
     """
 
-    def __init__(self, truth: Truth | None, seed: int, error_rate: float, label_digest: str) -> None:
+    def __init__(
+        self, truth: Truth | None, seed: int, error_rate: float, label_digest: str, seen: Truth | None = None
+    ) -> None:
         if not 0 <= error_rate <= 1:
             raise ConfigError(f"rater error {error_rate}: it is a share between 0 and 1")
         self.label = f"simulated:{error_rate:g}"
         self._truth, self._seed, self._error, self._digest = truth, seed, error_rate, label_digest
+        self._seen = seen or truth
 
     def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
         self._need_truth(kind)
-        assert self._truth is not None
-        return weak.simulate(request, self._truth, draw_rng(kind, self._seed), self._error)
+        truth = self._seen if weak.of_model else self._truth
+        assert truth is not None
+        return weak.simulate(request, truth, draw_rng(kind, self._seed), self._error)
 
     def identity(self, kind: str, weak: WeakLabel) -> dict[str, Any]:
         del weak

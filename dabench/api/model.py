@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dabench.api.progress import is_quiet, make_display
 from dabench.components.registry import Registry
@@ -102,6 +102,7 @@ class Model:
         profile: str | None = None,
         intensity: str | None = None,
         voxel: tuple[float, float, float] | None = None,
+        pixel_size: Literal["match", "native"] = "match",
         batch: int = 8,
         instances: bool = False,
         progress: bool | None = None,
@@ -118,7 +119,11 @@ class Model:
             profile: ``hann``, ``fast``, ``paper`` or ``tiles``; the model's by default.
             intensity: how grey values become 0 to 1: ``volume``, ``range``, ``slice`` or ``LOW,HIGH``; the model's by
                 default.
-            voxel: nm (z, y, x), for a model that looks at pairs of sections; the file's, else the model's by default.
+            voxel: nm (z, y, x); the file's by default. Pixel sizes are matched by it, and a model that looks at pairs
+                finds the partners of slices.
+            pixel_size: ``match``: slices are seen at the pixel size that the model knows, and the result is on the
+                volume's own; not where nobody says how large its voxels are (a `ModelWarning` tells what was done).
+                ``native``: as they are.
             batch: tiles a forward pass.
             instances: the objects instead, of a model that makes them (`gives_instances`).
             progress: True shows it, False does not, None where a person looks on.
@@ -151,6 +156,7 @@ class Model:
                 profile=profile,
                 intensity=intensity,
                 voxel=voxel,
+                pixel_size=pixel_size,
                 batch=batch,
                 instances=instances,
                 advance=lambda done, count: display.advanced("predict", done, count),

@@ -102,6 +102,7 @@ def run(
     inference: str | None = None,
     selector: str | None = None,
     snapshots: int | None = None,
+    pixel_size: str | None = None,
     source_checkpoint: str | None = None,
     device: str | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -132,6 +133,8 @@ def run(
         inference: ``hann``, ``fast``, ``paper`` or ``tiles``.
         selector: who chooses the checkpoint.
         snapshots: checkpoints of the last stage to choose among.
+        pixel_size: ``match`` (the target is seen at the source's pixel size) or ``native``; by default ``match`` where
+            a domain is your own.
         source_checkpoint: start from these added weights instead of training on the source.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
         options: settings of components by name, ``{"mean-teacher": {"decay": 0.99}}``.

@@ -121,6 +121,10 @@ def _load(reference: str) -> Model:
     return model
 
 
+def _pixels(card: ModelCard) -> str:
+    return " of " + " x ".join(f"{side:g}" for side in card.pixel_size) + " nm" if card.pixel_size else ""
+
+
 def _page(card: ModelCard) -> str:
     """The card for a reader: one line a fact."""
     config = card.config
@@ -131,7 +135,7 @@ def _page(card: ModelCard) -> str:
         "task": f"{card.task.name} ({config.data} data), target voxels {voxel}",
         "annotation": _annotation(card),
         "network": f"{card.part('network')} on {card.part('backbone')}, preset {config.preset}",
-        "use": f"tile {card.tile} px, intensity {card.intensity}, profile {card.inference}, "
+        "use": f"tile {card.tile} px{_pixels(card)}, intensity {card.intensity}, profile {card.inference}, "
         f"threshold {card.threshold:g}" + (f", pairs {card.neighbour:g} nm apart" if card.neighbour else ""),
         "weights": f"sha256 {card.digest[:16]}… ({', '.join(card.modules)})",
         "made by": f"dabench {card.dabench_version}, torch {card.torch_version}, {card.created}",

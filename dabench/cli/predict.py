@@ -28,13 +28,19 @@ def predict(
     points_unit: Annotated[str, typer.Option(help="Unit of the points: voxel or nm.")] = "voxel",
     profile: Annotated[str | None, typer.Option(help="hann, fast, paper or tiles [the model's].")] = None,
     voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [the file's].")] = None,
+    pixel_size: Annotated[
+        str,
+        typer.Option(help="match: seen at the pixel size that the model knows, results on the scan's; or native."),
+    ] = "match",
     intensity: Annotated[
         str | None, typer.Option(help="volume, range, slice, or LOW,HIGH: values that become 0 and 1 [the model's].")
     ] = None,
     slices: Annotated[str | None, typer.Option(metavar="A:B", help="Predict slices A to B-1 only.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Foreground from this probability on [the model's].")] = None,
     instances: Annotated[str, typer.Option(help="Objects: 3d (through slices), 2d (each slice) or none.")] = "3d",
-    min_size: Annotated[str, typer.Option(help="Objects smaller than this are dropped: 16px, 5e5nm3.")] = "16px",
+    min_size: Annotated[
+        str | None, typer.Option(help="Objects smaller than this are dropped: 20px, 5e5nm3 [16 of the model's pixels].")
+    ] = None,
     what: Annotated[str, typer.Option(help="For .tif and .h5: mask, probability or instances.")] = "mask",
     chunk: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxels that are predicted at once.")] = None,
     precision: Annotated[
@@ -83,6 +89,7 @@ def predict(
         batch=batch,
         what=_one_of("--what", what, ("mask", "probability", "instances")),
         overwrite=overwrite,
+        pixel_size=_one_of("--pixel-size", pixel_size, ("match", "native")),
     )
     workers = Workers(
         _one_of("--executor", executor, ("local", "ray")),

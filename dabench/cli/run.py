@@ -49,6 +49,10 @@ def run(
     inference: Annotated[str | None, typer.Option(help="hann, fast, paper or tiles.")] = None,
     selector: Annotated[str | None, typer.Option(help="Who chooses the checkpoint (dabench ls selectors).")] = None,
     snapshots: Annotated[int | None, typer.Option(help="Checkpoints of the last stage to choose among.")] = None,
+    pixel_size: Annotated[
+        str | None,
+        typer.Option(help="match (the source's) or native [native; match where a domain is your own]."),
+    ] = None,
     source_checkpoint: Annotated[
         str | None, typer.Option(help="Start from these added weights instead of training on the source.")
     ] = None,
@@ -128,6 +132,8 @@ def _show_plan(plan: Plan) -> None:
     points = f"the points of {file}" if (file := config.budget.points_file) else f"{plan.budget.points:.0%} of points"
     others = "".join(f", {share:.0%} of {kind}" for kind, share in plan.budget.others.items())
     typer.echo(f"  budget: {points}, {plan.budget.patches:.0%} of patches{others}, {rater}")
+    for note in plan.notes:
+        typer.echo(f"  note: {note}")
     if plan.skip:
         typer.echo(f"  skipped: {plan.skip}")
     for path in plan.missing:

@@ -32,17 +32,23 @@ class CardDomain(Domain):
             files are all there is used (without any, the first is what errors talk about).
         folder: folder that holds the files; default ``<data root>/<card.folder>``.
         digests: cache of content digests; default in the workspace.
+        own: whether it is the user's own card.
     """
 
     def __init__(
-        self, cards: Card | Sequence[Card], folder: Path | None = None, digests: DigestCache | None = None
+        self,
+        cards: Card | Sequence[Card],
+        folder: Path | None = None,
+        digests: DigestCache | None = None,
+        *,
+        own: bool = False,
     ) -> None:
         """Choose the layout; opens nothing."""
         self._all = [cards] if isinstance(cards, Card) else list(cards)
         self._folder = folder
         self._digests = digests or DigestCache(Workspace.find().root / "cache" / "digests.json")
         self.card = next((c for c in self._all if not self._absent(c)), self._all[0])
-        self.description = self.card.description
+        self.description, self.voxel, self.own = self.card.description, self.card.voxel, own
 
     # ----------------------------------------------------------------------------------------------------- questions
     @property
@@ -224,5 +230,5 @@ def user_domains(workspace: Workspace) -> list[tuple[str, CardDomain]]:
                 f"{path}: domain {card.name!r} is also described by {found[card.name][0]}.",
                 f"Delete one of them: rm {path}",
             )
-        found[card.name] = path, CardDomain(card, workspace.data / card.place, digests)
+        found[card.name] = path, CardDomain(card, workspace.data / card.place, digests, own=True)
     return [(name, domain) for name, (_, domain) in sorted(found.items())]

@@ -41,7 +41,7 @@ class PhantomDomain(Domain):
             raise UnknownNameError("phantom", name, PROFILES)
         self.name, self._seed, self._size = name, seed, size
         self._slices = dict(slices or _SLICES)
-        self.description = PROFILES[name].summary
+        self.description, self.voxel = PROFILES[name].summary, PROFILES[name].voxel
 
     def splits(self) -> tuple[str, ...]:
         """``train`` and ``test``."""

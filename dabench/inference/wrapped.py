@@ -39,6 +39,11 @@ class AutocastPredictor(WrappedPredictor):
 
 def needs_whole_slices(predictor: Predictor) -> bool:
     """Whether slices cannot be cut: a predictor makes objects, or has a last step of its own (`Predictor.finish`)."""
+    return predictor.gives_instances or finishes(predictor)
+
+
+def finishes(predictor: Predictor) -> bool:
+    """Whether a predictor has a last step of its own on whole slices (`Predictor.finish`)."""
     while isinstance(predictor, WrappedPredictor | FlippedPredictor):
         predictor = predictor.predictor
-    return predictor.gives_instances or type(predictor).finish is not Predictor.finish
+    return type(predictor).finish is not Predictor.finish

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from dabench.ops.resampling import Resampling
     from dabench.types import Array, PointAnswer, PreferenceAnswer, PreferenceQuestion
 
 
@@ -38,6 +39,9 @@ class WeakLabel(ABC):
     seconds_per_unit: float = 1.0
     #: Of the file that a run writes its answers to.
     suffix: ClassVar[str] = ".csv"
+    #: Whether requests show what a model made, so that they and their answers lie on the pixels that it sees. Those of
+    #: other kinds lie on the stored pixels, where a person marks them; `resampled` brings them to the model.
+    of_model: ClassVar[bool] = False
 
     @abstractmethod
     def simulate(self, request: Any, truth: Truth, rng: np.random.Generator, error_rate: float) -> list[Any]:
@@ -58,6 +62,14 @@ class WeakLabel(ABC):
     def answer_self(self, request: Any) -> list[Any]:
         """Answer from the request alone, as the rater ``self`` does, at no cost. Raises ConfigError where none can."""
         raise ConfigError(f"rater 'self' cannot answer {type(request).__name__}: there is nobody to ask.")
+
+    def resampled(self, answers: Sequence[Any], resampling: Resampling) -> list[Any]:
+        """The same answers on other pixels of the same slices. Raises ConfigError where the kind has no way."""
+        del answers, resampling
+        raise ConfigError(
+            f"{type(self).__name__}: a weak label of this kind cannot be brought to another pixel size.",
+            "Leave the pixels as they are: --pixel-size native.",
+        )
 
     # ------------------------------------------------------------------------------------------------------- metering
     def request(self, share: float, slices: Sequence[int]) -> Any | None:

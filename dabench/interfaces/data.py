@@ -85,6 +85,10 @@ class Domain(ABC):
 
     #: What it is, in words for a listing (modality, tissue, voxel size, terms).
     description: str = ""
+    #: nm (z, y, x) of its voxels, where it knows them before its files are opened.
+    voxel: tuple[float, float, float] | None = None
+    #: Whether it is described by the user's own card, not by a plugin.
+    own: bool = False
 
     @abstractmethod
     def splits(self) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ class BoardKey:
     preset: str
     protocol: str
     inference: str
+    #: ``native``, ``match``, or ``auto`` of a cell that leaves it to its domains and has not run.
+    pixel_size: str = "native"
 
 
 @dataclass(frozen=True)

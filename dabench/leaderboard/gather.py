@@ -17,7 +17,7 @@ from dabench.leaderboard.index import Index, index_path
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.results_cache import ResultsCache
 from dabench.leaderboard.rows import Row, rows_from_mlflow, rows_of_recorded
-from dabench.leaderboard.suite_plan import PlannedCell, SuitePlan, read_suite_plan
+from dabench.leaderboard.suite_plan import PlannedCell, SuitePlan, as_run, read_suite_plan
 from dabench.suites.suite_record import started_suites
 from dabench.tracking.recorded import SUFFIX
 from dabench.tracking.translate import NO_VALUE
@@ -147,6 +147,7 @@ def _board_entries(
         return tuple(
             BoardEntries(setting, tuple(entries_of(found)), suite, results=results) for setting, found in groups.items()
         )
+    suite_plan = as_run(suite_plan, {row.cell_id: row.tags.get("pixel_size", "native") for row in rows})
     settings = {cell.setting: None for cell in suite_plan.cells} | dict.fromkeys(groups)
     board_entries = []
     for setting in sorted(settings, key=str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -80,10 +80,31 @@ def _shares(by_task: Mapping[str, Mapping[str, float]]) -> dict[str, dict[Metric
 
 def setting_of(values: Mapping[str, Any]) -> BoardKey:
     """The setting that tags (or a configuration) say."""
-    return BoardKey(*(str(values.get(name) or "none") for name in ("data", "preset", "protocol", "inference")))
+    fixed = [str(values.get(name) or "none") for name in ("data", "preset", "protocol", "inference")]
+    # Rows of before pixel sizes could be matched do not say that theirs are not.
+    return BoardKey(*fixed, str(values.get("pixel_size") or "native"))
+
+
+def as_run(suite_plan: SuitePlan, pixel_sizes: Mapping[str, str]) -> SuitePlan:
+    """The plan with the pixel size of each cell that leaves it to its domains: as its run says, else one of its task.
+
+    Args:
+        suite_plan: as the suite says.
+        pixel_sizes: cell's id -> what its row says.
+    """
+    by_task = {c.task: pixel_sizes[c.cell_id] for c in suite_plan.cells if c.cell_id in pixel_sizes}
+
+    def settled(cell: PlannedCell) -> PlannedCell:
+        if cell.setting.pixel_size != "auto":
+            return cell
+        said = pixel_sizes.get(cell.cell_id) or by_task.get(cell.task, "native")
+        return replace(cell, setting=replace(cell.setting, pixel_size=said))
+
+    return replace(suite_plan, cells=tuple(map(settled, suite_plan.cells)))
 
 
 def _planned(cell: Mapping[str, Any], config: RunConfig) -> PlannedCell:
+    undecided = {"pixel_size"} if config.pixel_size == "auto" else set[str]()
     return PlannedCell(
         row=cell["row"],
         cell_id=cell["cell_id"],
@@ -91,5 +112,5 @@ def _planned(cell: Mapping[str, Any], config: RunConfig) -> PlannedCell:
         seed=config.seed,
         setting=setting_of(vars(config)),
         excluded=cell.get("excluded", ""),
-        tags={name: str(value) for name, value in config if isinstance(value, str | int | float)},
+        tags={name: str(v) for name, v in config if isinstance(v, str | int | float) and name not in undecided},
     )

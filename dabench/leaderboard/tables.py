@@ -39,6 +39,7 @@ def title_of(board: Board) -> str:
     setting = board.setting
     suite = f"{board.suite}: " if board.suite else ""
     fixed = f"{setting.data} data, preset {setting.preset}, {setting.protocol}, {setting.inference} inference"
+    fixed += "" if setting.pixel_size == "native" else ", matched pixel sizes"
     return f"{suite}{fixed}, by {board.metric.title}"
 
 

@@ -88,6 +88,7 @@ class ModelCard(_Frozen):
     threshold: float = Field(gt=0, lt=1, description="Probability from which a pixel is a mitochondrion.")
     neighbour: float = Field(0.0, ge=0, description="nm to the second section that it sees; 0: it sees one.")
     voxel: tuple[float, float, float] | None = Field(None, description="nm (z, y, x) of the target's training data.")
+    pixel: tuple[float, float] | None = Field(None, description="nm (y, x) of the pixels that the model knows.")
     seed: int = Field(description="Training seed.")
     rater: str = Field(description="Who annotated: none, simulated:ERROR_RATE, self or recorded.")
     modules: tuple[str, ...] = Field(description="Modules whose weights are kept; `state` are tensors beside them.")
@@ -107,6 +108,11 @@ class ModelCard(_Frozen):
     def simulated(self) -> bool:
         """Whether the annotation was answered from labels, not by a person."""
         return self.rater.startswith("simulated")
+
+    @property
+    def pixel_size(self) -> tuple[float, float] | None:
+        """Nm (y, x) of the pixels that the model knows; in cards that do not say it those of its target."""
+        return self.pixel or (self.voxel[1:] if self.voxel else None)
 
     def part(self, kind: str) -> str:
         """The last part of a kind, ``none`` without one."""

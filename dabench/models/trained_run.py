@@ -37,6 +37,7 @@ class TrainedRun:
     voxel: tuple[float, float, float] | None
     sources: Mapping[str, str]
     notes: tuple[str, ...]
+    pixel: tuple[float, float] | None = None
 
     @property
     def spec(self) -> StageSpec:
@@ -69,8 +70,9 @@ def open_run(path: Path, registry: Registry, workspace: Workspace) -> TrainedRun
     # Where a run fell back, stages after the one that predicts are no part of the model.
     names = [spec.name for spec in specs]
     specs = specs[: names.index(known.stage) + 1] if known.stage in names else specs
+    voxel, pixel = _three(known.voxel), None if known.pixel is None else (known.pixel[0], known.pixel[1])
     return TrainedRun(
-        record, config, info, budget, specs, known.update, known.threshold, _three(known.voxel), known.sources, ()
+        record, config, info, budget, specs, known.update, known.threshold, voxel, known.sources, (), pixel
     )
 
 
@@ -190,6 +192,7 @@ def card_of(
         threshold=run.threshold,
         neighbour=neighbour,
         voxel=run.voxel,
+        pixel=run.pixel,
         seed=config.seed,
         rater=record.tags.get("rater", "none"),
         modules=modules,

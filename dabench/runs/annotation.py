@@ -33,8 +33,9 @@ def make_desk(
             raise UnknownNameError("weak label", kind, weak_labels)
         if not path.is_file():  # said before anything trains
             raise MissingDataError(f"recorded {kind}, {path}: no such file.", "docs/annotation.md has the formats.")
+    labels, seen = split.labels, task.seen_labels(split)
     return AnnotationDesk(
-        truth=VolumeTruth(split.labels) if split.labels is not None else None,
+        truth=None if labels is None else VolumeTruth(labels),
         shape=split.images.shape,
         budget=budget,
         weak_labels=weak_labels,
@@ -43,4 +44,6 @@ def make_desk(
         seed=config.budget.seed,
         recorded=files,
         label_digest=split.label_digest,
+        resampling=task.resampling(split),
+        seen=None if seen is None else VolumeTruth(seen),
     )

@@ -129,6 +129,11 @@ class RunConfig(BaseModel):
         description="Grey values to [0, 1]: standardised per volume (by default), by the type's range (by default in "
         "the preset paper), or min-max per slice.",
     )
+    pixel_size: Literal["auto", "match", "native"] = Field(
+        "auto",
+        description="match: the target's slices are brought to the pixel size (nm) of the source, and results back; "
+        "native: every image as it is stored; auto: match where one of the two is your own volume.",
+    )
     source_checkpoint: str | None = Field(
         None,
         description="Added weights (`dabench weights ls`) of a source model: the first stage takes them untrained.",
@@ -185,7 +190,7 @@ class RunConfig(BaseModel):
         """All settings that decide the result; what names the cell."""
         drop = {"device", "compile", "checkpoint_every", "settings"}
         # Settings that came later name a cell only where they are used: older cells keep their names.
-        later = ("source_checkpoint", "selector", "snapshots", "thresholds", "guard")
+        later = ("source_checkpoint", "selector", "snapshots", "thresholds", "guard", "pixel_size")
         drop |= {name for name in later if getattr(self, name) == RunConfig.model_fields[name].default}
         drop |= {"selector"} if self.selector == "last" else set()  # what the default was called before
         return {**dict.fromkeys(FORMER), **self.model_dump(mode="json", exclude=drop), **self.settings}

@@ -18,6 +18,7 @@ from dabench.files.digests import digest_file, digest_of
 from dabench.interfaces import Candidate, StageSpec
 from dabench.runs.config import FORMER, RunConfig
 from dabench.runs.keys import scoring_source
+from dabench.runs.pixels import model_pixel
 from dabench.runs.plan import Plan, PlannedStage
 from dabench.runs.score import Score
 from dabench.runs.source_model import uses_source
@@ -65,6 +66,8 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "snapshots": config.snapshots,
         "thresholds": ",".join(f"{t:g}" for t in plan.choice.thresholds),
         "intensity": config.intensity,
+        "pixel_size": plan.task.pixel_size,
+        **({"pixel_notes": shorten("; ".join(plan.notes), _TAG, placeholder=" ...")} if plan.notes else {}),
         "source_labels": config.source_labels,
         "source_checkpoint": config.source_checkpoint or "none",
         "source_free": str(bool(config.source_checkpoint and plan.stages) and not reads_source(plan)).lower(),
@@ -208,6 +211,7 @@ def model(plan: Plan, registry: Registry, chosen: Candidate) -> ModelMade:
         info.has_source,
         {f"{kind}:{name}": registry.source_digest(kind, name) for kind, name in parts([s.spec for s in plan.stages])},
         plan.budget.others,
+        model_pixel(plan.task, [s.spec for s in plan.stages]),
     )
 
 

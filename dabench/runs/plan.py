@@ -15,6 +15,7 @@ from dabench.data.card_domain import user_domains
 from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
 from dabench.interfaces import Budget, Candidate, Domain, Method, StageSpec
+from dabench.runs import pixels
 from dabench.runs.annotation import budget_of, make_desk
 from dabench.runs.config import RunConfig
 from dabench.runs.device import numerics
@@ -62,6 +63,8 @@ class Plan:
     candidates: tuple[Candidate, ...] = ()
     #: Train every stage anew, in the run's own folder.
     fresh: bool = False
+    #: What a user should know of the task's pixel sizes.
+    notes: tuple[str, ...] = ()
 
 
 def all_domains(assembly: Assembly, workspace: Workspace) -> dict[str, Callable[[], Domain]]:
@@ -125,7 +128,8 @@ def make_plan(
     stages = _stages(config, assembly, task, desk, specs, root, threads)
     if not cache:
         stages = [replace(stage, state="new", seconds=0.0) for stage in stages]
-    return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache)
+    notes = pixels.notes(task, config.budget.points_file, weak_labels["points"])
+    return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache, notes=notes)
 
 
 def _candidates(config: RunConfig, choice: Choice, specs: list[StageSpec]) -> tuple[Candidate, ...]:
@@ -206,6 +210,9 @@ def describe(plan: Plan) -> Mapping[str, Any]:
         "missing_data": plan.missing,
         "unscored": "" if plan.missing or plan.skip else plan.task.unscored(),
         "missing_weights": [name for name, digest in plan.weights.items() if not digest],
+        "pixel_size": plan.task.pixel_size,
+        "pixel_nm": None if not plan.stages else pixels.model_pixel(plan.task, [s.spec for s in plan.stages]),
+        "notes": list(plan.notes),
         "selector": plan.choice.name,
         "candidates": len(plan.candidates),
         "stages": [

@@ -15,21 +15,27 @@ import torch
 from dabench.evaluation.scoring import THRESHOLD
 from dabench.files.atomic import atomic, copy_file
 from dabench.files.digests import altered, digest_of, write_digests
+from dabench.inference.returned import returned_ids, returned_mask
 from dabench.inference.volume import Tiling, predict_slices
 from dabench.interfaces import Predictor, Split, Volume
 from dabench.interfaces.observer import Observer, Progress
 from dabench.ops.joining import SliceLinks
+from dabench.ops.resampling import Resampling
 from dabench.training.sampling import gap_slices
 from dabench.types import Array, PointAnswer
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """The target's test split ready for prediction: images float32 [0, 1], and prompts by share of true centres."""
+    """The target's test split ready for prediction: images float32 [0, 1], and prompts by share of true centres.
+
+    Images and points lie on the pixels that the model sees, what ``resampling`` makes of the stored ones.
+    """
 
     split: Split
     images: Volume
     points: Mapping[float, Mapping[int, PointAnswer]]
+    resampling: Resampling | None = None
 
     def prompts(self, share: float) -> dict[int, Array] | None:
         """Points by slice; None is automatic mode."""
@@ -59,6 +65,7 @@ class StagePredictions:
         points = {} if share == 0 else {z: p.tolist() for z, p in (test.prompts(share) or {}).items()}
         tiling = [self.tiling.tile, self.tiling.profile.name]
         content: dict[str, Any] = {"split": test.split.digest, "tiling": tiling, "points": points, "code": self.code}
+        content |= {} if test.resampling is None else {"pixels": test.resampling.target}
         content |= {} if threshold == THRESHOLD else {"cut": threshold}
         content |= {} if update is None else {"update": update}
         return self.folder / "predictions" / f"{digest_of(content)[:16]}.tif"
@@ -98,7 +105,7 @@ class StagePredictions:
     def _write(
         self, paths: Mapping[float, Path], model: Predictor, test: TestSet, share: float, progress: Progress
     ) -> None:
-        depth = test.images.shape[0]
+        depth, back = test.images.shape[0], test.resampling and test.resampling.inverse
         slices = predict_slices(
             model,
             test.images,
@@ -116,9 +123,10 @@ class StagePredictions:
             beside = [_open(stack, instances_of(path)) for path in paths.values() if model.gives_instances]
             for z, prediction in slices:
                 for threshold, writer in writers.items():
-                    _add(writer, model.finish(prediction.mask(threshold)).astype(np.uint8) * 255)
+                    _add(writer, returned_mask(model, prediction, threshold, back).astype(np.uint8) * 255)
                 if prediction.instances is not None:
-                    ids = links.names(prediction.instances).astype(np.uint32)[prediction.instances]
+                    ids = returned_ids(prediction.instances, back)
+                    ids = links.names(ids).astype(np.uint32)[ids]
                     for writer in beside:
                         _add(writer, ids)
                 progress(z + 1, depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,8 +15,9 @@ from dabench.evaluation.panels import write_comparison, write_slices
 from dabench.evaluation.scoring import THRESHOLD
 from dabench.inference.tiles import profile_named
 from dabench.inference.volume import Tiling
-from dabench.interfaces import Candidate
+from dabench.interfaces import Candidate, WeakLabel
 from dabench.interfaces.observer import Observer
+from dabench.ops.resampling import Resampling
 from dabench.runs import events
 from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, PlannedStage
@@ -25,6 +26,7 @@ from dabench.runs.score import Score, score_prediction
 from dabench.runs.selection import regret
 from dabench.runs.stages import StageChain
 from dabench.tracking.journal import Journal
+from dabench.types import PointAnswer
 
 #: Opens a context whose seconds are added to a phase of the run.
 Timed = Callable[[str], AbstractContextManager[None]]
@@ -109,18 +111,28 @@ class CellResults:
         assert split.labels is not None
         truth, seed = VolumeTruth(split.labels), self.config.budget.seed
         points = {share: simulate_points(weak, truth, share, seed) for share in self.config.test_points if share}
-        return TestSet(split, self.plan.task.unit(split), points)
+        resampling = self.plan.task.resampling(split)
+        if resampling is not None:
+            points = {share: _on_model_pixels(weak, answers, resampling) for share, answers in points.items()}
+        return TestSet(split, self.plan.task.seen(split), points, resampling)
 
     def _draw(self, folder: Path, test: TestSet) -> None:
         """Overlays of all stages side by side (median, best and worst slice), and of the last one on fixed slices."""
         shown = [o for o in self.by_stage if o.prediction is not None]
+        images = test.images if test.resampling is None else self.plan.task.unit(test.split)
         write_comparison(
             folder,
-            images=test.images,
+            images=images,
             labels=test.split.labels,
             predictions={o.title: o.prediction for o in shown if o.prediction is not None},
             scores={o.title: o.scores[0].rows for o in shown},
         )
         for last in shown[-1:]:
             assert last.prediction is not None
-            write_slices(folder / "last", test.images, test.split.labels, last.prediction, last.scores[0].rows)
+            write_slices(folder / "last", images, test.split.labels, last.prediction, last.scores[0].rows)
+
+
+def _on_model_pixels(
+    points: WeakLabel, answers: Mapping[int, PointAnswer], resampling: Resampling
+) -> dict[int, PointAnswer]:
+    return dict(zip(answers, points.resampled(list(answers.values()), resampling), strict=True))

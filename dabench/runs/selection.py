@@ -172,7 +172,7 @@ def open_view(
     """
     looks, source = selector.looks_at, None
     if "source" in looks and (split := task.source_validation) is not None:
-        source = Stack(task.unit(split), split.voxel[0], split.labels)
+        source = Stack(task.seen(split), split.voxel[0], task.seen_labels(split))
     return CandidateData(
         predictor,
         tile,

@@ -82,6 +82,8 @@ class StageChain:
             "split": "train",
             "seed": str(budget.seed),
         }
+        if self.plan.task.pixel_size == "match":  # patches lie on the pixels that the model sees
+            about["pixel_size"] = "match"
         desk.write(planned.folder.annotation, about)
         planned.folder.finish(stage, record)
         self._built[index] = stage

@@ -10,9 +10,12 @@ from pathlib import Path
 from dabench.data.contour import ContourAdjusted
 from dabench.data.intensity import UnitVolume
 from dabench.data.labels import known_slices
+from dabench.data.resampled import ResampledLabels, ResampledVolume
 from dabench.data.volumes import CachedVolume, SliceRange, open_with
 from dabench.errors import ConfigError, DataError, UnknownNameError
+from dabench.files.digests import digest_of
 from dabench.interfaces import CropSpec, Domain, Reader, Split, StageSpec, TaskInfo, Volume
+from dabench.ops.resampling import Resampling
 from dabench.runs.config import RunConfig, split_task
 from dabench.training.sampling import LabelledSlices, gap_slices
 
@@ -33,6 +36,9 @@ class TaskData:
         #: Names of both domains as they are registered.
         self.domains = (prefix + self.source, prefix + self.target)
         self._source, self._target = (domains[name]() for name in self.domains)
+        own = self._source.own or self._target.own
+        #: ``match`` or ``native``: whether images are brought to the source's pixel size.
+        self.pixel_size = config.pixel_size if config.pixel_size != "auto" else "match" if own else "native"
 
     def missing(self, source: bool = True) -> list[str]:
         """Files that are not on this machine, of the target and, where a run reads it, of the source."""
@@ -119,26 +125,57 @@ class TaskData:
         """The target's test split."""
         return self._open(self._target, "test")
 
-    # ------------------------------------------------------------------------------------------------- for training
+    # --------------------------------------------------------------------------------------------------- pixel size
+    @cached_property
+    def source_pixel(self) -> tuple[float, float] | None:
+        """Nm (y, x) of a pixel of the source; None where neither its domain nor its files are there to say it."""
+        if (voxel := self._source.voxel) is None and self._source.missing():
+            return None
+        _, y, x = voxel or self.source_train.voxel
+        return y, x
+
+    def resampling(self, split: Split) -> Resampling | None:
+        """What brings a split to the pixels that the model sees; None where it is seen as it is stored."""
+        if self.pixel_size == "native" or self.source_pixel is None:
+            return None
+        _, height, width = split.images.shape
+        return Resampling.between((height, width), split.voxel[1:], self.source_pixel)
+
     def unit(self, split: Split) -> Volume:
-        """A split's images as float32 in [0, 1], by the run's intensity rule."""
+        """A split's images as they are stored, but float32 in [0, 1], by the run's intensity rule."""
         return CachedVolume(UnitVolume(split.images, self.config.intensity, f"{split.domain} {split.name} images"))
 
+    def seen(self, split: Split) -> Volume:
+        """The same on the pixels that the model sees."""
+        resampling = self.resampling(split)
+        if resampling is None:
+            return self.unit(split)
+        stored = UnitVolume(split.images, self.config.intensity, f"{split.domain} {split.name} images")
+        return CachedVolume(ResampledVolume(stored, resampling))
+
+    def seen_labels(self, split: Split) -> Volume | None:
+        """A split's labels on the pixels that the model sees; None where it has none."""
+        resampling = self.resampling(split)
+        if resampling is None or split.labels is None:
+            return split.labels
+        return CachedVolume(ResampledLabels(split.labels, resampling))
+
+    # ------------------------------------------------------------------------------------------------- for training
     @cached_property
     def target_images(self) -> Volume:
-        """The target's training images, float32 in [0, 1]."""
-        return self.unit(self.target_train)
+        """The target's training images as the model sees them, float32 in [0, 1]."""
+        return self.seen(self.target_train)
 
     def labelled(self, crops: CropSpec) -> LabelledSlices | None:
         """What feeds ``Batch.source``: the source, or for the oracle the labelled target; only slices with labels."""
         if not crops.source:
             return None
         split = self.labelled_split(crops)
-        assert split.labels is not None
-        images, labels = self.unit(split), split.labels
+        images, labels = self.seen(split), self.seen_labels(split)
+        assert labels is not None
         if self.config.source_labels == "contour" and crops.labelled == "source":
             labels = CachedVolume(ContourAdjusted(images, labels))
-        known = known_slices(split.labels)
+        known = known_slices(labels)
         if len(known) == labels.shape[0]:
             return LabelledSlices(images, labels)
         ranges = (SliceRange(volume, known.start, known.stop, split.domain) for volume in (images, labels))
@@ -184,7 +221,8 @@ class TaskData:
                 digests["source_labels"] = self.config.source_labels
         if crops.target or spec.asks:
             digests["target"] = self.target_train.digest
-        return digests
+        pixels = {s.name: r.target for s in self.read_by(spec) if (r := self.resampling(s)) is not None}
+        return digests | ({"pixels": digest_of(pixels)} if pixels else {})
 
 
 def _with_the_data(error: UnknownNameError, config: RunConfig, domains: Iterable[str]) -> ConfigError:

@@ -44,6 +44,7 @@ def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[Suite
 def _listed(cell: SuiteCell) -> dict[str, Any]:
     config = cell.config
     setting = [config.data, config.preset, config.protocol, config.inference]
+    setting += [] if config.pixel_size == "auto" else [config.pixel_size]
     return {
         "row": cell.row,
         "cell_id": config.cell_id,

@@ -147,7 +147,7 @@ class ModelMade(Event):
     ``update`` and ``threshold`` are those of the chosen candidate, ``tile`` the side of its tiles in pixels, ``voxel``
     nm (z, y, x) of the target's training split; ``points``, ``patches`` and ``shares`` (of other weak labels, by name)
     are the budget, ``neighbours`` and ``has_source`` what the method was told of the task; ``sources`` are digests of
-    the plugins' source by ``kind:name``.
+    the plugins' source by ``kind:name``; ``pixel`` is nm (y, x) of the pixels that the model knows.
     """
 
     kind: ClassVar[str] = "model"
@@ -163,6 +163,7 @@ class ModelMade(Event):
     has_source: bool
     sources: Mapping[str, str] = field(default_factory=dict)
     shares: Mapping[str, float] = field(default_factory=dict)
+    pixel: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)

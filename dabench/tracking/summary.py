@@ -19,7 +19,9 @@ from dabench.tracking.slices import slice_scores
 from dabench.tracking.translate import ROW_LEVEL, TASK_LEVEL, params_of, signature, signed
 
 #: What a row is never averaged over: runs that differ in one of these share no table.
-SETTING = ("data", "preset", "protocol", "inference")
+SETTING = ("data", "preset", "protocol", "inference", "pixel_size")
+#: What a run says that is older than a part of the setting.
+_BEFORE = {"pixel_size": "native"}
 #: The task of a summary over several.
 ALL_TASKS = "all"
 
@@ -127,7 +129,7 @@ def summaries_of(runs: Sequence[RunRecord]) -> list[Summary]:
     groups: dict[tuple[str, ...], list[RunRecord]] = {}
     for run in runs:
         if run.tags.get("row"):
-            groups.setdefault((*(run.tags.get(name, "") for name in SETTING), run.origin), []).append(run)
+            groups.setdefault((*(_setting(run, name) for name in SETTING), run.origin), []).append(run)
     differing = [i for i in range(len(SETTING) + 1) if len({group[i] for group in groups}) > 1]
     colours = dict(zip(dict.fromkeys(run.tags.get("row", "") for run in runs), itertools.cycle(_COLOURS)))
     found = [
@@ -136,6 +138,10 @@ def summaries_of(runs: Sequence[RunRecord]) -> list[Summary]:
         for summary in _of_group(group, members, " ".join(group[i] for i in differing), colours)
     ]
     return sorted(found, key=lambda summary: bool(summary.parent))
+
+
+def _setting(run: RunRecord, name: str) -> str:
+    return run.tags.get(name, "") or _BEFORE.get(name, "")
 
 
 def _of_group(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from pydantic import Field
 
 from dabench.ops.centres import label_centres
 from dabench.ops.components import Labels, label_components
+from dabench.ops.resampling import Resampling
 from dabench.plugin import DataError, PointAnswer, PointRequest, Settings, Truth, WeakLabel, Window
 from dabench_weak_labels.point_files import read_points, write_points
 
@@ -119,6 +121,10 @@ class Points(WeakLabel):
     def read(self, path: Path) -> list[PointAnswer]:
         """Read a manifest or a user's clicks. Raises DataError with line and value."""
         return read_points(path)
+
+    def resampled(self, answers: Sequence[PointAnswer], resampling: Resampling) -> list[PointAnswer]:
+        """The same points on other pixels."""
+        return [replace(answer, points=resampling.points(answer.points)) for answer in answers]
 
     def units(self, answers: Sequence[PointAnswer]) -> int:
         """Points that were given."""

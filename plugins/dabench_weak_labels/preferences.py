@@ -49,6 +49,7 @@ class Preferences(WeakLabel):
     """Patch preferences."""
 
     suffix: ClassVar[str] = ".jsonl"
+    of_model: ClassVar[bool] = True
 
     def __init__(self, config: PreferenceSettings) -> None:
         """Take the settings."""

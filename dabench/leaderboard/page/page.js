@@ -34,9 +34,12 @@ function put(id, ...content) {
   if (focused !== undefined) part.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
 }
 
+const matched = ({ pixel_size }) => pixel_size === "match" && "matched pixel sizes";
+
 function settingLine(tab) {
   const { data, preset, protocol, inference } = tab.setting;
-  const parts = { data, preset, protocol, inference, ...(tab.suite ? { suite: tab.suite } : {}) };
+  const pixels = matched(tab.setting) ? { "pixel size": "matched" } : {};
+  const parts = { data, preset, protocol, inference, ...pixels, ...(tab.suite ? { suite: tab.suite } : {}) };
   return h(
     "dl",
     { class: "setting" },
@@ -60,7 +63,7 @@ function notes([first, ...others]) {
 }
 
 const tabName = ({ setting, suite }) =>
-  [suite, setting.data, setting.preset, setting.protocol, setting.inference].filter(Boolean).join(" · ");
+  [suite, setting.data, setting.preset, setting.protocol, setting.inference, matched(setting)].filter(Boolean).join(" · ");
 
 function toolbar(tab, shown) {
   const { board } = shown;

@@ -169,7 +169,7 @@ def compare(suite: Suite, results: Sequence[Result], original: Suite) -> list[Co
 
 def setting_of(config: RunConfig) -> BoardKey:
     """What may not be mixed in a table."""
-    return BoardKey(config.data, config.preset, config.protocol, config.inference)
+    return BoardKey(config.data, config.preset, config.protocol, config.inference, config.pixel_size)
 
 
 def _compare(suite: Suite, results: Sequence[Result], setting: BoardKey, theirs_setting: BoardKey) -> Comparison:

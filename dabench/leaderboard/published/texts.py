@@ -79,11 +79,12 @@ def as_markdown(table: Comparison, level: int = 3) -> str:
 
 
 def _setting(setting: BoardKey) -> str:
-    return f"{setting.data} data, preset {setting.preset}, inference {setting.inference}, {setting.protocol}"
+    pixels = ", matched pixel sizes" if setting.pixel_size == "match" else ""
+    return f"{setting.data} data, preset {setting.preset}, inference {setting.inference}, {setting.protocol}{pixels}"
 
 
 def _differing(table: Comparison) -> str:
-    names = ("data", "preset", "inference", "protocol")
+    names = ("data", "preset", "inference", "protocol", "pixel_size")
     ours, theirs = ([getattr(s, n) for n in names] for s in (table.setting, table.theirs_setting))
     return ", ".join(f"{n} {a} against {b}" for n, a, b in zip(names, ours, theirs, strict=True) if a != b)
 

@@ -10,8 +10,9 @@ from functools import cached_property
 from dabench.data.blocks import block_grid
 from dabench.errors import ConfigError
 from dabench.inference import TileGrid, Tiling
+from dabench.ops.resampling import Resampling
 from dabench.types import Block, Window
-from dabench.volumes.output.layout import granule
+from dabench.volumes.output.layout import INNER, granule
 
 Shape = tuple[int, int, int]
 #: Side of a slice that is predicted in one piece, and of the pieces of a larger one.
@@ -32,6 +33,7 @@ class Chunking:
         tiling: how slices are cut into tiles.
         gap: slices to the partner of each, for a model of pairs; 0: none.
         objects: whether the model makes objects of its own, which take memory.
+        resampling: what brings slices to the pixels that the model sees; None where those are the same.
     """
 
     shape: Shape
@@ -39,6 +41,12 @@ class Chunking:
     tiling: Tiling
     gap: int = 0
     objects: bool = False
+    resampling: Resampling | None = None
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """(rows, columns) of a slice as the model sees it."""
+        return self.resampling.target if self.resampling else self.shape[1:]
 
     def blocks(self) -> Iterator[Block]:
         """The boxes, in z, y, x order."""
@@ -51,7 +59,8 @@ class Chunking:
 
     def grid(self, block: Block) -> TileGrid:
         """The tiles that a box needs on each of its slices."""
-        return TileGrid((self.shape[1], self.shape[2]), block.window, self.tiling)
+        window = self.resampling.inverse.needed(block.window) if self.resampling else block.window
+        return TileGrid(self.plane, window, self.tiling)
 
     def tiles(self, block: Block) -> int:
         """Number of tiles that a box needs."""
@@ -66,35 +75,53 @@ class Chunking:
     @property
     def recomputed(self) -> float:
         """Share of tiles that are predicted again, because they lie on a border of boxes."""
-        return self.all_tiles / (self.shape[0] * len(TileGrid.whole(self.shape[1:], self.tiling))) - 1
+        return self.all_tiles / (self.shape[0] * len(TileGrid.whole(self.plane, self.tiling))) - 1
 
     @property
     def memory(self) -> int:
         """Bytes that the arrays of the largest box take; the network's own come on top."""
         depth, height, width = self.chunk
-        seen = self.grid(Block(0, *_middle(self.shape, self.chunk), 1, height, width)).seen
         ids = 8 * math.prod(self.chunk) if self.objects else 0
-        return ids + _bytes(depth, seen, Window(0, 0, height, width), self.gap)
+        grid = self.grid(Block(0, *_middle(self.shape, self.chunk), 1, height, width))
+        if self.resampling is None:
+            return ids + _bytes(depth, grid.seen, Window(0, 0, height, width), self.gap)
+        # All planes as they are stored before they are resampled, and one by one in double precision on the way back.
+        read, planes = self.resampling.needed(grid.seen), depth + min(self.gap, depth)
+        stored = 8 * planes * read.height * read.width + 6 * (depth + 1) * height * width
+        return ids + _bytes(depth, grid.seen, grid.window, self.gap) + stored
 
 
 def choose_chunk(
-    shape: Shape, tiling: Tiling, gap: int = 0, *, whole_slices: bool = False, objects: bool = False
+    shape: Shape,
+    tiling: Tiling,
+    gap: int = 0,
+    resampling: Resampling | None = None,
+    *,
+    whole_slices: bool = False,
+    objects: bool = False,
 ) -> Shape:
     """Whole slices up to 4096 x 4096, else pieces of that size; as many slices as fit into half a gigabyte.
+
+    It is the pixels that the model sees that are counted, where those are more than there are voxels.
 
     Args:
         shape: of the volume.
         tiling: how slices are cut.
         gap: see `Chunking`.
+        resampling: see `Chunking`.
         whole_slices: never cut a slice, however large.
         objects: see `Chunking`.
     """
-    whole = whole_slices or max(shape[1:]) <= SIDE
-    height, width = shape[1:] if whole else (min(SIDE, n) for n in shape[1:])
+    seen = resampling.target if resampling else shape[1:]
+    finer = max(1, *(math.ceil(after / before) for before, after in zip(shape[1:], seen, strict=True)))
+    side = max(SIDE // finer // INNER[1], 1) * INNER[1]
+    height, width = shape[1:] if whole_slices or max(shape[1:]) <= side else (min(side, n) for n in shape[1:])
+
+    def memory(depth: int) -> int:
+        return Chunking(shape, (depth, height, width), tiling, gap, objects, resampling).memory
+
     depth = 1
-    while depth < min(DEEPEST, shape[0]):
-        if Chunking(shape, (2 * depth, height, width), tiling, gap, objects).memory >= WORKING_SET:
-            break
+    while depth < min(DEEPEST, shape[0]) and memory(2 * depth) < WORKING_SET:
         depth *= 2
     return min(depth, shape[0]), height, width
 

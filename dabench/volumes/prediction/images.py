@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from dabench.data.intensity import Mode, RescaledVolume, UnitVolume
+from dabench.data.resampled import ResampledVolume
 from dabench.data.volumes import Upright, open_volume
 from dabench.errors import ConfigError
 from dabench.files.digests import digest_of
+from dabench.ops.resampling import Resampling
 
 if TYPE_CHECKING:
     from dabench.components.registry import Registry
@@ -26,27 +28,31 @@ class ImageSource:
         path: of the file or folder.
         intensity: ``range``, ``volume``, ``slice``, or ``LOW,HIGH``.
         statistics: mean and standard deviation for ``volume``; measured where they are not given.
+        resampling: what brings slices to the pixels that the model sees; None where those are the same.
     """
 
     path: Path
     intensity: str
     statistics: tuple[float, float] | None = None
+    resampling: Resampling | None = None
 
     def stored(self, registry: Registry) -> Volume:
         """The images as they are in the file. Raises MissingDataError or DataError."""
         readers = [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
         return open_volume(self.path, readers)
 
-    def open(self, registry: Registry) -> Volume:
+    def unit(self, registry: Registry) -> UnitVolume:
         """The images as float32 in [0, 1]. Raises DataError, or ConfigError for an intensity that is none."""
         return unit_volume(self.stored(registry), self.intensity, str(self.path), self.statistics)
 
+    def open(self, registry: Registry) -> Volume:
+        """The same on the pixels that the model sees."""
+        unit = self.unit(registry)
+        return unit if self.resampling is None else ResampledVolume(unit, self.resampling)
+
     def measured(self, registry: Registry) -> ImageSource:
         """The same with its statistics known, so that all who read it need not look at the whole volume."""
-        volume = self.open(registry)
-        if self.intensity != "volume" or not isinstance(volume, UnitVolume):
-            return self
-        return replace(self, statistics=volume.statistics())
+        return replace(self, statistics=self.unit(registry).statistics()) if self.intensity == "volume" else self
 
     def fingerprint(self) -> str:
         """Digest of names, sizes and times of all files: another one means that the images may have changed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,14 @@ from dabench.files.digests import digest_of
 from dabench.files.source import source_digest
 from dabench.inference import Tiling, profile_named
 from dabench.inference.wrapped import needs_whole_slices
+from dabench.ops.resampling import Resampling
+from dabench.runs.pixels import nm
 from dabench.training.sampling import gap_slices
 from dabench.volumes.instances import least_voxels
 from dabench.volumes.output import OmeZarr, format_of
 from dabench.volumes.prediction.chunking import Chunking, check_chunk, choose_chunk
 from dabench.volumes.prediction.images import ImageSource
+from dabench.volumes.prediction.pixels import matching, seen_points
 from dabench.volumes.prediction.points import Points, read_prompts
 from dabench.volumes.prediction.request import Precision, Request, Voxel
 from dabench.volumes.prediction.worker import Assignment, PredictorSource
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Where the code begins that decides the bytes of a prediction, beside the plugins of the model and of the readers.
 _PREDICTS = "dabench.volumes.prediction.volume"
+#: Pixels of the smallest object that is kept: the rule of das-2d@1.
+SMALLEST = 16
 _CARRIED = ("DABENCH_PLUGIN_FILES", "DABENCH_STRICT_PLUGINS")
 
 
@@ -71,6 +76,11 @@ class PredictionPlan:
     notes: tuple[str, ...] = ()
 
     @property
+    def seen_points(self) -> Points | None:
+        """The prompts on the pixels that the model sees."""
+        return seen_points(self.points, self.images.resampling)
+
+    @property
     def device(self) -> str:
         """Where chunks are predicted: where the model is here, or on the GPUs of a cluster."""
         return "cuda" if self.request.gpus else str(self.model.device)
@@ -98,8 +108,15 @@ class PredictionPlan:
         about |= {"profile": self.chunking.tiling.profile.name, "tile": self.chunking.tiling.tile}
         about |= {"threshold": self.threshold, "slices": list(self.slices)}
         about |= {"objects_of": "model" if self.by_model else "mask"} if "instances" in self.labels else {}
+        about |= {"pixel_size": self.request.pixel_size, "model_pixel_nm": card.pixel_size}
+        about |= {"resampled_to": self._resampled_to}
         shape, block = self.chunking.shape, self.chunking.chunk
         return OmeZarr(path, shape, block, self.voxel, self.labels, self.slices[0], about)
+
+    @property
+    def _resampled_to(self) -> list[int] | None:
+        """(rows, columns) that the model sees of a slice, where those are not the stored ones."""
+        return None if self.images.resampling is None else list(self.images.resampling.target)
 
     def assignment(self, source: PredictorSource) -> Assignment:
         """What every process is told."""
@@ -115,7 +132,7 @@ class PredictionPlan:
             tiling=self.chunking.tiling,
             gap=self.chunking.gap,
             threshold=self.threshold,
-            points=self.points,
+            points=self.seen_points,
             environment=carried,
         )
 
@@ -130,6 +147,7 @@ class PredictionPlan:
             "intensity": [self.images.intensity, self.images.statistics],
             "slices": list(self.slices),
             "voxel": self.voxel,
+            "resampled_to": self._resampled_to,
             "tile": tiling.tile,
             "profile": tiling.profile.name,
             "batch": tiling.batch_size,
@@ -154,6 +172,9 @@ class PredictionPlan:
             "output": str(self.request.output),
             "shape": list(chunks.shape),
             "voxel_nm": self.voxel,
+            "pixel_size": self.request.pixel_size,
+            "model_pixel_nm": self.model.card.pixel_size,
+            "resampled_to": self._resampled_to,
             "intensity": self.images.intensity,
             "profile": chunks.tiling.profile.name,
             "tile": chunks.tiling.tile,
@@ -191,7 +212,11 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
     images = ImageSource(request.images.absolute(), request.intensity or card.intensity)
     images.open(registry)  # says what is wrong with the intensity
     stored = images.stored(registry)
-    voxel = request.voxel or _known_voxel(voxel_of(stored), card.voxel, notes)
+    said = request.voxel or voxel_of(stored)
+    resampling, of_pixels = matching(request.pixel_size, stored.shape[1:], said, card)
+    images = replace(images, resampling=resampling)
+    voxel = said or _assumed_voxel(card.voxel, notes)
+    notes.extend(of_pixels)
     slices = _slices(request.slices, stored.shape[0])
     shape = (slices[1] - slices[0], *stored.shape[1:])
     gap = gap_of(model, voxel, stored.shape[0])
@@ -199,7 +224,7 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
     _note_points(points, slices, model, notes)
     whole, objects = needs_whole_slices(model.predictor), model.predictor.gives_instances
     chunk = check_chunk(request.chunk, shape, whole_slices=whole) if request.chunk else None
-    dims = 2 if request.instances == "2d" else 3
+    chunk = chunk or choose_chunk(shape, tiling, gap, resampling, whole_slices=whole, objects=objects)
     return PredictionPlan(
         request=request,
         model=model,
@@ -208,16 +233,10 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
         dtype=str(stored.dtype),
         slices=slices,
         voxel=voxel,
-        chunking=Chunking(
-            shape,
-            chunk or choose_chunk(shape, tiling, gap, whole_slices=whole, objects=objects),
-            tiling,
-            gap,
-            objects,
-        ),
+        chunking=Chunking(shape, chunk, tiling, gap, objects, resampling),
         threshold=card.threshold if request.threshold is None else _threshold(request.threshold),
         precision=request.precision,
-        min_voxels=0 if request.instances == "none" else least_voxels(request.min_size, voxel, dims),
+        min_voxels=_least(request, voxel, resampling),
         points=points,
         plugins=_plugins(card, registry),
         notes=tuple(notes),
@@ -231,23 +250,25 @@ def _plugins(card: ModelCard, registry: Registry) -> str:
     return source_digest(*(registry.module(*part) for part in [*parts, *readers]))
 
 
-def _known_voxel(file: Voxel | None, card: Voxel | None, notes: list[str]) -> Voxel | None:
-    """What the file says, else what the model was adapted to."""
-    if file is None and card is not None:
+def _assumed_voxel(card: Voxel | None, notes: list[str]) -> Voxel | None:
+    """What the model was adapted to, for images that do not say it."""
+    if card is None:
+        notes.append("voxel size unknown; --voxel z,y,x (nm) writes it into the output")
+    else:
         notes.append(
-            f"the images do not say how large a voxel is: taken are {_nm(card)} nm, those of the data which the model "
+            f"the images do not say how large a voxel is: taken are {nm(card)}, those of the data which the model "
             "was adapted to, for points in nm as well; --voxel z,y,x says otherwise"
         )
-        return card
-    if file and card and any(abs(a - b) > 0.1 * b for a, b in zip(file, card, strict=True)):
-        notes.append(f"voxels of {_nm(file)} nm; the model was adapted to {_nm(card)} nm, and nothing is resampled")
-    if file is None:
-        notes.append("voxel size unknown; --voxel z,y,x (nm) writes it into the output")
-    return file
+    return card
 
 
-def _nm(voxel: Voxel) -> str:
-    return " x ".join(f"{size:g}" for size in voxel)
+def _least(request: Request, voxel: Voxel | None, resampling: Resampling | None) -> int:
+    """Voxels of the smallest object that is kept; a size that nobody asks for is one of the model's pixels."""
+    if request.instances == "none":
+        return 0
+    if request.min_size is None:
+        return math.ceil(SMALLEST / (resampling.area if resampling else 1))
+    return least_voxels(request.min_size, voxel, 2 if request.instances == "2d" else 3)
 
 
 def _slices(asked: tuple[int, int] | None, depth: int) -> tuple[int, int]:

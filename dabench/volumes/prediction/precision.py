@@ -79,8 +79,8 @@ def deviation(plan: PredictionPlan, registry: Registry) -> float:
 
 def _tiles(plan: PredictionPlan, images: Volume) -> Iterator[tuple[Array, Array | None]]:
     """Tiles ``(C, S, S)`` that are not blank, with the points in them, ``(N, 2)`` as x, y."""
-    chunks, (first, _) = plan.chunking, plan.slices
-    windows = [window for group in TileGrid.whole(chunks.shape[1:], chunks.tiling).groups() for window in group]
+    chunks, (first, _), seen = plan.chunking, plan.slices, plan.seen_points
+    windows = [window for group in TileGrid.whole(chunks.plane, chunks.tiling).groups() for window in group]
     count = chunks.shape[0] * len(windows)
     # Multiples of the golden ratio: however few are taken, they are spread over the whole scan.
     places = dict.fromkeys(int(k * _GOLDEN % 1 * count) for k in range(LOOKED_AT))
@@ -88,7 +88,7 @@ def _tiles(plan: PredictionPlan, images: Volume) -> Iterator[tuple[Array, Array 
         planes = (z, partner(z, chunks.gap, plan.shape[0])) if chunks.gap else (z,)
         tile = np.stack([_cut(images, plane, window) for plane in planes])
         if tile.min() < tile.max():
-            points = None if plan.points is None else plan.points.get(z, np.zeros((0, 2), np.float32))
+            points = None if seen is None else seen.get(z, np.zeros((0, 2), np.float32))
             yield tile, None if points is None else window.to_local(points)
 
 

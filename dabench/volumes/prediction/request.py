@@ -9,6 +9,7 @@ from typing import Literal
 Voxel = tuple[float, float, float]
 What = Literal["mask", "probability", "instances"]
 Instances = Literal["3d", "2d", "none"]
+PixelSize = Literal["match", "native"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -28,7 +29,8 @@ class Request:
         slices: the first slice and the one after the last.
         threshold: probability from which a voxel is a mitochondrion.
         instances: objects through slices, on each slice, or none.
-        min_size: least size of an object that is kept, ``16px`` or ``5e5nm3``.
+        min_size: least size of an object that is kept, ``16px`` or ``5e5nm3``; by default 16 pixels of those that the
+            model sees.
         chunk: voxels (z, y, x) that are predicted at once.
         precision: ``float32``, as runs are scored, ``bfloat16``, or ``auto``: bfloat16 where the hardware multiplies
             it and it moves no probability of some tiles of these images by more than 1e-2.
@@ -37,6 +39,7 @@ class Request:
         batch: tiles a forward pass.
         what: which array goes to a TIFF or HDF5 file.
         overwrite: whether an output that exists is replaced.
+        pixel_size: ``match`` brings slices to the pixel size that the model knows, and results back; ``native`` not.
     """
 
     run: str
@@ -50,7 +53,7 @@ class Request:
     slices: tuple[int, int] | None = None
     threshold: float | None = None
     instances: Instances = "3d"
-    min_size: str = "16px"
+    min_size: str | None = None
     chunk: tuple[int, int, int] | None = None
     precision: Precision = "float32"
     device: str = "auto"
@@ -58,3 +61,4 @@ class Request:
     batch: int = 8
     what: What = "mask"
     overwrite: bool = False
+    pixel_size: PixelSize = "match"

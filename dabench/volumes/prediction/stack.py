@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dabench.data.blocks import voxel_of
+from dabench.data.resampled import ResampledVolume
 from dabench.errors import ConfigError, DataError
 from dabench.inference import predict_slices
+from dabench.inference.returned import returned_ids, returned_probability
+from dabench.models.loading import ModelWarning
 from dabench.ops.joining import SliceLinks
 from dabench.types import Array
 from dabench.volumes.arrays import as_volume
 from dabench.volumes.prediction.images import ImageSource, unit_volume
+from dabench.volumes.prediction.pixels import matching, seen_points
 from dabench.volumes.prediction.plan import gap_of
 from dabench.volumes.prediction.points import check_inside, read_prompts
 from dabench.volumes.prediction.request import Request
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     from dabench.models import Model
     from dabench.volumes.arrays import ArrayLike
     from dabench.volumes.prediction.points import Points
-    from dabench.volumes.prediction.request import Voxel
+    from dabench.volumes.prediction.request import PixelSize, Voxel
 
 #: Prompts: those of each slice, all with their slice in front, or a file of them.
 PointsLike = Mapping[int, Array] | Array | str | Path
@@ -42,6 +47,7 @@ def predict_stack(
     profile: str | None = None,
     intensity: str | None = None,
     voxel: Voxel | None = None,
+    pixel_size: PixelSize = "match",
     batch: int = 8,
     instances: bool = False,
     advance: Advance | None = None,
@@ -62,22 +68,31 @@ def predict_stack(
             "dabench predict labels the components of its mask.",
         )
     stored, name = _open(stack, registry)
-    voxel = voxel or voxel_of(stored) or card.voxel
-    images = unit_volume(stored, intensity or card.intensity, name)
+    said = voxel or voxel_of(stored)
+    voxel = said or card.voxel
+    resampling, notes = matching(pixel_size, stored.shape[1:], said, card)
+    for note in notes:
+        warnings.warn(note, ModelWarning, stacklevel=2)
+    images: Volume = unit_volume(stored, intensity or card.intensity, name)
+    prompts = None if points is None else _prompts(points, registry, stored.shape, voxel)
     shown = predict_slices(
         model.predictor,
-        images,
+        images if resampling is None else ResampledVolume(images, resampling),
         card.tile,
         profile or card.inference,
-        None if points is None else _prompts(points, registry, stored.shape, voxel),
+        seen_points(prompts, resampling),
         batch_size=batch,
         device=model.device,
         gap=gap_of(model, voxel, stored.shape[0]),
     )
     found, links = np.empty(stored.shape, np.uint32 if instances else np.float32), SliceLinks()
+    back = resampling and resampling.inverse
     for z, prediction in shown:
-        ids = prediction.instances
-        found[z] = links.names(ids)[ids] if instances and ids is not None else prediction.probability
+        if instances and prediction.instances is not None:
+            ids = returned_ids(prediction.instances, back)
+            found[z] = links.names(ids)[ids]
+        else:
+            found[z] = returned_probability(prediction, back)
         if advance:
             advance(z + 1, len(found))
     return found if isinstance(stack, str | Path) or len(stack.shape) == 3 else found[0]

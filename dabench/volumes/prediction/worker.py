@@ -20,6 +20,7 @@ from dabench.data.blocks import read_block
 from dabench.errors import DataError
 from dabench.files.workspace import Workspace
 from dabench.inference import Sections, TileGrid, predict_chunk
+from dabench.inference.returned import returned_ids, returned_mask, returned_probability
 from dabench.inference.volume import partner
 from dabench.inference.wrapped import AutocastPredictor
 from dabench.models import load_model
@@ -98,7 +99,7 @@ class Assignment:
         tiling: how slices are cut.
         gap: slices to the partner of each, for a model of pairs; 0: none.
         threshold: probability from which a voxel is a mitochondrion.
-        points: prompts by slice of the scan; None is automatic mode.
+        points: prompts by slice of the scan, on the pixels that the model sees; None is automatic mode.
         environment: settings of the session that other machines need.
     """
 
@@ -117,7 +118,10 @@ class Assignment:
 
     def grid(self, block: Block) -> TileGrid:
         """The tiles that a box of the output needs."""
-        return TileGrid(self.shape[1:], block.window, self.tiling)
+        resampling = self.images.resampling
+        if resampling is None:
+            return TileGrid(self.shape[1:], block.window, self.tiling)
+        return TileGrid(resampling.target, resampling.inverse.needed(block.window), self.tiling)
 
     def planes(self, block: Block) -> list[tuple[int, ...]]:
         """For every slice of a box of the output the slices of the scan that it is predicted from."""
@@ -181,14 +185,16 @@ class Worker:
         started = time.perf_counter()
         sections = self._sections(block, self.read(block) if pixels is None else pixels)
         grid, cut = self._assignment.grid(block), self._assignment.threshold
+        resampling = self._assignment.images.resampling
+        back = resampling and resampling.inverse
         probability, mask = np.empty((2, *block.shape), np.uint8)
         ids = np.empty(block.shape, np.uint32) if self._predictor.gives_instances else None
         for k, found in enumerate(predict_chunk(self._predictor, sections, grid, self._assignment.device)):
             _need_numbers(found.probability, self._assignment.first + block.z + k)
-            probability[k] = quantised(found.probability)
-            mask[k] = self._predictor.finish(found.mask(cut))
+            probability[k] = quantised(returned_probability(found, back, block.window))
+            mask[k] = returned_mask(self._predictor, found, cut, back, block.window)
             if ids is not None and found.instances is not None:
-                ids[k] = found.instances
+                ids[k] = returned_ids(found.instances, back, block.window)
         tiles, seconds = len(grid) * block.depth, time.perf_counter() - started
         return ChunkResult(number, block, probability, mask, tiles, seconds, ids)
 

@@ -73,9 +73,11 @@ def fake_model(predictor: Predictor | None = None, **card: Any) -> Any:
         "voxel": (30.0, 8.0, 8.0),
         "parts": (),
     }
+    known |= card
+    known.setdefault("pixel_size", known["voxel"] and known["voxel"][1:])
     found = predictor or Deterministic()
     return SimpleNamespace(
-        card=SimpleNamespace(**{**known, **card}), predictor=found, device=torch.device("cpu"), takes_points=True
+        card=SimpleNamespace(**known), predictor=found, device=torch.device("cpu"), takes_points=True
     )
 
 
