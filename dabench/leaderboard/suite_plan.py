@@ -17,6 +17,8 @@ from dabench.runs.config import RunConfig
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import read_suite_record
 
+_FIXED = ("data", "preset", "protocol", "inference")
+
 
 @dataclass(frozen=True)
 class PlannedCell:
@@ -80,9 +82,9 @@ def _shares(by_task: Mapping[str, Mapping[str, float]]) -> dict[str, dict[Metric
 
 def setting_of(values: Mapping[str, Any]) -> BoardKey:
     """The setting that tags (or a configuration) say."""
-    fixed = [str(values.get(name) or "none") for name in ("data", "preset", "protocol", "inference")]
+    data, preset, protocol, inference = (str(values.get(name) or "none") for name in _FIXED)
     # Rows of before pixel sizes could be matched do not say that theirs are not.
-    return BoardKey(*fixed, str(values.get("pixel_size") or "native"))
+    return BoardKey(data, preset, protocol, inference, str(values.get("pixel_size") or "native"))
 
 
 def as_run(suite_plan: SuitePlan, pixel_sizes: Mapping[str, str]) -> SuitePlan:

@@ -66,7 +66,7 @@ def test_the_next_commands_can_be_pasted(invoke, tmp_path):
 
 
 def test_a_dry_run_writes_nothing(invoke, tmp_path):
-    found = invoke("--dry-run", "--json", "--chunk", "5,20,56", "--voxel", "40,5,5")
+    found = invoke("--dry-run", "--json", "--chunk", "5,20,56", "--voxel", "40,5,5", "--pixel-size", "native")
     plan = json.loads(found.output)
     assert (plan["chunks"], plan["tiles"], plan["voxel_nm"]) == (2, 5 * 2 * 3 * 6, [40, 5, 5])
     # Rows of tiles begin at 0, 8, 16 and 24: two chunks of 20 rows see three and three of the four.
