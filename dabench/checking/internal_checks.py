@@ -81,8 +81,8 @@ def _check_tags(run: RunFiles, found: Findings) -> None:
 
 
 def _expected_tags(config: RunConfig, cell_id: str) -> dict[str, str]:
-    """What tags have to say whatever the method is."""
-    tags = {name: str(getattr(config, name)) for name in _SETTINGS}
+    """What tags have to say whatever the method is; of what is ``auto`` they say what came of it."""
+    tags = {name: str(value) for name in _SETTINGS if (value := getattr(config, name)) != "auto"}
     tags |= {"cell_id": cell_id, "config_hash": cell_id.rsplit("-", 1)[-1]}
     tags |= {"source_checkpoint": config.source_checkpoint or "none"}
     return tags | {name: str(value) for name, value in config.settings.items()}
