@@ -52,7 +52,9 @@ class TargetSettings(TrainingSettings):
     """The same, for a stage that sees the target too."""
 
     recalibrate: int = Field(
-        60, ge=0, description="Target batches that renew BatchNorm statistics first and last; 0: none (papers)."
+        60,
+        ge=0,
+        description="Target batches that renew BatchNorm statistics first (with discriminators last too); 0: none.",
     )
 
     def crops(self) -> CropSpec:
