@@ -156,7 +156,8 @@ def register_preference_optimizers(register: Register) -> None:
         ),
     )
     # Few updates: the mean over a patch is taken where its candidates differ, so that it is not drowned by the anchor.
-    few = {"reduction": "differing"}
+    # The loss goes on until the mean log-ratio is some 1 / beta: at 1 the mask was long past the preferred one.
+    few = {"reduction": "differing", "beta": 10.0}
     for name, factory, settings, summary, equations in records:
         register(
             Component(
