@@ -36,6 +36,7 @@ _AS_BEFORE: dict[str, dict[str, Any]] = {
     "promptable": {"placed_contrast": False},
     "prompt-das": {"frozen_keys": True, "contrast_points": "detected", "point_decay": False},
     "prefer-das": {"prompts": False},
+    "slpo": {"beta": 1.0},
 }
 
 
