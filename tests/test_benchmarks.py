@@ -41,6 +41,10 @@ def test_suites_are_valid_and_their_rows_differ(path: Path, registry: Registry, 
     assert len({plan.stages[-1].key for plan in plans}) == len(suite.rows)
 
 
+#: Rows whose records went: they had been given the points that the paper gives to Model V only.
+UNRECORDED = {"prefer-das/table-2": ("Model II", "Model III", "Model IV")}
+
+
 @pytest.mark.parametrize("path", RECORDED, ids=lambda p: p.stem)
 def test_recorded_cells_are_those_of_their_suite(path: Path, registry: Registry) -> None:
     """A cell's name is a digest of its settings: what was recorded is what the suite would run today."""
@@ -48,7 +52,8 @@ def test_recorded_cells_are_those_of_their_suite(path: Path, registry: Registry)
     suite = runs[0].suite
     file = ROOT / "benchmarks" / "suites" / f"{suite}.yaml"
     planned = load_suite(file if file.is_file() else suite, registry).changed(*CHANGED.get(suite, ({}, {})))
-    assert {(run.tags["row"], run.cell_id) for run in runs} == {(c.row, c.config.cell_id) for c in expand(planned)}
+    cells = {(c.row, c.config.cell_id) for c in expand(planned) if c.row not in UNRECORDED.get(suite, ())}
+    assert {(run.tags["row"], run.cell_id) for run in runs} == cells
     assert {run.suite for run in runs} == {suite}
     assert all(run.status == "ok" and len(run.tags["git_commit"]) == 40 for run in runs)
 
@@ -82,7 +87,8 @@ def test_the_recorded_board_is_of_the_recorded_cells() -> None:
     results = ROOT / "benchmarks" / "results"
     board = json.loads((results / "prefer-das-table-2-board.json").read_text())
     runs = read_recorded(results / "prefer-das-table-2.jsonl")
-    for standing in board["board"]["standings"]:
+    gone = UNRECORDED["prefer-das/table-2"]
+    for standing in (s for s in board["board"]["standings"] if s["entry"] not in gone):
         own = [run.cell_scores[0.0, "dice"] for run in runs if run.tags["row"] == standing["entry"]]
         assert fmean(own) == pytest.approx(standing["overall"]["mean"])
     shared, alone = (board["savings"]["training_seconds"][key] for key in ("shared", "alone"))

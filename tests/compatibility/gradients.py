@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +20,7 @@ import torch
 from dabench.annotation.desk import AnnotationDesk
 from dabench.components.assembly import Assembly
 from dabench.components.registry import Registry
+from dabench.inference.volume import predict_slices
 from dabench.interfaces import Budget, Stage, StageSpec, TaskInfo
 from dabench.plugin import AdaptationStage
 from dabench.runs.config import RunConfig
@@ -40,6 +42,10 @@ _AS_BEFORE: dict[str, dict[str, Any]] = {
 }
 
 
+def _plain(predict: Any, predictor: Any, slices: Any, tile: int, _: str, **options: Any) -> Any:
+    return predict(predictor, slices, tile, "fast", **options)
+
+
 def first_update(assembly: Assembly, spec: StageSpec, stage: Stage, budget: Budget) -> dict[str, Any]:
     """Losses by name, and by optimizer step the gradient's norm and its part along a fixed direction, not clipped."""
     (source, source_labels), (target, target_labels) = discs(2, _SLICES, _SIDE), discs(1, _SLICES, _SIDE)
@@ -56,8 +62,11 @@ def first_update(assembly: Assembly, spec: StageSpec, stage: Stage, budget: Budg
         direction = torch.arange(len(gradient), dtype=torch.float64).cos()
         gradients.append((float(gradient.norm()), float(gradient @ direction / direction.norm())))
 
+    # Rounds were labelled with plain weights of tiles.
+    plain = mock.patch("dabench.inference.training_split.predict_slices", partial(_plain, predict_slices))
     with (
         TemporaryDirectory() as folder,
+        plain,
         mock.patch("dabench.training.loop.clip_gradients", note),
         # A stage ended with its update then; what follows from it starts there.
         mock.patch.object(AdaptationStage, "finish"),

@@ -17,6 +17,7 @@ def test_it_keeps_the_contracts_and_trains(tmp_path, monkeypatch):
     (code,) = re.findall(r"Save this as `quick\.py`.*?```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(code.splitlines()) < 30
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DABENCH_WORKSPACE", str(tmp_path / "workspace"))
     Path("quick.py").write_text(code)
     checked = CliRunner().invoke(app, ["--plugin", "quick.py", "plugins", "check", "minent"])
     assert checked.exit_code == 0, checked.output

@@ -37,12 +37,15 @@ def test_csv_has_a_line_a_cell_with_every_tag_and_metric(benchmark):
     assert (failed["status"], failed["reason"], failed["target_test/dice"]) == ("failed", 'said "no", twice', "")
 
 
+SEEN = {"inference": "fast", "pixel_size": "native"}
+
+
 def test_json_has_the_boards_without_figures_and_without_nan(benchmark):
     text = to_json(load(benchmark).boards(with_figures=True), benchmark.root, ["one"])
     found = json.loads(text, parse_constant=lambda name: pytest.fail(name))
     assert found["damaged"] == ["one"]
     (board,) = found["boards"]
-    assert board["setting"] == {"data": "phantom", "preset": "tiny", "protocol": "das-2d@1", "inference": "fast"}
+    assert board["setting"] == {"data": "phantom", "preset": "tiny", "protocol": "das-2d@1", **SEEN}
     assert board["standings"][0]["entry"] == "ipl"
     assert board["standings"][0]["overall"]["mean"] == pytest.approx(0.75)
     assert board["standings"][0]["cells"][0]["panels"] == ["runs/ipl-none-human2stem-s0/panels/slice-0000-median.png"]

@@ -11,7 +11,7 @@ from dabench.suites.suite_record import write_suite_record
 
 SUITE = {
     "name": "sizes",
-    "settings": {"data": "phantom", "preset": "tiny"},
+    "settings": {"data": "phantom", "preset": "tiny", "inference": "fast"},
     "axes": {"task": ["human2stem"], "seed": [0, 1]},
     "rows": {"ours": {"method": "ipl"}},
 }

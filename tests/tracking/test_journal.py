@@ -59,7 +59,7 @@ def test_unknown_events_and_fields_are_skipped(tmp_path):
 
 def test_every_kind_has_its_own_name():
     outcomes = ["regret", "scored", "selected", "stage_finished"]
-    assert sorted(KINDS) == ["altered", "cell_finished", "cell_started", "cost", "model", "phase", *outcomes]
+    assert sorted(KINDS) == ["altered", "cell_finished", "cell_started", "cost", "guarded", "model", "phase", *outcomes]
 
 
 def test_unknown_status_is_refused():

@@ -38,7 +38,7 @@ DESIGN_TAGS = [
 
 
 def test_identity_is_that_of_the_design_with_network_options_and_selector():
-    ours = {"network", "options", "selector", "variant"}
+    ours = {"guard", "network", "options", "selector", "variant"}
     assert [name for name in IDENTITY if name not in ours] == DESIGN_TAGS
     assert ours < set(IDENTITY)
 

@@ -169,7 +169,8 @@ def compare(suite: Suite, results: Sequence[Result], original: Suite) -> list[Co
 
 def setting_of(config: RunConfig) -> BoardKey:
     """What may not be mixed in a table."""
-    return BoardKey(config.data, config.preset, config.protocol, config.inference, config.pixel_size)
+    pixels = "native" if config.pixel_size == "auto" else config.pixel_size  # what papers' domains come to
+    return BoardKey(config.data, config.preset, config.protocol, config.inference, pixels)
 
 
 def _compare(suite: Suite, results: Sequence[Result], setting: BoardKey, theirs_setting: BoardKey) -> Comparison:

@@ -84,7 +84,7 @@ def test_settings_that_cannot_be(changes: dict[str, object], match: str) -> None
 
 
 def test_cells_that_choose_nothing_keep_their_names() -> None:
-    base = {"method": "source-only", "task": "human2stem"}
+    base = {"method": "source-only", "task": "human2stem", "inference": "fast"}
     assert validate_config(base).cell_id == "source-only-human2stem-small-s0-e62a58ab"
     plain = {"selector": "last", "snapshots": 1, "thresholds": [0.5]}
     assert validate_config({**base, **plain}).cell_id == validate_config(base).cell_id

@@ -80,7 +80,7 @@ def test_the_chosen_candidate_predicts(registry: Registry, workspace: Workspace)
     assert plan.stages[0].state == "cached"
     stage = plan.stages[0].spec.build(None)
     plan.stages[0].folder.load(stage, 2)
-    slices = predict_slices(stage.predictor(), plan.task.unit(plan.task.target_test), 64, "fast")
+    slices = predict_slices(stage.predictor(), plan.task.unit(plan.task.target_test), 64)
     found = masks(record.path)
     assert 0 < found.mean() < 1
     assert np.array_equal(found, np.stack([seen.mask(0.495) for _, seen in slices]))
