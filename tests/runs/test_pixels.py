@@ -73,6 +73,7 @@ class StopsAt(Observer):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_matched_run_resumes_bit_for_bit(registry, workspace, tmp_path):
     config = few("prompt-das", pixel_size="match", checkpoint_every=2, **APART)
     stage = planned(registry, workspace, pixel_size="match", **APART).stages[1].spec.name

@@ -86,6 +86,7 @@ def test_every_kind_is_here() -> None:
     assert {*FEW, "weak_label", "domain", "reader", "suite"} == set(KINDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FEW)
 def test_a_run_uses_it(kind: str, plugins: Any, loaded: Any, typed: Any, place: Path) -> None:
     loaded(kind)
