@@ -21,12 +21,13 @@ from __future__ import annotations
 
 from dabench.testing.outcomes import Case, Outcome, Violation
 from dabench.testing.suite import ConformanceSuite, check_components, conformance_checks
-from dabench.testing.toys import ConvToy, ImagePredictor, ImageToy, ToyLabels, WatchedVolume
+from dabench.testing.toys import ConvToy, FrozenToy, ImagePredictor, ImageToy, ToyLabels, WatchedVolume
 
 __all__ = [
     "Case",
     "ConformanceSuite",
     "ConvToy",
+    "FrozenToy",
     "ImagePredictor",
     "ImageToy",
     "Outcome",

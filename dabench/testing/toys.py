@@ -6,16 +6,17 @@ from the image by hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from dabench.data.volumes import ArrayVolume
-from dabench.interfaces import Predictor, PseudoTargets, SelfTraining
+from dabench.inference.predictor import NetworkPredictor
+from dabench.interfaces import OptimizerStep, Predictor, PseudoTargets, SelfTraining, Stage
 from dabench.ops.prompts import Features, NetworkOutput, Prompts
 from dabench.testing.fixtures import as_logits
-from dabench.types import Array, Prediction, TargetCrops
+from dabench.types import Array, Batch, Prediction, TargetCrops
 
 
 class ConvToy(nn.Module):
@@ -208,3 +209,31 @@ class WatchedVolume(ArrayVolume):
         """A slice."""
         self.reads.append(z)
         return super().read(z)
+
+
+class FrozenToy(Stage):
+    """A stage that is never trained: its network predicts as it was made.
+
+    >>> FrozenToy(ImageToy()).optimizer_steps()
+    ()
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        """Take the network."""
+        self.frozen = network
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        """The network."""
+        return {"network": self.frozen}
+
+    def optimizer_steps(self) -> Sequence[OptimizerStep]:
+        """None."""
+        return ()
+
+    def step(self, batch: Batch, optimizer: str) -> dict[str, Tensor]:
+        """Raises AssertionError."""
+        raise AssertionError(f"a frozen stage is never trained: {optimizer}, update {batch.step}")
+
+    def predictor(self) -> Predictor:
+        """The network's."""
+        return NetworkPredictor(self.frozen)

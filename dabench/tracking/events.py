@@ -204,7 +204,7 @@ class Guarded(Event):
     @property
     def told(self) -> str:
         """In a line: ``fell back to prompt-das: slpo fell behind prompt-das: ...``."""
-        return {"fell back": f"fell back to {self.used}: {self.reason}"}.get(self.word, self.reason or self.word)
+        return f"fell back to {self.used}: {self.reason}" if self.word == "fell back" else self.reason or self.word
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,17 @@ import sys
 
 from dabench.components.registry import PluginStatus, Registry
 from dabench.models import load_model
-from dabench.plugin import Component, CropSpec, Method, NetworkPredictor, Settings, Stage, StageSpec, hookimpl
+from dabench.plugin import Component, CropSpec, Method, Settings, StageSpec, hookimpl
 from dabench.runs.config import validate_config
 from dabench.runs.plan import make_plan
 from dabench.runs.runner import run_cell
 from dabench.testing import check_components
-from dabench.testing.toys import ImageToy
+from dabench.testing.toys import FrozenToy, ImageToy
 
 
-class Frozen(Stage):
-    def __init__(self):
-        self.dark = ImageToy(answer=lambda images: (images < 0.4).float())  # dark pixels are foreground
-
-    def modules(self):
-        return {"network": self.dark}
-
-    def optimizer_steps(self):
-        return ()
-
-    def step(self, batch, optimizer):
-        raise AssertionError("a frozen stage is never trained")
-
-    def predictor(self):
-        return NetworkPredictor(self.dark)
+def dark():
+    """Dark pixels are foreground."""
+    return FrozenToy(ImageToy(answer=lambda images: (images < 0.4).float()))
 
 
 class ZeroShot(Method):
@@ -38,7 +26,7 @@ class ZeroShot(Method):
 
     def stages(self, task, budget):
         del task, budget
-        return [StageSpec("zero", "zero-shot", self.settings, (), CropSpec(64), 0, lambda _: Frozen())]
+        return [StageSpec("zero", "zero-shot", self.settings, (), CropSpec(64), 0, lambda _: dark())]
 
 
 @hookimpl

@@ -5,18 +5,15 @@ from __future__ import annotations
 import sys
 
 import pytest
-import torch
-from torch import nn
 
 from dabench.components.registry import PluginStatus, Registry
 from dabench.interfaces.observer import Observer
 from dabench.models import load_model
-from dabench.ops.prompts import NetworkOutput
-from dabench.plugin import Component, CropSpec, Method, NetworkPredictor, Settings, Stage, StageSpec, hookimpl
+from dabench.plugin import Component, CropSpec, Method, Settings, StageSpec, hookimpl
 from dabench.runs.config import validate_config
 from dabench.runs.guard import Look, behind
 from dabench.runs.runner import run_cell
-from dabench.testing.fixtures import as_logits
+from dabench.testing.toys import FrozenToy, ImageToy
 
 
 # --------------------------------------------------------------------------------------------------------------- rule
@@ -46,33 +43,9 @@ def test_who_has_fallen_behind(start: Look, end: Look, words: str) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------- run
-class Dark(nn.Module):
+def below(cut):
     """Pixels below a cut are foreground."""
-
-    def __init__(self, cut):
-        super().__init__()
-        self.register_buffer("cut", torch.tensor(cut))
-
-    def forward(self, images, prompts=None, *, with_density=False):
-        del prompts, with_density
-        return NetworkOutput(as_logits((images[:, 0] < self.cut).float()))
-
-
-class Frozen(Stage):
-    def __init__(self, cut):
-        self.dark = Dark(cut)
-
-    def modules(self):
-        return {"network": self.dark}
-
-    def optimizer_steps(self):
-        return ()
-
-    def step(self, batch, optimizer):
-        raise AssertionError("a frozen stage is never trained")
-
-    def predictor(self):
-        return NetworkPredictor(self.dark)
+    return FrozenToy(ImageToy(answer=lambda images: (images < cut).float()))
 
 
 class TwoSteps(Settings):
@@ -90,7 +63,7 @@ class Collapses(Method):
         del task, budget
         crops, cuts = CropSpec(64), {"start": 0.4, "end": self.settings.end}
         return [
-            StageSpec(n, "collapses", self.settings, (), crops, 0, lambda _, c=c: Frozen(c)) for n, c in cuts.items()
+            StageSpec(n, "collapses", self.settings, (), crops, 0, lambda _, c=c: below(c)) for n, c in cuts.items()
         ]
 
 
