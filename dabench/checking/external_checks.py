@@ -140,8 +140,8 @@ def _check_table(run: RunFiles, found: Findings) -> None:
 
 
 def _check_shares(run: RunFiles, scores: list[Scored], found: Findings) -> None:
-    """The last stage is scored at every share of test points that the settings name, and nothing at another."""
-    wanted, last = set(run.config.test_points), run.record.stages[-1].stage if run.record.stages else ""
+    """The stage that predicts is scored at every share of test points that is asked for, and nothing at another."""
+    wanted, last = set(run.config.test_points), run.record.final
     scored = {s.test_points for s in scores if s.stage == last}
     for share in sorted(wanted - scored) if scores else ():
         found.problem(f"stage {last!r} has no score at {share:.0%} of test points, which config.json asks for")
@@ -169,7 +169,7 @@ def check_scores(run: RunFiles, here: References, found: Findings) -> None:
     headline = [
         s
         for s in record.scores
-        if s.split == RANKED_SPLIT and s.stage == record.stages[-1].stage and s.test_points == config.test_points[0]
+        if s.split == RANKED_SPLIT and s.stage == record.final and s.test_points == config.test_points[0]
     ]
     path = run.path / "predictions" / "target_test.tif"
     if not headline and not path.exists():

@@ -39,7 +39,7 @@ def list_models(workspace: Workspace) -> Iterator[Listed]:
 
 
 def _of_run(run: RunRecord, workspace: Workspace) -> Listed:
-    last = run.stages[-1]
+    last = next(stage for stage in run.stages if stage.stage == run.final)
     roots = (run.path / "stages", workspace.stages)
     here = any(StageFolder(root, last.key).record() is not None for root in roots)
     headline = next((s for s in run.scores if s.stage == last.stage and s.split == "test"), None)

@@ -16,7 +16,7 @@ from dabench.files.workspace import Workspace
 from dabench.interfaces import Budget, Predictor, Stage, TaskInfo
 from dabench.models.card import ModelCard, PartCard
 from dabench.models.model_file import SUFFIX, read_model, write_model
-from dabench.models.rebuild import BareAssembly, check_parts, rebuild, stage_specs
+from dabench.models.rebuild import BareAssembly, check_parts, rebuild, stage_specs, up_to
 from dabench.models.tensors import digest_tensors, gather, give, needed_modules
 from dabench.models.trained_run import card_of, find_weights, open_run
 from dabench.runs.device import pick_device
@@ -140,7 +140,7 @@ def _from_file(path: Path, registry: Registry) -> Model:
 
 def _rebuilt(card: ModelCard, registry: Registry, where: str) -> Stage:
     info, budget = TaskInfo(**card.task.model_dump()), Budget(**card.budget.model_dump())
-    specs = stage_specs(BareAssembly(registry, card.config), info, budget)
+    specs = up_to(card.stage, stage_specs(BareAssembly(registry, card.config), info, budget))
     if specs[-1].name != card.stage:
         raise WeightsError(
             f"{where}: is stage {card.stage!r} of method {card.config.method!r}, whose last stage is now "

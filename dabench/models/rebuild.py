@@ -53,6 +53,15 @@ def stage_specs(assembly: Assembly, info: TaskInfo, budget: Budget) -> list[Stag
         ) from None
 
 
+def up_to(stage: str, specs: Sequence[StageSpec]) -> Sequence[StageSpec]:
+    """The stages up to the one that predicts: later ones are no part of the model of a run that fell back.
+
+    All of them where no stage is called so.
+    """
+    names = [spec.name for spec in specs]
+    return specs[: names.index(stage) + 1] if stage in names else specs
+
+
 def check_parts(registry: Registry, parts: Sequence[PartCard], where: str) -> list[str]:
     """What differs between the plugins here and those of the model, in words.
 

@@ -14,7 +14,7 @@ from dabench.files.digests import digest_file, digest_of
 from dabench.files.workspace import Workspace
 from dabench.interfaces import Budget, StageSpec, TaskInfo
 from dabench.models.card import BudgetCard, Digests, ModelCard, PartCard, ScoreCard, TaskCard
-from dabench.models.rebuild import BareAssembly, stage_specs
+from dabench.models.rebuild import BareAssembly, stage_specs, up_to
 from dabench.runs.annotation import budget_of
 from dabench.runs.config import RunConfig, validate_config
 from dabench.runs.events import parts
@@ -66,10 +66,7 @@ def open_run(path: Path, registry: Registry, workspace: Workspace) -> TrainedRun
         return _derived(record, config, assembly, workspace)
     info = TaskInfo(config.task, record.tags["source"], record.tags["target"], known.neighbours, known.has_source)
     budget = Budget(known.points, known.patches, known.shares)
-    specs = tuple(stage_specs(assembly, info, budget))
-    # Where a run fell back, stages after the one that predicts are no part of the model.
-    names = [spec.name for spec in specs]
-    specs = specs[: names.index(known.stage) + 1] if known.stage in names else specs
+    specs = tuple(up_to(known.stage, stage_specs(assembly, info, budget)))
     voxel, pixel = _three(known.voxel), None if known.pixel is None else (known.pixel[0], known.pixel[1])
     return TrainedRun(
         record, config, info, budget, specs, known.update, known.threshold, voxel, known.sources, (), pixel

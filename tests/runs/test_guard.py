@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from dabench.checking.verify import Verifier
 from dabench.components.registry import PluginStatus, Registry
 from dabench.interfaces.observer import Observer
 from dabench.models import load_model
@@ -103,7 +104,12 @@ def test_where_it_may_it_falls_back_and_says_so(workspace):
     assert record.tags["guard"].startswith("fell back to start: end fell behind start: ")
     assert record.final == "start"
     assert record.metrics["target_test/dice"] == record.metrics["stage/start/dice"] > 0
-    assert load_model(config.cell_id, registry, workspace).card.stage == "start"
+    model = load_model(config.cell_id, registry, workspace)
+    assert model.card.stage == "start"
+    model.save(workspace.root / "fallen.safetensors")
+    assert load_model(workspace.root / "fallen.safetensors", registry, workspace).card.stage == "start"
+    report = Verifier(registry, workspace).verify(record.path)
+    assert report.failed == ()
 
 
 def test_a_good_end_is_left_alone_and_off_is_off(workspace):
