@@ -54,14 +54,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def loaded(written: Path, plugins: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Registry]:
-    """Load the rendered plugin of a kind; every command finds it."""
+def loaded(written: Path, plugins: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Registry]:
+    """Load the rendered plugin of a kind; every command finds it, also those that read a kept listing."""
 
     def load(kind: str) -> Registry:
         plugin, registry = plugins[kind], Registry.load()
         monkeypatch.syspath_prepend(written / plugin.name)
         registry.add(importlib.import_module(plugin.module), PluginStatus(plugin.name, plugin.name))
+        assert registry.failures() == []
         monkeypatch.setattr(Registry, "load", classmethod(lambda cls: registry))
+        monkeypatch.setenv("DABENCH_CACHE", str(tmp_path / "listings"))
         return registry
 
     return load
