@@ -207,4 +207,4 @@ def load_model(
 
 def _loaded(reference: str | Path, registry: Registry, workspace: Workspace, device: str) -> Model:
     """Laid out as `dabench predict` does, so that both give the same numbers to the last bit."""
-    return Model(load(reference, registry, workspace, device, channels_last=True), registry, workspace)
+    return Model(load(reference, registry, workspace, device), registry, workspace)

@@ -112,7 +112,7 @@ def prepare_prediction(
         DataError: images or points that are missing, damaged or do not fit.
     """
     registry, place = Registry.load(), Workspace.find(workspace)
-    model = load_model(request.run, registry, place, request.device, channels_last=True)
+    model = load_model(request.run, registry, place, request.device)
     plan = make_prediction_plan(request, model, registry)
     check_place(plan)
     return PreparedPrediction(plan, workers or Workers(), registry, place)

@@ -65,8 +65,6 @@ def load_model(
     registry: Registry,
     workspace: Workspace,
     device: str | torch.device = "cpu",
-    *,
-    channels_last: bool = False,
 ) -> Model:
     """A trained model, ready to predict. Opens no data domain and needs no pretrained weights.
 
@@ -75,8 +73,6 @@ def load_model(
         registry: with the plugins that the model was trained with.
         workspace: where runs, stages and model files lie.
         device: auto, cpu, cuda, cuda:N.
-        channels_last: lay convolutions out so that they are a tenth faster; their last bit may be another than when the
-            model was trained.
 
     Raises:
         UnknownNameError: no such run and no such file.
@@ -88,8 +84,7 @@ def load_model(
     model = _from_run(path, registry, workspace) if path.is_dir() else _from_file(path, registry)
     for text in model.warnings:
         warnings.warn(text, ModelWarning, stacklevel=2)
-    layout = torch.channels_last if channels_last else torch.preserve_format
-    return _on(model, pick_device(model.card.config.model_copy(update={"device": str(device)})), layout)
+    return _on(model, pick_device(model.card.config.model_copy(update={"device": str(device)})))
 
 
 def models_folder(workspace: Workspace) -> Path:
@@ -160,11 +155,11 @@ def _changes(registry: Registry, parts: tuple[PartCard, ...], where: str) -> tup
     )
 
 
-def _on(model: Model, device: torch.device, layout: torch.memory_format) -> Model:
+def _on(model: Model, device: torch.device) -> Model:
     """In evaluation mode, without gradients, on a device."""
     assert model._stage is not None
     for module in model._stage.modules().values():
-        module.to(device).to(memory_format=layout).eval().requires_grad_(False)
+        module.to(device).eval().requires_grad_(False)
     # A stage may hand out another object for another device.
     return Model(model.card, model._stage.predictor(), device, model.warnings, model._stage)
 

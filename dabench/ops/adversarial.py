@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dabench.ops.norms import GroupNorm
 from dabench.ops.precision import full_precision
 
 #: Label of each domain for the discriminator, as in AdaptSegNet.
@@ -34,7 +35,7 @@ class PatchDiscriminator(nn.Module):
         for number, width in enumerate(widths):
             layers.append(nn.Conv2d(channels, width, 4, stride=2, padding=1))
             if groups and number:
-                layers.append(nn.GroupNorm(groups, width, affine=False))
+                layers.append(GroupNorm(groups, width, affine=False))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
             channels = width
         layers.append(nn.Conv2d(channels, 1, 4, stride=2, padding=1))

@@ -159,7 +159,8 @@ class RunConfig(BaseModel):
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ...")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 autocast on a GPU, float32 on a CPU."
+        "auto",
+        description="Training's: auto is bfloat16 autocast where the CPU or GPU multiplies it natively, else float32.",
     )
     compile: bool = Field(False, description="torch.compile the networks.")
     checkpoint_every: int = Field(100, ge=1, description="Updates between checkpoints.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dabench.errors import ConfigError
+from dabench.ops.precision import multiplies_bfloat16
 
 if TYPE_CHECKING:
     from dabench.runs.config import RunConfig
@@ -26,9 +27,11 @@ def pick_device(config: RunConfig) -> torch.device:
     return device
 
 
-def uses_bfloat16(config: RunConfig) -> bool:
-    """Whether training runs under bfloat16 autocast: when asked for, or by default on a GPU."""
-    return config.precision == "bfloat16" or (config.precision == "auto" and pick_device(config).type == "cuda")
+def resolved_precision(config: RunConfig) -> str:
+    """What training multiplies in: ``float32``, or ``bfloat16``, which ``auto`` is where the hardware multiplies it."""
+    if config.precision != "auto":
+        return config.precision
+    return "bfloat16" if multiplies_bfloat16(pick_device(config)) else "float32"
 
 
 def numerics(config: RunConfig, threads: int | None = None) -> dict[str, Any]:
@@ -39,7 +42,7 @@ def numerics(config: RunConfig, threads: int | None = None) -> dict[str, Any]:
         threads: of the process that trains; this one's unless given. They split sums on a CPU.
     """
     device = pick_device(config).type
-    found: dict[str, Any] = {"device": device, "bfloat16": uses_bfloat16(config), "compiled": config.compile}
+    found: dict[str, Any] = {"device": device, "precision": resolved_precision(config), "compiled": config.compile}
     return found if device == "cuda" else found | {"threads": threads or torch.get_num_threads()}
 
 

@@ -12,7 +12,7 @@ import torch
 from dabench.components.registry import Registry
 from dabench.interfaces import Predictor, Stage
 from dabench.interfaces.observer import Observer
-from dabench.runs.device import peak_memory, pick_device, uses_bfloat16
+from dabench.runs.device import peak_memory, pick_device, resolved_precision
 from dabench.runs.plan import Plan, PlannedStage
 from dabench.tracking.journal import CurveLog
 from dabench.tracking.lock import exclusive
@@ -111,7 +111,7 @@ class StageChain:
 
     def _options(self, planned: PlannedStage) -> LoopOptions:
         snapshots = {update: planned.folder.snapshot(update) for update in planned.snapshots}
-        bfloat16, every = uses_bfloat16(self.config), self.config.checkpoint_every
+        bfloat16, every = resolved_precision(self.config) == "bfloat16", self.config.checkpoint_every
         return LoopOptions(self.device, bfloat16, planned.folder.checkpoint, every, snapshots)
 
     def _drain(self, planned: PlannedStage, updates: Generator[Update, None, Progress]) -> float:

@@ -28,9 +28,9 @@ def make_optimizer(step: OptimizerStep) -> torch.optim.Optimizer:
     """The optimizer of a step. Raises ConfigError for a name that is not adamw, adam or sgd."""
     spec, parameters = step.optimizer, [p for p in step.parameters() if p.requires_grad]
     if spec.name == "adamw":
-        return torch.optim.AdamW(parameters, lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay)
+        return torch.optim.AdamW(parameters, spec.lr, spec.betas, weight_decay=spec.weight_decay, fused=True)
     if spec.name == "adam":
-        return torch.optim.Adam(parameters, lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay)
+        return torch.optim.Adam(parameters, spec.lr, spec.betas, weight_decay=spec.weight_decay, fused=True)
     if spec.name == "sgd":
         return torch.optim.SGD(parameters, lr=spec.lr, momentum=spec.betas[0], weight_decay=spec.weight_decay)
     raise ConfigError(f"optimizer step {step.name!r}: unknown optimizer {spec.name!r}.", "Known: adamw, adam, sgd.")

@@ -45,13 +45,27 @@ class StageInputs:
 
 
 def build_stage(spec: StageSpec, parent: Stage | None, seed: int, *, compiled: bool = False) -> Stage:
-    """A stage on its trained parent, not yet trained; its initial weights are drawn from the seed alone."""
+    """A stage on its trained parent, not yet trained; its initial weights are drawn from the seed alone.
+
+    Convolutions are channels last, those of the parent too: what the stage copies from it computes the same bits
+    whether the parent was trained in this process or loaded.
+    """
     torch.manual_seed(step_seed(seed, f"{spec.name}/init", 0))
+    if parent is not None:
+        _channels_last(parent)
     stage = spec.build(parent)
+    _channels_last(stage)
     if compiled:
         for module in stage.modules().values():
             module.compile()
     return stage
+
+
+def _channels_last(stage: Stage) -> None:
+    for module in stage.modules().values():
+        for tensor in (*module.parameters(), *module.buffers()):
+            if tensor.dim() == 4:
+                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
 
 
 def train_stage(

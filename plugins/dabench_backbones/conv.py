@@ -13,11 +13,12 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from dabench.ops.norms import GroupNorm
 NormName = Literal["group", "batch"]
 
 
 def _norm(name: NormName, channels: int) -> nn.Module:
-    return nn.GroupNorm(8, channels) if name == "group" else nn.BatchNorm2d(channels)
+    return GroupNorm(8, channels) if name == "group" else nn.BatchNorm2d(channels)
 
 
 class ResidualBlock(nn.Module):

@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dabench.ops.norms import GroupNorm
 #: Groups of the decoder's GroupNorm where the channels allow it (FACTS 4).
 _GROUPS = 32
 #: Side of the pooled map that the discriminator of features flattens.
@@ -52,7 +53,7 @@ def _block(enter: int, leave: int) -> nn.Sequential:
     for channels in (enter, leave):
         layers += [
             nn.Conv2d(channels, leave, 3, padding=1),
-            nn.GroupNorm(math.gcd(_GROUPS, leave), leave, affine=False),
+            GroupNorm(math.gcd(_GROUPS, leave), leave, affine=False),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dabench.ops.precision import full_precision
+
 
 class Attention(nn.Module):
     """Multi-head attention whose inner width is `width / downsample`."""
@@ -48,12 +50,20 @@ class Attention(nn.Module):
             (B, Q, D).
         """
         q, k, v = self._split(self.query(query)), self._split(self.key(key)), self._split(self.value(value))
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        attended = _attend(q, k, v, mask)
         return cast(Tensor, self.out(attended.transpose(1, 2).flatten(2)))
 
     def _split(self, tokens: Tensor) -> Tensor:
         batch, count, width = tokens.shape
         return tokens.view(batch, count, self.heads, width // self.heads).transpose(1, 2)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention; on a CPU in float32, whose backward pass is five to ten times as fast as bfloat16's."""
+    if q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    with full_precision(q):
+        return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
 
 
 class TwoWayBlock(nn.Module):

@@ -7,6 +7,7 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dabench.ops.norms import GroupNorm
 
 class LayerNorm2d(nn.Module):
     """LayerNorm over the channels of a (B, C, H, W) map."""
@@ -54,8 +55,8 @@ class DetectionHead(nn.Module):
         super().__init__()
         self.full_resolution = full_resolution
         self.scale = heatmap_scale
-        self.enter = nn.Sequential(nn.Conv2d(channels, hidden, 3, padding=1), nn.GroupNorm(8, hidden), nn.ReLU())
-        self.refine = nn.Sequential(nn.Conv2d(hidden, hidden, 3, padding=1), nn.GroupNorm(8, hidden), nn.ReLU())
+        self.enter = nn.Sequential(nn.Conv2d(channels, hidden, 3, padding=1), GroupNorm(8, hidden), nn.ReLU())
+        self.refine = nn.Sequential(nn.Conv2d(hidden, hidden, 3, padding=1), GroupNorm(8, hidden), nn.ReLU())
         self.leave = nn.Conv2d(hidden, 1, 1)
 
     def forward(self, maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -27,6 +27,9 @@ from dabench_promptable.decoder import TwoWayTransformer, attention_masks
 from dabench_promptable.heads import DetectionHead, three_layer_mlp, upscaler
 from dabench_promptable.prompt_encoder import FourierPositions
 
+#: Numbers of tokens are rounded up to a multiple: kernels are made for each size, and crops have any number of points.
+_TOKENS = 32
+
 
 class FeatureBackbone(Protocol):
     """What the network needs to know of a backbone: (B, 1, H, W) in [0, 1] → feature maps, deepest last."""
@@ -115,7 +118,7 @@ class PromptableNetwork(nn.Module):
         features = Features(maps, encoder) if with_features else None
         if contrast is None:
             return NetworkOutput(logits, density, features=features)
-        tokens = tokens[:, 1:]
+        tokens = tokens[:, 1 : 1 + prompted + contrast.shape[1]]
         if self.placed_contrast:
             points = contrast if prompts is None else torch.cat([prompts.points, contrast], dim=1)
             tokens = tokens + cells_at(decoded, points, size)
@@ -131,7 +134,9 @@ class PromptableNetwork(nn.Module):
         """
         # In float32 also under autocast: near 0 and 1 the losses see differences that bf16 does not hold.
         with torch.autocast(device_type=maps.device.type, enabled=False):
-            logits = torch.einsum("bc,bchw->bhw", weights.float(), maps.float())
+            # A product of pixels with channels: its gradient has the maps' own layout, channels last.
+            pixels = maps.float().flatten(2).transpose(1, 2)
+            logits = (pixels @ weights.float()[:, :, None]).view(len(maps), *maps.shape[2:])
             both = torch.stack([-logits, logits], dim=1).sigmoid()
             resized = F.interpolate(both, size=size, mode="bilinear", align_corners=align_corners)
             log = resized.clamp(min=torch.finfo(torch.float32).tiny).log()
@@ -145,7 +150,7 @@ class PromptableNetwork(nn.Module):
         contrast: Tensor | None,
         contrast_valid: Tensor | None,
     ) -> tuple[Tensor, tuple[Tensor | None, Tensor | None], int]:
-        """Tokens (B, 1 + M + K, D), their masks (None when nothing is hidden) and M."""
+        """Tokens (B, T, D), their masks (None when nothing is hidden) and M; T is 1 + M + K, rounded up where masked."""
         tokens = [self.mask_token.expand(batch, -1, -1)]
         valid = [torch.ones(batch, 1, dtype=torch.bool, device=self.mask_token.device)]
         prompted = 0
@@ -161,7 +166,10 @@ class PromptableNetwork(nn.Module):
             tokens.append(self.positions.points(contrast, size))
             every = torch.ones(contrast.shape[:2], dtype=torch.bool, device=contrast.device)
             second = every if contrast_valid is None else contrast_valid
-        return torch.cat(tokens, dim=1), attention_masks(first, second), prompted
+        together = torch.cat(tokens, dim=1)
+        spare = -together.shape[1] % _TOKENS
+        masks = attention_masks(first, F.pad(second, (0, spare)))
+        return F.pad(together, (0, 0, 0, spare)), masks, prompted
 
     def _decode(
         self, cells: Tensor, tokens: Tensor, masks: tuple[Tensor | None, Tensor | None]

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from dabench.ops.greys import stretched
+from dabench.ops.norms import GroupNorm
 from dabench.ops.prompts import Features, NetworkOutput, Prompts, binary_logits
 from dabench.plugin import Component, Register, Settings, hookimpl
 
@@ -48,7 +49,7 @@ class DoubleConvolution(nn.Sequential):
         for channels in (enter, leave):
             layers += [
                 nn.Conv2d(channels, leave, 3, padding=1),
-                nn.GroupNorm(groups, leave, affine=False),
+                GroupNorm(groups, leave, affine=False),
                 nn.ReLU(inplace=True),
             ]
         super().__init__(*layers)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dabench.ops.density import bump_mass
+from dabench.ops.norms import GroupNorm
 from dabench.ops.precision import full_precision
 from dabench.ops.prompts import NetworkOutput
 
@@ -56,9 +57,9 @@ class DensityEncoder(nn.Module):
         layers: list[nn.Module] = []
         before = 1
         for width in widths:
-            layers += [nn.Conv2d(before, width, 5, stride=2, padding=2), nn.GroupNorm(4, width), nn.ReLU(inplace=True)]
+            layers += [nn.Conv2d(before, width, 5, stride=2, padding=2), GroupNorm(4, width), nn.ReLU(inplace=True)]
             before = width
-        layers += [nn.Conv2d(before, before, 5, padding=2), nn.GroupNorm(4, before), nn.ReLU(inplace=True)]
+        layers += [nn.Conv2d(before, before, 5, padding=2), GroupNorm(4, before), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(before, 1, 1))
 
     def forward(self, images: Tensor, *, with_density: bool = True) -> NetworkOutput:

@@ -15,6 +15,7 @@ from dabench.inference.tile_grid import TileGrid
 from dabench.inference.tiles import pad_to_tile
 from dabench.inference.volume import partner
 from dabench.inference.wrapped import AutocastPredictor
+from dabench.ops.precision import multiplies_bfloat16
 from dabench.types import Block, Window
 from dabench.volumes.prediction.chunk_log import CHUNK_LOG, begun_with
 
@@ -45,15 +46,6 @@ def measured(plan: PredictionPlan, registry: Registry) -> PredictionPlan:
     chosen: Precision = "bfloat16" if moved <= LIMIT else "float32"
     note = f"{chosen}: bfloat16 moves the probabilities of single tiles by up to {moved:.4f} (allowed {LIMIT:g})"
     return replace(plan, precision=chosen, notes=(*plan.notes, note))
-
-
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 matrices; elsewhere bfloat16 is slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # torch has no public question for it; a name that is gone in another version means float32.
-    asked = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
-    return device.type == "cpu" and any(ask() for ask in asked if ask is not None)
 
 
 @torch.inference_mode()

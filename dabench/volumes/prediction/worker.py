@@ -52,7 +52,7 @@ class RunModel:
     def load(self, registry: Registry) -> Predictor:
         """See `dabench.models.load_model`."""
         return load_model(
-            self.reference, registry, Workspace(self.workspace), self.device, channels_last=True
+            self.reference, registry, Workspace(self.workspace), self.device
         ).predictor
 
 
@@ -76,7 +76,7 @@ class ModelBytes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / _FILE
             path.write_bytes(self.content)
-            return load_model(path, registry, Workspace(Path(folder)), self.device, channels_last=True).predictor
+            return load_model(path, registry, Workspace(Path(folder)), self.device).predictor
 
 
 _FILE = "model.safetensors"

@@ -74,7 +74,7 @@ def test_a_trained_model_gives_the_bytes_of_one_process(share, cluster, trained,
     from dabench.volumes.prediction.ray_executor import RayChunks
 
     scan(tmp_path / "scan.tif", (6, 120, 200))
-    model = load_model(trained.config.cell_id, registry, trained.workspace, channels_last=True)
+    model = load_model(trained.config.cell_id, registry, trained.workspace)
     request = request_of(tmp_path, chunk=(1, 120, 120))
     source = (
         ModelBytes.of(model, "cpu")
