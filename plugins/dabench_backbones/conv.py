@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C', H / stride, W / stride)."""
-        return cast(Tensor, self.activate(self.body(maps) + self.shortcut(maps)))
+        return cast(Tensor, self.activate(self.body(maps).add_(self.shortcut(maps))))
 
 
 class ConvEncoder(nn.Module):

@@ -119,14 +119,14 @@ class MeanTeacher(SelfTraining):
 
     def _predict(self, crops: TargetCrops, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Probability and density ``(B, H, W)``, averaged over the plain crop and turned copies."""
-        probabilities, densities = [], []
-        for number in range(self.settings.views):
-            views = draw_views(crops.images, _TURNS if number else PLAIN, generator)
-            prompts = pad_points(view_points(views, crops.points)) if self.settings.teacher_prompts else None
-            output = self.teacher(view_images(views, crops.images), prompts, with_density=True)
-            probabilities.append(unview_maps(views, output.probability.float()))
-            densities.append(unview_maps(views, output.density.float()))
-        return torch.stack(probabilities).mean(dim=0), torch.stack(densities).mean(dim=0)
+        s, count = self.settings, len(crops.images)
+        views = [v for n in range(s.views) for v in draw_views(crops.images, _TURNS if n else PLAIN, generator)]
+        points = pad_points(view_points(views, crops.points * s.views)) if s.teacher_prompts else None
+        # All copies in one pass: half the work of small networks is starting operations.
+        output = self.teacher(view_images(views, crops.images.repeat(s.views, 1, 1, 1)), points, with_density=True)
+        seen = (unview_maps(views, maps.float()) for maps in (output.probability, output.density))
+        probability, density = (maps.unflatten(0, (s.views, count)).mean(dim=0) for maps in seen)
+        return probability, density
 
     def _peaks(self, density: Tensor) -> list[Tensor]:
         s = self.settings
