@@ -18,8 +18,8 @@ from dabench.tracking.scores import RANKED_SPLIT, SCORES, csv_name, read_csv
 #: Tags that say where, by which version and of which data a run was made, which is not what this machine would say.
 #: The tag of the data is held against the receipt, whose inputs are held against the data here.
 _ELSEWHERE = (
-    "data_digest", "device", "plugin_versions", "dabench_version", "status", "suite", "git_commit", "env_digest",
-    "scoring_digest",
+    "data_digest", "device", "trained_in", "plugin_versions", "dabench_version", "status", "suite", "git_commit",
+    "env_digest", "scoring_digest",
 )  # fmt: skip
 
 

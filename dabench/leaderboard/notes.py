@@ -84,6 +84,9 @@ def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
     devices = sorted({row.tags.get("device", "").partition(":")[0] for row in rows} - {""})
     if len(devices) > 1:
         yield f"Trained on {' and '.join(devices)}: times and memory do not compare."
+    precisions = sorted({row.tags["trained_in"] for row in rows if "trained_in" in row.tags})
+    if len(precisions) > 1:
+        yield f"Trained in {' and '.join(precisions)}: see the tag trained_in."
     if len({row.tags["scoring_digest"] for row in rows if "scoring_digest" in row.tags}) > 1:
         yield "Some cells were scored by other versions of the code; running them again scores them anew."
     if any(row.tags.get("selector", "last") != "last" for row in rows):

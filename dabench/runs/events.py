@@ -17,6 +17,7 @@ from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
 from dabench.interfaces import Candidate, StageSpec
 from dabench.runs.config import FORMER, RunConfig
+from dabench.runs.device import resolved_precision
 from dabench.runs.keys import scoring_source
 from dabench.runs.pixels import model_pixel
 from dabench.runs.plan import Plan, PlannedStage
@@ -80,6 +81,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "plugin_versions": _plugin_versions(registry),
         "env_digest": env.digest(environment),
         "device": device,
+        "trained_in": resolved_precision(config),
         "dabench_version": __version__,
     }
     names = tuple(s.spec.name for s in plan.stages)

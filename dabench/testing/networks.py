@@ -150,6 +150,17 @@ def network_gradient(fixtures: Fixtures, item: Registered) -> None:
         expect(not broken, f"gradient of {broken[:3]} is not finite")
 
 
+def float32_under_autocast(fixtures: Fixtures, item: Registered) -> None:
+    """Under bfloat16 autocast logits and density are float32: losses see what bfloat16 rounds off."""
+    network = _network(fixtures, item)
+    images = _images(network, 2, 64, 64)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        output = network(images, None, with_density=True)
+    for name, tensor in (("logits", output.logits), ("density", output.density)):
+        kind = torch.float32 if tensor is None else tensor.dtype
+        expect(kind == torch.float32, f"{name} under bfloat16 autocast are {kind}, expected torch.float32")
+
+
 BACKBONE = (
     Check("declared maps", declared_maps),
     Check("gradient flows", gradient_flows),
@@ -161,4 +172,5 @@ NETWORK = (
     Check("features when asked", features_when_asked),
     Check("padding is invisible", padding_is_invisible),
     Check("finite gradient", network_gradient),
+    Check("float32 under autocast", float32_under_autocast),
 )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dabench.ops.norms import GroupNorm
+
 NormName = Literal["group", "batch"]
 
 

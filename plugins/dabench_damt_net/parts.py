@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dabench.ops.norms import GroupNorm
+
 #: Groups of the decoder's GroupNorm where the channels allow it (FACTS 4).
 _GROUPS = 32
 #: Side of the pooled map that the discriminator of features flattens.

@@ -59,7 +59,7 @@ class Attention(nn.Module):
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Scaled dot-product attention; on a CPU in float32, whose backward pass is five to ten times as fast as bfloat16's."""
+    """Scaled dot-product attention; on a CPU in float32: the backward pass takes five times as long in bfloat16."""
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     with full_precision(q):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dabench.ops.norms import GroupNorm
 
+
 class LayerNorm2d(nn.Module):
     """LayerNorm over the channels of a (B, C, H, W) map."""
 

@@ -150,7 +150,7 @@ class PromptableNetwork(nn.Module):
         contrast: Tensor | None,
         contrast_valid: Tensor | None,
     ) -> tuple[Tensor, tuple[Tensor | None, Tensor | None], int]:
-        """Tokens (B, T, D), their masks (None when nothing is hidden) and M; T is 1 + M + K, rounded up where masked."""
+        """Tokens (B, T, D), their masks (None when nothing is hidden) and M; T is 1 + M + K, rounded up with masks."""
         tokens = [self.mask_token.expand(batch, -1, -1)]
         valid = [torch.ones(batch, 1, dtype=torch.bool, device=self.mask_token.device)]
         prompted = 0

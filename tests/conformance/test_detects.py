@@ -89,12 +89,22 @@ class ProbableNetwork(PlainStudent):
         return type(output)(output.probability, output.density)
 
 
+class RoughNetwork(PlainStudent):
+    """Hands out what autocast made."""
+
+    def forward(self, *arguments, **options):
+        output = super().forward(*arguments, **options)
+        return type(output)(output.logits.bfloat16(), output.density)
+
+
 def test_network():
     found = problems("network", lambda config, backbone: LeakyNetwork())
     assert "with_density is False" in found["density when asked"]
     assert "one by one" in found["padding is invisible"]
     found = problems("network", lambda config, backbone: ProbableNetwork())
     assert "(3, 64, 96), expected (3, 1, 64, 96)" in found["any number of points"]
+    found = problems("network", lambda config, backbone: RoughNetwork())
+    assert "logits under bfloat16 autocast are torch.bfloat16" in found["float32 under autocast"]
 
 
 # ---------------------------------------------------------------- self-training

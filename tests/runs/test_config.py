@@ -60,6 +60,11 @@ def test_cell_id_names_what_decides_and_nothing_else() -> None:
     assert first.cell_id.startswith("source-only-human2stem-small-s0-")
 
 
+def test_an_unknown_precision_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"precision.*'auto', 'float32' or 'bfloat16'"):
+        validate_config({**GOOD, "precision": "float16"})
+
+
 def test_split_task_with_digits_in_names() -> None:
     names = ["me2-stem", "human", "stem2"]
     assert split_task("me2-stem2human", names) == ("me2-stem", "human")

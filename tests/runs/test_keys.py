@@ -106,13 +106,19 @@ def test_an_edited_reader_trains_again_what_read_through_it(
     assert [s.state for s in make_plan(config, edited, workspace).stages] == ["cached", "new"]
 
 
-def test_threads_and_precision_are_part_of_a_key(registry: Registry, workspace: Workspace) -> None:
+@pytest.mark.parametrize("hardware", [True, False])
+def test_threads_and_what_precision_auto_is_here_are_part_of_a_key(
+    hardware: bool, registry: Registry, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dabench.runs.device.multiplies_bfloat16", lambda device: hardware)
+
     def keys(threads: int | None = None, **changes: str) -> list[str]:
         return [s.key for s in make_plan(few(**changes), registry, workspace, threads=threads).stages]
 
-    assert keys() == keys(threads=torch.get_num_threads())
-    for other in (keys(threads=torch.get_num_threads() + 1), keys(precision="bfloat16")):
-        assert not set(keys()) & set(other)
+    resolved, other = ("bfloat16", "float32") if hardware else ("float32", "bfloat16")
+    assert keys() == keys(threads=torch.get_num_threads()) == keys(precision=resolved)
+    for changed in (keys(threads=torch.get_num_threads() + 1), keys(precision=other)):
+        assert not set(keys()) & set(changed)
 
 
 def test_stages_of_one_method_on_one_domain_have_one_key_whatever_the_target(

@@ -51,9 +51,7 @@ class RunModel:
 
     def load(self, registry: Registry) -> Predictor:
         """See `dabench.models.load_model`."""
-        return load_model(
-            self.reference, registry, Workspace(self.workspace), self.device
-        ).predictor
+        return load_model(self.reference, registry, Workspace(self.workspace), self.device).predictor
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dabench.types import Prediction
 from dabench.volumes.prediction import make_prediction_plan
 from dabench.volumes.prediction import precision as module
 from dabench.volumes.prediction.chunk_log import CHUNK_LOG, ChunkLog
-from dabench.volumes.prediction.precision import LIMIT, PROBED, deviation, measured, multiplies_bfloat16
+from dabench.volumes.prediction.precision import LIMIT, PROBED, deviation, measured
 from tests.volumes.prediction.fakes import Deterministic, fake_model, request_of, run, scan
 
 
@@ -76,11 +76,6 @@ def test_other_machines_are_not_tried(tmp_path, registry):
     scan(tmp_path / "scan.tif")
     with pytest.raises(ConfigError, match="--gpus-per-job"):
         planned(tmp_path, registry, Rough(0.0), gpus=1.0)
-
-
-def test_this_machine_is_asked_and_others_have_none():
-    assert multiplies_bfloat16(torch.device("cpu")) in (True, False)
-    assert not multiplies_bfloat16(torch.device("meta"))
 
 
 def test_without_the_hardware_nothing_is_tried(tmp_path, registry, monkeypatch):
