@@ -14,5 +14,5 @@ class GroupNorm(nn.GroupNorm):
     """
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``(B, C, H, W)`` of any floating type to float32 of the same shape, in the same memory format."""
-        return cast(Tensor, super().forward(maps.float()))
+        """``(B, C, H, W)`` of any floating type to the same shape, type and memory format."""
+        return cast(Tensor, super().forward(maps.float()).to(maps.dtype))

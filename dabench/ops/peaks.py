@@ -24,11 +24,19 @@ def find_peaks(density: Tensor, threshold: float = 0.5, kernel: int = 5) -> Prom
     Returns:
         Peaks ``(x, y)``, in scan order.
     """
-    half = kernel // 2
-    columns = F.max_pool2d(density[:, None], (kernel, 1), stride=1, padding=(half, 0))
-    highest = F.max_pool2d(columns, (1, kernel), stride=1, padding=(0, half))[:, 0]
+    highest = _sliding_maximum(_sliding_maximum(density, kernel).mT, kernel).mT
     is_peak = (density >= highest) & (density >= threshold)
     return pad_points([_plateau_means(mask).to(density.device) for mask in is_peak])
+
+
+def _sliding_maximum(maps: Tensor, kernel: int) -> Tensor:
+    """Maximum over an odd number of neighbours along the last axis; windows grow by doubling, so any size costs alike."""
+    found, width = F.pad(maps, (kernel // 2, kernel // 2), value=-torch.inf), 1
+    while width < kernel:
+        step = min(width, kernel - width)
+        found = torch.maximum(found[..., :-step], found[..., step:])
+        width += step
+    return found
 
 
 def _plateau_means(mask: Tensor) -> Tensor:

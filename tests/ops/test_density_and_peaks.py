@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dabench.ops.density import bump_mass, density_maps, kernel_sigma, peak_weights, sparse_density
-from dabench.ops.peaks import find_peaks
+from dabench.ops.peaks import _sliding_maximum, find_peaks
 from dabench.ops.prompts import pad_points
 
 
@@ -77,3 +77,10 @@ def test_a_plateau_is_one_peak_and_low_maxima_are_none() -> None:
     found = find_peaks(density).unpad()
     assert found[0].tolist() == [[6.0, 11.0]]
     assert len(found[1]) == 0
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5, 15, 61])
+def test_a_sliding_maximum_is_that_of_max_pooling(kernel: int) -> None:
+    maps = torch.randn(2, 20, 33, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.max_pool2d(maps, (1, kernel), stride=1, padding=(0, kernel // 2))
+    assert torch.equal(_sliding_maximum(maps, kernel), expected)
