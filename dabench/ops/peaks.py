@@ -30,7 +30,7 @@ def find_peaks(density: Tensor, threshold: float = 0.5, kernel: int = 5) -> Prom
 
 
 def _sliding_maximum(maps: Tensor, kernel: int) -> Tensor:
-    """Maximum over an odd number of neighbours along the last axis; windows grow by doubling, so any size costs alike."""
+    """Maximum over an odd number of neighbours along the last axis; windows grow by doubling."""
     found, width = F.pad(maps, (kernel // 2, kernel // 2), value=-torch.inf), 1
     while width < kernel:
         step = min(width, kernel - width)
