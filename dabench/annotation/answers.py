@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -147,32 +147,48 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def append_answer(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Append one line and return it as it was written, on disk when this returns (fsync).
+class AnswerLog:
+    """Appends to one rater's file. Remembers what it read, so that an answer costs the same after thousands."""
 
-    ``n`` and ``time`` are filled in where they are missing. Safe among threads and processes. A tail that a crash cut
-    off was never confirmed to anybody and is removed first.
+    def __init__(self, path: Path) -> None:
+        """Nothing is read or written yet."""
+        self.path, self._size = path, 0
+        self._last, self._standing = 0, dict[int, Answer]()
 
-    Raises:
-        DataError: the record is not a legal answer or undo, or the file is damaged.
-    """
-    with path.open("a+b") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    def append(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Append one line and return it as it was written, on disk when this returns (fsync).
+
+        ``n`` and ``time`` are filled in where they are missing. Safe among threads and processes. A tail that a crash
+        cut off was never confirmed to anybody and is removed first.
+
+        Raises:
+            DataError: the record is not a legal answer or undo, or the file is damaged; nothing was written.
+        """
+        with self.path.open("a+b") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if handle.seek(0, os.SEEK_END) != self._size:
+                self._read(handle)
+            line = {"n": self._last + 1, **record}
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            line.setdefault("time", now.replace("+00:00", "Z"))
+            text = json.dumps(line)
+            self._last = _read_line(str(self.path), text, self._last, self._standing)
+            handle.write(text.encode() + b"\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+            self._size = handle.tell()
+        return line
+
+    def _read(self, handle: BinaryIO) -> None:
+        """Read a file that somebody else wrote, and end its last line."""
         handle.seek(0)
         content = handle.read()
-        found = read_answers(path, content.decode("utf-8"))
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = {"n": found.last + 1, **record}
-        line.setdefault("time", now)
-        _read_line(str(path), json.dumps(line), found.last, {a.n: a for a in found.answers})
+        found = read_answers(self.path, content.decode("utf-8"))
+        self._last, self._standing = found.last, {answer.n: answer for answer in found.answers}
         if found.cut:
             os.ftruncate(handle.fileno(), content.rfind(b"\n") + 1)
-            content = content[: content.rfind(b"\n") + 1]
-        start = b"\n" if content and not content.endswith(b"\n") else b""
-        handle.write(start + json.dumps(line).encode() + b"\n")
-        handle.flush()
-        os.fsync(handle.fileno())
-    return line
+        elif content and not content.endswith(b"\n"):
+            handle.write(b"\n")
 
 
 def decisive(answers: Sequence[Answer]) -> dict[str, Answer]:

@@ -30,7 +30,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dabench.annotation.answers import Answer, AnswerFile, append_answer, read_answers
+from dabench.annotation.answers import Answer, AnswerFile, AnswerLog, read_answers
 from dabench.annotation.set_files import SetFiles, new_set, picture_zip, read_png, write_lines
 from dabench.errors import ConfigError, DataError
 from dabench.files.atomic import write_json
@@ -122,6 +122,7 @@ class PreferenceSet:
         self.path, self.manifest, self.questions = files.path, manifest, questions
         self._files = files
         self._by_id = {question.id: question for question in questions}
+        self._logs: dict[str, AnswerLog] = {}
 
     # -------------------------------------------------------------------------------------------------------- opening
     @classmethod
@@ -233,7 +234,7 @@ class PreferenceSet:
                 self._check(str(path), Answer.model_validate(values))
             except ValidationError as error:
                 raise DataError(f"{path}: no answer: {error.errors()[0]['msg']}: {values}") from None
-        return append_answer(path, record)
+        return self._logs.setdefault(rater, AnswerLog(path)).append(record)
 
     def _check(self, where: str, answer: Answer) -> None:
         question = self._by_id.get(answer.question)
