@@ -189,7 +189,8 @@ class PreferenceQuestion:
 
     image ``(H, W)`` float32 in [0, 1] and candidates ``(J, H, W)`` bool cover the patch; ``z`` and ``window`` say where
     it lies in the target's training split. ``hint`` ``(H, W)`` bool, where present, is a label-free reference mask that
-    the rater ``self`` ranks against (UPO, Prefer-DAS Eq. 11).
+    the rater ``self`` ranks against (UPO, Prefer-DAS Eq. 11). How the candidates were made: ``thresholds``, one each,
+    of what the model saw in the crop ``tile`` with the points ``prompts``, ``(N, 2)`` float32 (x, y) of the slice.
     """
 
     z: int
@@ -197,19 +198,89 @@ class PreferenceQuestion:
     image: Array = field(repr=False)
     candidates: Array = field(repr=False)
     hint: Array | None = field(default=None, repr=False)
+    thresholds: tuple[float, ...] = ()
+    prompts: Array | None = field(default=None, repr=False)
+    tile: Window | None = None
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What one of several raters said to a question: the candidates that they chose, and how much it counts."""
+
+    chosen: tuple[int, ...]
+    weight: float
+    rater: str
+
+
+@dataclass(frozen=True)
+class PackedMasks:
+    """What a file of answers keeps of a question: its candidates, and how they were made.
+
+    ``content`` are masks of ``shape`` (J, H, W), compressed by `dabench.ops.choice.pack_question`; ``prompts`` are
+    (x, y) in pixels of the slice.
+    """
+
+    content: bytes = field(repr=False)
+    shape: tuple[int, int, int]
+    thresholds: tuple[float, ...] = ()
+    prompts: tuple[tuple[float, float], ...] = ()
+    tile: Window | None = None
 
 
 @dataclass(frozen=True)
 class PreferenceAnswer:
-    """The rater's choice: index into the candidates, or None when they could not (or need not) say."""
+    """What the rater said to a question.
+
+    Attributes:
+        z: the question's slice.
+        window: its patch.
+        chosen: indices of the best candidates: one, or several that are equally good; none where all are ``bad``, or
+            the rater could not (or need not) say.
+        seconds: of the rater's time.
+        rater: who answered.
+        when: ISO 8601, where it is known.
+        candidate_digests: of the candidates that were shown.
+        bad: whether the rater said that no candidate is good.
+        votes: the answers behind this one, where each of several raters' counts on its own.
+        question: the candidates, for the file that a run keeps; no part of the answer.
+    """
 
     z: int
     window: Window
-    choice: int | None
+    chosen: tuple[int, ...]
     seconds: float
     rater: str
     when: str = ""
     candidate_digests: tuple[str, ...] = ()
+    bad: bool = False
+    votes: tuple[Vote, ...] = ()
+    question: PackedMasks | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def choice(self) -> int | None:
+        """The one candidate that was chosen; None where it is not one."""
+        return self.chosen[0] if len(self.chosen) == 1 else None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the rater said anything: one is best, several are, or all are bad."""
+        return bool(self.chosen) or self.bad
+
+    def weights(self, count: int) -> list[tuple[float, ...]]:
+        """What it teaches about ``count`` candidates: a row a vote, how much each candidate counts as preferred.
+
+        Of k that tie each has 1/k of the vote's weight. No row where nothing, or everything, is preferred.
+
+        Example:
+            >>> PreferenceAnswer(0, Window(0, 0, 8, 8), (0, 2), 3.0, "anna").weights(3)
+            [(0.5, 0.0, 0.5)]
+        """
+        votes = self.votes or (Vote(self.chosen, 1.0, self.rater),)
+        return [
+            tuple(vote.weight / len(vote.chosen) if i in vote.chosen else 0.0 for i in range(count))
+            for vote in votes
+            if 0 < len(vote.chosen) < count
+        ]
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,17 @@ class AnnotationDesk(Desk):
         shape: (slices, rows, columns) of the split.
         budget: share of each kind that may be annotated.
         weak_labels: kinds of annotation by name.
-        rater: ``truth`` (simulated), ``self`` (nobody) or ``recorded`` (a person's files).
+        rater: who answers the kinds that no file is given for: ``truth`` (simulated), ``self`` (nobody), or
+            ``recorded``: nobody does, every kind needs a file.
         rater_error: share of wrong answers of the simulated rater.
         seed: of the draw; the same for every method and training seed, so that all see the same points.
-        recorded: kind of annotation -> a person's file; only with rater ``recorded``.
+        recorded: kind of annotation -> a person's file: these kinds are answered from it.
         label_digest: names the content of the labels; part of a stage's key once the labels decide an answer.
         resampling: what brings stored slices to the pixels that the model sees; None where those are the same. Answers
             are given, metered and written on the stored ones, and handed out on the model's (`WeakLabel.of_model`).
         seen: the labels on the model's pixels.
+        about: what recorded files are compared with (`WeakLabel.check_file`).
+        allow_unanswered: whether a run may use less than half of the questions of a person's file.
     """
 
     def __init__(
@@ -56,6 +59,9 @@ class AnnotationDesk(Desk):
         label_digest: str = "",
         resampling: Resampling | None = None,
         seen: Truth | None = None,
+        about: Mapping[str, Any] | None = None,
+        *,
+        allow_unanswered: bool = False,
     ) -> None:
         """Read nothing yet. Raises ConfigError for settings that contradict each other."""
         for name, share in budget.shares.items():
@@ -63,18 +69,17 @@ class AnnotationDesk(Desk):
                 raise ConfigError(f"budget of {name} = {share}: it is a share between 0 and 1")
         if rater not in RATERS:
             raise ConfigError(f"rater {rater!r}: use one of {', '.join(RATERS)}")
-        if recorded and rater != "recorded":
-            given = ", ".join(str(path) for path in recorded.values())
-            raise ConfigError(f"recorded answers ({given}) with rater {rater!r}.", "Use rater 'recorded'.")
         self._shape, self._budget, self._weak, self._seed = shape, budget, dict(weak_labels), seed
         self._resampling = resampling
-        self._self = SelfRater()
+        self._about, self._allow_unanswered = dict(about or {}), allow_unanswered
+        self._self, self._recorded = SelfRater(), RecordedRater(recorded or {})
         raters: dict[str, Rater] = {
             "truth": TruthRater(truth, seed, rater_error, label_digest, seen),
             "self": self._self,
-            "recorded": RecordedRater(recorded or {}),
+            "recorded": self._recorded,
         }
-        self._rater = raters[rater]
+        self._default = raters[rater]
+        self._raters: dict[str, Rater] = dict.fromkeys(recorded or {}, self._recorded)
         #: What was handed out, by kind and key of the request.
         self._given: dict[str, dict[Hashable, list[Any]]] = {}
         self._preferences: dict[_Question, PreferenceAnswer] = {}
@@ -93,13 +98,21 @@ class AnnotationDesk(Desk):
             if not self.share(kind):
                 return []
         key = weak.key(request, self._shape_for(weak))
-        if rater == "self" or self._rater is self._self:
+        if rater == "self" or self.rater(kind) is self._self:
             return self._self.answer(kind, request, weak)
         given = self._given.setdefault(kind, {})
         if key not in given:
             self._refuse_beyond(kind, [*given, key])
             given[key] = self._answers(kind, request)
         return self._seen(weak, given[key])
+
+    def rater(self, kind: str) -> Rater:
+        """Who answers a kind."""
+        return self._raters.get(kind, self._default)
+
+    def use(self, kind: str, rater: Rater) -> None:
+        """Let another rater answer a kind."""
+        self._raters[kind] = rater
 
     def _shape_for(self, weak: WeakLabel) -> tuple[int, int, int]:
         """Of the split on the pixels that answers lie on."""
@@ -130,22 +143,36 @@ class AnnotationDesk(Desk):
             )
 
     def _answers(self, kind: str, request: Any) -> list[Any]:
-        weak = self._weak[kind]
-        answers = self._rater.answer(kind, request, weak)
+        weak, rater = self._weak[kind], self.rater(kind)
+        answers = rater.answer(kind, request, weak)
         self._check(kind, answers)
-        content = digest_of([kind, self._rater.label, plain(answers)])
+        used: dict[str, int] = {}
+        if isinstance(rater, RecordedRater):
+            used = weak.used(rater.recorded(self._weak, kind), answers)
+            self._refuse_unanswered(kind, used)
+        content = digest_of([kind, rater.label, plain(answers)])
         entry = {"kind": kind, "count": weak.units(answers), "seconds": weak.price(answers), "digest": content}
-        self._ledger.append(entry | {"rater": self._rater.label})
+        self._ledger.append(entry | {"rater": rater.label} | used)
         return answers
+
+    def _refuse_unanswered(self, kind: str, used: Mapping[str, int]) -> None:
+        """Raises DataError where a person's file answers less than half of what is asked."""
+        asked, count = used.get("asked", 0), used.get("used", 0)
+        if asked and 2 * count < asked and not self._allow_unanswered:
+            raise DataError(
+                f"{self._recorded.file(kind)}: of {asked} questions {used['answered']} are answered and {count} of the "
+                f"answers can be used ({count / asked:.0%}); half is the least.",
+                "Answer more of them, check that the file belongs to this run, or allow it: --allow-unanswered.",
+            )
 
     def _check(self, kind: str, answers: Sequence[Any]) -> None:
         """Raises DataError for answers that leave the split; names the file that they were recorded in."""
         try:
             self._weak[kind].check(answers, self._shape_for(self._weak[kind]))
         except DataError as error:
-            if not isinstance(self._rater, RecordedRater):
+            if self.rater(kind) is not self._recorded:
                 raise
-            raise DataError(f"{self._rater.file(kind)}: {error.message}", error.mend) from None
+            raise DataError(f"{self._recorded.file(kind)}: {error.message}", error.mend) from None
 
     def check(self, asks: Iterable[str]) -> None:
         """Refuse, before anything trains, kinds and recorded answers that cannot be of this split. Hands out nothing.
@@ -157,14 +184,20 @@ class AnnotationDesk(Desk):
             DataError: a recorded file cannot be read, is empty, or leaves the training split; names file and value.
             ConfigError: a kind cannot be brought to the pixel size of the model.
         """
-        rater = self._rater
         for kind in sorted(kind for kind in set(asks) if self.share(kind) > 0):
             self._seen(self._label(kind), [])
-            if isinstance(rater, RecordedRater):
-                answers = rater.recorded(self._weak, kind)
-                self._check(kind, answers)
-                if not self._weak[kind].units(answers):
-                    raise DataError(f"{rater.file(kind)}: holds no {kind}.", "docs/annotation.md has the formats.")
+            if self.rater(kind) is self._recorded:
+                self._check_recorded(kind)
+
+    def _check_recorded(self, kind: str) -> None:
+        weak, path = self._weak[kind], self._recorded.file(kind)
+        weak.check_file(path, {**self._about, "shape": self._shape_for(weak)})
+        answers = self._recorded.recorded(self._weak, kind)
+        self._check(kind, answers)
+        if not weak.units(answers):
+            raise DataError(f"{path}: holds no {kind}.", "docs/annotation.md has the formats.")
+        if weak.recorded_request(path) is not None:
+            self._refuse_unanswered(kind, weak.used(answers, answers))
 
     # --------------------------------------------------------------------------------------------- points, preferences
     def points(self) -> Mapping[int, PointAnswer]:
@@ -193,7 +226,7 @@ class AnnotationDesk(Desk):
         """
         weak = self._label("preferences")
         weak.key(PreferenceRequest(tuple(questions)), self._shape_for(weak))
-        if rater is not None or self._rater is self._self:
+        if rater is not None or self.rater("preferences") is self._self:
             return self.ask("preferences", PreferenceRequest(tuple(questions)), rater)
         keys = [(q.z, q.window, candidate_digests(q.candidates)) for q in questions]
         known = self._preferences
@@ -201,6 +234,14 @@ class AnnotationDesk(Desk):
         if new:
             known.update(zip(new, self.ask("preferences", PreferenceRequest(tuple(new.values()))), strict=True))
         return [known.get(key) or _nothing_to_say(key) for key in keys]
+
+    def recorded_questions(self) -> Sequence[PreferenceQuestion] | None:
+        """Questions of a person's data set that were answered, with their masks; None without a set."""
+        if self.rater("preferences") is not self._recorded or not self.patch_budget():
+            return None
+        weak = self._label("preferences")
+        request = weak.recorded_request(self._recorded.file("preferences"))
+        return None if request is None else request.questions
 
     def rng(self, what: str) -> np.random.Generator:
         """Generator of a draw that belongs to annotation; seeded by the budget's seed, never by the training seed."""
@@ -225,18 +266,18 @@ class AnnotationDesk(Desk):
             UnknownNameError: no weak label of that name is registered.
         """
         asked = {kind: self.share(kind) for kind in sorted(set(asks)) if self.share(kind) > 0}
-        named = {kind: self._rater.identity(kind, self._weak[kind]) for kind in asked}
+        named = {kind: self.rater(kind).identity(kind, self._weak[kind]) for kind in asked}
         return digest_of({kind: {"share": share, **named[kind]} for kind, share in asked.items()})
 
-    def write(self, folder: Path, about: Mapping[str, str] | None = None) -> list[Path]:
-        """Write what was handed out, a file a kind (``points.csv``), in formats that a person's file has too.
+    def write(self, folder: Path, about: Mapping[str, Any] | None = None) -> list[Path]:
+        """Write what was handed out, a file or folder a kind (``points.csv``), in formats that a person's has too.
 
         Args:
             folder: the run's directory.
             about: kept with the answers (domain, split, seed), and the kind's share as ``fraction``.
 
         Returns:
-            The files written; none for a kind that nobody was asked for.
+            What was written; nothing for a kind that nobody was asked for.
         """
         written = []
         for kind, given in sorted(self._given.items()):
@@ -251,7 +292,7 @@ class AnnotationDesk(Desk):
 def plain(answer: Any) -> Any:
     """An answer as plain values: what decides whether two are the same, and the digest of what was handed out."""
     if dataclasses.is_dataclass(answer) and not isinstance(answer, type):
-        return {field.name: plain(getattr(answer, field.name)) for field in dataclasses.fields(answer)}
+        return {f.name: plain(getattr(answer, f.name)) for f in dataclasses.fields(answer) if f.compare}
     if isinstance(answer, np.ndarray | np.generic):
         return answer.tolist()
     if isinstance(answer, Mapping):
@@ -267,7 +308,7 @@ def _option(kind: str) -> str:
 
 def _nothing_to_say(key: _Question) -> PreferenceAnswer:
     z, window, digests = key
-    return PreferenceAnswer(z, window, None, 0.0, "nobody", candidate_digests=digests)
+    return PreferenceAnswer(z, window, (), 0.0, "nobody", candidate_digests=digests)
 
 
 class _StageDesk(Desk):
@@ -292,6 +333,9 @@ class _StageDesk(Desk):
     def preferences(self, questions: Sequence[PreferenceQuestion], rater: str | None = None) -> list[PreferenceAnswer]:
         self._check("preferences", rater)
         return self._desk.preferences(questions, rater)
+
+    def recorded_questions(self) -> Sequence[PreferenceQuestion] | None:
+        return self._desk.recorded_questions() if "preferences" in self._asks else None
 
     def patch_budget(self) -> float:
         return self.share("preferences")

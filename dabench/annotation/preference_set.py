@@ -53,10 +53,12 @@ class Manifest(BaseModel):
 
     format: Literal["dabench-preferences"] = "dabench-preferences"
     version: int = VERSION
-    domain: str = Field(description="Domain whose slices are shown.")
+    domain: str = Field("", description="Domain whose slices are shown.")
     split: str = "train"
-    shape: tuple[int, int, int] = Field(description="Slices, rows, columns of the split, in pixels of the questions.")
-    voxel: tuple[float, float, float] = Field(description="nm (z, y, x) of these pixels.")
+    shape: tuple[int, int, int] = Field(
+        (0, 0, 0), description="Slices, rows, columns of the split, in pixels of the questions; zeros: not known."
+    )
+    voxel: tuple[float, float, float] = Field((0, 0, 0), description="nm (z, y, x) of these pixels.")
     images_digest: str = Field("", description="Names the content of the split's images.")
     method: str = Field("", description="Method and stage that made the candidates.")
     model_digest: str = Field("", description="Names the weights that made the candidates.")
@@ -67,6 +69,7 @@ class Manifest(BaseModel):
     draw: str = Field("random", description="Rule of the draw.")
     question: str = Field(ASKED, description="What the rater is asked.")
     licence: str = Field("", description="Of the images, from the domain's card.")
+    redistribution: bool = Field(False, description="Whether the card allows to hand the images on.")
     images: bool = Field(False, description="Whether the set holds images.")
     created: str = ""
     files: dict[str, _Digest] = Field(default_factory=dict, description="Name of a file -> SHA-256 of its content.")

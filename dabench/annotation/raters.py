@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from dabench.errors import ConfigError, DataError
-from dabench.files.digests import digest_file
 from dabench.interfaces import Truth, WeakLabel
 from dabench.types import PointAnswer, PointRequest
 
 #: Shorter ways to say what a user gives so that somebody answers, and what asks nobody.
 _GIVE = {
     "points": "(--points clicks.csv)",
-    "preferences": "(--preferences choices.jsonl), or take --po upo, which asks nobody",
+    "preferences": "(--preferences choices), or take --po upo, which asks nobody",
 }
 _NONE = {"points": "--points 0", "preferences": "--patches 0"}
 
@@ -122,15 +121,14 @@ class RecordedRater(Rater):
         return self._read[kind]
 
     def identity(self, kind: str, weak: WeakLabel) -> dict[str, Any]:
-        del weak
-        return {"rater": "recorded", "file": digest_file(self.file(kind))}
+        return {"rater": "recorded", "file": weak.digest(self.file(kind))}
 
     def file(self, kind: str) -> Path:
         """The file with a kind of answers. Raises ConfigError where none was given, DataError where it is not there."""
         path = self._files.get(kind)
         if path is None:
             raise ConfigError(f"rater 'recorded' has no file with {kind}.", _mend(kind))
-        if not path.is_file():
+        if not path.exists():
             raise DataError(f"{path}: no such file with recorded {kind}.")
         return path
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from dabench.errors import ConfigError, DataError
+from dabench.files.digests import digest_file
 from dabench.types import PointRequest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
 
     from dabench.ops.resampling import Resampling
@@ -58,6 +58,29 @@ class WeakLabel(ABC):
     @abstractmethod
     def match(self, request: Any, recorded: Sequence[Any]) -> list[Any]:
         """Answer a request from a person's recorded answers; what they left open is answered with "cannot say"."""
+
+    def recorded_request(self, path: Path) -> Any | None:
+        """The request that a recorded file itself holds, with all that was shown; None where only a stage knows it."""
+        del path
+        return None
+
+    def check_file(self, path: Path, split: Mapping[str, Any]) -> None:
+        """Raises DataError for a recorded file that says it is of other images, or lacks what it names.
+
+        Args:
+            path: what a user gave.
+            split: ``domain``, ``split``, ``shape`` (of the pixels that answers lie on), ``images_digest`` of the
+                target's training split.
+        """
+
+    def digest(self, path: Path) -> str:
+        """Names all of a recorded file that decides an answer."""
+        return digest_file(path)
+
+    def used(self, recorded: Sequence[Any], answers: Sequence[Any]) -> dict[str, int]:
+        """What became of a person's answers: ``asked``, ``answered`` and ``used`` where the kind has questions."""
+        del recorded, answers
+        return {}
 
     def answer_self(self, request: Any) -> list[Any]:
         """Answer from the request alone, as the rater ``self`` does, at no cost. Raises ConfigError where none can."""
@@ -140,6 +163,12 @@ class Desk(Protocol):
 
         ``rater`` "self" asks nobody (the question's hint decides, at no cost); None asks the run's rater.
         Raises BudgetError when the questions go past the patch budget; then nothing is handed out.
+        """
+
+    def recorded_questions(self) -> Sequence[PreferenceQuestion] | None:
+        """Questions that people have answered on masks of their own data set: a stage trains on these masks.
+
+        None where there is no such set: the stage makes its own questions. Pass them to `preferences` for the answers.
         """
 
     def patch_budget(self) -> float:

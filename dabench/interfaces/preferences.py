@@ -69,8 +69,15 @@ class PreferenceOptimizer(ABC):
             reference: frozen reference, same shape, without gradient.
             candidates: ``(P, J, h, w)`` bool.
             valid: ``(P, J)`` bool; False where an entry only pads.
-            preferred: ``(P,)`` int64, index of the chosen candidate.
+            preferred: ``(P, J)`` float, how much each candidate counts as preferred: 1 for the one that was chosen, 1/k
+                for each of k that tie, 0 for all others. The sum of a row is the weight of its answer, 1 unless several
+                raters share it. Each preferred candidate is compared with those of weight 0 that are valid, never
+                with another preferred one.
 
         Returns:
-            ``(P,)`` loss a patch; 0 where no other candidate is valid. Never NaN.
+            ``(P,)`` loss a patch, linear in the weights; 0 where all valid candidates are preferred, or none. Never NaN.
+
+        Example:
+            Of three candidates the first and the last tie: ``preferred`` is ``[[0.5, 0.0, 0.5]]``, and the loss is half
+            of "the first against the second" plus half of "the last against the second".
         """

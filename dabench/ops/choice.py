@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dabench.types import PackedMasks
+
 if TYPE_CHECKING:
-    from dabench.types import Array
+    from dabench.types import Array, PreferenceQuestion
 
 
 def informative(candidates: Array) -> bool:
@@ -70,3 +73,19 @@ def candidate_digests(candidates: Array) -> tuple[str, ...]:
     """
     shape = "x".join(str(side) for side in candidates.shape[1:]).encode()
     return tuple(hashlib.sha256(shape + np.packbits(mask).tobytes()).hexdigest() for mask in candidates.astype(bool))
+
+
+def pack_question(question: PreferenceQuestion) -> PackedMasks:
+    """What a file of answers keeps of a question, some hundred bytes a candidate; `unpack_masks` is its inverse."""
+    masks = question.candidates.astype(bool)
+    depth, height, width = masks.shape
+    prompts = () if question.prompts is None else tuple((float(x), float(y)) for x, y in question.prompts)
+    content = zlib.compress(np.packbits(masks).tobytes())
+    return PackedMasks(content, (depth, height, width), question.thresholds, prompts, question.tile)
+
+
+def unpack_masks(packed: PackedMasks) -> Array:
+    """The candidates ``(J, H, W)`` bool."""
+    bits = np.frombuffer(zlib.decompress(packed.content), np.uint8)
+    masks: Array = np.unpackbits(bits, count=int(np.prod(packed.shape))).astype(bool).reshape(packed.shape)
+    return masks

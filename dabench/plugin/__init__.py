@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dabench.annotation.preference_set import PreferenceSet
+from dabench.annotation.set_answers import Combine, set_answers, set_questions, write_set
 from dabench.components.hookspecs import Component, Register, Settings, hookimpl
 from dabench.data.card import Card, load_card
 from dabench.data.card_domain import CardDomain
@@ -69,6 +71,7 @@ from dabench.types import (
     Batch,
     Block,
     CropId,
+    PackedMasks,
     PointAnswer,
     PointRequest,
     Prediction,
@@ -147,15 +150,21 @@ __all__ = [
     # Preference optimizers.
     "PreferenceOptimizer",
     # Weak labels and the annotation desk.
+    "Combine",
     "Desk",
+    "PackedMasks",
     "PointAnswer",
     "PointRequest",
     "PreferenceAnswer",
     "PreferenceQuestion",
     "PreferenceRequest",
+    "PreferenceSet",
     "Truth",
     "WeakLabel",
+    "set_answers",
+    "set_questions",
     "write_json",
+    "write_set",
     "write_text",
     # Domains and readers.
     "Block",

@@ -67,11 +67,11 @@ def legal_hint(fixtures: Fixtures, item: Registered) -> None:
 
 # ---------------------------------------------------------------------------------------------------------------- loss
 def _shown() -> tuple[Tensor, Tensor, Tensor]:
-    """Candidates (P, J, h, w) that all differ, validity (the last patch shows two), and the choice."""
+    """Candidates (P, J, h, w) that all differ, validity (the last patch shows two), and the choice as weights."""
     candidates = noise((_PATCHES, _SHOWN, _SIDE, _SIDE)) > 0.5
     valid = torch.ones(_PATCHES, _SHOWN, dtype=torch.bool)
     valid[-1, -1] = False
-    return candidates, valid, torch.tensor([0, 1, 2, 0])
+    return candidates, valid, torch.eye(_SHOWN)[[0, 1, 2, 0]]
 
 
 def _reference() -> Tensor:
@@ -81,7 +81,7 @@ def _reference() -> Tensor:
 def _towards(step: float) -> Tensor:
     """Logits of a policy that is ``step`` nearer to the preferred masks than the reference."""
     candidates, _, preferred = _shown()
-    chosen = candidates[torch.arange(_PATCHES), preferred]
+    chosen = candidates[preferred > 0]
     return _reference() + step * torch.where(chosen, 1.0, -1.0)
 
 
@@ -118,14 +118,29 @@ def learns_the_right_way(fixtures: Fixtures, item: Registered) -> None:
 def nothing_to_compare(fixtures: Fixtures, item: Registered) -> None:
     """A patch without any other valid candidate has loss 0 and gradient 0."""
     _, _, preferred = _shown()
-    alone = torch.zeros(_PATCHES, _SHOWN, dtype=torch.bool).scatter(1, preferred[:, None], True)
     policy = _towards(0.2).requires_grad_()
-    losses = _loss(fixtures, item, policy, alone)
+    losses = _loss(fixtures, item, policy, preferred > 0)
     expect_tensor("loss without other candidates", losses, (_PATCHES,), 0.0, 0.0)
     if losses.requires_grad:
         losses.sum().backward()  # type: ignore[no-untyped-call]
         assert policy.grad is not None
         expect((policy.grad == 0).all(), "gradient is not 0 (or NaN) where there is no other valid candidate")
+
+
+def weighted(fixtures: Fixtures, item: Registered) -> None:
+    """An answer of half the weight has half the loss; where all candidates tie, or none is preferred, it is 0."""
+    candidates, _, _ = _shown()
+    optimizer, policy = _optimizer(fixtures, item), noise((_PATCHES, _SIDE, _SIDE), 3)
+
+    def loss(*weights: float) -> Tensor:
+        preferred = torch.tensor(weights).expand(_PATCHES, -1)
+        return optimizer.loss(policy, _reference(), candidates, torch.ones_like(preferred).bool(), preferred)
+
+    full, half = loss(0.5, 0.5, 0.0), loss(0.25, 0.25, 0.0)
+    expect(torch.allclose(half, full / 2), f"loss {full.tolist()} of a tie, {half.tolist()} at half its weight")
+    expect((full > 0).all(), f"loss of two that tie against a third is {full.tolist()}, expected above 0")
+    for nothing in ([1 / 3] * 3, [0.0] * 3):
+        expect_tensor(f"loss at weights {nothing}", loss(*nothing), (_PATCHES,), 0.0, 0.0)
 
 
 def padding_is_invisible(fixtures: Fixtures, item: Registered) -> None:
@@ -158,6 +173,7 @@ CHECKS = (
     Check("legal loss", legal_loss),
     Check("learns the right way", learns_the_right_way),
     Check("nothing to compare", nothing_to_compare),
+    Check("weights of the preferred", weighted),
     Check("padding is invisible", padding_is_invisible),
     Check("saturated logits", saturated),
 )

@@ -25,7 +25,7 @@ from dabench.ops.augmentation import PLAIN, STRONG, WEAK
 from dabench.ops.batchnorm import hold_statistics
 from dabench.ops.losses import confident_labels, segmentation_loss
 from dabench.ops.objectives import LabelledWeights, labelled_terms
-from dabench.ops.prompts import pad_points, random_subset
+from dabench.ops.prompts import pad_points
 from dabench.ops.views import draw_views, unview_maps, view_images, view_points, view_source
 from dabench.plugin import (
     Batch,
@@ -70,7 +70,9 @@ class PreferDASSettings(OptimizerSettings):
     confident: float = Field(0.7, ge=0.5, le=1, description="The anchor uses pixels of at least this confidence.")
     foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops with foreground (release: 0.7).")
     prompts: bool = Field(
-        True, description="Give a random number of the given points as prompts on the target (paper: not stated)."
+        True,
+        description="Make candidates with a random number of each tile's given points as prompts, and show policy and "
+        "reference the same (paper: not stated). A person's data set says its own prompts.",
     )
     turns: bool = Field(False, description="Flip and turn the target's tiles (release: the weak view).")
     candidate_views: int = Field(
@@ -99,7 +101,9 @@ class PreferenceStage(NetworkStage):
         self.reference.to(data.device)
         predictor = NetworkPredictor(self.reference)
         s = self.settings
-        self.data = collect(data, predictor, self.optimizer, s.thresholds, self.crop, s.candidate_views)
+        self.data = collect(
+            data, predictor, self.optimizer, s.thresholds, self.crop, s.candidate_views, prompted=s.prompts
+        )
         self.student.train()
         # The reference saw fixed statistics; the student is compared with it pixel by pixel.
         hold_statistics(self.student)
@@ -121,7 +125,7 @@ class PreferenceStage(NetworkStage):
             terms |= {f"source_{name}": s.source_anchor * term for name, term in anchored.items()}
         assert batch.target is not None
         tiles = self.data.numbers(batch.target.origins)
-        logits, reference = self._see(batch.target, batch.generator)
+        logits, reference = self._see(batch.target, self.data.prompts(tiles), batch.generator)
         if s.anchor:
             labels = confident_labels(self.data.proposal(tiles).to(logits), s.confident)
             terms["anchor"] = s.anchor * segmentation_loss(logits[:, None], labels)
@@ -129,17 +133,15 @@ class PreferenceStage(NetworkStage):
         terms["preference"] = s.weight * preference
         return terms
 
-    def _see(self, tiles: TargetCrops, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _see(self, tiles: TargetCrops, points: list[Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Logits of student and reference of whole tiles ``(B, S, S)``, in their own frame.
 
-        Both see the same view and the same prompts: their ratio is of models, not of inputs, and 1 at the start.
+        Both see the same view and the prompts under which the candidates were made: their ratio is of models, not of
+        inputs, and 1 at the start.
         """
-        s, device = self.settings, tiles.images.device
-        views = draw_views(tiles.images, WEAK if s.turns else PLAIN, generator)
-        prompts = None
-        if s.prompts:
-            points = view_points(views, tiles.points)
-            prompts = pad_points([random_subset(p, generator) for p in points]).to(device)
+        views = draw_views(tiles.images, WEAK if self.settings.turns else PLAIN, generator)
+        given = any(len(p) for p in points)
+        prompts = pad_points(view_points(views, points)).to(tiles.images.device) if given else None
         images = view_images(views, tiles.images)
         with torch.no_grad():
             reference = self.reference(images, prompts).logits[:, 0]
@@ -154,9 +156,10 @@ class PreferenceStage(NetworkStage):
             return zero, zero.detach()
         losses = self.optimizer.loss(*patches)
         policy, frozen, candidates, _, preferred = patches
-        chosen = candidates[torch.arange(len(candidates), device=candidates.device), preferred]
-        gain = torch.where(chosen, policy - frozen, frozen - policy).mean().detach()
-        return (losses.sum() / len(tiles) if self.settings.sum_patches else losses.mean()), gain
+        likelier = torch.where(candidates, (policy - frozen)[:, None], (frozen - policy)[:, None]).mean(dim=(2, 3))
+        weight = preferred.sum()
+        gain = ((likelier * preferred).sum() / weight).detach()
+        return losses.sum() / (len(tiles) if self.settings.sum_patches else weight), gain
 
 
 class PreferDAS(Method):

@@ -1,4 +1,4 @@
-"""The preference data of one run: tiles, the candidates' probabilities, which patches were answered and how."""
+"""The preference data of one run: tiles, which of their patches were answered, with what masks, and how."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dabench.ops.candidates import pad_candidates, threshold_candidates
-from dabench.ops.patches import owned_patches, tile_windows
+from dabench.ops.candidates import pad_candidates
+from dabench.ops.choice import unpack_masks
 from dabench.plugin import (
     Array,
     CropId,
+    PackedMasks,
     Predictor,
     PreferenceAnswer,
     PreferenceOptimizer,
@@ -21,39 +22,33 @@ from dabench.plugin import (
     TrainingData,
     Window,
 )
+from dabench_prefer_das.questions import ask_own, local, predict_tiles, probability_of
 
 #: policy, reference, candidates, valid, preferred: what `PreferenceOptimizer.loss` takes.
 Patches = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-_TILES_AT_ONCE = 16
-#: Large training sets are asked in parts: a question carries its candidates.
-_QUESTIONS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
 class Answered:
-    """One answered patch: its window inside the tile, and the chosen candidate, in `threshold_candidates`' order."""
+    """One answered patch: its window inside the tile, the candidates, and a row of their weights for each vote."""
 
     local: Window
-    choice: int
+    masks: PackedMasks
+    weights: list[tuple[float, ...]]
 
 
 class PreferenceData:
     """Everything that stage 2 learns from, fixed before its first update: preference optimisation is off-line."""
 
     def __init__(
-        self,
-        tiles: list[CropId],
-        proposal: Array,
-        answers: list[list[Answered]],
-        thresholds: tuple[float, ...],
+        self, tiles: list[CropId], proposal: Array, prompts: list[Array], answers: list[list[Answered]]
     ) -> None:
-        """Keep what `collect` found.
+        """Keep what `collect` found, a list entry a tile.
 
-        ``proposal``, whose thresholds are the candidates, are *logits* ``(N, S, S)`` in half precision (a probability
-        near 1 would lose its distance from 1); ``answers`` has a list for each tile.
+        ``proposal`` is the reference's *logits* ``(N, S, S)`` in half precision (a probability near 1 would lose its
+        distance from 1), ``prompts`` the points (x, y) that the models are shown with each tile, in its own pixels.
         """
-        self.tiles, self._proposal = tiles, proposal
-        self._answers, self._thresholds = answers, thresholds
+        self.tiles, self._proposal, self._prompts, self._answers = tiles, proposal, prompts, answers
         answered = [i for i, found in enumerate(answers) if found]
         # Without a single answer the anchor is all there is: every tile serves.
         self._drawn = answered or list(range(len(tiles)))
@@ -61,7 +56,7 @@ class PreferenceData:
 
     @property
     def answered(self) -> int:
-        """Number of answered patches."""
+        """Number of patches with a preference."""
         return sum(len(found) for found in self._answers)
 
     def draw(self, count: int, rng: np.random.Generator) -> list[CropId]:
@@ -73,32 +68,35 @@ class PreferenceData:
         return [self._numbers[tile] for tile in tiles]
 
     def proposal(self, tiles: Sequence[int]) -> Tensor:
-        """The probability behind the candidates of tiles, ``(B, S, S)`` float32."""
-        return _probability(self._proposal[list(tiles)])
+        """The reference's probability on tiles, ``(B, S, S)`` float32."""
+        return probability_of(self._proposal[list(tiles)])
+
+    def prompts(self, tiles: Sequence[int]) -> list[Tensor]:
+        """The points of each tile under which its candidates were made, ``(N, 2)`` (x, y)."""
+        return [torch.from_numpy(self._prompts[tile]) for tile in tiles]
 
     def patches(self, tiles: Sequence[int], policy: Tensor, reference: Tensor) -> Patches | None:
         """Answered patches of these tiles, both models' logits cut from ``(B, S, S)``; None when there are none."""
-        cut_policy, cut_reference, masks, chosen = [], [], [], []
-        proposal = self.proposal(tiles).to(policy.device)
+        cut_policy, cut_reference, masks, weights = [], [], [], []
         for row, tile in enumerate(tiles):
             for answer in self._answers[tile]:
                 rows, columns = answer.local.slices
-                cut_policy.append(policy[row, rows, columns])
-                cut_reference.append(reference[row, rows, columns])
-                masks.append(threshold_candidates(proposal[row, rows, columns], self._thresholds).masks)
-                chosen.append(answer.choice)
+                for vote in answer.weights:
+                    cut_policy.append(policy[row, rows, columns])
+                    cut_reference.append(reference[row, rows, columns])
+                    masks.append(torch.from_numpy(unpack_masks(answer.masks)).to(policy.device))
+                    weights.append(torch.tensor(vote, device=policy.device))
         if not masks:
             return None
         # L that does not divide the tile gives patches that differ by a pixel; the common part is compared.
         height, width = min(m.shape[1] for m in masks), min(m.shape[2] for m in masks)
         candidates, valid = pad_candidates([m[:, :height, :width] for m in masks])
-        preferred = torch.tensor(chosen, device=candidates.device)
         return (
             torch.stack([p[:height, :width] for p in cut_policy]),
             torch.stack([p[:height, :width] for p in cut_reference]),
             candidates,
             valid,
-            preferred,
+            torch.nn.utils.rnn.pad_sequence(weights, batch_first=True),
         )
 
 
@@ -109,89 +107,79 @@ def collect(
     thresholds: tuple[float, ...],
     size: int,
     candidate_views: int,
+    *,
+    prompted: bool = False,
 ) -> PreferenceData:
-    """Predict every tile of the target's training split with the reference, choose patches, and ask for preferences."""
-    depth, height, width = data.target_shape()
-    windows = tile_windows(height, width, size)
-    owned = owned_patches(height, width, size, optimizer.patches_per_side)
-    tiles = [CropId(z, window) for z in range(depth) for window in windows]
-    proposal = _predict(data, predictor, tiles, candidate_views)
-    places = [(i, patch) for i in range(len(tiles)) for patch in owned[i % len(windows)]]
-    informative = np.array([_differs(proposal[i], _local(tiles[i], patch), thresholds) for i, patch in places])
-    chosen = [places[k] for k in optimizer.select(informative, data.desk.patch_budget(), data.desk.rng("patches"))]
-    hints = _hints(data, optimizer, tiles, proposal, {i for i, _ in chosen}) if optimizer.rater == "self" else {}
-    given: list[PreferenceAnswer] = []
-    for first in range(0, len(chosen), _QUESTIONS_AT_ONCE):
-        some = chosen[first : first + _QUESTIONS_AT_ONCE]
-        questions = [_question(data, tiles[i], patch, proposal[i], thresholds, hints.get(i)) for i, patch in some]
-        given += data.desk.preferences(questions, optimizer.rater)
-    return PreferenceData(tiles, proposal, _by_tile(tiles, chosen, given), thresholds)
+    """The questions of a data set that people answered, else the stage's own; with the answers.
+
+    Args:
+        data: of the stage.
+        predictor: the reference.
+        optimizer: says which patches are asked about.
+        thresholds: of the stage's own candidates.
+        size: side of a tile.
+        candidate_views: quarter turns that the reference's probability is averaged over.
+        prompted: whether the stage's own candidates are made with given points as prompts.
+    """
+    recorded = None if optimizer.rater == "self" else data.desk.recorded_questions()
+    if recorded is not None:
+        return _recorded(data, predictor, recorded, size, candidate_views)
+    asked = ask_own(data, predictor, optimizer, thresholds, size, candidate_views, prompted=prompted)
+    found: list[list[Answered]] = [[] for _ in asked.tiles]
+    for index, answer in zip(asked.of_tile, asked.answers, strict=True):
+        _add(found[index], asked.tiles[index], answer)
+    return PreferenceData(asked.tiles, asked.proposal, asked.prompts, found)
 
 
-def _predict(data: TrainingData, predictor: Predictor, tiles: list[CropId], turns: int) -> Array:
-    """Logits of all tiles' probabilities, averaged over so many quarter turns first; ``(N, S, S)`` float16."""
-    side = tiles[0].window.height
-
-    def fill(logits: Array) -> None:
-        for first in range(0, len(tiles), _TILES_AT_ONCE):
-            crops = [data.target_crop(tile) for tile in tiles[first : first + _TILES_AT_ONCE]]
-            images = torch.from_numpy(np.stack(crops))[:, None].to(data.device)
-            with torch.no_grad():
-                seen = [predictor.predict(torch.rot90(images, k, (-2, -1))).probability for k in range(turns)]
-            mean = torch.stack([torch.rot90(p, -k, (-2, -1)) for k, p in enumerate(seen)]).mean(dim=0)
-            logits[first : first + len(crops)] = mean.logit(eps=1e-7).half().cpu().numpy()
-
-    return data.remember(f"tiles-{side}-turns-{turns}", (len(tiles), side, side), fill)
+def _add(found: list[Answered], tile: CropId, answer: PreferenceAnswer) -> None:
+    """Keep an answer that prefers something, with its masks."""
+    if answer.question is not None and (weights := answer.weights(answer.question.shape[0])):
+        found.append(Answered(local(tile, answer.window), answer.question, weights))
 
 
-def _probability(logits: Array) -> Tensor:
-    """Probabilities, float32 on the CPU, of logits in half precision."""
-    return torch.from_numpy(np.asarray(logits, np.float32)).sigmoid()
-
-
-def _differs(logits: Array, local: Window, thresholds: tuple[float, ...]) -> bool:
-    """Whether any two candidates of a patch differ: some pixel lies between the lowest and the highest threshold."""
-    patch = _probability(logits[local.slices])
-    return bool(((patch > min(thresholds)) & (patch <= max(thresholds))).any())
-
-
-def _local(tile: CropId, patch: Window) -> Window:
-    return Window(patch.y - tile.window.y, patch.x - tile.window.x, patch.height, patch.width)
-
-
-def _hints(
-    data: TrainingData, optimizer: PreferenceOptimizer, tiles: list[CropId], proposal: Array, which: set[int]
-) -> dict[int, Tensor]:
-    """The optimizer's own refinement of the reference's masks of these tiles, ``(S, S)`` bool."""
-    hints: dict[int, Tensor] = {}
-    wanted = sorted(which)
-    for first in range(0, len(wanted), _TILES_AT_ONCE):
-        some = wanted[first : first + _TILES_AT_ONCE]
-        images = torch.from_numpy(np.stack([data.target_crop(tiles[i]) for i in some])).to(data.device)
-        masks = torch.from_numpy(proposal[some] > 0).to(data.device)
-        hints |= dict(zip(some, optimizer.hint(images, masks).cpu(), strict=True))
-    return hints
-
-
-def _question(
-    data: TrainingData,
-    tile: CropId,
-    patch: Window,
-    logits: Array,
-    thresholds: tuple[float, ...],
-    hint: Tensor | None,
-) -> PreferenceQuestion:
-    local = _local(tile, patch)
-    candidates = threshold_candidates(_probability(logits[local.slices]), thresholds).masks.numpy()
-    image = data.target_crop(CropId(tile.z, patch)).copy()  # a view would keep its whole slice alive
-    return PreferenceQuestion(tile.z, patch, image, candidates, None if hint is None else hint[local.slices].numpy())
-
-
-def _by_tile(
-    tiles: list[CropId], chosen: list[tuple[int, Window]], answers: list[PreferenceAnswer]
-) -> list[list[Answered]]:
+# ------------------------------------------------------------------------------------------------- people's data sets
+def _recorded(
+    data: TrainingData, predictor: Predictor, questions: Sequence[PreferenceQuestion], size: int, views: int
+) -> PreferenceData:
+    """Train on the masks and under the prompts of the set; the reference is the model trained here."""
+    _, height, width = data.target_shape()
+    prompts: dict[CropId, Array] = {}
+    fitting: list[tuple[CropId, PreferenceQuestion]] = []
+    for question in questions:
+        tile = _tile_of(question, size, height, width)
+        if tile is None:
+            continue
+        points = _points_in(tile, question)
+        # A tile is shown under one choice of prompts; questions of a set's own tile were made under the same.
+        if np.array_equal(prompts.setdefault(tile, points), points):
+            fitting.append((tile, question))
+    answers = data.desk.preferences([question for _, question in fitting])
+    tiles = list(prompts)
+    number = {tile: i for i, tile in enumerate(tiles)}
     found: list[list[Answered]] = [[] for _ in tiles]
-    for (index, patch), answer in zip(chosen, answers, strict=True):
-        if answer.choice is not None:
-            found[index].append(Answered(_local(tiles[index], patch), answer.choice))
-    return found
+    for (tile, _), answer in zip(fitting, answers, strict=True):
+        _add(found[number[tile]], tile, answer)
+    shown = [prompts[tile] for tile in tiles]
+    proposal = np.empty((len(tiles), size, size), np.float16)
+    predict_tiles(data, predictor, tiles, shown, views, proposal)
+    return PreferenceData(tiles, proposal, shown, found)
+
+
+def _tile_of(question: PreferenceQuestion, size: int, height: int, width: int) -> CropId | None:
+    """The tile that the candidates were made in; where tiles have another size here, one about the patch.
+
+    None where a patch is larger than a tile.
+    """
+    patch, tile = question.window, question.tile
+    if tile is not None and (tile.height, tile.width) == (size, size):
+        return CropId(question.z, tile)
+    if max(patch.height, patch.width) > size:
+        return None
+    y = min(max(0, patch.y + patch.height // 2 - size // 2), max(0, height - size))
+    x = min(max(0, patch.x + patch.width // 2 - size // 2), max(0, width - size))
+    return CropId(question.z, Window(y, x, size, size))
+
+
+def _points_in(tile: CropId, question: PreferenceQuestion) -> Array:
+    points = np.zeros((0, 2), np.float32) if question.prompts is None else question.prompts
+    return tile.window.to_local(points)

@@ -23,7 +23,6 @@ from dabench_preference.losses import (
     differing_pixels,
     log_probability,
     multi_negative_loss,
-    reward_margins,
     single_negative_loss,
 )
 
@@ -79,20 +78,22 @@ class DirectPreference(PreferenceOptimizer):
         region = differing_pixels(candidates, valid) if s.reduction == "differing" else None
         policy = log_probability(logits, candidates, region, s.reduction)
         frozen = log_probability(reference, candidates, region, s.reduction)
-        chosen, others, other = reward_margins(policy, frozen, preferred)
-        other = other & valid
+        # A row for each candidate as the preferred one, against all that are not; most rows have weight 0.
+        chosen, (patches, shown) = (policy - frozen).flatten(), preferred.shape
+        others = (policy - frozen).repeat_interleave(shown, dim=0)
+        other = (valid & (preferred == 0)).repeat_interleave(shown, dim=0)
         if s.negatives == "multiple":
-            return multi_negative_loss(chosen, others, other, s.beta)
-        worst = _farthest(candidates, preferred, other)
-        losses = single_negative_loss(chosen, others.gather(1, worst[:, None])[:, 0], s.beta)
-        return torch.where(other.any(dim=1), losses, 0.0)
+            losses = multi_negative_loss(chosen, others, other, s.beta)
+        else:
+            worst = _distances(candidates).flatten(0, 1).masked_fill(~other, -1).argmax(dim=1, keepdim=True)
+            losses = single_negative_loss(chosen, others.gather(1, worst)[:, 0], s.beta)
+            losses = torch.where(other.any(dim=1), losses, 0.0)
+        return (preferred * losses.view(patches, shown)).sum(dim=1)
 
 
-def _farthest(candidates: torch.Tensor, preferred: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """The single negative: of the other candidates the one that differs from the preferred in most pixels; ``(P,)``."""
-    chosen = candidates[torch.arange(len(candidates), device=candidates.device), preferred]
-    distance = (candidates ^ chosen[:, None]).sum(dim=(2, 3))
-    return distance.masked_fill(~other, -1).argmax(dim=1)
+def _distances(candidates: torch.Tensor) -> torch.Tensor:
+    """In how many pixels any two candidates of a patch differ, ``(P, J, J)``: the single negative is the farthest."""
+    return torch.stack([(candidates ^ one[:, None]).sum(dim=(2, 3)) for one in candidates.unbind(dim=1)], dim=1)
 
 
 class SparsePreference(DirectPreference):

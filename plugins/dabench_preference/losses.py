@@ -99,19 +99,3 @@ def multi_negative_loss(
     margins = margins.masked_fill(~valid & some[:, None], -torch.inf)
     losses = F.softplus(torch.logsumexp(margins, dim=1))
     return torch.where(some, losses, 0.0)
-
-
-def reward_margins(policy: Tensor, reference: Tensor, choice: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Splits log-ratios into the preferred one and the others.
-
-    Args:
-        policy: (P, J) float, log p_θ of the candidates.
-        reference: (P, J) float, log p_0.
-        choice: (P,) int64, index of the preferred candidate.
-
-    Returns:
-        r_p (P,), r_d (P, J) with the preferred entry still in place, and (P, J) bool that is False at it.
-    """
-    ratio = policy - reference
-    others = torch.ones_like(ratio, dtype=torch.bool).scatter(1, choice[:, None], False)
-    return ratio.gather(1, choice[:, None])[:, 0], ratio, others

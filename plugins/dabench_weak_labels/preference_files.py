@@ -1,4 +1,4 @@
-"""Files of preferences: one JSON object a line, one line an answer.
+"""Files of preferences as they were before data sets: one JSON object a line, one line an answer. Read, not written.
 
 ``{"who": "anna", "when": "2026-03-01T10:00:00Z", "patch": [z, y, x, h, w], "candidates": [sha256, ...], "choice": 2,
 "seconds": 4.1}``. ``candidates`` are SHA-256 digests of the masks that were shown (`dabench.ops.choice`), ``choice`` is
@@ -7,15 +7,13 @@ an index into them or null for "cannot say".
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dabench.plugin import DataError, PreferenceAnswer, Window, write_text
+from dabench.plugin import DataError, PreferenceAnswer, Window
 
 _Index = Annotated[int, Field(ge=0, strict=True)]
 _Side = Annotated[int, Field(ge=1, strict=True)]
@@ -38,30 +36,8 @@ class PreferenceLine(BaseModel):
         """The line as an answer."""
         z, y, x, height, width = self.patch
         window = Window(y, x, height, width)
-        return PreferenceAnswer(z, window, self.choice, self.seconds, self.who, self.when, self.candidates)
-
-
-def write_preferences(answers: Sequence[PreferenceAnswer], path: Path, about: Mapping[str, str]) -> None:
-    """Write one line an answer, atomically.
-
-    Args:
-        answers: in the order of the lines.
-        path: file to write.
-        about: further keys of every line (domain, split).
-    """
-    write_text(path, "".join(json.dumps({**about, **_line(answer)}) + "\n" for answer in answers))
-
-
-def _line(answer: PreferenceAnswer) -> dict[str, object]:
-    window = answer.window
-    return {
-        "who": answer.rater,
-        "when": answer.when,
-        "patch": [answer.z, window.y, window.x, window.height, window.width],
-        "candidates": list(answer.candidate_digests),
-        "choice": answer.choice,
-        "seconds": answer.seconds,
-    }
+        chosen = () if self.choice is None else (self.choice,)
+        return PreferenceAnswer(z, window, chosen, self.seconds, self.who, self.when, self.candidates)
 
 
 def read_preferences(path: Path) -> list[PreferenceAnswer]:

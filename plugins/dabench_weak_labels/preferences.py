@@ -7,29 +7,35 @@ place and what was shown, never on the other questions.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from dabench.ops.choice import best_candidate, candidate_digests
+from dabench.ops.choice import best_candidate, candidate_digests, pack_question
 from dabench.plugin import (
     IGNORE,
+    Combine,
     ConfigError,
     DataError,
     PreferenceAnswer,
     PreferenceQuestion,
     PreferenceRequest,
+    PreferenceSet,
     Settings,
     Truth,
     WeakLabel,
     Window,
+    set_answers,
+    set_questions,
+    write_set,
 )
-from dabench_weak_labels.preference_files import read_preferences, write_preferences
+from dabench_weak_labels.preference_files import read_preferences
 
 #: Names a question: its slice, its patch, and what was shown.
 QuestionKey = tuple[int, Window, tuple[str, ...]]
@@ -43,12 +49,17 @@ class PreferenceSettings(Settings):
         ge=0,
         description="Seconds to look at five contours on one patch and pick one; an assumption, no paper reports it.",
     )
+    raters: Combine = Field(
+        "majority",
+        description="Of several raters in a data set: what most say (equally many: a tie), every answer with an equal "
+        "weight (all), or with the weight that its rater's repeated answers earn (consistency).",
+    )
 
 
 class Preferences(WeakLabel):
     """Patch preferences."""
 
-    suffix: ClassVar[str] = ".jsonl"
+    suffix: ClassVar[str] = ""  # a folder
     of_model: ClassVar[bool] = True
 
     def __init__(self, config: PreferenceSettings) -> None:
@@ -74,13 +85,13 @@ class Preferences(WeakLabel):
             choice = int(rng.choice(others))
         seconds = self.config.seconds_per_patch
         rater = f"simulated:{error_rate:g}"
-        return PreferenceAnswer(question.z, question.window, choice, seconds, rater, candidate_digests=digests)
+        return _answer(question, choice, seconds, rater, digests)
 
     def match(self, request: PreferenceRequest, recorded: Sequence[PreferenceAnswer]) -> list[PreferenceAnswer]:
-        """Look each question up by place and by what was shown; None where the person did not answer it.
+        """Look each question up by place and by what was shown; nothing chosen where the person did not answer it.
 
         The order of the candidates may differ: the chosen mask is found by its digest. The last of several answers to
-        one question counts.
+        one question counts (a data set has one a question, see `set_answers`).
         """
         known = {(a.z, a.window, frozenset(a.candidate_digests)): a for a in recorded}
         return [self._look_up(question, known) for question in request.questions]
@@ -93,17 +104,52 @@ class Preferences(WeakLabel):
         digests = candidate_digests(question.candidates)
         found = known.get((question.z, question.window, frozenset(digests)))
         if found is None:
-            return PreferenceAnswer(question.z, question.window, None, 0.0, "recorded", candidate_digests=digests)
-        choice = None if found.choice is None else digests.index(found.candidate_digests[found.choice])
-        return replace(found, choice=choice, candidate_digests=digests)
+            return _answer(question, None, 0.0, "recorded", digests)
 
-    def write(self, answers: Sequence[PreferenceAnswer], path: Path, about: Mapping[str, str] | None = None) -> None:
-        """Write JSON lines, atomically; ``about`` goes into every line."""
-        write_preferences(answers, path, about or {})
+        def here(chosen: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(sorted(digests.index(found.candidate_digests[i]) for i in chosen))
+
+        votes = tuple(replace(vote, chosen=here(vote.chosen)) for vote in found.votes)
+        packed = pack_question(question)
+        return replace(found, chosen=here(found.chosen), votes=votes, candidate_digests=digests, question=packed)
+
+    def write(self, answers: Sequence[PreferenceAnswer], path: Path, about: Mapping[str, Any] | None = None) -> None:
+        """Write a data set without images, atomically; what its manifest knows of ``about`` goes there."""
+        write_set(path, answers, about or {})
 
     def read(self, path: Path) -> list[PreferenceAnswer]:
-        """Read JSON lines. Raises DataError with line and value."""
-        return read_preferences(path)
+        """Read a data set, one answer a question, or JSON lines. Raises DataError with file, line and value."""
+        return set_answers(PreferenceSet.open(path), self.config.raters) if _is_set(path) else read_preferences(path)
+
+    def recorded_request(self, path: Path) -> PreferenceRequest | None:
+        """The answered questions of a data set, with their masks; JSON lines hold none."""
+        if not _is_set(path):
+            return None
+        choices = PreferenceSet.open(path)
+        return PreferenceRequest(tuple(set_questions(choices, self.read(path))))
+
+    def check_file(self, path: Path, split: Mapping[str, Any]) -> None:
+        """Raises DataError for a data set of other images, or on other pixels."""
+        if _is_set(path):
+            _check_origin(PreferenceSet.open(path), split)
+
+    def digest(self, path: Path) -> str:
+        """Names the questions and answers; images and repeated answers decide nothing."""
+        return _set_digest(PreferenceSet.open(path), self.read(path)) if _is_set(path) else super().digest(path)
+
+    def used(self, recorded: Sequence[PreferenceAnswer], answers: Sequence[PreferenceAnswer]) -> dict[str, int]:
+        """Questions, how many were answered, and how many of the answers are here of use; ties and all bad among them.
+
+        Of JSON lines, which hold no questions, those of the stage count.
+        """
+        said = [answer for answer in answers if answer.answered]
+        return {
+            "asked": max(len(recorded), len(answers)),
+            "answered": sum(answer.answered for answer in recorded),
+            "used": len(said),
+            "ties": sum(len(answer.chosen) > 1 for answer in said),
+            "bad": sum(answer.bad for answer in said),
+        }
 
     def answer_self(self, request: PreferenceRequest) -> list[PreferenceAnswer]:
         """The candidate of the highest Dice against each question's own hint (UPO). Raises ConfigError without one."""
@@ -163,11 +209,45 @@ def _check_place(z: int, window: Window, shape: tuple[int, int, int]) -> None:
         )
 
 
+def _is_set(path: Path) -> bool:
+    return path.is_dir() or PreferenceSet.is_set(path)
+
+
+def _set_digest(choices: PreferenceSet, answers: Sequence[PreferenceAnswer]) -> str:
+    said = [(a.chosen, a.bad, [(vote.chosen, vote.weight) for vote in a.votes]) for a in answers]
+    return hashlib.sha256(f"{choices.manifest.identity}{said}".encode()).hexdigest()
+
+
+def _check_origin(choices: PreferenceSet, split: Mapping[str, Any]) -> None:
+    """Raises DataError where a set's manifest names other images than those of the split, or pixels of another size."""
+    made = choices.manifest
+    if made.images_digest and made.images_digest != split.get("images_digest", made.images_digest):
+        raise DataError(
+            f"{choices.path}: its questions show {made.domain!r} ({made.split}, images {made.images_digest[:8]}), this "
+            f"run adapts to {split.get('domain')!r} (images {split['images_digest'][:8]}).",
+            "Preferences belong to the images that they were given on.",
+        )
+    if any(made.shape) and tuple(made.shape) != tuple(split["shape"]):
+        seen = " x ".join(map(str, split["shape"]))
+        raise DataError(
+            f"{choices.path}: its questions lie on {' x '.join(map(str, made.shape))} pixels, this run sees {seen}.",
+            "Both need the same --pixel-size.",
+        )
+
+
+def _answer(
+    question: PreferenceQuestion, choice: int | None, seconds: float, rater: str, digests: tuple[str, ...]
+) -> PreferenceAnswer:
+    chosen, packed = () if choice is None else (choice,), pack_question(question)
+    return PreferenceAnswer(
+        question.z, question.window, chosen, seconds, rater, candidate_digests=digests, question=packed
+    )
+
+
 def _by_hint(question: PreferenceQuestion) -> PreferenceAnswer:
     if question.hint is None:
         raise ConfigError(
             f"rater 'self': the question on slice {question.z} carries no hint to rank against.", "Use --po upo."
         )
     choice = best_candidate(question.candidates, question.hint.astype(bool))
-    digests = candidate_digests(question.candidates)
-    return PreferenceAnswer(question.z, question.window, choice, 0.0, "self", candidate_digests=digests)
+    return _answer(question, choice, 0.0, "self", candidate_digests(question.candidates))

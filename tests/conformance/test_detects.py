@@ -146,7 +146,7 @@ class PrintedSign(PreferenceOptimizer):
     def loss(self, logits, reference, candidates, valid, preferred):
         p = logits.sigmoid()[:, None]
         log = torch.where(candidates, p, 1 - p).log().mean(dim=(2, 3))
-        return torch.nn.functional.softplus(2 * log.gather(1, preferred[:, None])[:, 0] - log.sum(dim=1))
+        return torch.nn.functional.softplus(2 * (preferred * log).sum(dim=1) - log.sum(dim=1))
 
 
 def test_preference_optimizer():
@@ -155,6 +155,7 @@ def test_preference_optimizer():
     assert "budget of 15.0%" in found["within the budget"]
     assert "nearer to the preferred masks" in found["learns the right way"]
     assert {"nothing to compare", "saturated logits", "padding is invisible"} <= set(found)
+    assert "at half its weight" in found["weights of the preferred"]
 
 
 class NoHint(PrintedSign):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from dabench_prefer_das import PreferDASSettings, PreferenceStage
-from dabench_prefer_das.dataset import collect
+from dabench_prefer_das.dataset import PreferenceData, collect
 from dabench_preference import (
     DirectPreference,
     PreferenceSettings,
@@ -22,10 +22,20 @@ from torch import Tensor, nn
 
 from dabench.components.registry import Registry
 from dabench.interfaces import PreferenceOptimizer
-from dabench.ops.choice import best_candidate
+from dabench.ops.choice import best_candidate, pack_question
 from dabench.ops.losses import confident_labels
-from dabench.ops.prompts import NetworkOutput, Prompts
-from dabench.types import IGNORE, Batch, CropId, Prediction, PreferenceAnswer, PreferenceQuestion, TargetCrops
+from dabench.ops.prompts import NetworkOutput, Prompts, pad_points
+from dabench.types import (
+    IGNORE,
+    Batch,
+    CropId,
+    PointAnswer,
+    Prediction,
+    PreferenceAnswer,
+    PreferenceQuestion,
+    TargetCrops,
+    Window,
+)
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -40,8 +50,9 @@ class Blur(nn.Module):
     def forward(self, images: Tensor, prompts: Prompts | None = None, with_density: bool = False) -> NetworkOutput:
         return NetworkOutput(torch.logit(images.clamp(0.02, 0.98)) + self.bias)
 
-    def predict(self, images: Tensor, points: object = None, density: bool = False) -> Prediction:
-        return Prediction(self(images).probability.detach())
+    def predict(self, images: Tensor, points: Sequence[Tensor] | None = None, density: bool = False) -> Prediction:
+        prompts = None if points is None else pad_points(list(points))
+        return Prediction(self(images, prompts).probability.detach())
 
 
 class Touchy(Blur):
@@ -51,6 +62,17 @@ class Touchy(Blur):
         ramp = torch.linspace(-1, 1, images.shape[-1])
         clicks = 0 if prompts is None else 0.3 * prompts.valid.sum(dim=1)[:, None, None, None]
         return NetworkOutput(super().forward(images).logits + ramp + clicks)
+
+
+class Pointing(Blur):
+    """Sure of the pixel of each prompt."""
+
+    def forward(self, images: Tensor, prompts: Prompts | None = None, with_density: bool = False) -> NetworkOutput:
+        logits = super().forward(images).logits
+        for row, points in enumerate([] if prompts is None else prompts.unpad()):
+            for x, y in points.long().tolist():
+                logits[row, 0, y, x] += 5.0
+        return NetworkOutput(logits)
 
 
 class FakeData:
@@ -66,6 +88,8 @@ class FakeData:
         self.truth = np.stack([truth, truth[::-1]])
         self.budget, self.asked, self.desk = budget, [], self
         self.device = torch.device("cpu")
+        self.recorded: list[PreferenceQuestion] | None = None
+        self.clicks: dict[int, np.ndarray] = {}
 
     def target_shape(self) -> tuple[int, int, int]:
         return (2, 48, 72)
@@ -78,8 +102,8 @@ class FakeData:
         fill(values)
         return values
 
-    def points(self) -> dict[int, object]:
-        return {}
+    def points(self) -> dict[int, PointAnswer]:
+        return {z: PointAnswer(z, np.array(xy, np.float32), 0.0, "test") for z, xy in self.clicks.items()}
 
     def patch_budget(self) -> float:
         return self.budget
@@ -91,11 +115,27 @@ class FakeData:
         self.asked = [(q, rater) for q in questions]
         truth = [q.hint if rater == "self" else self.truth[q.z][q.window.slices] for q in questions]
         found = [best_candidate(q.candidates, t) for q, t in zip(questions, truth, strict=True)]
-        return [PreferenceAnswer(q.z, q.window, c, 5.0, "test") for q, c in zip(questions, found, strict=True)]
+        return [self.answer(q, () if c is None else (c,)) for q, c in zip(questions, found, strict=True)]
+
+    def answer(self, question: PreferenceQuestion, chosen: tuple[int, ...]) -> PreferenceAnswer:
+        packed = pack_question(question)
+        return PreferenceAnswer(question.z, question.window, chosen, 5.0, "test", question=packed)
+
+    def recorded_questions(self) -> list[PreferenceQuestion] | None:
+        return self.recorded
 
 
-def gather(data: FakeData, optimizer: PreferenceOptimizer, views: int = 1) -> object:
-    return collect(data, Blur(), optimizer, THRESHOLDS, 24, views)  # type: ignore[arg-type]
+def gather(
+    data: FakeData,
+    optimizer: PreferenceOptimizer,
+    views: int = 1,
+    *,
+    size: int = 24,
+    prompted: bool = False,
+    network: Blur | None = None,
+) -> PreferenceData:
+    seen = network or Blur()
+    return collect(data, seen, optimizer, THRESHOLDS, size, views, prompted=prompted)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.15, 16), (0.05, 5), (0.0, 0)])
@@ -126,7 +166,92 @@ def test_upo_asks_nobody_and_brings_a_hint() -> None:
 
 def test_averaging_over_turns_leaves_an_equivariant_reference_alone() -> None:
     one, four = (gather(FakeData(), DirectPreference(PreferenceSettings()), views) for views in (1, 4))
-    torch.testing.assert_close(one.proposal([0, 3]), four.proposal([0, 3]))  # type: ignore[attr-defined]
+    torch.testing.assert_close(one.proposal([0, 3]), four.proposal([0, 3]))
+
+
+CLICKS = {0: [(5.0, 7.0), (30.0, 3.0), (31.0, 4.0)]}
+
+
+def test_candidates_are_made_under_the_prompts_that_their_question_names() -> None:
+    data, optimizer = FakeData(), DirectPreference(PreferenceSettings(side=1))
+    data.clicks = CLICKS
+    clicked, plain = (gather(d, optimizer, prompted=True, network=Touchy()) for d in (data, FakeData()))
+    counts = [len(clicked.prompts([i])[0]) for i in range(12)]
+    assert 0 < sum(counts) <= 3
+    assert counts[2:] == [0] * 10
+    # Touchy adds 0.3 to every logit for each click.
+    gained = clicked.proposal(range(12)).logit() - plain.proposal(range(12)).logit()
+    assert gained.mean(dim=(1, 2)).tolist() == pytest.approx([0.3 * count for count in counts], abs=0.01)
+    for question, _ in data.asked:
+        (points,) = clicked.prompts(clicked.numbers([CropId(question.z, question.tile)]))
+        assert question.prompts.tolist() == (points + torch.tensor([question.tile.x, question.tile.y])).tolist()
+        assert {tuple(point) for point in question.prompts.tolist()} <= set(CLICKS[0])
+
+
+def test_prompts_turn_with_the_tile() -> None:
+    data, optimizer = FakeData(), DirectPreference(PreferenceSettings())
+    data.clicks = CLICKS
+    one, four = (gather(data, optimizer, views, prompted=True, network=Pointing()) for views in (1, 4))
+    assert (one.proposal([0, 1]) > 0.95).any()
+    torch.testing.assert_close(one.proposal(range(12)), four.proposal(range(12)))
+
+
+def recorded(data: FakeData, *questions: PreferenceQuestion) -> FakeData:
+    data.recorded = list(questions)
+    return data
+
+
+def question(window: Window, tile: Window, prompts: list[tuple[float, float]], seed: int = 0) -> PreferenceQuestion:
+    """Masks that no threshold of the reference gives."""
+    masks = np.random.default_rng(seed).random((3, window.height, window.width)) > 0.5
+    points = np.array(prompts, np.float32).reshape(-1, 2)
+    return PreferenceQuestion(0, window, np.zeros((0, 0), np.float32), masks, prompts=points, tile=tile)
+
+
+TILE = Window(0, 24, 24, 24)
+
+
+def test_stage_2_trains_on_the_masks_and_under_the_prompts_of_a_data_set() -> None:
+    asked = question(Window(8, 32, 8, 8), TILE, [(30.0, 5.0)])
+    data = recorded(FakeData(), asked, question(Window(0, 24, 8, 8), TILE, [(30.0, 5.0)], 1))
+    found = gather(data, SparsePreference(SparseSettings()))
+    assert found.tiles == [CropId(0, TILE)]
+    assert found.prompts([0])[0].tolist() == [[6.0, 5.0]]
+    logits = torch.arange(24.0 * 24).view(1, 24, 24)
+    policy, _, candidates, valid, preferred = found.patches([0], logits, logits)  # type: ignore[misc]
+    assert policy[0].tolist() == logits[0, 8:16, 8:16].tolist()
+    assert np.array_equal(candidates[0].numpy(), asked.candidates)
+    assert valid.all()
+    assert preferred.sum(dim=1).tolist() == [1.0, 1.0]
+
+
+def test_a_data_set_of_other_tiles_is_trained_on_tiles_about_its_patches() -> None:
+    """Tiles of 16 where the set had 24; a patch of 20 does not fit, nor one that needs other prompts on one tile."""
+    fits, large = question(Window(8, 32, 8, 8), TILE, []), question(Window(0, 24, 20, 20), TILE, [])
+    corner = [question(Window(0, 0, 8, 8), TILE, prompts) for prompts in ([], [(3.0, 3.0)])]
+    data = recorded(FakeData(), fits, large, *corner)
+    found = gather(data, SparsePreference(SparseSettings()), size=16)
+    assert [tile.window for tile in found.tiles] == [Window(4, 28, 16, 16), Window(0, 0, 16, 16)]
+    assert [q.window for q, _ in data.asked] == [fits.window, corner[0].window]
+    logits = torch.arange(16.0 * 16).view(1, 16, 16)
+    policy = found.patches([0], logits, logits)[0]  # type: ignore[index]
+    assert policy[0].tolist() == logits[0, 4:12, 4:12].tolist()
+
+
+def test_ties_and_all_bad_of_a_data_set() -> None:
+    asked = [question(Window(y, 24, 8, 8), TILE, [], y) for y in (0, 8, 16)]
+    data = recorded(FakeData(), *asked)
+    said = dict(zip((0, 8, 16), ((0, 2), (), (0, 1, 2)), strict=True))
+    data.preferences = lambda questions, rater=None: [data.answer(q, said[q.window.y]) for q in questions]  # type: ignore[method-assign]
+    found = gather(data, SparsePreference(SparseSettings()))
+    assert found.answered == 1
+    logits = torch.zeros(1, 24, 24)
+    assert found.patches([0], logits, logits)[4].tolist() == [[0.5, 0.0, 0.5]]  # type: ignore[index]
+
+
+def test_upo_makes_its_own_questions_whatever_people_answered() -> None:
+    data = recorded(FakeData(0.0), question(Window(8, 32, 8, 8), TILE, []))
+    assert len(gather(data, UnsupervisedPreference(UnsupervisedSettings())).tiles) == 12
 
 
 def stage(optimizer: PreferenceOptimizer, **settings: float) -> PreferenceStage:

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from dabench_preference import DirectPreference, PreferenceSettings
 from dabench_preference.losses import (
     differing_pixels,
     log_probability,
     multi_negative_loss,
-    reward_margins,
     single_negative_loss,
 )
 from hypothesis import given
@@ -97,11 +97,49 @@ def test_large_rewards_stay_finite() -> None:
     assert torch.isfinite(multi_negative_loss(torch.tensor([-1e4]), torch.tensor([[1e4, 1e4]]))).all()
 
 
-def test_reward_margins_split_by_choice() -> None:
-    policy, reference = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.5, 0.5, 0.5]])
-    preferred, rewards, others = reward_margins(policy, reference, torch.tensor([1]))
-    assert preferred.tolist() == [1.5]
-    assert rewards[others].tolist() == [0.5, 2.5]
+def patch(*likelier: float) -> tuple[torch.Tensor, ...]:
+    """A row of pixels, a candidate for each that holds it alone, and logits under which its ratio is this number.
+
+    With `sum`, log π / π_0 of candidate i is ``likelier[i]`` plus a term that all candidates share.
+    """
+    masks = torch.eye(len(likelier), dtype=torch.bool)[None, :, None]
+    return torch.tensor([[likelier]]), torch.zeros(1, 1, len(likelier)), masks, torch.ones(1, len(likelier)).bool()
+
+
+@pytest.mark.parametrize("negatives", ["multiple", "single"])
+@pytest.mark.parametrize(
+    ("preferred", "expected"),
+    [
+        ([0.0, 1.0, 0.0], "one"),
+        ([0.5, 0.5, 0.0], "tie"),
+        ([1 / 3, 1 / 3, 1 / 3], "nothing"),
+        ([0.0, 0.0, 0.0], "nothing"),
+        ([0.0, 0.25, 0.0], "a quarter"),
+    ],
+)
+def test_ties_count_by_weight_and_never_against_each_other(negatives: str, preferred: list, expected: str) -> None:
+    """Ratios 2, 1, 0 (β = 1). The second chosen: log(1 + e^(2-1) + e^(0-1)), or against the first alone.
+
+    The first two tie: half of log(1 + e^-2) and half of log(1 + e^-1), both against the third.
+    """
+    optimizer = DirectPreference(PreferenceSettings(negatives=negatives, reduction="sum"))  # type: ignore[arg-type]
+    one = math.log1p(math.exp(1) + (math.exp(-1) if negatives == "multiple" else 0))
+    tie = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1))) / 2
+    wanted = {"one": one, "tie": tie, "nothing": 0.0, "a quarter": one / 4}[expected]
+    found = optimizer.loss(*patch(2.0, 1.0, 0.0), torch.tensor([preferred]))
+    assert found.tolist() == pytest.approx([wanted], rel=1e-5)
+
+
+def test_a_tie_pulls_both_up_alike() -> None:
+    """Three masks that are equally likely, two of which tie: their pixels gain the same, that of the third loses."""
+    logits, *rest = patch(0.0, 0.0, 0.0)
+    logits.requires_grad_()
+    optimizer = DirectPreference(PreferenceSettings(reduction="sum"))
+    optimizer.loss(logits, *rest, torch.tensor([[0.5, 0.5, 0.0]])).sum().backward()
+    assert logits.grad is not None
+    first, second, third = logits.grad[0, 0].tolist()
+    assert first == pytest.approx(second)
+    assert first < 0 < third
 
 
 def test_candidates_are_different_and_nearest_one_half_first() -> None:

@@ -48,10 +48,11 @@ class IdentityPreference(PreferenceOptimizer):
         """``(P,)`` losses; 0 for a patch that has no other candidate."""
         where = differing(candidates, valid)
         ratio = log_probability(logits, candidates, where) - log_probability(reference, candidates, where)
-        margins = ratio.gather(1, preferred[:, None]) - ratio
-        others = valid.scatter(1, preferred[:, None], False)
-        squared = (margins - 0.5 / self.settings.beta).square()
-        return torch.where(others, squared, 0.0).sum(dim=1) / others.sum(dim=1).clamp(min=1)
+        margins = ratio[:, :, None] - ratio[:, None]  # of each candidate over each other one
+        others = (valid & (preferred == 0))[:, None]
+        squared = torch.where(others, (margins - 0.5 / self.settings.beta).square(), 0.0)
+        mean = squared.sum(dim=2) / others.sum(dim=2).clamp(min=1)
+        return (preferred * mean).sum(dim=1)
 
 
 def differing(candidates: Tensor, valid: Tensor) -> Tensor:
