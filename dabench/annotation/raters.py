@@ -24,7 +24,10 @@ _NONE = {"points": "--points 0", "preferences": "--patches 0"}
 
 def _mend(kind: str) -> str:
     give = _GIVE.get(kind, f"(--set budget.files.{kind}=FILE)")
-    return f"Give a file of {kind} {give}, or set their budget to 0 ({_NONE.get(kind, f'budget.shares.{kind}=0')})."
+    none = _NONE.get(kind, f"budget.shares.{kind}=0")
+    return (
+        f"Give a file of {kind} {give}, simulate them from labels (--rater truth), or set their budget to 0 ({none})."
+    )
 
 
 class Rater(ABC):

@@ -10,8 +10,9 @@ import numpy as np
 
 from dabench.annotation.answers import Answer, decisive
 from dabench.annotation.preference_set import Manifest, PreferenceSet, Question
+from dabench.errors import DataError
 from dabench.ops.choice import candidate_digests, unpack_masks
-from dabench.types import Array, PackedMasks, PreferenceAnswer, PreferenceQuestion, Vote, Window
+from dabench.types import Array, PreferenceAnswer, PreferenceQuestion, Vote, Window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,10 +120,13 @@ def write_set(path: Path, answers: Iterable[PreferenceAnswer], about: Mapping[st
 
     Args:
         path: folder or zip.
-        answers: each with its `PreferenceAnswer.question`; a question asked several times stands there once.
+        answers: each with its `PreferenceAnswer.question`.
         about: fields of the `Manifest`; others are left out.
+
+    Raises:
+        DataError: an answer came without its question.
     """
-    kept = [answer for answer in answers if answer.question is not None]
+    kept = list(answers)
     known = {name: value for name, value in about.items() if name in Manifest.model_fields and value is not None}
     shown = [answer.question.thresholds for answer in kept if answer.question is not None]
     thresholds = tuple(sorted({t for part in shown for t in part}))
@@ -154,7 +158,8 @@ def distinct(masks: Array, thresholds: Sequence[float]) -> tuple[Array, tuple[fl
 
 def _as_stored(number: int, answer: PreferenceAnswer) -> tuple[Question, Array]:
     packed = answer.question
-    assert isinstance(packed, PackedMasks)
+    if packed is None:
+        raise DataError(f"an answer on slice {answer.z}, {answer.window}, came without its question: it is not kept.")
     masks, thresholds, digests = distinct(unpack_masks(packed), packed.thresholds)
     tile: Window = packed.tile or answer.window
     question = Question(
@@ -172,11 +177,11 @@ def _as_stored(number: int, answer: PreferenceAnswer) -> tuple[Question, Array]:
 
 def _lines(answer: PreferenceAnswer, question: Question) -> Iterator[tuple[str, dict[str, Any]]]:
     """The answer as lines of raters' files: one, or one a vote."""
-    if not answer.answered:
+    if not answer.answered and not answer.seconds:
         return
     for vote in answer.votes or (Vote(answer.chosen, 1.0, answer.rater),):
         stored = sorted({question.digests.index(answer.candidate_digests[i]) for i in vote.chosen})
-        kind = {0: "bad", 1: "choose"}.get(len(stored), "tie")
+        kind = {0: "bad" if answer.answered else "skip", 1: "choose"}.get(len(stored), "tie")
         yield (
             rater_name(vote.rater),
             {

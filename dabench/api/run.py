@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dabench.api.progress import Display
 
 #: Settings of the budget, and what says how a run is made rather than what it is.
-_BUDGET = ("patches", "rater", "rater_error")
+_BUDGET = ("patches", "rater", "rater_error", "allow_unanswered")
 _OF_THE_CALL = ("config", "tracker", "cache", "workspace", "progress", "sets", "no_cache", "dry_run", "as_json")
 #: The tracker that is a workspace's own MLflow store, and none.
 MLFLOW, NOWHERE = "mlflow", "none"
@@ -97,6 +97,7 @@ def run(
     preferences: str | Path | None = None,
     rater: str | None = None,
     rater_error: float | None = None,
+    allow_unanswered: bool | None = None,
     test_points: Sequence[float] | None = None,
     protocol: str | None = None,
     inference: str | None = None,
@@ -125,9 +126,11 @@ def run(
         seed: training seed.
         points: share of target mitochondria with a point, or a recorded points file.
         patches: share of target patches asked about.
-        preferences: a recorded preferences file.
-        rater: ``truth`` (simulated), ``self`` or ``recorded``.
+        preferences: a person's preference data set (folder or zip), or JSON lines of former versions.
+        rater: who answers what no file is given for: ``truth`` (simulated), ``self`` (nobody), or ``recorded``: all
+            needs a file (the default as soon as there is one).
         rater_error: error rate of the simulated rater.
+        allow_unanswered: train although less than half of the preferences asked for are of use.
         test_points: shares of test centres given as prompts.
         protocol: rule of scoring.
         inference: ``hann``, ``fast``, ``paper`` or ``tiles``.
@@ -185,6 +188,8 @@ def configured(given: Mapping[str, Any], file: str | Path | None = None, sets: S
     if (shares := found.get("test_points")) is not None:
         found["test_points"] = tuple(shares)
     annotation = annotation_of(given.get("points"), given.get("preferences"))
+    if given.get("rater") is not None:
+        annotation.pop("budget.rater", None)
     return load_config({**found, **annotation, **settings}, None if file is None else Path(file), sets)
 
 

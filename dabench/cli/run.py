@@ -39,9 +39,20 @@ def run(
         str | None, typer.Option(help="Share of target mitochondria with a point, or a recorded points file.")
     ] = None,
     patches: Annotated[float | None, typer.Option(help="Share of target patches asked about.")] = None,
-    preferences: Annotated[Path | None, typer.Option(help="A recorded preferences file.")] = None,
-    rater: Annotated[str | None, typer.Option(help="truth (simulated), self or recorded.")] = None,
+    preferences: Annotated[
+        Path | None, typer.Option(help="A person's preference data set: folder or zip; older JSON lines too.")
+    ] = None,
+    rater: Annotated[
+        str | None,
+        typer.Option(
+            help="Who answers what no file is given for: truth (simulated), self, or recorded (all need one)."
+        ),
+    ] = None,
     rater_error: Annotated[float | None, typer.Option(help="Error rate of the simulated rater.")] = None,
+    allow_unanswered: Annotated[
+        bool | None,
+        typer.Option("--allow-unanswered", help="Train although less than half of the preferences are of use."),
+    ] = None,
     test_points: Annotated[
         str | None, typer.Option(help="Shares of test centres given as prompts, comma-separated: 0,0.15,0.5,1.")
     ] = None,
@@ -130,8 +141,9 @@ def _show_plan(plan: Plan) -> None:
     )
     rater = "simulated rater" if config.budget.rater == "truth" else f"{config.budget.rater} rater"
     points = f"the points of {file}" if (file := config.budget.points_file) else f"{plan.budget.points:.0%} of points"
+    answers = f" (answers of {file})" if (file := config.budget.preferences_file) else ""
     others = "".join(f", {share:.0%} of {kind}" for kind, share in plan.budget.others.items())
-    typer.echo(f"  budget: {points}, {plan.budget.patches:.0%} of patches{others}, {rater}")
+    typer.echo(f"  budget: {points}, {plan.budget.patches:.0%} of patches{answers}{others}, {rater}")
     for note in plan.notes:
         typer.echo(f"  note: {note}")
     if plan.skip:
@@ -171,6 +183,8 @@ def _show_result(done: Run) -> None:
     console.print(
         f"annotation: {cost / 60:.1f} min of a {'simulated ' if done.config.budget.rater == 'truth' else ''}person"
     )
+    if line := _preferences(record):
+        console.print(line, highlight=False, soft_wrap=True)
     shown = _short(done.path)
     panels = f"\npanels:   {shown}/panels" if done.outcomes else ""
     console.print(f"run:      {shown}{panels}", soft_wrap=True)
@@ -212,6 +226,18 @@ def _choice(record: RunRecord) -> Iterator[str]:
             f"apart:    target labels would choose update {apart.update}, threshold {apart.threshold:g}; "
             f"the choice without them lost {apart.best - apart.chosen:.3f} {apart.metric} (never ranked)"
         )
+
+
+def _preferences(record: RunRecord) -> str:
+    """How many questions of a person's file were answered, and how many answers were of use; "" without a file."""
+    said = record.annotation.preferences if record.annotation else {}
+    if not (asked := said.get("asked")):
+        return ""
+    origin = f" ({found})" if (found := record.tags.get("preference_set")) else ""
+    return (
+        f"preferences: {said['answered']} of {asked} questions answered ({said['answered'] / asked:.0%}), "
+        f"{said['used']} used ({said['used'] / asked:.0%}): {said['ties']} ties, {said['bad']} all bad{origin}"
+    )
 
 
 def _short(path: Path) -> str:

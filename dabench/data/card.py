@@ -83,6 +83,7 @@ class Card(_Frozen):
     )
     reader: str = Field("", description="Format plugin that the files need, when it is not a format of docs/data.md.")
     licence: str = Field("", description="Licence or terms of use.")
+    redistribution: bool = Field(False, description="Whether the licence allows to hand the images on.")
     citation: str = Field("", description="What to cite.")
     source: str = Field("", description="Where to get the files, and how to lay them out.")
     sha256: dict[str, str] = Field(default_factory=dict, description="Path of a file -> SHA-256 of its content.")

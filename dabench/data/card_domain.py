@@ -49,6 +49,7 @@ class CardDomain(Domain):
         self._digests = digests or DigestCache(Workspace.find().root / "cache" / "digests.json")
         self.card = next((c for c in self._all if not self._absent(c)), self._all[0])
         self.description, self.voxel, self.own = self.card.description, self.card.voxel, own
+        self.licence, self.redistribution = self.card.licence, self.card.redistribution
 
     # ----------------------------------------------------------------------------------------------------- questions
     @property

@@ -42,6 +42,7 @@ class PhantomDomain(Domain):
         self.name, self._seed, self._size = name, seed, size
         self._slices = dict(slices or _SLICES)
         self.description, self.voxel = PROFILES[name].summary, PROFILES[name].voxel
+        self.licence, self.redistribution = "drawn by dabench (Apache-2.0)", True
 
     def splits(self) -> tuple[str, ...]:
         """``train`` and ``test``."""

@@ -48,7 +48,7 @@ class WeakLabel(ABC):
         """Answer a request from truth as a person with this error rate would."""
 
     @abstractmethod
-    def write(self, answers: Sequence[Any], path: Path, about: Mapping[str, str] | None = None) -> None:
+    def write(self, answers: Sequence[Any], path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Write answers in the open file format, atomically; ``about`` is kept with them (domain, split, seed)."""
 
     @abstractmethod

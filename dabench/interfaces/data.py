@@ -85,6 +85,10 @@ class Domain(ABC):
 
     #: What it is, in words for a listing (modality, tissue, voxel size, terms).
     description: str = ""
+    #: Licence or terms of use of its images.
+    licence: str = ""
+    #: Whether these allow to hand the images on, as part of a preference data set.
+    redistribution: bool = False
     #: nm (z, y, x) of its voxels, where it knows them before its files are opened.
     voxel: tuple[float, float, float] | None = None
     #: Whether it is described by the user's own card, not by a plugin.

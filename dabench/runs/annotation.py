@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from dabench.annotation.desk import AnnotationDesk
+from dabench.annotation.preference_set import PreferenceSet
 from dabench.annotation.truth import VolumeTruth
 from dabench.components.assembly import Assembly
 from dabench.errors import MissingDataError, UnknownNameError
+from dabench.files.digests import digest_file
 from dabench.interfaces import Budget, WeakLabel
 from dabench.runs.config import RunConfig
 from dabench.runs.task import TaskData
+
+if TYPE_CHECKING:
+    from dabench.runs.plan import Plan
 
 
 def budget_of(config: RunConfig, assembly: Assembly) -> Budget:
@@ -31,7 +37,7 @@ def make_desk(
     for kind, path in files.items():
         if kind not in weak_labels:
             raise UnknownNameError("weak label", kind, weak_labels)
-        if not path.is_file():  # said before anything trains
+        if not path.exists():  # said before anything trains
             raise MissingDataError(f"recorded {kind}, {path}: no such file.", "docs/annotation.md has the formats.")
     labels, seen = split.labels, task.seen_labels(split)
     return AnnotationDesk(
@@ -46,4 +52,53 @@ def make_desk(
         label_digest=split.label_digest,
         resampling=task.resampling(split),
         seen=None if seen is None else VolumeTruth(seen),
+        about=about_split(task),
+        allow_unanswered=config.budget.allow_unanswered,
     )
+
+
+def about_split(task: TaskData) -> dict[str, Any]:
+    """What a preference data set says of the images that it shows: fields of its manifest."""
+    split = task.target_train
+    resampling, (depth, height, width) = task.resampling(split), split.images.shape
+    rows_columns = resampling.target if resampling else (height, width)
+    pixel = task.source_pixel if resampling and task.source_pixel else split.voxel[1:]
+    licence, redistribution = task.terms
+    return {
+        "domain": split.domain,
+        "split": split.name,
+        "shape": (depth, *rows_columns),
+        "voxel": (split.voxel[0], *pixel),
+        "images_digest": split.digest,
+        "licence": licence,
+        "redistribution": redistribution,
+    }
+
+
+def about_stage(plan: Plan, index: int) -> dict[str, Any]:
+    """What the answers of a stage's questions are kept with: the split, the draw, and the model that was asked about.
+
+    Args:
+        plan: of the run.
+        index: of the stage that asks; the one before it made what is shown.
+    """
+    about = {**about_split(plan.task), "patches": plan.budget.patches, "seed": plan.config.budget.seed}
+    if plan.task.pixel_size == "match":  # patches lie on the pixels that the model sees
+        about["pixel_size"] = "match"
+    if index:
+        parent = plan.stages[index - 1]
+        about |= {"method": f"{parent.spec.method}/{parent.spec.name}", "stage": parent.key}
+        if parent.folder.weights.is_file():
+            about["model_digest"] = digest_file(parent.folder.weights)
+    return about
+
+
+def set_origin(plan: Plan) -> str:
+    """Names a person's preference data set, and whether its masks are of this run's own reference; "" without one."""
+    path = plan.config.budget.recorded().get("preferences")
+    asks = [i for i, stage in enumerate(plan.stages) if "preferences" in stage.spec.asks]
+    if path is None or not asks or not plan.budget.patches or not PreferenceSet.is_set(path):
+        return ""
+    made = PreferenceSet.open(path).manifest
+    own = asks[0] > 0 and made.stage == plan.stages[asks[0] - 1].key
+    return f"{made.identity[:12]}, masks of {'this' if own else 'another'} reference"

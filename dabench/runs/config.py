@@ -50,16 +50,21 @@ class BudgetConfig(BaseModel):
         default_factory=dict, description="Shares of other weak labels, by name: {scribbles: 0.1}."
     )
     rater: Literal["truth", "self", "recorded"] = Field(
-        "truth", description="Who answers: simulated from labels, nobody (self), or a person's file (recorded)."
+        "truth",
+        description="Who answers the kinds that no file is given for: simulated from labels, nobody (self), or "
+        "recorded: every kind needs a person's file.",
     )
     rater_error: Fraction = Field(0.0, ge=0, le=1, description="Error rate of the simulated rater (paper: 0).")
     seed: int = Field(
         0, ge=0, description="Seed of the point and patch draw; the same for every method and training seed."
     )
-    points_file: Path | None = Field(None, description="A recorded points file (rater: recorded).")
-    preferences_file: Path | None = Field(None, description="A recorded preferences file (rater: recorded).")
-    files: dict[str, Path] = Field(
-        default_factory=dict, description="Recorded files of other weak labels, by name (rater: recorded)."
+    points_file: Path | None = Field(None, description="A recorded points file.")
+    preferences_file: Path | None = Field(
+        None, description="A person's preference data set (folder or zip), or JSON lines of former versions."
+    )
+    files: dict[str, Path] = Field(default_factory=dict, description="Recorded files of other weak labels, by name.")
+    allow_unanswered: bool = Field(
+        False, description="Train although less than half of the questions in a preferences file are of use."
     )
 
     @model_validator(mode="before")
@@ -85,8 +90,9 @@ class BudgetConfig(BaseModel):
 
     @model_serializer(mode="wrap")
     def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Other weak labels only where there are any: cells without them keep their names."""
-        return {name: value for name, value in dump(self).items() if value or name not in _SHORT}
+        """What came later only where it is used: cells without it keep their names."""
+        later = (*_SHORT, "allow_unanswered")
+        return {name: value for name, value in dump(self).items() if value or name not in later}
 
     def given(self) -> dict[str, float]:
         """The share of each weak label, by name, that the settings name."""

@@ -16,6 +16,7 @@ from dabench.evaluation.scoring import write_rows
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
 from dabench.interfaces import Candidate, StageSpec
+from dabench.runs.annotation import set_origin
 from dabench.runs.config import FORMER, RunConfig
 from dabench.runs.device import resolved_precision
 from dabench.runs.keys import scoring_source
@@ -33,6 +34,8 @@ from dabench.training.store import StageRecord
 _OPEN = ("receipt.json", JOURNAL)
 
 
+#: What an entry of the desk's ledger says of a person's preferences.
+_SAID = ("asked", "answered", "used", "ties", "bad")
 #: Longest tag; the settings in full are among the parameters.
 _TAG = 500
 
@@ -60,6 +63,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "patches": plan.budget.patches if "preferences" in asks else 0.0,
         **{f"budget/{kind}": share for kind, share in plan.budget.others.items() if kind in asks},
         "rater": _rater(plan),
+        **({"preference_set": origin} if (origin := set_origin(plan)) else {}),
         "seed": config.seed,
         "protocol": config.protocol,
         "inference": config.inference,
@@ -120,11 +124,14 @@ def _asked(plan: Plan) -> set[str]:
 
 
 def _rater(plan: Plan) -> str:
-    """Who answered: simulated raters are called simulated; nobody, where nothing was asked."""
-    budget = plan.config.budget
-    if not _asked(plan):
+    """Who answered: simulated raters are called simulated; by kind where they differ; none where nothing was asked."""
+    asked = sorted(_asked(plan))
+    if not asked or plan.desk is None:
         return "none"
-    return f"simulated:{budget.rater_error:g}" if budget.rater == "truth" else budget.rater
+    raters = [plan.desk.rater(kind).label for kind in asked]
+    if len(set(raters)) == 1:
+        return raters[0]
+    return ", ".join(f"{kind} {rater}" for kind, rater in zip(asked, raters, strict=True))
 
 
 def _plugin_versions(registry: Registry) -> str:
@@ -195,7 +202,8 @@ def cost(plan: Plan) -> Cost:
     for entry in entries:
         counts[entry["kind"]] += entry["count"]
     points, patches = counts.pop("points", 0), counts.pop("preferences", 0)
-    return Cost(sum(e["seconds"] for e in entries), points, patches, dict(counts))
+    said = {name: sum(e.get(name, 0) for e in entries) for name in _SAID if any(name in e for e in entries)}
+    return Cost(sum(e["seconds"] for e in entries), points, patches, dict(counts), said)
 
 
 def model(plan: Plan, registry: Registry, chosen: Candidate) -> ModelMade:

@@ -143,8 +143,8 @@ class Runner:
     def _keep(self, planned: PlannedStage) -> None:
         """Copy a stage's curve and the answers it was given: the run directory stands alone."""
         copy_file(planned.folder.curve, self.path / "curves" / f"{planned.spec.name}.jsonl")
-        for file in sorted(planned.folder.annotation.glob("*")):
-            copy_file(file, self.path / "annotation" / file.name)
+        for file in sorted(planned.folder.annotation.rglob("*")):
+            copy_file(file, self.path / "annotation" / file.relative_to(planned.folder.annotation))
 
     def _select(self, journal: Journal) -> None:
         """Choose what predicts, where the last stage left several candidates; no target label takes part."""

@@ -12,6 +12,7 @@ import torch
 from dabench.components.registry import Registry
 from dabench.interfaces import Predictor, Stage
 from dabench.interfaces.observer import Observer
+from dabench.runs.annotation import about_stage
 from dabench.runs.device import peak_memory, pick_device, resolved_precision
 from dabench.runs.plan import Plan, PlannedStage
 from dabench.tracking.journal import CurveLog
@@ -76,15 +77,7 @@ class StageChain:
         settings = spec.config.model_dump(mode="json")
         peak = peak_memory(self.device)
         record = StageRecord(planned.key, spec.name, spec.iterations, seconds, peak, desk.ledger(), settings=settings)
-        budget = self.config.budget
-        about = {
-            "domain": self.plan.task.target,
-            "split": "train",
-            "seed": str(budget.seed),
-        }
-        if self.plan.task.pixel_size == "match":  # patches lie on the pixels that the model sees
-            about["pixel_size"] = "match"
-        desk.write(planned.folder.annotation, about)
+        desk.write(planned.folder.annotation, about_stage(self.plan, index))
         planned.folder.finish(stage, record)
         self._built[index] = stage
         return record

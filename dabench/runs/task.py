@@ -93,6 +93,11 @@ class TaskData:
         alone = "unlabelled" in splits and "train" not in splits
         return self._open(self._target, "unlabelled" if alone else "train")
 
+    @property
+    def terms(self) -> tuple[str, bool]:
+        """Licence of the target's images, and whether they may be handed on."""
+        return self._target.licence, self._target.redistribution
+
     @cached_property
     def source_validation(self) -> Split | None:
         """Labelled source slices that no stage trains on: the source's test split, or None where it has none."""

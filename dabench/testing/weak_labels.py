@@ -93,7 +93,7 @@ def round_trip(fixtures: Fixtures, item: Registered) -> None:
     answers, path = simulate(0.0), fixtures.new_folder(item.name) / "answers.txt"
     expect(answers, "simulate gave no answer at all")
     label.write(answers, path, {"domain": "conformance", "split": "train"})
-    expect(path.is_file(), f"write: no file {path.name}")
+    expect(path.exists(), f"write: no file {path.name}")
     matched = label.match(request, label.read(path))
     seen, wanted = _content(matched), _content(answers)
     expect(seen == wanted, f"after write, read and match: {seen[:2]}, simulated were {wanted[:2]}")
@@ -140,7 +140,8 @@ def malformed_file(fixtures: Fixtures, item: Registered) -> None:
     if request is not None:
         files.append(folder / "broken-end.txt")
         label.write(simulate(0.0), files[-1])
-        files[-1].write_bytes(files[-1].read_bytes() + b"???\n")
+        for file in [files[-1]] if files[-1].is_file() else files[-1].glob("*.jsonl"):
+            file.write_bytes(file.read_bytes() + b"???\n")
     for path in files:
         _expect_data_error(label, path)
 

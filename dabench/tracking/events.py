@@ -90,7 +90,9 @@ class StageFinished(Event):
 class Cost(Event):
     """What the annotation desk has metered, in total: a person's seconds, and the units handed out.
 
-    ``others`` counts the units of weak labels beside points and patches, by name.
+    ``others`` counts the units of weak labels beside points and patches, by name. ``preferences`` says what became of a
+    person's preferences: questions ``asked``, ``answered``, answers that were ``used``, ``ties`` and all ``bad`` among
+    them.
     """
 
     kind: ClassVar[str] = "cost"
@@ -99,6 +101,7 @@ class Cost(Event):
     points: int = 0
     patches: int = 0
     others: Mapping[str, int] = field(default_factory=dict)
+    preferences: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

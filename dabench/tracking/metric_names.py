@@ -61,6 +61,7 @@ def _of_event(
             yield "cost/points", float(event.points)
             yield "cost/patches", float(event.patches)
             yield from ((f"cost/{kind}", float(count)) for kind, count in event.others.items())
+            yield from _of_preferences(event.preferences)
         case Phase():
             yield f"time/{event.name}", event.seconds
         case CellFinished():
@@ -90,3 +91,11 @@ def cost_names(events: Iterable[Event]) -> dict[str, float]:
     """What a run took, by its names: annotation, training, memory."""
     spent = [event for event in events if isinstance(event, Cost | CellFinished)]
     return {name: value for name, (value, _) in named_metrics((), spent, {}, "").items()}
+
+
+def _of_preferences(counts: Mapping[str, int]) -> Iterator[tuple[str, float]]:
+    """Counts of a person's preferences, and which share of the questions was answered and could be used."""
+    yield from ((f"preferences/{name}", float(count)) for name, count in counts.items())
+    if asked := counts.get("asked"):
+        yield "preferences/answered_share", counts["answered"] / asked
+        yield "preferences/used_share", counts["used"] / asked

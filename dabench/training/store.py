@@ -96,7 +96,7 @@ class StageFolder:
         """Write weights, then the record, then drop the checkpoint; killed in between, it only repeats this."""
         save_weights(self.weights, stage)
         write_json(self._record, asdict(record))
-        others = [*self.annotation.glob("*"), *self.path.glob("snapshots/*.safetensors")]
+        others = [*self.annotation.rglob("*"), *self.path.glob("snapshots/*.safetensors")]
         kept = [self.weights, self._record, self.curve, *sorted(others)]
         write_digests(self._digests, [file for file in kept if file.is_file()])
         self.checkpoint.unlink(missing_ok=True)

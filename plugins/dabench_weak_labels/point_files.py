@@ -24,7 +24,7 @@ _NAMES = {"axis-0": "z", "axis-1": "y", "axis-2": "x", "slice": "z"}
 _About = ("domain", "split", "seed", "fraction")
 
 
-def write_points(answers: Sequence[PointAnswer], path: Path, about: Mapping[str, str]) -> None:
+def write_points(answers: Sequence[PointAnswer], path: Path, about: Mapping[str, Any]) -> None:
     """Write points, sorted by slice. Suffix ``.json`` gives JSON, anything else CSV.
 
     Args:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +115,7 @@ class Points(WeakLabel):
         priced = [*asked, *by_slice.values()]
         return [PointAnswer(a.z, a.points, self.config.seconds_per_point * len(a.points), a.rater) for a in priced]
 
-    def write(self, answers: Sequence[PointAnswer], path: Path, about: Mapping[str, str] | None = None) -> None:
+    def write(self, answers: Sequence[PointAnswer], path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Write a manifest, CSV or (suffix ``.json``) JSON, atomically."""
         write_points(answers, path, about or {})
 

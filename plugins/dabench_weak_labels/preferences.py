@@ -182,6 +182,10 @@ class Preferences(WeakLabel):
         for answer in answers:
             _check_place(answer.z, answer.window, shape)
 
+    def units(self, answers: Sequence[PreferenceAnswer]) -> int:
+        """Patches that somebody looked at."""
+        return sum(answer.answered or answer.seconds > 0 for answer in answers)
+
     def price(self, answers: Sequence[PreferenceAnswer]) -> float:
         """Seconds: what each answer took; recorded ones carry their own time."""
         return sum(answer.seconds for answer in answers)

@@ -1,8 +1,9 @@
 """How often the preference for a whole image is that for its patches, from what two runs were answered.
 
-Both runs keep their answers (``annotation/preferences.jsonl``): where was asked, digests of the masks that were shown,
-and which one was picked. They do not keep the masks' thresholds, and masks that are equal are shown once. So a pick can
-be named only where nothing was left out, or where it is the first one: the threshold nearest 0.5 is always shown first.
+Both runs keep their answers (``annotation/preferences``, of older runs ``preferences.jsonl``): where was asked, the
+masks that were shown, and which one was picked. Masks that are equal are shown once, and old files do not say of which
+thresholds they are. So a pick can be named only where nothing was left out, or where it is the first one: the threshold
+nearest 0.5 is always shown first.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dabench.annotation.preference_set import PreferenceSet
+from dabench.annotation.set_answers import set_answers
 from dabench.errors import DataError
 from dabench.types import Window
 
@@ -52,8 +55,17 @@ def agreeing_patches(whole: Sequence[Answer], patches: Sequence[Answer]) -> list
     ]
 
 
+def answers_of(run_dir: Path) -> Path | None:
+    """Where a run keeps its preferences; None where it has none."""
+    found = (run_dir / "annotation" / name for name in ("preferences", "preferences.jsonl"))
+    return next((path for path in found if path.exists()), None)
+
+
 def read_answers(path: Path) -> list[Answer]:
-    """Answers of a run. Raises DataError for a file that is missing or damaged; names the line."""
+    """Answers of a run. Raises DataError for files that are missing or damaged; names the line."""
+    if path.is_dir():
+        said = set_answers(PreferenceSet.open(path))
+        return [Answer(a.z, a.window, len(a.candidate_digests), a.choice) for a in said]
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dabench.errors import DataError
 from dabench.leaderboard.metric import Metric
-from dabench.leaderboard.published.agreement import agreeing_patches, read_answers
+from dabench.leaderboard.published.agreement import agreeing_patches, answers_of, read_answers
 from dabench.tracking.record import RunRecord
 from dabench.tracking.scores import ScoreKey
 
@@ -59,8 +59,8 @@ def _percentile(run: RunRecord, metric: str, share: int) -> float | None:
 def _agreement(run: RunRecord, first: RunRecord | None, least: int, most: int) -> float | None:
     if first is None or first.path == run.path or _before_last(run) != _before_last(first):
         return None
-    whole, patches = (r.path / "annotation" / "preferences.jsonl" for r in (first, run))
-    if not (whole.is_file() and patches.is_file()):
+    whole, patches = (answers_of(r.path) for r in (first, run))
+    if whole is None or patches is None:
         return None
     found = _agreeing(whole, patches)
     return sum(least <= count <= most for count in found) / len(found) if found else None
