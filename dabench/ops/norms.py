@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor, nn
 
 
@@ -15,4 +13,4 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, maps: Tensor) -> Tensor:
         """``(B, C, H, W)`` of any floating type to the same shape, type and memory format."""
-        return cast(Tensor, super().forward(maps.float()).to(maps.dtype))
+        return super().forward(maps.float()).to(maps.dtype)

@@ -125,7 +125,7 @@ class MeanTeacher(SelfTraining):
         # All copies in one pass: half the work of small networks is starting operations.
         output = self.teacher(view_images(views, crops.images.repeat(s.views, 1, 1, 1)), points, with_density=True)
         seen = (unview_maps(views, maps.float()) for maps in (output.probability, output.density))
-        probability, density = (maps.unflatten(0, (s.views, count)).mean(dim=0) for maps in seen)
+        probability, density = (maps.view(s.views, count, *maps.shape[1:]).mean(dim=0) for maps in seen)
         return probability, density
 
     def _peaks(self, density: Tensor) -> list[Tensor]:
