@@ -46,6 +46,10 @@ def measure(
     content: Annotated[
         str, typer.Option(metavar="auto|mask|ids", help="What the file holds; a mask is labelled first.")
     ] = "auto",
+    split: Annotated[
+        str,
+        typer.Option(metavar="none|watershed", help="watershed: objects of a mask that touch are cut apart at necks."),
+    ] = "none",
     scratch: Annotated[
         Path | None, typer.Option(help="Keep intermediate results of labelling here, to go on after an interruption.")
     ] = None,
@@ -53,8 +57,9 @@ def measure(
 ) -> None:
     """Count and measure objects: volume, surface, length, elongation, place, and how many each slice cuts.
 
-    Of an OME-Zarr of dabench predict, its instances are measured, or its mask where it has none. A mask (two values) is
-    labelled first, with 26 neighbours in 3-D and 8 in 2-D. The memory needed does not grow with the volume.
+    Of an OME-Zarr of dabench predict, its instances are measured, or its mask where it has none or --split is given. A
+    mask (two values) is labelled first, with 26 neighbours in 3-D and 8 in 2-D. The memory needed does not grow with
+    the volume.
 
     Example:  dabench measure mito.zarr --csv mito.csv --summary mito.html
     """
@@ -63,21 +68,22 @@ def measure(
     from dabench.volumes.instances.parts import IDS, MASK, first_slice, part_of
 
     outputs = {"csv": csv, "parquet": parquet, "per_slice": per_slice, "summary": summary}
-    _check(content, dims, summary)
+    _check(content, dims, summary, split)
     protect([file], csv=csv, parquet=parquet, per_slice=per_slice)
     protect([file], summary=summary if summary and summary.suffix else None)
-    path = part_of(file, IDS, MASK)
+    path = part_of(file, MASK) if split != "none" else part_of(file, IDS, MASK)
     volume = _open(path)
     size = _voxel_size(voxel, volume, path)
     dims = dims or (3 if volume.shape[0] > 1 else 2)
-    is_mask = _is_mask(content, volume, path)
+    is_mask = _is_mask(content, volume, path, split)
     with make_display(quiet=as_json, stderr=True) as display:
-        measures = _measure(volume, size, dims, (min_size, max_size), is_mask, scratch, display)
+        measures = _measure(volume, size, dims, (min_size, max_size), is_mask, scratch, display, split=split)
     written = _write(measures, outputs, file.name)
     first = first_slice(file) if file.is_dir() else 0
     if first and not as_json:
         typer.echo(f"note: slice 0 of these tables is slice {first} of the scan, at {first * size[0]:g} nm.", err=True)
     how = f"{volume.dtype} mask, labelled in {dims}-D" if is_mask else f"{volume.dtype} ids"
+    how += ", touching objects cut apart" if split != "none" else ""
     if as_json:
         _print_json(measures, {"file": str(path), "content": how, "written": written})
     else:
@@ -92,11 +98,13 @@ def _measure(
     is_mask: bool,
     scratch: Path | None,
     observer: Observer,
+    *,
+    split: str,
 ) -> Measures:
-    """Label what is a mask, drop what is smaller or larger than ``sizes``, measure."""
+    """Label (and ``split``) what is a mask, drop what is smaller or larger than ``sizes``, measure."""
     from dabench.data.blocks import chunks_of
     from dabench.errors import ConfigError
-    from dabench.volumes.instances import LabelledVolume, Labelling, find_objects, least_voxels, most_voxels
+    from dabench.volumes.instances import least_voxels, most_voxels
     from dabench.volumes.instances.settings import default_chunk
     from dabench.volumes.measuring import measure as measure_ids
     from dabench.volumes.measuring.filtering import OfSize
@@ -105,15 +113,25 @@ def _measure(
     most = most_voxels(sizes[1], voxel, dims) if sizes[1] else None
     if most is not None and most < least:
         raise ConfigError(f"--min-size {sizes[0]}, --max-size {sizes[1]}: nothing is as large and as small as that.")
-    chunk = default_chunk(chunks_of(volume), volume.shape)
-    ids: Volume = volume
-    if is_mask:
-        with _folder(scratch) as folder:
-            settings = Labelling.of(volume.shape, dims, chunk)
-            ids = LabelledVolume(volume, find_objects(volume, settings, least, folder, observer.progress("labelling")))
+    ids = _labelled(volume, dims, least, scratch, observer, split) if is_mask else volume
+    chunk = default_chunk(chunks_of(ids), volume.shape)
     if most is not None or (least > 1 and not is_mask):
         ids = OfSize(ids, least, most, chunk, dims)
     return measure_ids(ids, voxel, chunk, dims, observer.progress("measuring"))
+
+
+def _labelled(volume: Volume, dims: int, least: int, scratch: Path | None, observer: Observer, split: str) -> Volume:
+    """A mask as ids of its objects."""
+    from dabench.data.blocks import chunks_of
+    from dabench.volumes.instances import LabelledVolume, Labelling, LinkedVolume, SplitSlices, find_objects
+    from dabench.volumes.instances.settings import default_chunk
+
+    progress = observer.progress("labelling")
+    if split == "watershed":
+        return LinkedVolume(SplitSlices(volume), dims, least, progress)
+    settings = Labelling.of(volume.shape, dims, default_chunk(chunks_of(volume), volume.shape))
+    with _folder(scratch) as folder:
+        return LabelledVolume(volume, find_objects(volume, settings, least, folder, progress))
 
 
 def _open(path: Path) -> Volume:
@@ -125,12 +143,14 @@ def _open(path: Path) -> Volume:
     return open_volume(path, [reader.factory(reader.config()) for reader in readers])
 
 
-def _check(content: str, dims: int | None, summary: Path | None) -> None:
+def _check(content: str, dims: int | None, summary: Path | None, split: str) -> None:
     """What is wrong is said before an hour of measuring, not after."""
     from dabench.errors import ConfigError
 
     if content not in ("auto", "mask", "ids"):
         raise ConfigError(f"--content {content!r}: choose one of auto, mask and ids.")
+    if split not in ("none", "watershed"):
+        raise ConfigError(f"--split {split!r}: choose none or watershed.")
     if dims not in (None, 2, 3):
         raise ConfigError(f"--dims {dims}: there are 2 (each slice on its own) and 3.")
     if summary is not None and summary.suffix not in ("", ".png", ".html"):
@@ -148,8 +168,9 @@ def _voxel_size(text: str | None, volume: Volume, path: Path) -> _Voxel:
     return found
 
 
-def _is_mask(content: str, volume: Volume, path: Path) -> bool:
-    from dabench.errors import DataError
+def _is_mask(content: str, volume: Volume, path: Path, split: str) -> bool:
+    """Whether the file holds a mask. Raises DataError for neither mask nor ids, ConfigError for ids to be split."""
+    from dabench.errors import ConfigError, DataError
     from dabench.evaluation import holds_ids
 
     if volume.dtype.kind not in "bui":
@@ -157,11 +178,13 @@ def _is_mask(content: str, volume: Volume, path: Path) -> bool:
             f"{path}: {volume.dtype} is neither a mask nor ids, which are whole numbers.",
             "Write a mask or instances with dabench predict, or cut the probability at a threshold.",
         )
-    if content != "auto":
-        return content == "mask"
-    if path.parent.name == "labels" and path.name in ("mask", "instances"):
-        return path.name == "mask"
-    return not holds_ids(volume)
+    if content == "auto" and path.parent.name == "labels" and path.name in ("mask", "instances"):
+        content = path.name
+    elif content == "auto":
+        content = "ids" if holds_ids(volume) else "mask"
+    if split != "none" and content != "mask":
+        raise ConfigError(f"{path}: holds ids, which are objects already; --split is for a mask.", "Leave --split out.")
+    return content == "mask"
 
 
 @contextmanager

@@ -41,6 +41,9 @@ def predict(
     min_size: Annotated[
         str | None, typer.Option(help="Objects smaller than this are dropped: 20px, 5e5nm3 [16 of the model's pixels].")
     ] = None,
+    split: Annotated[
+        str, typer.Option(help="watershed: objects that touch are cut apart at their necks, slice by slice; or none.")
+    ] = "none",
     what: Annotated[str, typer.Option(help="For .tif and .h5: mask, probability or instances.")] = "mask",
     chunk: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxels that are predicted at once.")] = None,
     precision: Annotated[
@@ -82,6 +85,7 @@ def predict(
         threshold=threshold,
         instances=_one_of("--instances", instances, ("3d", "2d", "none")),
         min_size=min_size,
+        split=_one_of("--split", split, ("none", "watershed")),
         chunk=three_numbers("--chunk", chunk, int),
         precision=_one_of("--precision", precision, ("auto", "float32", "bfloat16")),
         device=device,
@@ -142,6 +146,7 @@ def _print_plan(plan: PredictionPlan, processes: int, *, as_json: bool) -> None:
     voxel = " x ".join(f"{v:g}" for v in said["voxel_nm"]) + " nm" if said["voxel_nm"] else "voxel size unknown"
     points = "automatic, without points" if said["points"] is None else f"{said['points']} points as prompts"
     whose = ", the model's own" if said["objects_of"] == "model" else ""
+    whose += ", touching ones cut apart" if said["split"] == "watershed" else ""
     size = f"{said['instances']} of {said['min_voxels']} voxels and more{whose}"
     objects = "none" if said["instances"] == "none" else size
     typer.echo(f"model     {said['model']}, threshold {said['threshold']:g}, {points}")

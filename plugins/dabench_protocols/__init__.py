@@ -1,4 +1,4 @@
-"""The rules of scoring: `das-2d@1` (the published one), `das-2d-pooled@1`, `instances-2d@1` and `instances-3d@1`.
+"""The rules of scoring: `das-2d@1` (the published one), `das-2d-pooled@1`, and those of instances, in 2-D and in 3-D.
 
 A rule has a version and no settings: whoever changes it gives it another name. All work slice by slice and keep a few
 numbers a slice. Formulae and edge cases: docs/protocol.md.
@@ -14,6 +14,7 @@ import numpy as np
 
 from dabench.ops.components import label_components
 from dabench.ops.metrics import Overlap, aji, dice, overlap_table, panoptic
+from dabench.ops.splitting import split_touching
 from dabench.plugin import IGNORE, Component, EvaluationProtocol, Register, SliceScore, hookimpl
 from dabench_protocols.instances_3d import Instances3d
 
@@ -86,8 +87,20 @@ class Instances2d(SliceMeanProtocol):
         """True ids (0 background, below 0 ignored) against predicted ids, or components of a mask."""
         if label.dtype.kind == "i" and label.min(initial=0) < 0:
             prediction, label = np.where(label >= 0, prediction, prediction.dtype.type(0)), np.maximum(label, 0)
-        ids = label_components(prediction) if prediction.dtype == bool else prediction
+        ids = self.objects(prediction) if prediction.dtype == bool else prediction
         return overlap_table(label, ids).without_small()
+
+    def objects(self, mask: Array) -> Array:
+        """Ids ``(H, W)`` of the objects of a predicted mask."""
+        return label_components(mask)
+
+
+class Watershed2d(Instances2d):
+    """As `Instances2d`, but a predicted mask is cut at its necks first: touching mitochondria are counted apart."""
+
+    def objects(self, mask: Array) -> Array:
+        """The parts of its components, see `split_touching`."""
+        return split_touching(mask)
 
 
 class Das2dPooled(EvaluationProtocol):
@@ -138,6 +151,12 @@ _RULES: tuple[tuple[str, Any, str, str], ...] = (
         "instances-2d@1",
         Instances2d,
         "As das-2d@1 against the card's true instance ids; of predicted ids where a method makes objects.",
+        "dabench",
+    ),
+    (
+        "instances-2d-watershed@1",
+        Watershed2d,
+        "As instances-2d@1, but predicted components are cut at their necks (touching mitochondria in muscle).",
         "dabench",
     ),
     (

@@ -9,7 +9,7 @@ from pathlib import Path
 import dabench_protocols
 import numpy as np
 import pytest
-from dabench_protocols import Das2d, Das2dPooled, Instances2d
+from dabench_protocols import Das2d, Das2dPooled, Instances2d, Watershed2d
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from dabench.components.registry import PluginStatus, Registry
@@ -38,7 +38,8 @@ def test_all_are_registered():
     registry = Registry()
     registry.add(dabench_protocols, PluginStatus("protocols", "dabench"))
     assert not registry.failures()
-    assert registry.names("protocol") == ["das-2d-pooled@1", "das-2d@1", "instances-2d@1", "instances-3d@1"]
+    rules = ["das-2d-pooled@1", "das-2d@1", "instances-2d-watershed@1", "instances-2d@1", "instances-3d@1"]
+    assert registry.names("protocol") == rules
     for item in registry.of_kind("protocol"):
         made = item.component.factory(item.component.config())
         assert {*made.metrics, "n", "left_out"} == set(made.result())
@@ -72,6 +73,36 @@ def test_ignored_pixels_count_on_neither_side(rule, predicted_there):
     expected = rule().update(0, prediction, label)
     label[20:, :], prediction[20:, :] = IGNORE, predicted_there
     assert rule().update(0, prediction, label) == expected
+
+
+def touching():
+    """Two discs of 316 pixels each, cut where they overlap: true ids 1 and 2, one component."""
+    rows, columns = np.mgrid[:40, :60]
+    left = (rows - 20) ** 2 + (columns - 18) ** 2
+    right = (rows - 20) ** 2 + (columns - 36) ** 2
+    return np.where((left <= 100) & (left <= right), 1, np.where(right <= 100, 2, 0)).astype(np.int32)
+
+
+def test_touching_objects_are_counted_apart_by_the_watershed():
+    label = touching()
+    before = Instances2d().update(0, label > 0, label)
+    after = Watershed2d().update(0, label > 0, label)
+    assert (before.values["n_true"], before.values["n_pred"], after.values["n_pred"]) == (2, 1, 2)
+    # One component: both true objects take it, each is half of it: IoU 316/623 = .507 and 307/623 = .493.
+    sizes = np.bincount(label.ravel())[1:]
+    whole = sizes.sum()
+    assert before.values["aji"] == pytest.approx(whole / (2 * whole))
+    assert before.values["pq"] == pytest.approx(2 / 3 * sizes.max() / whole, abs=1e-5)
+    assert [after.values[m] for m in ("dice", "aji", "pq")] == pytest.approx([1, 1, 1], abs=0.02)
+
+
+def test_without_necks_and_with_ids_the_watershed_changes_nothing():
+    label = block((4, 12, 4, 12), (20, 36, 5, 9), (20, 38, 20, 38)).astype(np.int32)
+    shifted = np.roll(label, 1, 1)
+    for prediction in (shifted > 0, shifted * 5):
+        assert Watershed2d().update(0, prediction, label) == Instances2d().update(0, prediction, label)
+    label[20:] = np.where(label[20:] > 0, 2, 0)
+    assert Watershed2d().update(0, 7 * touching(), touching()).values["pq"] == pytest.approx(1, abs=1e-5)
 
 
 def test_pooled_is_not_the_mean_and_keeps_specks():

@@ -157,7 +157,7 @@ class PredictionPlan:
             "threshold": self.threshold,
             "precision": self.precision,
             "device": torch.device(self.device).type,
-            "instances": [self.request.instances, self.min_voxels],
+            "instances": [self.request.instances, self.min_voxels, self.request.split],
             "output": [self.request.output.suffix.lower(), self.request.what],
             "source": source_digest(_PREDICTS),
             "torch": torch.__version__,
@@ -184,6 +184,7 @@ class PredictionPlan:
             "points": None if self.points is None else sum(map(len, self.points.values())),
             "instances": self.request.instances,
             "min_voxels": self.min_voxels,
+            "split": self.request.split,
             "objects_of": "model" if self.by_model else "mask",
             "chunk": list(chunks.chunk),
             "chunks": chunks.count,
@@ -208,6 +209,9 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
         raise ConfigError("--what instances with --instances none: there would be nothing to write.")
     if request.precision == "auto" and request.gpus:
         raise ConfigError("--precision auto tries this machine, --gpus-per-job predicts on others.", "Say which one.")
+    if request.split != "none" and (request.instances == "none" or model.predictor.gives_instances):
+        why = "no objects are asked for" if request.instances == "none" else "the model makes objects of its own"
+        raise ConfigError(f"--split {request.split}: {why}.", "Leave --split out.")
     tiling = Tiling(card.tile, profile_named(request.profile or card.inference), request.batch)
     images = ImageSource(request.images.absolute(), request.intensity or card.intensity)
     images.open(registry)  # says what is wrong with the intensity

@@ -10,6 +10,7 @@ Voxel = tuple[float, float, float]
 What = Literal["mask", "probability", "instances"]
 Instances = Literal["3d", "2d", "none"]
 PixelSize = Literal["match", "native"]
+Split = Literal["none", "watershed"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -31,6 +32,8 @@ class Request:
         instances: objects through slices, on each slice, or none.
         min_size: least size of an object that is kept, ``16px`` or ``5e5nm3``; by default 16 pixels of those that the
             model sees.
+        split: ``watershed`` cuts the mask of each slice at its necks (`dabench.ops.splitting`), so that objects that
+            touch are counted apart; ``none``: objects are the components of the mask, or the model's own.
         chunk: voxels (z, y, x) that are predicted at once.
         precision: ``float32``, as runs are scored, ``bfloat16``, or ``auto``: bfloat16 where the hardware multiplies
             it and it moves no probability of some tiles of these images by more than 1e-2.
@@ -54,6 +57,7 @@ class Request:
     threshold: float | None = None
     instances: Instances = "3d"
     min_size: str | None = None
+    split: Split = "none"
     chunk: tuple[int, int, int] | None = None
     precision: Precision = "float32"
     device: str = "auto"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dabench.errors import ConfigError
 from dabench.interfaces.observer import Observer
 from dabench.tracking.lock import exclusive
-from dabench.volumes.instances import label_volume, link_volume
+from dabench.volumes.instances import SplitSlices, label_volume, link_volume
 from dabench.volumes.instances.settings import default_chunk
 from dabench.volumes.output import OmeZarr, build_pyramid, format_of, write_hdf5, write_tiff
 from dabench.volumes.prediction.chunk_log import CHUNK_LOG, ChunkLog, phases_done
@@ -184,6 +184,8 @@ class _Prediction:
     def _label(self) -> int:
         mask, sink = self.output.blocks("mask"), self.output.blocks("instances")
         dims, progress = (2 if self.plan.request.instances == "2d" else 3), self.observer.progress("instances")
+        if self.plan.request.split != "none":
+            return link_volume(SplitSlices(mask), sink, dims, self.plan.min_voxels, progress)
         if self.slices is not None:
             return link_volume(self.slices.blocks("instances"), sink, dims, self.plan.min_voxels, progress)
         return label_volume(

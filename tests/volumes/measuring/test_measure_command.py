@@ -181,6 +181,26 @@ def test_an_ome_zarr_says_its_voxel_and_gives_instances_or_the_mask(ids, tmp_pat
     assert answer(zarr_file(tmp_path / "ids.zarr", {"": ids}))["objects"] == 3
 
 
+def discs():
+    """On each of three slices two discs that touch; the right one moves away on the last."""
+    rows, columns = np.mgrid[:40, :70]
+    left = (rows - 20) ** 2 + (columns - 18) ** 2 <= 100
+    right = [(rows - 20) ** 2 + (columns - x) ** 2 <= 100 for x in (36, 36, 40)]
+    return np.stack([left | one for one in right]).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("dims", "whole", "apart"), [(3, 1, 2), (2, 4, 6)])
+def test_touching_objects_of_a_mask_are_measured_apart(tmp_path, dims, whole, apart):
+    path = zarr_file(tmp_path / "p.zarr", {"": discs(), "labels/mask": discs(), "labels/instances": discs()})
+    found = answer(path, "--split", "watershed", "--dims", dims)
+    assert (found["objects"], found["file"][-4:]) == (apart, "mask")
+    assert found["content"].endswith("touching objects cut apart")
+    assert found["volume_fraction"] == pytest.approx(discs().mean())
+    assert answer(zarr_file(tmp_path / "m.zarr", {"": discs()}), "--dims", dims)["objects"] == whole
+    dropped = answer(path, "--split", "watershed", "--dims", dims, "--min-size", "700px", "--voxel", "30,8,8")
+    assert dropped["objects"] == {3: 2, 2: 0}[dims], "some 310 pixels on each of three slices"
+
+
 def test_scratch_is_used_and_removed(ids, tmp_path):
     path = zarr_file(tmp_path / "mask.zarr", {"": (ids > 0).astype(np.uint8)})
     assert answer(path, "--scratch", tmp_path / "scratch")["objects"] == 2
@@ -202,6 +222,8 @@ def test_scratch_is_used_and_removed(ids, tmp_path):
         (["--voxel", "30,8,8", "--dims", "4"], "--dims 4"),
         (["--voxel", "30,8,8", "--dims", "0"], "--dims 0"),
         (["--voxel", "30,8,8", "--content", "id"], "--content"),
+        (["--voxel", "30,8,8", "--split", "yes"], "--split 'yes'"),
+        (["--voxel", "30,8,8", "--split", "watershed"], "holds ids"),
         (["--voxel", "30,8,8", "--summary", "x.pdf"], ".png or .html"),
     ],
 )

@@ -14,6 +14,7 @@ from dabench.api.progress import PlainDisplay, clock, make_display
 from dabench.cli import predict as command
 from dabench.errors import ConfigError, DabenchError, DataError, MissingDataError, UnknownNameError
 from dabench.inference import Tiling, profile_named
+from dabench.ops.splitting import split_touching
 from dabench.volumes.prediction import make_prediction_plan
 from dabench.volumes.prediction.chunking import SIDE, WORKING_SET, Chunking, choose_chunk
 from dabench.volumes.prediction.points import read_prompts
@@ -74,6 +75,21 @@ def test_a_dry_run_writes_nothing(invoke, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["scan.tif"]
 
 
+def test_touching_objects_are_cut_apart_where_asked(invoke, tmp_path):
+    """The fake model's mask has necks: more objects, on the same voxels, and the plan says so."""
+    plain = json.loads(invoke("--json", "--instances", "2d", "--min-size", "1px").output)
+    found = json.loads(
+        invoke("--json", "--instances", "2d", "--min-size", "1px", "--split", "watershed", output="s.zarr").output
+    )
+    assert (plain["split"], found["split"]) == ("none", "watershed")
+    parts = arrays(tmp_path / "s.zarr")
+    mask, ids = parts["labels/mask/0"], parts["labels/instances/0"]
+    assert np.array_equal(ids > 0, mask > 0)
+    expected = [split_touching(one > 0).max() for one in mask]
+    assert found["objects"] == ids.max() == sum(expected) >= plain["objects"]
+    assert "touching ones cut apart" in invoke("--dry-run", "--split", "watershed", output="t.zarr").output
+
+
 def test_json_is_plan_and_summary(invoke):
     found = json.loads(invoke("--json", "--instances", "none", "--what", "probability", output="o.h5").output)
     assert (found["objects"], found["chunks"], found["path"][-4:]) == (None, 1, "o.h5")
@@ -92,6 +108,8 @@ def test_json_is_plan_and_summary(invoke):
         (["--threshold", "1.5"], "--threshold 1.5"),
         (["--profile", "papr"], "'papr'(.|\n)*paper"),
         (["--instances", "4d"], "'4d'(.|\n)*3d"),
+        (["--split", "water"], "'water'(.|\n)*watershed"),
+        (["--split", "watershed", "--instances", "none"], "no objects are asked for"),
         (["--what", "masks"], "'masks'(.|\n)*mask"),
         (["--precision", "float16"], "'float16'"),
         (["--executor", "dask"], "'dask'"),
