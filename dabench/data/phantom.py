@@ -49,14 +49,16 @@ def make_phantom(name: str, part: str, seed: int, shape: Shape) -> Phantom:
     if name not in PROFILES:
         raise UnknownNameError("phantom", name, PROFILES)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(part.encode())])
-    phantom = _make(PROFILES[name], shape, rng)
+    profile = PROFILES[name]
+    fine = (shape[0], shape[1] * profile.binning, shape[2] * profile.binning)
+    phantom = _binned(_make(profile, fine, rng), profile.binning)
     for array in (phantom.images, phantom.labels, phantom.instances):
         array.setflags(write=False)
     return phantom
 
 
 def _make(profile: Profile, shape: Shape, rng: np.random.Generator) -> Phantom:
-    grid = Grid(shape, profile.voxel[0] / profile.voxel[1])
+    grid = Grid(shape, profile.voxel[0] / profile.voxel[1] * profile.binning)
     cells = make_cells(grid, profile.cell, rng)
     both = Organelles.none(shape)
     mitos = _populate(grid, cells, both, profile.mito_radius, profile.mito_length, profile.mito_count, profile, rng)
@@ -68,6 +70,17 @@ def _make(profile: Profile, shape: Shape, rng: np.random.Generator) -> Phantom:
     render.paint_mitochondria(image, mitos, profile, grid, rng)
     labels = _without_specks(mitos.distance < profile.boundary)
     return Phantom(render.expose(image, profile, rng), labels.astype(np.uint8), np.where(labels, mitos.ids, 0))
+
+
+def _binned(phantom: Phantom, side: int) -> Phantom:
+    """Squares of pixels as one: the mean grey, and the label and the id of the middle one."""
+    if side == 1:
+        return phantom
+    depth, height, width = phantom.images.shape
+    squares = phantom.images.reshape(depth, height // side, side, width // side, side)
+    images = np.round(squares.mean((2, 4))).astype(np.uint8)
+    labels, ids = (a[:, side // 2 :: side, side // 2 :: side].copy() for a in (phantom.labels, phantom.instances))
+    return Phantom(images, labels, ids)
 
 
 def _without_specks(mask: Array) -> Array:
@@ -94,17 +107,14 @@ def _populate(
     """Place organelles of one kind; ``both`` holds all kinds so far, and they never overlap."""
     own = Organelles.none(grid.shape)
     warp = 0.9 * smooth_noise(grid, 12, rng)
+    gap = 1.5 * profile.membrane if profile.gap is None else profile.gap
     wanted = max(1, round(density * float(np.prod(grid.size)) / _UNIT_VOLUME))
     for label in range(1, wanted + 1):
         for _ in range(_TRIES):
             radius = rng.uniform(*radii)
             start = _place(grid, cells, both, radius, rng)
             tube = make_tube(start, radius, rng.uniform(*lengths), rng)
-            before = both.distance.copy()
-            if add_tube(tube, grid, cells, warp, both, 1.5 * profile.membrane, label):
-                changed = both.distance < before
-                own.distance[changed] = both.distance[changed]
-                own.ids[changed] = label
+            if add_tube(tube, grid, cells, warp, both, own, gap, label):
                 break
     return own
 

@@ -29,7 +29,7 @@ class PhantomDomain(Domain):
     """One phantom with a training and a test split, which are independent pieces of the same tissue.
 
     Args:
-        name: ``phantom-human``, ``phantom-rat``, ``phantom-lucchi++``, ``phantom-stem`` or ``phantom-lucchi``.
+        name: one of `phantom_summaries`, as ``phantom-human``.
         seed: another seed is another piece of tissue.
         size: side of a slice in pixels.
         slices: slices of each split.

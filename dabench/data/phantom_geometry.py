@@ -176,10 +176,13 @@ def make_tube(start: Array, radius: float, length: float, rng: np.random.Generat
     return Tube(path.astype(np.float32), (radius * swell * ends).astype(np.float32), flat.astype(np.float32))
 
 
-def add_tube(tube: Tube, grid: Grid, cells: Cells, warp: Array, into: Organelles, gap: float, label: int) -> bool:
+def add_tube(
+    tube: Tube, grid: Grid, cells: Cells, warp: Array, both: Organelles, own: Organelles, gap: float, label: int
+) -> bool:
     """Add a tube inside the cell of its middle, ``gap`` pixels away from membranes and from all earlier organelles.
 
-    ``warp`` ``(Z, H, W)`` roughens its surface. False, and nothing added, when too little of it would be left.
+    ``warp`` ``(Z, H, W)`` roughens its surface. ``both`` has all earlier organelles, ``own`` those of its kind: it
+    becomes part of the two. False, and nothing added, when too little of it would be left.
     """
     box = _box(tube, grid)
     if box is None:
@@ -187,14 +190,15 @@ def add_tube(tube: Tube, grid: Grid, cells: Cells, warp: Array, into: Organelles
     free = _distance_to_line(tube, grid, box) + warp[box]
     cell = _cell_at(tube.line[len(tube.line) // 2], grid, cells)
     inside = np.where(cells.ids[box] == cell, cells.distance[box], -cells.distance[box])
-    distance = _soft_max(free, gap - np.minimum(inside, into.distance[box]))
+    distance = _soft_max(free, gap - np.minimum(inside, both.distance[box]))
     kept = _largest_part(distance < 0)
     if kept.sum() < max(30, 0.55 * (free < 0).sum()):
         return False
     halo = ndimage.grey_dilation(kept, size=(1, 2 * _REACH + 1, 2 * _REACH + 1)).astype(bool)
-    closer = halo & (distance < into.distance[box]) & ((distance >= 0) | kept)
-    into.distance[box] = np.where(closer, distance, into.distance[box])
-    into.ids[box] = np.where(closer, label, into.ids[box])
+    closer = halo & (distance < both.distance[box]) & ((distance >= 0) | kept)
+    for into in (both, own):
+        into.distance[box][closer] = distance[closer]
+        into.ids[box][closer] = label
     return True
 
 

@@ -29,6 +29,9 @@ class Profile:
         flicker: sd of brightness from slice to slice; ``shading``: amplitude of uneven brightness in a slice.
         boundary: where annotators drew the contour, as distance from the outer face of the outer membrane (negative
             is inside): about -4 is the inner membrane (MitoEM), 0.5 the outer one (Lucchi++).
+        gap: room between the outer faces of two organelles; None: one and a half membranes. With less than twice
+            ``boundary`` mitochondria touch.
+        binning: side of the square of pixels that become one: all other lengths are those of the finer pixels.
     """
 
     summary: str
@@ -54,6 +57,8 @@ class Profile:
     flicker: float
     shading: float
     boundary: float
+    gap: float | None = None
+    binning: int = 1
 
 
 PROFILES: dict[str, Profile] = {
@@ -181,5 +186,57 @@ PROFILES: dict[str, Profile] = {
         flicker=0.004,
         shading=0.02,
         boundary=0.0,
+    ),
+    "phantom-muscle": Profile(
+        summary="Phantom of muscle, made up: a third of the tissue are mitochondria, and most touch; outer contour",
+        voxel=(30, 8, 8),
+        cell=110,
+        mito_radius=(11, 20),
+        mito_length=(2, 5),
+        mito_count=46,
+        matrix=0.42,
+        cristae=0.15,
+        cristae_period=6.5,
+        membrane=1.3,
+        darkness=0.34,
+        vesicles=2,
+        bodies=2,
+        texture=0.05,
+        contrast=1.0,
+        brightness=0.02,
+        gamma=1.0,
+        blur=0.9,
+        noise=0.05,
+        grain=0.6,
+        flicker=0.012,
+        shading=0.03,
+        boundary=1.0,
+        gap=0.0,
+    ),
+    "phantom-fine": Profile(
+        summary="Phantom of MitoEM-H at 24 nm a pixel, made up: mitochondria a third of the size in pixels",
+        voxel=(30, 24, 24),
+        cell=32,
+        mito_radius=(9, 16),
+        mito_length=(1.5, 4.5),
+        mito_count=48,
+        matrix=0.40,
+        cristae=0.16,
+        cristae_period=6.5,
+        membrane=1.3,
+        darkness=0.36,
+        vesicles=10,
+        bodies=7,
+        texture=0.035,
+        contrast=1.15,
+        brightness=0.0,
+        gamma=1.0,
+        blur=0.7,
+        noise=0.135,
+        grain=0.5,
+        flicker=0.012,
+        shading=0.02,
+        boundary=-3.5,
+        binning=3,
     ),
 }

@@ -12,9 +12,12 @@ from dabench.data.phantom_domain import PhantomDomain, phantom_summaries
 from dabench.data.phantom_profiles import PROFILES
 from dabench.data.volumes import read_all
 from dabench.errors import UnknownNameError
+from dabench.ops.components import label_components
 
 NAMES = sorted(PROFILES)
 SHAPE = (6, 128, 128)
+#: A fine one is made of nine times the pixels: a piece of it is enough.
+PIECES = {name: (12, 256, 256) if profile.binning == 1 else (4, 128, 128) for name, profile in PROFILES.items()}
 
 
 def no_files(path):
@@ -23,21 +26,22 @@ def no_files(path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shapes_types_and_foreground(name):
-    phantom = make_phantom(name, "train", 0, (12, 256, 256))
-    assert phantom.images.shape == phantom.labels.shape == phantom.instances.shape == (12, 256, 256)
+    phantom = make_phantom(name, "train", 0, PIECES[name])
+    assert phantom.images.shape == phantom.labels.shape == phantom.instances.shape == PIECES[name]
     assert (phantom.images.dtype, phantom.labels.dtype, phantom.instances.dtype) == (np.uint8, np.uint8, np.int32)
     assert set(np.unique(phantom.labels)) == {0, 1}
     assert ((phantom.instances > 0) == (phantom.labels == 1)).all()
-    assert 0.02 < phantom.labels.mean() < 0.3
+    assert 0.02 < phantom.labels.mean() < (0.45 if name == "phantom-muscle" else 0.3)
     assert (phantom.labels.mean((1, 2)) > 0).all()
     assert phantom.images.std() > 10
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mitochondria_are_darker_than_their_surroundings(name):
-    phantom = make_phantom(name, "train", 0, (12, 256, 256))
+    phantom, side = make_phantom(name, "train", 0, PIECES[name]), PROFILES[name].binning
     mito = phantom.labels == 1
-    ring = ndimage.binary_dilation(mito, np.ones((1, 17, 17))) & ~ndimage.binary_dilation(mito, np.ones((1, 11, 11)))
+    near, far = (np.ones((1, n // side | 1, n // side | 1)) for n in (11, 17))
+    ring = ndimage.binary_dilation(mito, far) & ~ndimage.binary_dilation(mito, near)
     assert phantom.images[mito].mean() < phantom.images[ring].mean() - 5
 
 
@@ -95,6 +99,35 @@ def test_annotators_drew_inside_in_mitoem_and_outside_in_lucchi():
         outside = ndimage.binary_dilation(mito, disc, iterations=3) & ~ndimage.binary_dilation(mito, disc, iterations=1)
         change[name] = phantom.images[outside].mean() - phantom.images[far].mean()
     assert change["phantom-human"] < change["phantom-lucchi++"] - 5
+
+
+def test_muscle_is_a_third_foreground_and_most_objects_touch_another():
+    shares, touching, objects, components = [], 0, 0, 0
+    for part, seed in (("train", 0), ("test", 0), ("train", 1)):
+        phantom = make_phantom("phantom-muscle", part, seed, (8, 256, 256))
+        shares.append(phantom.labels.mean())
+        for ids in phantom.instances:
+            pieces = label_components(ids)
+            inside = np.unique(np.stack([pieces[ids > 0], ids[ids > 0]]), axis=1)[0]
+            touching += int((np.bincount(inside)[inside] > 1).sum())
+            objects, components = objects + len(np.unique(ids)) - 1, components + int(pieces.max())
+    assert 0.3 < np.mean(shares) < 0.4
+    assert touching > 0.55 * objects
+    assert components < 0.7 * objects
+    human = make_phantom("phantom-human", "train", 0, (8, 256, 256))
+    assert all(label_components(ids).max() >= len(np.unique(ids)) - 1 for ids in human.instances), "elsewhere none does"
+
+
+def test_fine_is_human_tissue_at_a_third_of_the_size():
+    voxel = {name: PROFILES[f"phantom-{name}"].voxel for name in ("human", "fine")}
+    assert (voxel["human"], voxel["fine"]) == ((30, 8, 8), (30, 24, 24))
+    areas, shares = {}, {}
+    for name, shape in (("human", (4, 384, 384)), ("fine", (4, 128, 128))):
+        phantom = make_phantom(f"phantom-{name}", "train", 0, shape)
+        areas[name] = np.median([n for ids in phantom.instances for n in np.unique(ids, return_counts=True)[1][1:]])
+        shares[name] = phantom.labels.mean()
+    assert np.sqrt(areas["human"] / areas["fine"]) == pytest.approx(3, rel=0.15)
+    assert shares["fine"] == pytest.approx(shares["human"], rel=0.3)
 
 
 def test_domain_interface():
