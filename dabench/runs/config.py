@@ -193,6 +193,12 @@ class RunConfig(BaseModel):
             raise ValueError("thresholds are one or more probabilities between 0 and 1")
         return tuple(dict.fromkeys(value))
 
+    @field_validator("guard", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        """YAML reads a bare ``off`` as false."""
+        return "off" if value is False else value
+
     def identity(self) -> dict[str, Any]:
         """All settings that decide the result; what names the cell."""
         drop = {"device", "compile", "checkpoint_every", "settings"}

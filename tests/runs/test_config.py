@@ -101,3 +101,9 @@ def test_the_papers_divide_by_the_range() -> None:
     assert validate_config(given).intensity == "volume"
     assert validate_config({**given, "preset": "paper"}).intensity == "range"
     assert validate_config({**given, "preset": "paper", "intensity": "slice"}).intensity == "slice"
+
+
+def test_off_is_off_though_yaml_reads_it_as_false() -> None:
+    assert load_config({"method": "prompt-das", "task": "human2stem"}, sets=["guard=off"]).guard == "off"
+    with pytest.raises(ConfigError, match="guard = True"):
+        load_config({"method": "prompt-das", "task": "human2stem"}, sets=["guard=on"])
