@@ -136,6 +136,29 @@ class RecordedRater(Rater):
         return path
 
 
+class AskedRater(Rater):
+    """Answers nothing and notes what it was asked: the questions of a data set that people will answer.
+
+    Attributes:
+        requests: in the order in which they came.
+    """
+
+    label = "nobody yet"
+
+    def __init__(self) -> None:
+        """Nothing was asked yet."""
+        self.requests: list[Any] = []
+
+    def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
+        del kind
+        self.requests.append(request)
+        return weak.match(request, [])
+
+    def identity(self, kind: str, weak: WeakLabel) -> dict[str, Any]:
+        del kind, weak
+        return {"rater": self.label}
+
+
 def draw_rng(kind: str, seed: int) -> np.random.Generator:
     """The generator of one kind's draw: the same for every method, training seed and moment of asking."""
     return np.random.default_rng([seed, zlib.crc32(kind.encode())])

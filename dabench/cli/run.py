@@ -180,9 +180,9 @@ def _show_result(done: Run) -> None:
     if (word := record.tags.get("guard", "good")) != "good":
         console.print(f"warning: {word}", style="yellow", highlight=False, soft_wrap=True)
     cost = record.costs.annotation_seconds or 0.0
-    console.print(
-        f"annotation: {cost / 60:.1f} min of a {'simulated ' if done.config.budget.rater == 'truth' else ''}person"
-    )
+    rater = record.tags.get("rater", "")
+    who = "simulated " if rater.startswith("simulated") else "partly simulated " if "simulated" in rater else ""
+    console.print(f"annotation: {cost / 60:.1f} min of a {who}person")
     if line := _preferences(record):
         console.print(line, highlight=False, soft_wrap=True)
     shown = _short(done.path)

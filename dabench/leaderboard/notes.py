@@ -97,7 +97,7 @@ def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
         yield f"Fell behind their start, seen without labels, in {len(told)} of {len(rows)} cells: {listed}."
     for how in dict.fromkeys(row.tags["recorded"] for row in rows if "recorded" in row.tags):
         yield f"Recorded {how}."
-    if any(row.tags.get("rater", "").startswith("simulated") for row in rows):
+    if any("simulated" in row.tags.get("rater", "") for row in rows):
         yield "Annotation is simulated from labels; label min is what a person would take, in minutes a task."
 
 

@@ -16,12 +16,12 @@ from dabench.evaluation.scoring import write_rows
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
 from dabench.interfaces import Candidate, StageSpec
-from dabench.runs.annotation import set_origin
 from dabench.runs.config import FORMER, RunConfig
 from dabench.runs.device import resolved_precision
 from dabench.runs.keys import scoring_source
 from dabench.runs.pixels import model_pixel
 from dabench.runs.plan import Plan, PlannedStage
+from dabench.runs.preference_data import set_origin
 from dabench.runs.score import Score
 from dabench.runs.source_model import uses_source
 from dabench.tracking import environment as env

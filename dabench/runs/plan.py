@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dabench.annotation.desk import AnnotationDesk
+from dabench.annotation.raters import Rater
 from dabench.components.assembly import Assembly
 from dabench.components.registry import Registry
 from dabench.data.card_domain import user_domains
@@ -86,11 +87,18 @@ def _same(domain: Domain) -> Domain:
 
 
 def make_plan(
-    config: RunConfig, registry: Registry, workspace: Workspace, *, cache: bool = True, threads: int | None = None
+    config: RunConfig,
+    registry: Registry,
+    workspace: Workspace,
+    *,
+    cache: bool = True,
+    threads: int | None = None,
+    raters: Mapping[str, Rater] | None = None,
 ) -> Plan:
     """Resolve a configuration. Builds no network and reads no pixels (digests of files apart).
 
-    ``threads`` are those of the process that will train; this one's unless given.
+    ``threads`` are those of the process that will train; this one's unless given. ``raters`` answer kinds of annotation
+    in place of those that the configuration names.
     """
     weights = WeightsStore(workspace.weights)
     assembly = Assembly(registry, config, weights)
@@ -123,6 +131,8 @@ def make_plan(
         return plan
     task.check_test_points()
     desk = make_desk(config, task, weak_labels, budget)
+    for kind, rater in (raters or {}).items():
+        desk.use(kind, rater)
     desk.check(kind for spec in specs for kind in spec.asks)
     root = workspace.stages if cache else workspace.runs / config.cell_id / "stages"
     stages = _stages(config, assembly, task, desk, specs, root, threads)

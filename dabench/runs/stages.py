@@ -6,15 +6,16 @@ from collections.abc import Generator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 from dabench.components.registry import Registry
 from dabench.interfaces import Predictor, Stage
 from dabench.interfaces.observer import Observer
-from dabench.runs.annotation import about_stage
 from dabench.runs.device import peak_memory, pick_device, resolved_precision
 from dabench.runs.plan import Plan, PlannedStage
+from dabench.runs.preference_data import about_stage
 from dabench.tracking.journal import CurveLog
 from dabench.tracking.lock import exclusive
 from dabench.training.checkpoint import Progress
@@ -62,6 +63,14 @@ class StageChain:
         """What a stage predicts with after so many updates."""
         snapshot = update in self.plan.stages[index].snapshots
         return (self._loaded(index, update) if snapshot else self._stage(index)).predictor()
+
+    def ask(self, index: int) -> None:
+        """Let a stage on its finished parents ask at the desk what it would ask in training, without an update."""
+        planned = self.plan.stages[index]
+        with TemporaryDirectory() as folder:
+            options = replace(self._options(planned), checkpoint=Path(folder) / "checkpoint.pt")
+            for _ in train_stage(self._build(index), planned.spec, self._inputs(index), options, updates=0):
+                raise AssertionError("no update was asked for")
 
     def _alone(self, planned: PlannedStage) -> AbstractContextManager[None]:
         return exclusive(planned.folder.path.with_suffix(".lock"))

@@ -1,0 +1,154 @@
+"""The questions that a preference stage would ask, as a data set for people, before anything of it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dabench.annotation.preference_set import Manifest, PreferenceSet, Question
+from dabench.annotation.raters import AskedRater
+from dabench.annotation.set_answers import distinct, question_id
+from dabench.errors import ConfigError, DataError, MissingDataError
+from dabench.interfaces.observer import Observer
+from dabench.runs.config import RunConfig
+from dabench.runs.plan import Plan, make_plan
+from dabench.runs.preference_data import about_stage
+from dabench.runs.stages import StageChain
+from dabench.types import Array, PreferenceQuestion, Window
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+    from dabench.interfaces import Volume
+
+_KIND = "preferences"
+
+
+@dataclass(frozen=True)
+class StageQuestions:
+    """What one stage of a plan asks: in the order in which it asks."""
+
+    plan: Plan
+    index: int
+    questions: tuple[PreferenceQuestion, ...]
+
+
+def questions_of(
+    config: RunConfig,
+    registry: Registry,
+    workspace: Workspace,
+    observer: Observer | None = None,
+    *,
+    train: bool = True,
+) -> StageQuestions:
+    """The questions of a run's preference stage, asked of its trained reference; the stage itself is not trained.
+
+    Args:
+        config: of a run with a stage that asks for preferences. Who answers there does not matter.
+        registry: of components.
+        workspace: where trained stages lie.
+        observer: told of the stages before.
+        train: train stages before it that are not there yet; otherwise they have to be there.
+
+    Raises:
+        ConfigError: no stage of the run asks a person for preferences, or its budget of them is 0.
+        MissingDataError: a stage before it is not trained, and may not be; or files of the task are not here.
+        DataError: all candidates are the same everywhere: there is nothing to ask.
+    """
+    rater = AskedRater()
+    budget = config.budget.model_copy(update={"preferences_file": None})
+    plan = make_plan(config.model_copy(update={"budget": budget}), registry, workspace, raters={_KIND: rater})
+    if plan.missing:
+        raise MissingDataError(f"task {config.task}: files are missing: {', '.join(plan.missing[:3])}.")
+    asking = [i for i, stage in enumerate(plan.stages) if _KIND in stage.spec.asks]
+    if not asking or not plan.budget.patches:
+        raise ConfigError(
+            f"{config.cell_id}: {plan.skip or 'asks nobody for preferences'}.",
+            "Take a method with a preference stage that asks people (--po), and a budget of patches above 0.",
+        )
+    index, chain = asking[0], StageChain(plan, registry, observer or Observer())
+    for before in range(index):
+        if not train and not chain.is_there(before):
+            raise MissingDataError(
+                f"{config.cell_id}: its stage {plan.stages[before].spec.name!r} is not trained here.",
+                "Run it first:  dabench run --method … --task …",
+            )
+        chain.finish(before)
+    chain.ask(index)
+    found = tuple(question for request in rater.requests for question in request.questions)
+    if not found:
+        raise DataError(f"{config.cell_id}: the candidates of every patch are the same: there is nothing to ask.")
+    return StageQuestions(plan, index, found)
+
+
+def write_questions(
+    asked: StageQuestions, path: Path, *, images: bool = True, around: int | None = None
+) -> PreferenceSet:
+    """Write questions as a data set that people can answer.
+
+    Args:
+        asked: what `questions_of` gave.
+        path: folder or (suffix ``.zip``) zip.
+        images: whether the patches' images go into it; without them nobody can answer there.
+        around: pixels of the slice that a picture shows around its patch; by default half of the patch, 24 at least.
+
+    Raises:
+        ConfigError: ``path`` is there already.
+    """
+    plan = asked.plan
+    made = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    thresholds = sorted({t for question in asked.questions for t in question.thresholds})
+    values = {**about_stage(plan, asked.index), "thresholds": tuple(thresholds), "created": made}
+    manifest = Manifest(**{name: value for name, value in values.items() if name in Manifest.model_fields})
+    volume, neighbours = plan.task.target_images, plan.task.target_train.neighbours
+
+    def items() -> Iterator[tuple[Question, Array, Mapping[int, Array]]]:
+        for number, question in enumerate(asked.questions):
+            stored, masks = _stored(number, question, volume.shape[1:], around)
+            pictures = _pictures(volume, stored, neighbours=neighbours) if images else {}
+            yield stored, masks, pictures
+
+    return PreferenceSet.write(path, manifest, items())
+
+
+def _stored(
+    number: int, question: PreferenceQuestion, shape: tuple[int, int], around: int | None
+) -> tuple[Question, Array]:
+    masks, thresholds, digests = distinct(question.candidates, question.thresholds)
+    prompts = np.zeros((0, 2)) if question.prompts is None else question.prompts
+    stored = Question(
+        id=question_id(number),
+        z=question.z,
+        window=question.window,
+        context=_context(question.window, shape, around),
+        tile=question.tile or question.window,
+        thresholds=thresholds,
+        digests=digests,
+        prompts=tuple((float(y), float(x)) for x, y in prompts),
+    )
+    return stored, masks
+
+
+def _context(window: Window, shape: tuple[int, int], around: int | None) -> Window:
+    """The patch and its surroundings, as far as the slice reaches."""
+    margin = max(24, max(window.height, window.width) // 2) if around is None else around
+    top, left = max(0, window.y - margin), max(0, window.x - margin)
+    bottom = min(shape[0], window.y + window.height + margin)
+    right = min(shape[1], window.x + window.width + margin)
+    return Window(top, left, bottom - top, right - left)
+
+
+def _pictures(volume: Volume, question: Question, *, neighbours: bool) -> dict[int, Array]:
+    """The context on its slice, and on its neighbours where they lie next to it; grey values as the model sees them."""
+    steps = (-1, 0, 1) if neighbours else (0,)
+    return {
+        step: np.rint(255 * volume.read(question.z + step)[question.context.slices]).clip(0, 255).astype(np.uint8)
+        for step in steps
+        if 0 <= question.z + step < volume.shape[0]
+    }
