@@ -206,9 +206,14 @@ class PreferenceSet:
         """
         return list(self._answer_file(rater).answers)
 
-    def notes(self) -> list[str]:
-        """What a user should be told of the answer files: lines that a crash cut off."""
-        return [cut for rater in self.raters if (cut := self._answer_file(rater).cut)]
+    def notes(self, rater: str | None = None) -> list[str]:
+        """What a user should be told of the answer files, or of one: lines that a crash cut off."""
+        raters = self.raters if rater is None else [rater]
+        return [cut for name in raters if (cut := self._answer_file(name).cut)]
+
+    def read(self, name: str) -> bytes:
+        """Content of one of the set's files. Raises DataError with its name."""
+        return self._files.read(name)
 
     def _answer_file(self, rater: str) -> AnswerFile:
         path = self._rater_path(rater)
@@ -298,8 +303,18 @@ class PreferenceSet:
             _finish(folder, manifest, images=images)
         return cls.open(path)
 
-    def export(self, path: Path, *, images: bool) -> PreferenceSet:
-        """Copy the set, answers and all, to a folder or zip, with or without its images. Raises as `write`."""
+    def export(self, path: Path, *, images: bool | None = None) -> PreferenceSet:
+        """Copy the set, answers and all, to a folder or zip, with its images where their licence allows it.
+
+        Args:
+            path: folder or (suffix ``.zip``) zip.
+            images: take the images along or not, whatever the licence.
+
+        Raises:
+            ConfigError: ``path`` is there already.
+            DataError: a file of the set cannot be read.
+        """
+        images = self.manifest.redistribution if images is None else images
         with new_set(Path(path)) as folder:
             for name in self._files.names():
                 if name != MANIFEST and (images or name != IMAGES):

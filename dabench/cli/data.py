@@ -115,16 +115,25 @@ def add(
 
 
 @app.command("verify")
-def verify(name: _Name, as_json: _Json = False) -> None:
-    """Read everything of a domain: digests, shapes, every slice, every label value.
+def verify(
+    name: Annotated[
+        str, typer.Argument(help="A domain (see  dabench data ls), or a preference data set: folder or zip")
+    ],
+    as_json: _Json = False,
+) -> None:
+    """Read everything of a domain, or of a preference data set: digests, every slice and label, every mask and answer.
 
     Example:  dabench data verify lucchi
     """
     from dataclasses import asdict
 
+    from dabench.annotation.preference_set import PreferenceSet
     from dabench.data.verify import verify as verify_domain
     from dabench.errors import DataError
 
+    if PreferenceSet.is_set(Path(name)):
+        _verify_set(Path(name), as_json)
+        return
     registry = _registry()
     reports = verify_domain(_domain(registry, name), _opener(registry))
     if as_json:
@@ -140,6 +149,53 @@ def verify(name: _Name, as_json: _Json = False) -> None:
     problems = [f"{report.split}: {problem}" for report in reports for problem in report.problems]
     if problems:
         raise DataError(f"{name}: {len(problems)} problem(s).\n" + "\n".join(problems))
+
+
+def _verify_set(path: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from dabench.annotation.verify_set import verify_set
+    from dabench.errors import DataError
+
+    report = verify_set(path)
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=1))
+    else:
+        state, images = "BAD" if report.problems else "ok", "with" if report.images else "without"
+        typer.echo(
+            f"{path} {state}: {report.questions} questions on {report.domain or 'unknown images'}, {images} images"
+        )
+        for rater, count in report.answered.items():
+            typer.echo(f"  {rater}: {count} questions answered ({count / max(1, report.questions):.0%})")
+        for note in report.notes:
+            typer.echo(f"  note: {note}")
+    if report.problems:
+        raise DataError(f"{path}: {len(report.problems)} problem(s).\n" + "\n".join(report.problems))
+
+
+@app.command("export")
+def export(
+    path: Annotated[Path, typer.Argument(help="A preference data set: folder or zip.")],
+    output: Annotated[Path, typer.Option(help="Folder or .zip to write.")],
+    images: Annotated[
+        bool | None,
+        typer.Option("--with-images/--without-images", help="[default: with, where the card of the domain allows it]"),
+    ] = None,
+) -> None:
+    """Copy a preference data set, answers and all, so that it can be handed on.
+
+    Example:  dabench data export choices --output choices.zip --without-images
+    """
+    from dabench.annotation.preference_set import PreferenceSet
+
+    choices = PreferenceSet.open(path)
+    made = choices.export(output, images=images)
+    if images and not choices.manifest.redistribution:
+        licence = choices.manifest.licence or "none on the card"
+        typer.echo(f"warning: the images' terms may not allow to hand them on (licence: {licence}).", err=True)
+    typer.echo(
+        f"wrote {output}: {len(made.questions)} questions, {'with' if made.manifest.images else 'without'} images"
+    )
 
 
 @app.command("show")

@@ -10,6 +10,7 @@ import pytest
 
 from dabench.annotation.answers import decisive
 from dabench.annotation.preference_set import Manifest, PreferenceSet, Question
+from dabench.annotation.verify_set import verify_set
 from dabench.errors import ConfigError, DataError
 from dabench.ops.choice import candidate_digests
 from dabench.types import Window
@@ -239,3 +240,49 @@ def test_a_damaged_question_is_named(choices):
         with pytest.raises(DataError, match=problem) as caught:
             PreferenceSet.open(choices.path)
         assert "line 2" in str(caught.value)
+
+
+# --------------------------------------------------------------------------------------------------- verify and export
+def test_a_sound_set_is_verified(choices):
+    choices.append("a", answer(0))
+    choices.append("a", answer(1, "skip", ()))
+    (choices.path / "b.jsonl").write_text('{"n": 1')
+    report = verify_set(choices.path)
+    assert report.problems == []
+    assert (report.domain, report.questions, report.images) == ("toy", 3, True)
+    assert report.answered == {"a": 1, "b": 0}
+    assert len(report.notes) == 1
+
+
+def test_every_problem_is_reported(choices, tmp_path):
+    choices.append("a", answer(0))
+    (choices.path / "b.jsonl").write_text("nonsense\n")
+    with zipfile.ZipFile(choices.path / "masks.zip", "a") as archive:
+        archive.writestr("more.txt", "more")
+    with zipfile.ZipFile(choices.path / "images.zip") as archive:
+        kept = {name: archive.read(name) for name in archive.namelist() if "q2/+0" not in name}
+    with zipfile.ZipFile(choices.path / "images.zip", "w") as archive:
+        for name, content in kept.items():
+            archive.writestr(name, content)
+    report = verify_set(choices.path)
+    found = "\n".join(report.problems)
+    assert len(report.problems) == 4
+    for problem in (
+        "masks.zip: changed",
+        "images.zip: changed",
+        "question q2 has no image",
+        "b.jsonl, line 1: not JSON",
+    ):
+        assert problem in found
+    (choices.path / "manifest.json").unlink()
+    assert "manifest.json" in verify_set(choices.path).problems[0]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "asked", "images"), [(False, None, False), (True, None, True), (False, True, True)]
+)
+def test_images_go_along_where_the_card_allows_it(choices, tmp_path, allowed, asked, images):
+    manifest = MANIFEST.model_copy(update={"redistribution": allowed})
+    items = [(q, choices.masks(q), {0: choices.image(q)}) for q in choices.questions]
+    made = PreferenceSet.write(tmp_path / "made", manifest, items)
+    assert made.export(tmp_path / "out.zip", images=asked).manifest.images is images
