@@ -131,10 +131,10 @@ def verify(
     from dabench.data.verify import verify as verify_domain
     from dabench.errors import DataError
 
-    if PreferenceSet.is_set(Path(name)):
-        _verify_set(Path(name), as_json)
+    registry, path = _registry(), Path(name)
+    if PreferenceSet.is_set(path) or (path.is_dir() and name not in _domains(registry)):
+        _verify_set(path, as_json)
         return
-    registry = _registry()
     reports = verify_domain(_domain(registry, name), _opener(registry))
     if as_json:
         typer.echo(json.dumps([asdict(report) for report in reports], indent=1))

@@ -14,9 +14,12 @@ import zarr
 from PIL import Image
 from typer.testing import CliRunner
 
+from dabench.annotation.preference_set import Manifest, PreferenceSet, Question
 from dabench.cli.data import app
 from dabench.components.registry import PluginStatus, Registry
 from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
+from dabench.ops.choice import candidate_digests
+from dabench.types import Window
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (4, 40, 60), np.uint8)
 
@@ -123,7 +126,44 @@ def test_usage_errors_show_an_example(arguments, error, words):
     assert caught.value.exit_code in (2, 3)
 
 
-@pytest.mark.parametrize("command", ["ls", "add", "verify", "show"])
+@pytest.fixture
+def choices(tmp_path: Path) -> PreferenceSet:
+    """One question with an image, answered by ``anna``."""
+    window = Window(0, 0, 8, 8)
+    masks = np.random.default_rng(0).random((2, 8, 8)) > 0.5
+    question = Question(id="q0", z=0, window=window, context=window, tile=window, digests=candidate_digests(masks))
+    items = [(question, masks, {0: IMAGES[0, :8, :8]})]
+    made = PreferenceSet.write(tmp_path / "choices", Manifest(domain="liver", licence="Ask us."), items)
+    record = {"question": "q0", "shown": [1, 0], "answer": "choose", "chosen": [0], "seconds": 3}
+    made.append("anna", record)
+    return made
+
+
+def test_a_preference_set_is_verified(choices):
+    assert "ok: 1 questions on liver, with images" in call("verify", choices.path)
+    assert "anna: 1 questions answered (100%)" in call("verify", choices.path)
+    report = json.loads(call("verify", choices.path, "--json"))
+    assert (report["answered"], report["problems"]) == ({"anna": 1}, [])
+    (choices.path / "masks.zip").unlink()
+    with pytest.raises(DataError, match=r"2 problem.*\n.*masks\.zip"):
+        call("verify", choices.path)
+    (choices.path / "manifest.json").unlink()
+    with pytest.raises(DataError, match=r"no manifest\.json"):
+        call("verify", choices.path)
+
+
+def test_a_preference_set_is_handed_on(choices, tmp_path: Path):
+    assert "1 questions, without images" in call("export", choices.path, "--output", tmp_path / "out.zip")
+    assert PreferenceSet.open(tmp_path / "out.zip").answers("anna") == choices.answers("anna")
+    told = call("export", choices.path, "--output", tmp_path / "all.zip", "--with-images")
+    assert "may not allow" in told
+    assert "Ask us." in told
+    assert "ok: 1 questions on liver, with images" in call("verify", tmp_path / "all.zip")
+    with pytest.raises(ConfigError, match="is there already"):
+        call("export", choices.path, "--output", tmp_path / "out.zip")
+
+
+@pytest.mark.parametrize("command", ["ls", "add", "verify", "export", "show"])
 def test_help_has_an_example(command):
     assert f"Example:  dabench data {command}" in call(command, "--help")
 
