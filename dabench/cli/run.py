@@ -144,7 +144,7 @@ def _show_plan(plan: Plan) -> None:
     answers = f" (answers of {file})" if (file := config.budget.preferences_file) else ""
     others = "".join(f", {share:.0%} of {kind}" for kind, share in plan.budget.others.items())
     typer.echo(f"  budget: {points}, {plan.budget.patches:.0%} of patches{answers}{others}, {rater}")
-    for note in plan.notes:
+    for note in (*plan.notes, *plan.answers):
         typer.echo(f"  note: {note}")
     if plan.skip:
         typer.echo(f"  skipped: {plan.skip}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dabench.annotation.answers import decisive
 from dabench.annotation.desk import AnnotationDesk
+from dabench.annotation.preference_set import PreferenceSet
 from dabench.annotation.truth import VolumeTruth
 from dabench.components.assembly import Assembly
 from dabench.errors import MissingDataError, UnknownNameError
@@ -50,6 +52,22 @@ def make_desk(
         about=about_split(task),
         allow_unanswered=config.budget.allow_unanswered,
     )
+
+
+def answer_notes(config: RunConfig) -> tuple[str, ...]:
+    """What a user should know of a preference data set before anything trains: how much was answered, what was cut off.
+
+    Raises:
+        DataError: the set is damaged.
+    """
+    path = config.budget.preferences_file
+    if path is None or not PreferenceSet.is_set(path):
+        return ()
+    choices = PreferenceSet.open(path)
+    answered = {name for rater in choices.raters for name in decisive(choices.answers(rater))}
+    count, raters = len(choices.questions), len(choices.raters)
+    said = f"{path}: {len(answered)} of {count} questions answered ({len(answered) / count:.0%}) by {raters} rater(s)"
+    return (said, *choices.notes())
 
 
 def about_split(task: TaskData) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
 from dabench.interfaces import Budget, Candidate, Domain, Method, StageSpec
 from dabench.runs import pixels
-from dabench.runs.annotation import budget_of, make_desk
+from dabench.runs.annotation import answer_notes, budget_of, make_desk
 from dabench.runs.config import RunConfig
 from dabench.runs.device import numerics
 from dabench.runs.keys import parts_of, stage_key, stage_source
@@ -64,8 +64,9 @@ class Plan:
     candidates: tuple[Candidate, ...] = ()
     #: Train every stage anew, in the run's own folder.
     fresh: bool = False
-    #: What a user should know of the task's pixel sizes.
+    #: What a user should know of the task's pixel sizes, and of a person's preferences.
     notes: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 def all_domains(assembly: Assembly, workspace: Workspace) -> dict[str, Callable[[], Domain]]:
@@ -139,7 +140,8 @@ def make_plan(
     if not cache:
         stages = [replace(stage, state="new", seconds=0.0) for stage in stages]
     notes = pixels.notes(task, config.budget.points_file, weak_labels["points"])
-    return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache, notes=notes)
+    said = answer_notes(config)
+    return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache, notes=notes, answers=said)
 
 
 def _candidates(config: RunConfig, choice: Choice, specs: list[StageSpec]) -> tuple[Candidate, ...]:
@@ -222,7 +224,7 @@ def describe(plan: Plan) -> Mapping[str, Any]:
         "missing_weights": [name for name, digest in plan.weights.items() if not digest],
         "pixel_size": plan.task.pixel_size,
         "pixel_nm": None if not plan.stages else pixels.model_pixel(plan.task, [s.spec for s in plan.stages]),
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *plan.answers],
         "selector": plan.choice.name,
         "candidates": len(plan.candidates),
         "stages": [

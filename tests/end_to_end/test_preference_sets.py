@@ -166,6 +166,15 @@ def test_who_chooses_what_the_truth_would_trains_as_the_simulated_run(choices, p
     assert curve(again.path) == curve(scripted.path)
 
 
+def test_what_was_answered_and_cut_off_is_said_before_anything_trains(answered, place, registry):
+    count = len(PreferenceSet.open(answered).questions)
+    (answered / "ben.jsonl").write_text('{"n": 1, "question": "q000')
+    said = make_plan(config(preferences_file=answered), registry, place).answers
+    (answered / "ben.jsonl").unlink()
+    assert f"{count} of {count} questions answered (100%) by 2 rater(s)" in said[0]
+    assert "ben.jsonl, line 1: was cut off" in said[1]
+
+
 def test_a_set_of_another_domain_is_refused_before_anything_trains(answered, place, registry):
     with pytest.raises(DataError, match=r"show 'mine'.*adapts to 'other'"):
         make_plan(config("other", preferences_file=answered), registry, place)
