@@ -20,7 +20,7 @@ TARGET = Path(__file__).with_name("settings-and-papers.md")
 PLUGINS = Path(__file__).parents[1] / "plugins"
 METHODS = Path(__file__).with_name("methods")
 FIRST = (
-    *("prompt-das", "prefer-das", "gpo", "lpo", "slpo", "upo", "mean-teacher"),
+    *("prompt-das", "prefer-das", "gpo", "lpo", "slpo", "upo", "rn-dpo", "mean-teacher"),
     *("promptable", "vit-s8-dino", "source-only"),
 )
 

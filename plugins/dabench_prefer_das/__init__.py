@@ -3,7 +3,7 @@
 The trained Prompt-DAS model is frozen as the reference. Thresholds of its probability give candidate masks of every
 patch of the target's training tiles; a rater picks the best of each asked patch, once. The student then learns to give
 the chosen masks more probability, relative to the reference, than the others (Eqs. 3-4, 8-9, 12). The optimizer
-(``--po gpo|lpo|slpo|upo``) says which patches are asked and holds the loss; ``none`` is Prompt-DAS.
+(``--po gpo|lpo|slpo|upo|rn-dpo``) says which patches are asked and holds the loss; ``none`` is Prompt-DAS.
 
 Eq. 12 with λ1 = λ2 = 0, λ3 = 1 still holds L_seg, and it must: the preference term sees only pixels where candidates
 differ, and without an anchor everything else drifts until nothing is left (FACTS 16).
@@ -54,7 +54,9 @@ from dabench_prefer_das.dataset import PreferenceData, collect
 class PreferDASSettings(OptimizerSettings):
     """Stage 2."""
 
-    po: str = Field("slpo", description="Preference optimizer: gpo, lpo, slpo, upo, or none (paper: lpo and slpo).")
+    po: str = Field(
+        "slpo", description="Preference optimizer: gpo, lpo, slpo, upo, rn-dpo, or none (paper: lpo and slpo)."
+    )
     thresholds: tuple[float, ...] = Field(
         (0.3, 0.4, 0.5, 0.6, 0.7), description="Candidates' thresholds (paper: these)."
     )
@@ -228,7 +230,7 @@ def register_methods(register: Register) -> None:
             name="prefer-das",
             factory=PreferDAS,
             config=PreferDASSettings,
-            summary="Prompt-DAS, then preference optimisation on patches (--po gpo|lpo|slpo|upo|none).",
+            summary="Prompt-DAS, then preference optimisation on patches (--po gpo|lpo|slpo|upo|rn-dpo|none).",
             paper="Prefer-DAS, 2026",
             licence="Apache-2.0, own implementation (the release has no licence and no training code)",
             tags=("po",),

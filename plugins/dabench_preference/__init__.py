@@ -1,7 +1,7 @@
-"""The preference optimizers of Prefer-DAS: ``gpo``, ``lpo``, ``slpo``, ``upo``.
+"""The preference optimizers of Prefer-DAS: ``gpo``, ``lpo``, ``slpo``, ``upo``; and ``rn-dpo`` (`region`).
 
-They differ in which patches are asked about and who answers; the loss is softmax-DPO (Eqs. 4, 8, 9 with the sign of
-the authors' code: the printed one pushes dispreferred masks up), or DPO with a single negative (Eq. 3).
+Those of Prefer-DAS differ in which patches are asked about and who answers; the loss is softmax-DPO (Eqs. 4, 8, 9 with
+the sign of the authors' code: the printed one pushes dispreferred masks up), or DPO with a single negative (Eq. 3).
 
 Deviations: (1) the sign; (2) the log-probability of a patch is the mean over its pixels as in the release, or over the
 pixels where its candidates differ (`reduction`); (3) patches whose candidates are all equal tell nothing and are
@@ -21,10 +21,12 @@ from dabench.ops.levelset import LevelSetSettings, refine_masks
 from dabench.plugin import Array, Component, PreferenceOptimizer, Register, Settings, hookimpl
 from dabench_preference.losses import (
     differing_pixels,
+    draw_share,
     log_probability,
     multi_negative_loss,
     single_negative_loss,
 )
+from dabench_preference.region import RegionNormalised, RegionSettings
 
 
 class PreferenceSettings(Settings):
@@ -106,9 +108,7 @@ class SparsePreference(DirectPreference):
 
     def select(self, informative: Array, budget: float, rng: np.random.Generator) -> Array:
         """``floor(budget * N)`` patches without replacement, fewer only when fewer are informative."""
-        choices = np.flatnonzero(informative)
-        count = min(len(choices), int(budget * len(informative) + 1e-9))
-        return np.sort(rng.choice(choices, count, replace=False))
+        return draw_share(informative, budget, rng)
 
 
 class UnsupervisedSettings(PreferenceSettings):
@@ -143,7 +143,7 @@ class UnsupervisedPreference(DirectPreference):
 
 @hookimpl
 def register_preference_optimizers(register: Register) -> None:
-    """Register all four."""
+    """Register all five."""
     records = (
         ("gpo", DirectPreference, GlobalSettings, "Global: one preference a tile.", "Eq. 4; softmax-DPO, 2024"),
         ("lpo", DirectPreference, PreferenceSettings, "Local: one preference a patch.", "Eq. 8"),
@@ -171,3 +171,15 @@ def register_preference_optimizers(register: Register) -> None:
                 presets={"tiny": few, "small": few, "paper": {"largest_change": 0.0} if name == "upo" else {}},
             )
         )
+    # Its margins are means over differing pixels from the start, of the same size as those of the others in `few`.
+    register(
+        Component(
+            "rn-dpo",
+            RegionNormalised,
+            RegionSettings,
+            "Region-normalised: a pair's size does not count, for raters who err.",
+            "Kalisch et al., 2026, arXiv 2601.23222",
+            "Apache-2.0, own implementation",
+            presets={"tiny": {"beta": 10.0}, "small": {"beta": 10.0}},
+        )
+    )

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from dabench.plugin import Array
 
 Reduction = Literal["mean", "differing", "sum"]
 
@@ -99,3 +102,19 @@ def multi_negative_loss(
     margins = margins.masked_fill(~valid & some[:, None], -torch.inf)
     losses = F.softplus(torch.logsumexp(margins, dim=1))
     return torch.where(some, losses, 0.0)
+
+
+def draw_share(informative: Array, share: float, rng: np.random.Generator) -> Array:
+    """Draw a share of all patches among those whose candidates differ.
+
+    Args:
+        informative: (N,) bool.
+        share: of all N.
+        rng: of the draw.
+
+    Returns:
+        ``floor(share * N)`` sorted indices without replacement, fewer only when fewer are informative.
+    """
+    choices = np.flatnonzero(informative)
+    count = min(len(choices), int(share * len(informative) + 1e-9))
+    return np.sort(rng.choice(choices, count, replace=False))
