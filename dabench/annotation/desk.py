@@ -16,7 +16,7 @@ import numpy as np
 from dabench.annotation.raters import Rater, RecordedRater, SelfRater, TruthRater, draw_rng
 from dabench.errors import BudgetError, ConfigError, DataError, UnknownNameError
 from dabench.files.digests import digest_of
-from dabench.interfaces import Budget, Desk, Truth, WeakLabel
+from dabench.interfaces import Budget, Desk, RaterErrors, Truth, WeakLabel
 from dabench.ops.choice import candidate_digests, informative
 from dabench.ops.resampling import Resampling
 from dabench.types import PointAnswer, PreferenceAnswer, PreferenceQuestion, PreferenceRequest, Window
@@ -35,7 +35,7 @@ class AnnotationDesk(Desk):
         weak_labels: kinds of annotation by name.
         rater: who answers the kinds that no file is given for: ``truth`` (simulated), ``self`` (nobody), or
             ``recorded``: nobody does, every kind needs a file.
-        rater_error: share of wrong answers of the simulated rater.
+        rater_error: errors of the simulated rater, or their rate alone.
         seed: of the draw; the same for every method and training seed, so that all see the same points.
         recorded: kind of annotation -> a person's file: these kinds are answered from it.
         label_digest: names the content of the labels; part of a stage's key once the labels decide an answer.
@@ -53,7 +53,7 @@ class AnnotationDesk(Desk):
         budget: Budget,
         weak_labels: Mapping[str, WeakLabel],
         rater: str = "truth",
-        rater_error: float = 0.0,
+        rater_error: RaterErrors | float = 0.0,
         seed: int = 0,
         recorded: Mapping[str, Path] | None = None,
         label_digest: str = "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from dabench.errors import ConfigError, DataError
-from dabench.interfaces import Truth, WeakLabel
-from dabench.types import PointAnswer, PointRequest
+from dabench.interfaces import RaterErrors, Truth, WeakLabel
+from dabench.ops.components import label_components
+from dabench.types import Array, PointAnswer, PointRequest
 
 #: Shorter ways to say what a user gives so that somebody answers, and what asks nobody.
 _GIVE = {
@@ -46,35 +48,45 @@ class Rater(ABC):
 
 
 class TruthRater(Rater):
-    """Simulates a person from dense labels, with an error rate. The row says ``simulated``.
+    """Simulates a person from dense labels, with errors. The row says ``simulated``.
 
     Args:
         truth: dense labels of the training split, or None where it has none.
         seed: of the draw; not the training seed, so that every method and training seed sees the same answers.
-        error_rate: share of wrong answers; what a wrong answer is, each weak label says.
+        errors: the person's errors, or their rate alone.
         label_digest: names the content of the labels.
         seen: the same labels on the pixels that a model sees; None where those are the same.
+        number: of several raters, from 0; each errs on other questions and overlooks other objects.
     """
 
     def __init__(
-        self, truth: Truth | None, seed: int, error_rate: float, label_digest: str, seen: Truth | None = None
+        self,
+        truth: Truth | None,
+        seed: int,
+        errors: RaterErrors | float,
+        label_digest: str,
+        seen: Truth | None = None,
+        number: int = 0,
     ) -> None:
-        if not 0 <= error_rate <= 1:
-            raise ConfigError(f"rater error {error_rate}: it is a share between 0 and 1")
-        self.label = f"simulated:{error_rate:g}"
-        self._truth, self._seed, self._error, self._digest = truth, seed, error_rate, label_digest
+        self._errors = errors if isinstance(errors, RaterErrors) else RaterErrors(errors)
+        self.label = self._errors.label + (f" rater={number}" if number else "")
+        self._truth, self._seed, self._digest, self._number = truth, seed, label_digest, number
         self._seen = seen or truth
 
     def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
         self._need_truth(kind)
         truth = self._seen if weak.of_model else self._truth
         assert truth is not None
-        return weak.simulate(request, truth, draw_rng(kind, self._seed), self._error)
+        if self._errors.missed:
+            truth = Overlooked(truth, self._errors.missed, self._seed, self._number)
+        answers = weak.simulate_person(request, truth, draw_rng(kind, self._seed, self._number), self._errors)
+        return [_signed(answer, self.label) for answer in answers]
 
     def identity(self, kind: str, weak: WeakLabel) -> dict[str, Any]:
         del weak
         self._need_truth(kind)
-        return {"rater": "truth", "error": self._error, "seed": self._seed, "labels": self._digest}
+        more = self._errors.others | ({"number": self._number} if self._number else {})
+        return {"rater": "truth", "error": self._errors.rate, **more, "seed": self._seed, "labels": self._digest}
 
     def _need_truth(self, kind: str) -> None:
         if self._truth is None:
@@ -82,6 +94,34 @@ class TruthRater(Rater):
                 f"the target's training split has no labels: nobody can simulate its {kind}.",
                 _mend(kind),
             )
+
+
+class Overlooked:
+    """Labels as somebody sees them who overlooks a share of all objects: there, they see background.
+
+    Args:
+        truth: the labels.
+        share: of the 8-connected components of a slice, each overlooked with this probability.
+        seed: of the draw; a slice's depends on no other slice.
+        number: of the rater.
+    """
+
+    def __init__(self, truth: Truth, share: float, seed: int, number: int = 0) -> None:
+        self._truth, self._share = truth, share
+        self._seed = [seed, zlib.crc32(b"overlooked"), number]
+
+    def labels(self, z: int) -> Array:
+        """``(H, W)`` uint8 {0, 1, 255} of slice ``z``."""
+        label = self._truth.labels(z)
+        objects = label_components(label == 1)
+        gone = np.random.default_rng([*self._seed, z]).random(int(objects.max()) + 1) < self._share
+        gone[0] = False
+        seen: Array = np.where(gone[objects], 0, label).astype(np.uint8)
+        return seen
+
+    def __len__(self) -> int:
+        """Number of slices."""
+        return len(self._truth)
 
 
 class SelfRater(Rater):
@@ -159,9 +199,22 @@ class AskedRater(Rater):
         return {"rater": self.label}
 
 
-def draw_rng(kind: str, seed: int) -> np.random.Generator:
-    """The generator of one kind's draw: the same for every method, training seed and moment of asking."""
-    return np.random.default_rng([seed, zlib.crc32(kind.encode())])
+def _signed(answer: Any, label: str) -> Any:
+    """An answer under the rater's whole name; weak labels know the rate alone."""
+    if not isinstance(getattr(answer, "rater", None), str) or answer.rater == label:
+        return answer
+    return dataclasses.replace(answer, rater=label)
+
+
+def draw_rng(kind: str, seed: int, number: int = 0) -> np.random.Generator:
+    """The generator of one kind's draw: the same for every method, training seed and moment of asking.
+
+    Args:
+        kind: of annotation.
+        seed: of the budget.
+        number: of the rater, where several answer.
+    """
+    return np.random.default_rng([seed, zlib.crc32(kind.encode()), *([number] if number else [])])
 
 
 def simulate_points(weak: WeakLabel, truth: Truth, share: float, seed: int) -> dict[int, PointAnswer]:

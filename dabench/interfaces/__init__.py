@@ -17,6 +17,7 @@ from dabench.interfaces.methods import (
 )
 from dabench.interfaces.predictor import Predictor
 from dabench.interfaces.preferences import PreferenceOptimizer
+from dabench.interfaces.rater_errors import RaterErrors
 from dabench.interfaces.selection import LOOKS, Candidate, CandidateSlice, SelectionData, Selector
 from dabench.interfaces.self_training import PseudoTargets, SelfTraining
 from dabench.interfaces.stages import CropSpec, OptimizerSpec, OptimizerStep, Stage, StageSpec, TrainingData
@@ -37,6 +38,7 @@ __all__ = [
     "Predictor",
     "PreferenceOptimizer",
     "PseudoTargets",
+    "RaterErrors",
     "Reader",
     "SelectionData",
     "Selector",

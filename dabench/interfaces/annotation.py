@@ -14,6 +14,7 @@ from dabench.types import PointRequest
 if TYPE_CHECKING:
     import numpy as np
 
+    from dabench.interfaces.rater_errors import RaterErrors
     from dabench.ops.resampling import Resampling
     from dabench.types import Array, PointAnswer, PreferenceAnswer, PreferenceQuestion
 
@@ -46,6 +47,14 @@ class WeakLabel(ABC):
     @abstractmethod
     def simulate(self, request: Any, truth: Truth, rng: np.random.Generator, error_rate: float) -> list[Any]:
         """Answer a request from truth as a person with this error rate would."""
+
+    def simulate_person(self, request: Any, truth: Truth, rng: np.random.Generator, errors: RaterErrors) -> list[Any]:
+        """Answer as a person who also errs in other ways; by default at their rate alone.
+
+        The objects that they overlook are gone from ``truth``. Where ``errors`` is a rate alone, the answers are those
+        of `simulate`.
+        """
+        return self.simulate(request, truth, rng, errors.rate)
 
     @abstractmethod
     def write(self, answers: Sequence[Any], path: Path, about: Mapping[str, Any] | None = None) -> None:

@@ -38,12 +38,35 @@ def dice_scores(candidates: Array, reference: Array, valid: Array | None = None)
     return scores
 
 
+def candidate_scores(candidates: Array, reference: Array, valid: Array | None = None) -> Array | None:
+    """How well each candidate fits: its Dice, or minus its share of the largest where none overlaps the reference.
+
+    Then Dice is 0 for all of them, yet each pixel is a false positive.
+
+    Args:
+        candidates: ``(J, H, W)`` bool.
+        reference: ``(H, W)`` bool.
+        valid: ``(H, W)`` bool, pixels that count; None is all.
+
+    Returns:
+        ``(J,)`` float64 in [-1, 1], or None where all candidates are the same on the valid pixels.
+    """
+    seen = candidates if valid is None else candidates & valid
+    if not informative(seen):
+        return None
+    scores = dice_scores(seen, reference, valid)
+    if scores.max() > 0:
+        return scores
+    sizes = seen.sum(axis=(1, 2)).astype(np.float64)
+    missed: Array = -sizes / sizes.max()
+    return missed
+
+
 def best_candidate(candidates: Array, reference: Array, valid: Array | None = None) -> int | None:
     """The preferred candidate: highest Dice (Prefer-DAS Eq. 11 with a mask in place of the rater).
 
     Candidates are listed with the default one (threshold nearest 0.5) first; among equals the first wins. Where none
-    overlaps the reference, the one with the fewest pixels is best: Dice is 0 for all of them, yet each pixel is a
-    false positive.
+    overlaps the reference, the one with the fewest pixels is best.
 
     Args:
         candidates: ``(J, H, W)`` bool.
@@ -53,13 +76,23 @@ def best_candidate(candidates: Array, reference: Array, valid: Array | None = No
     Returns:
         Index of the candidate, or None where all are the same on the valid pixels.
     """
-    seen = candidates if valid is None else candidates & valid
-    if not informative(seen):
-        return None
-    scores = dice_scores(seen, reference, valid)
-    if scores.max() == 0:
-        scores = -seen.sum(axis=(1, 2)).astype(np.float64)
-    return int(np.argmax(scores))
+    scores = candidate_scores(candidates, reference, valid)
+    return None if scores is None else int(np.argmax(scores))
+
+
+def confused_choice(scores: Array, confusion: float, rng: np.random.Generator) -> int:
+    """A choice by someone who hardly tells near-equals apart: k in proportion to exp(scores_k / confusion) (Luce).
+
+    Args:
+        scores: ``(J,)`` float, how good each is.
+        confusion: difference in score that is hardly seen, above 0.
+        rng: of the draw.
+
+    Returns:
+        Index of the chosen one.
+    """
+    likely = np.exp((scores - scores.max()) / confusion)
+    return int(rng.choice(len(scores), p=likely / likely.sum()))
 
 
 def candidate_digests(candidates: Array) -> tuple[str, ...]:

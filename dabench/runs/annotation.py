@@ -43,7 +43,7 @@ def make_desk(
         budget=budget,
         weak_labels=weak_labels,
         rater=config.budget.rater,
-        rater_error=config.budget.rater_error,
+        rater_error=config.budget.errors(),
         seed=config.budget.seed,
         recorded=files,
         label_digest=split.label_digest,

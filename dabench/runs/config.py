@@ -23,6 +23,7 @@ from dabench.errors import ConfigError, UnknownNameError
 from dabench.files.digests import digest_of
 from dabench.files.problems import problems
 from dabench.files.yaml import parse_value, read_yaml
+from dabench.interfaces import RaterErrors
 
 Fraction = float
 
@@ -55,6 +56,19 @@ class BudgetConfig(BaseModel):
         "recorded: every kind needs a person's file.",
     )
     rater_error: Fraction = Field(0.0, ge=0, le=1, description="Error rate of the simulated rater (paper: 0).")
+    rater_confusion: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Difference in Dice that the simulated rater hardly sees: of two candidates that differ so much "
+        "the worse is taken in 27 % of all cases.",
+    )
+    rater_missed: Fraction = Field(
+        0.0, ge=0, le=1, description="Share of objects that the simulated rater overlooks, on each slice apart."
+    )
+    rater_first: Fraction = Field(
+        0.0, ge=0, le=1, description="Share of choices of the simulated rater that are whatever is shown first."
+    )
     seed: int = Field(
         0, ge=0, description="Seed of the point and patch draw; the same for every method and training seed."
     )
@@ -91,8 +105,12 @@ class BudgetConfig(BaseModel):
     @model_serializer(mode="wrap")
     def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What came later only where it is used: cells without it keep their names."""
-        later = (*_SHORT, "allow_unanswered")
+        later = (*_SHORT, "allow_unanswered", "rater_confusion", "rater_missed", "rater_first")
         return {name: value for name, value in dump(self).items() if value or name not in later}
+
+    def errors(self) -> RaterErrors:
+        """The errors of the simulated rater."""
+        return RaterErrors(self.rater_error, self.rater_confusion, self.rater_missed, self.rater_first)
 
     def given(self) -> dict[str, float]:
         """The share of each weak label, by name, that the settings name."""

@@ -1,8 +1,9 @@
 """Weak label ``preferences``: which of several candidate masks is best, patch by patch (Prefer-DAS, LPO and SLPO).
 
 The simulated person takes the candidate with the highest Dice against truth (FACTS 13); one who errs takes another
-candidate that differs from it, each equally likely. Whether a question is answered wrongly depends on the seed, the
-place and what was shown, never on the other questions.
+candidate that differs from it, each equally likely. A confused one draws by how good the candidates are, a hasty one
+takes what is shown first (`RaterErrors`). An answer depends on the seed, the place and what was shown, never on the
+other questions.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from dabench.ops.choice import best_candidate, candidate_digests, pack_question
+from dabench.ops.choice import best_candidate, candidate_digests, candidate_scores, confused_choice, pack_question
 from dabench.plugin import (
     IGNORE,
+    Array,
     Combine,
     ConfigError,
     DataError,
@@ -27,6 +29,7 @@ from dabench.plugin import (
     PreferenceQuestion,
     PreferenceRequest,
     PreferenceSet,
+    RaterErrors,
     Settings,
     Truth,
     WeakLabel,
@@ -71,21 +74,23 @@ class Preferences(WeakLabel):
         self, request: PreferenceRequest, truth: Truth, rng: np.random.Generator, error_rate: float
     ) -> list[PreferenceAnswer]:
         """Judge each patch against truth; ignored pixels (255) do not count."""
-        base = int(rng.integers(1 << 62))
-        return [self._judge(question, truth, base, error_rate) for question in request.questions]
+        return self.simulate_person(request, truth, rng, RaterErrors(error_rate))
 
-    def _judge(self, question: PreferenceQuestion, truth: Truth, base: int, error_rate: float) -> PreferenceAnswer:
+    def simulate_person(
+        self, request: PreferenceRequest, truth: Truth, rng: np.random.Generator, errors: RaterErrors
+    ) -> list[PreferenceAnswer]:
+        """Judge each patch against truth as a person with these errors would."""
+        base = int(rng.integers(1 << 62))
+        return [self._judge(question, truth, base, errors) for question in request.questions]
+
+    def _judge(self, question: PreferenceQuestion, truth: Truth, base: int, errors: RaterErrors) -> PreferenceAnswer:
         label = truth.labels(question.z)[question.window.slices]
         digests = candidate_digests(question.candidates)
-        choice = best_candidate(question.candidates, label == 1, label != IGNORE)
-        seed = [base, question.z, *(int(digest[:8], 16) for digest in digests)]
-        rng = np.random.default_rng([*seed, question.window.y, question.window.x])
-        if choice is not None and rng.random() < error_rate:
-            others = [i for i, digest in enumerate(digests) if digest != digests[choice]]
-            choice = int(rng.choice(others))
+        scores = candidate_scores(question.candidates, label == 1, label != IGNORE)
+        seed = [base, question.z, *(int(digest[:8], 16) for digest in digests), question.window.y, question.window.x]
+        choice = None if scores is None else _choose(scores, digests, errors, seed)
         seconds = self.config.seconds_per_patch
-        rater = f"simulated:{error_rate:g}"
-        return _answer(question, choice, seconds, rater, digests)
+        return _answer(question, choice, seconds, errors.label, digests)
 
     def match(self, request: PreferenceRequest, recorded: Sequence[PreferenceAnswer]) -> list[PreferenceAnswer]:
         """Look each question up by place and by what was shown; nothing chosen where the person did not answer it.
@@ -189,6 +194,18 @@ class Preferences(WeakLabel):
     def price(self, answers: Sequence[PreferenceAnswer]) -> float:
         """Seconds: what each answer took; recorded ones carry their own time."""
         return sum(answer.seconds for answer in answers)
+
+
+def _choose(scores: Array, digests: Sequence[str], errors: RaterErrors, seed: Sequence[int]) -> int:
+    """An index into the candidates. Each kind of error has its own generator, so that none changes another's draw."""
+    rng, confused, hasty = (np.random.default_rng([*seed, *more]) for more in ((), (1,), (2,)))
+    best = int(np.argmax(scores))
+    choice = confused_choice(scores, errors.confusion, confused) if errors.confusion else best
+    if rng.random() < errors.rate:
+        choice = int(rng.choice([i for i, digest in enumerate(digests) if digest != digests[best]]))
+    if errors.first and hasty.random() < errors.first:
+        choice = int(hasty.integers(len(scores)))  # the order shown is random, and so is what comes first
+    return choice
 
 
 def patch_share(shape: tuple[int, int, int], window: Window) -> float:
