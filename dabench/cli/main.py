@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from dabench.cli import (
+    annotate,
     components,
     data,
     doctor,
@@ -88,6 +89,7 @@ leaderboard.attach(app)
 verify.attach(app)
 reproduce.attach(app)
 new_plugin.attach(app)
+app.add_typer(annotate.app, name="annotate")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
