@@ -243,6 +243,7 @@ class PreferenceAnswer:
         bad: whether the rater said that no candidate is good.
         votes: the answers behind this one, where each of several raters' counts on its own.
         question: the candidates, for the file that a run keeps; no part of the answer.
+        shown: the order in which they were shown, for that file too; empty where it is not known.
     """
 
     z: int
@@ -255,6 +256,7 @@ class PreferenceAnswer:
     bad: bool = False
     votes: tuple[Vote, ...] = ()
     question: PackedMasks | None = field(default=None, repr=False, compare=False)
+    shown: tuple[int, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def choice(self) -> int | None:

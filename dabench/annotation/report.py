@@ -172,7 +172,12 @@ def _summary(rater: str, given: Sequence[Answer], by_id: Mapping[str, Question])
 
 
 def _first_place(answers: Sequence[Answer]) -> FirstPlace:
-    """Orders are random: k chosen of J shown hold the first place with probability k / J if it does not matter."""
+    """Orders are random: k chosen of J shown hold the first place with probability k / J if it does not matter.
+
+    Where all were shown as they are stored, the order was not drawn and nothing can be said.
+    """
+    if all(answer.shown == tuple(sorted(answer.shown)) for answer in answers):
+        return FirstPlace(0, 0, 0.0, 1.0)
     expected = [len(answer.chosen) / len(answer.shown) for answer in answers]
     taken = sum(answer.shown[0] in answer.chosen for answer in answers)
     return FirstPlace(taken, len(answers), sum(expected), chance_of_at_least(expected, taken))

@@ -179,6 +179,8 @@ def _lines(answer: PreferenceAnswer, question: Question) -> Iterator[tuple[str, 
     """The answer as lines of raters' files: one, or one a vote."""
     if not answer.answered and not answer.seconds:
         return
+    order = answer.shown or range(len(answer.candidate_digests))
+    shown = list(dict.fromkeys(question.digests.index(answer.candidate_digests[i]) for i in order))
     for vote in answer.votes or (Vote(answer.chosen, 1.0, answer.rater),):
         stored = sorted({question.digests.index(answer.candidate_digests[i]) for i in vote.chosen})
         kind = {0: "bad" if answer.answered else "skip", 1: "choose"}.get(len(stored), "tie")
@@ -186,7 +188,7 @@ def _lines(answer: PreferenceAnswer, question: Question) -> Iterator[tuple[str, 
             rater_name(vote.rater),
             {
                 "question": question.id,
-                "shown": list(range(len(question.digests))),
+                "shown": shown,
                 "answer": kind,
                 "chosen": stored,
                 "seconds": answer.seconds / max(1, len(answer.votes)),

@@ -88,9 +88,9 @@ class Preferences(WeakLabel):
         digests = candidate_digests(question.candidates)
         scores = candidate_scores(question.candidates, label == 1, label != IGNORE)
         seed = [base, question.z, *(int(digest[:8], 16) for digest in digests), question.window.y, question.window.x]
-        choice = None if scores is None else _choose(scores, digests, errors, seed)
-        seconds = self.config.seconds_per_patch
-        return _answer(question, choice, seconds, errors.label, digests)
+        shown = tuple(int(i) for i in np.random.default_rng([*seed, 2]).permutation(len(digests)))
+        choice = None if scores is None else _choose(scores, digests, errors, seed, shown[0])
+        return _answer(question, choice, self.config.seconds_per_patch, errors.label, digests, shown)
 
     def match(self, request: PreferenceRequest, recorded: Sequence[PreferenceAnswer]) -> list[PreferenceAnswer]:
         """Look each question up by place and by what was shown; nothing chosen where the person did not answer it.
@@ -196,16 +196,14 @@ class Preferences(WeakLabel):
         return sum(answer.seconds for answer in answers)
 
 
-def _choose(scores: Array, digests: Sequence[str], errors: RaterErrors, seed: Sequence[int]) -> int:
+def _choose(scores: Array, digests: Sequence[str], errors: RaterErrors, seed: Sequence[int], first: int) -> int:
     """An index into the candidates. Each kind of error has its own generator, so that none changes another's draw."""
-    rng, confused, hasty = (np.random.default_rng([*seed, *more]) for more in ((), (1,), (2,)))
+    rng, confused, hasty = (np.random.default_rng([*seed, *more]) for more in ((), (1,), (3,)))
     best = int(np.argmax(scores))
     choice = confused_choice(scores, errors.confusion, confused) if errors.confusion else best
     if rng.random() < errors.rate:
         choice = int(rng.choice([i for i, digest in enumerate(digests) if digest != digests[best]]))
-    if errors.first and hasty.random() < errors.first:
-        choice = int(hasty.integers(len(scores)))  # the order shown is random, and so is what comes first
-    return choice
+    return first if hasty.random() < errors.first else choice
 
 
 def patch_share(shape: tuple[int, int, int], window: Window) -> float:
@@ -257,11 +255,16 @@ def _check_origin(choices: PreferenceSet, split: Mapping[str, Any]) -> None:
 
 
 def _answer(
-    question: PreferenceQuestion, choice: int | None, seconds: float, rater: str, digests: tuple[str, ...]
+    question: PreferenceQuestion,
+    choice: int | None,
+    seconds: float,
+    rater: str,
+    digests: tuple[str, ...],
+    shown: tuple[int, ...] = (),
 ) -> PreferenceAnswer:
     chosen, packed = () if choice is None else (choice,), pack_question(question)
     return PreferenceAnswer(
-        question.z, question.window, chosen, seconds, rater, candidate_digests=digests, question=packed
+        question.z, question.window, chosen, seconds, rater, candidate_digests=digests, question=packed, shown=shown
     )
 
 
