@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -78,6 +79,24 @@ def set_answers(choices: PreferenceSet, combine: Combine = "majority") -> list[P
             )
         )
     return found
+
+
+def combine_answers(said: Sequence[PreferenceAnswer], combine: Combine) -> PreferenceAnswer:
+    """One answer of those of several raters to the same question, who have repeated none; the seconds of all count.
+
+    Args:
+        said: their answers, candidates in one order; those who chose nothing could not say.
+        combine: as in `set_answers`; without repeats ``consistency`` is ``all``.
+    """
+    able = [answer for answer in said if answer.answered]
+    seconds = sum(answer.seconds for answer in said)
+    if not able:
+        return replace(said[0], seconds=seconds)
+    chosen, bad = majority([answer.chosen for answer in able])
+    votes = tuple(Vote(answer.chosen, 1 / len(able), answer.rater) for answer in able)
+    names = "+".join(answer.rater for answer in able)
+    kept = () if combine == "majority" else votes
+    return replace(said[0], chosen=chosen, bad=bad, votes=kept, seconds=seconds, rater=names)
 
 
 def majority(answers: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], bool]:

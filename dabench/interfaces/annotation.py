@@ -56,6 +56,11 @@ class WeakLabel(ABC):
         """
         return self.simulate(request, truth, rng, errors.rate)
 
+    def combine(self, given: Sequence[Sequence[Any]]) -> list[Any]:
+        """One list of answers of those of several raters to the same request. Raises ConfigError where none can be."""
+        del given
+        raise ConfigError(f"{type(self).__name__}: answers of several raters cannot be made one.")
+
     @abstractmethod
     def write(self, answers: Sequence[Any], path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Write answers in the open file format, atomically; ``about`` is kept with them (domain, split, seed)."""

@@ -31,7 +31,9 @@ def _share(what: str) -> Callable[[str], str]:
 def _rater(value: str) -> str:
     kind, _, error = value.partition(":")
     if kind == "simulated":
-        return f"{_percent(error)} wrong answers" if _percent(error or "0") else ""
+        rate, _, others = error.partition(" ")
+        wrong = f"{_percent(rate)} wrong answers" if _percent(rate or "0") else ""
+        return " ".join(part for part in (wrong, others) if part)
     return {"none": "", "self": "self-rated", "recorded": "recorded answers"}.get(value, value)
 
 

@@ -107,7 +107,7 @@ class ModelCard(_Frozen):
     @property
     def simulated(self) -> bool:
         """Whether the annotation was answered from labels, not by a person."""
-        return self.rater.startswith("simulated")
+        return "simulated" in self.rater
 
     @property
     def pixel_size(self) -> tuple[float, float] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dabench.annotation.preference_set import PreferenceSet
-from dabench.annotation.set_answers import Combine, set_answers, set_questions, write_set
+from dabench.annotation.set_answers import Combine, combine_answers, set_answers, set_questions, write_set
 from dabench.components.hookspecs import Component, Register, Settings, hookimpl
 from dabench.data.card import Card, load_card
 from dabench.data.card_domain import CardDomain
@@ -163,6 +163,7 @@ __all__ = [
     "RaterErrors",
     "Truth",
     "WeakLabel",
+    "combine_answers",
     "set_answers",
     "set_questions",
     "write_json",

@@ -7,6 +7,7 @@ from typing import Any
 
 from dabench.annotation.answers import decisive
 from dabench.annotation.desk import AnnotationDesk
+from dabench.annotation.panel import RaterPanel
 from dabench.annotation.preference_set import PreferenceSet
 from dabench.annotation.truth import VolumeTruth
 from dabench.components.assembly import Assembly
@@ -36,22 +37,27 @@ def make_desk(
             raise UnknownNameError("weak label", kind, weak_labels)
         if not path.exists():  # said before anything trains
             raise MissingDataError(f"recorded {kind}, {path}: no such file.", "docs/annotation.md has the formats.")
-    labels, seen = split.labels, task.seen_labels(split)
-    return AnnotationDesk(
-        truth=None if labels is None else VolumeTruth(labels),
+    labels = None if split.labels is None else VolumeTruth(split.labels)
+    seen = None if (matched := task.seen_labels(split)) is None else VolumeTruth(matched)
+    errors, seed = config.budget.errors(), config.budget.seed
+    desk = AnnotationDesk(
+        truth=labels,
         shape=split.images.shape,
         budget=budget,
         weak_labels=weak_labels,
         rater=config.budget.rater,
-        rater_error=config.budget.errors(),
-        seed=config.budget.seed,
+        rater_error=errors[0],
+        seed=seed,
         recorded=files,
         label_digest=split.label_digest,
         resampling=task.resampling(split),
-        seen=None if seen is None else VolumeTruth(seen),
+        seen=seen,
         about=about_split(task),
         allow_unanswered=config.budget.allow_unanswered,
     )
+    if len(errors) > 1 and config.budget.rater == "truth" and "preferences" not in files:
+        desk.use("preferences", RaterPanel(labels, seed, errors, split.label_digest, seen))
+    return desk
 
 
 def answer_notes(config: RunConfig) -> tuple[str, ...]:

@@ -66,6 +66,11 @@ class BudgetConfig(BaseModel):
     rater_missed: Fraction = Field(
         0.0, ge=0, le=1, description="Share of objects that the simulated rater overlooks, on each slice apart."
     )
+    rater_others: tuple[Fraction, ...] = Field(
+        (),
+        description="Error rates of further simulated raters, each of whom answers every preference too; "
+        "`preferences.raters` says what becomes of their answers.",
+    )
     rater_first: Fraction = Field(
         0.0, ge=0, le=1, description="Share of choices of the simulated rater that are whatever is shown first."
     )
@@ -95,6 +100,13 @@ class BudgetConfig(BaseModel):
                 found[general] = {kind: share for kind, share in named.items() if kind not in fields}
         return found
 
+    @field_validator("rater_others")
+    @classmethod
+    def _rates(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not 0 <= rate <= 1 for rate in value):
+            raise ValueError("an error rate is between 0 and 1")
+        return value
+
     @field_validator("shares")
     @classmethod
     def _shares(cls, value: dict[str, float]) -> dict[str, float]:
@@ -105,12 +117,13 @@ class BudgetConfig(BaseModel):
     @model_serializer(mode="wrap")
     def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What came later only where it is used: cells without it keep their names."""
-        later = (*_SHORT, "allow_unanswered", "rater_confusion", "rater_missed", "rater_first")
+        later = (*_SHORT, "allow_unanswered", "rater_confusion", "rater_missed", "rater_first", "rater_others")
         return {name: value for name, value in dump(self).items() if value or name not in later}
 
-    def errors(self) -> RaterErrors:
-        """The errors of the simulated rater."""
-        return RaterErrors(self.rater_error, self.rater_confusion, self.rater_missed, self.rater_first)
+    def errors(self) -> list[RaterErrors]:
+        """The errors of each simulated rater; the first gives the points."""
+        more = (self.rater_confusion, self.rater_missed, self.rater_first)
+        return [RaterErrors(rate, *more) for rate in (self.rater_error, *self.rater_others)]
 
     def given(self) -> dict[str, float]:
         """The share of each weak label, by name, that the settings name."""

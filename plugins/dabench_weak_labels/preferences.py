@@ -34,6 +34,7 @@ from dabench.plugin import (
     Truth,
     WeakLabel,
     Window,
+    combine_answers,
     set_answers,
     set_questions,
     write_set,
@@ -88,9 +89,14 @@ class Preferences(WeakLabel):
         digests = candidate_digests(question.candidates)
         scores = candidate_scores(question.candidates, label == 1, label != IGNORE)
         seed = [base, question.z, *(int(digest[:8], 16) for digest in digests), question.window.y, question.window.x]
-        shown = tuple(int(i) for i in np.random.default_rng([*seed, 2]).permutation(len(digests)))
+        # One order a question, whoever answers: a combined answer has one.
+        shown = tuple(int(i) for i in np.random.default_rng([*seed[1:], 2]).permutation(len(digests)))
         choice = None if scores is None else _choose(scores, digests, errors, seed, shown[0])
         return _answer(question, choice, self.config.seconds_per_patch, errors.label, digests, shown)
+
+    def combine(self, given: Sequence[Sequence[PreferenceAnswer]]) -> list[PreferenceAnswer]:
+        """One answer a question, as the setting ``raters`` says."""
+        return [combine_answers(said, self.config.raters) for said in zip(*given, strict=True)]
 
     def match(self, request: PreferenceRequest, recorded: Sequence[PreferenceAnswer]) -> list[PreferenceAnswer]:
         """Look each question up by place and by what was shown; nothing chosen where the person did not answer it.

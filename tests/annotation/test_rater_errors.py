@@ -6,13 +6,18 @@ import math
 
 import numpy as np
 import pytest
+from dabench_weak_labels import Preferences, PreferenceSettings
 
+from dabench.annotation import AnnotationDesk
+from dabench.annotation.answers import decisive
+from dabench.annotation.panel import RaterPanel
 from dabench.annotation.raters import Overlooked, TruthRater
+from dabench.annotation.report import gather, report
 from dabench.annotation.truth import VolumeTruth
 from dabench.data.volumes import ArrayVolume
 from dabench.files.digests import digest_of
 from dabench.ops.choice import candidate_scores, confused_choice, informative
-from dabench.plugin import ConfigError, PreferenceQuestion, PreferenceRequest, RaterErrors, Window
+from dabench.plugin import Budget, ConfigError, PreferenceQuestion, PreferenceRequest, RaterErrors, Window
 from dabench.runs.config import validate_config
 
 SIDE = 10
@@ -135,7 +140,68 @@ def test_errors_that_make_no_sense_are_refused(errors, problem):
 def test_settings_of_a_run_and_names_of_cells_without_them():
     plain = {"method": "prefer-das", "task": "vnc2lucchi"}
     cell, said = validate_config(plain), validate_config({**plain, "budget": {"rater_missed": 0.2}})
-    assert cell.budget.errors() == RaterErrors()
-    assert said.budget.errors().label == "simulated:0 missed=0.2"
+    assert cell.budget.errors() == [RaterErrors()]
+    assert said.budget.errors()[0].label == "simulated:0 missed=0.2"
     assert "rater_missed" not in cell.budget.model_dump()
     assert cell.cell_id != said.cell_id
+
+
+# ---------------------------------------------------------------------------------------------------- several, in a set
+@pytest.fixture
+def panel(labels, grid_questions, tmp_path):
+    """Answers of three simulated raters to every question, combined in a way, and the set that a run writes of them."""
+
+    def make(combine, *errors):
+        weak, truth = Preferences(PreferenceSettings(raters=combine)), VolumeTruth(ArrayVolume(labels))
+        desk = AnnotationDesk(truth, labels.shape, Budget(0.0, 1.0), {"preferences": weak})
+        desk.use("preferences", RaterPanel(truth, 0, errors, "labels"))
+        questions = [q for q in grid_questions() if informative(q.candidates)]
+        answers = desk.preferences(questions)
+        (path,) = desk.write(tmp_path, {"domain": "toy"})
+        return questions, answers, path
+
+    return make
+
+
+def test_a_majority_of_raters_errs_less(panel, make_desk, grid_questions):
+    questions, answers, _ = panel("majority", *[RaterErrors(0.25)] * 5)
+    right = [a.chosen for a in make_desk().preferences(questions)]
+    alone = [a.chosen for a in make_desk(rater_error=0.25).preferences(questions)]
+    wrong, of_one = (np.mean([a != b for a, b in zip(given, right, strict=True)]) for given in
+                     ([a.chosen for a in answers], alone))  # fmt: skip
+    assert wrong < 0.6 * of_one
+    assert {a.seconds for a in answers} == {25.0}
+    assert not answers[0].votes
+
+
+def test_the_set_of_several_raters_is_reported(panel):
+    """Each rater's answers are in the set, with their errors; the hasty one takes what is shown first."""
+    questions, answers, path = panel("all", RaterErrors(0), RaterErrors(0.1), RaterErrors(0.4), RaterErrors(first=0.6))
+    assert len(answers[0].votes) == 4
+    found = report(*gather([path])[:2])
+    names = [r.rater for r in found.raters]
+    assert names == ["simulated-0", "simulated-0-first-0.6-rater-3", "simulated-0.1-rater-1", "simulated-0.4-rater-2"]
+    assert {r.questions for r in found.raters} == {len(questions)}
+    by_rater = gather([path])[1]
+    right = decisive(by_rater[names[0]])
+    wrong = [np.mean([a.chosen != right[a.question].chosen for a in by_rater[name]]) for name in names[2:]]
+    assert wrong == pytest.approx([0.1, 0.4], abs=0.1)
+    chances = {r.rater: r.first_place.chance for r in found.raters}
+    assert chances.pop("simulated-0-first-0.6-rater-3") < 1e-6 < 0.001 < min(chances.values())
+
+
+def test_a_panel_is_in_the_key_and_cannot_give_points(labels, weak_labels):
+    rater = RaterPanel(VolumeTruth(ArrayVolume(labels)), 0, [RaterErrors(0), RaterErrors(0.2)], "labels")
+    assert rater.label == "simulated:0 + simulated:0.2 rater=1"
+    named = rater.identity("preferences", weak_labels["preferences"])
+    assert [one["error"] for one in named["raters"]] == [0, 0.2]
+    with pytest.raises(ConfigError, match="cannot be made one"):
+        rater.answer("points", weak_labels["points"].request(1.0, [3]), weak_labels["points"])
+
+
+def test_further_raters_are_a_setting():
+    plain = {"method": "prefer-das", "task": "vnc2lucchi"}
+    budget = validate_config({**plain, "budget": {"rater_error": 0.1, "rater_others": [0.2, 0.3]}}).budget
+    assert [one.rate for one in budget.errors()] == [0.1, 0.2, 0.3]
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        validate_config({**plain, "budget": {"rater_others": [1.5]}})

@@ -66,6 +66,13 @@ def test_what_is_not_usual_is_always_said():
     assert names(usual) == names({}) == ["ipl"]
 
 
+def test_other_errors_of_a_simulated_rater_are_said():
+    assert names({"rater": "simulated:0.1 confusion=0.02 missed=0.2"}, {"rater": "simulated:0 missed=0.2"}) == [
+        "ipl 10% wrong answers confusion=0.02 missed=0.2",
+        "ipl missed=0.2",
+    ]
+
+
 def test_two_forms_of_a_number_are_one_entry():
     assert identity({"points": "0.0"}) == identity({"points": "0"}) == identity({})
 
