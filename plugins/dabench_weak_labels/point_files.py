@@ -1,8 +1,9 @@
 """Files of points: a CSV or JSON manifest, or the clicks of a person as ``z,y,x``.
 
 CSV with a header: columns ``z y x`` in any order, others (``domain split seed fraction who``) are kept or ignored;
-napari's points layer (``axis-0 axis-1 axis-2``) is read too. Without a header: three columns z, y, x. Lines that start
-with ``#`` are comments. JSON: ``{"format": "dabench-points", "points": [{"z": 0, "y": 1.5, "x": 2}], ...}``.
+rows whose ``kind`` is ``background`` (no object is there: ``dabench annotate points``) are left out. napari's points
+layer (``axis-0 axis-1 axis-2``) is read too. Without a header: three columns z, y, x. Lines that start with ``#`` are
+comments. JSON: ``{"format": "dabench-points", "points": [{"z": 0, "y": 1.5, "x": 2}], ...}``.
 """
 
 from __future__ import annotations
@@ -59,12 +60,22 @@ def read_points(path: Path) -> list[PointAnswer]:
     slices: dict[int, list[tuple[float, float]]] = {}
     raters: dict[int, str] = {}
     for where, record in records:
+        if _is_background(where, record):
+            continue
         z, y, x = (_number(where, axis, record.get(axis)) for axis in "zyx")
         if z != int(z):
             raise DataError(f"{where}: z = {record['z']!r} is not a whole slice number")
         slices.setdefault(int(z), []).append((x, y))
         raters[int(z)] = str(record.get("who") or "recorded")
     return [PointAnswer(z, np.asarray(xy, dtype=np.float32), 0.0, raters[z]) for z, xy in sorted(slices.items())]
+
+
+def _is_background(where: str, record: Mapping[str, Any]) -> bool:
+    """Whether a person marked a place as no object. Raises DataError for a kind that is none."""
+    kind = record.get("kind") or "object"
+    if kind not in ("object", "background"):
+        raise DataError(f"{where}: kind = {kind!r} is neither 'object' nor 'background'")
+    return bool(kind == "background")
 
 
 def _number(where: str, axis: str, value: Any) -> float:

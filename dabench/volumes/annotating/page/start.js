@@ -1,0 +1,65 @@
+// What both pages share: the welcome, keys, and a button that hides what is drawn while it is held.
+
+import { byId, elsewhere } from "./dom.js";
+import { forgetToken } from "./server.js";
+
+/** Ask for a name, once: it stays in the address, so that a page that is loaded again goes on. `enter` takes it. */
+export async function welcome(about, enter) {
+  forgetToken();
+  const dialog = byId("welcome");
+  const known = new URLSearchParams(location.hash.slice(1)).get("rater");
+  const open = async () => {
+    const name = byId("name").value.trim().toLowerCase();
+    try {
+      await enter(name);
+      location.hash = `rater=${encodeURIComponent(name)}`;
+      dialog.close();
+    } catch (error) {
+      byId("name-problem").textContent = error.message;
+      if (!dialog.open) dialog.showModal();
+    }
+  };
+  byId("about").textContent = about.title;
+  byId("name").value = known ?? about.rater;
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  dialog.querySelector("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    open();
+  });
+  if (known) await open();
+  else dialog.showModal();
+}
+
+const hide = (hidden) => document.body.classList.toggle("hidden-outlines", hidden);
+
+/** Call what belongs to a key; `repeating` keys work while they are held. Space hides the outlines while it is held. */
+export function listenToKeys(acts, repeating = "+-=") {
+  addEventListener("keydown", (event) => {
+    if (elsewhere(event) || event.altKey) return;
+    const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const control = event.ctrlKey || event.metaKey;
+    const act = control ? pressed === "z" && acts.u : acts[pressed];
+    const button = pressed === "Enter" && event.target.closest("footer, header"); // that has the focus
+    if (button || (control && !act)) return;
+    if (act || pressed === " ") event.preventDefault();
+    if (pressed === " ") hide(true);
+    else if (act && (!event.repeat || repeating.includes(pressed))) act(event);
+  });
+  addEventListener("keyup", (event) => {
+    if (event.key !== " " || elsewhere(event)) return;
+    event.preventDefault();
+    hide(false);
+  });
+  addEventListener("blur", () => hide(false));
+  byId("hide").addEventListener("pointerdown", () => hide(true));
+  for (const kind of ["pointerup", "pointerleave", "pointercancel"]) byId("hide").addEventListener(kind, () => hide(false));
+}
+
+export function listenToButtons(acts) {
+  for (const [name, act] of Object.entries(acts)) byId(name).addEventListener("click", act);
+}
+
+export function say(text, problem = false) {
+  byId("said").textContent = text;
+  byId("said").classList.toggle("problem", problem);
+}

@@ -1,0 +1,177 @@
+"""The page on which people click the centres of objects: slices as pictures, clicks, and a model's outlines."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from dabench.errors import ConfigError
+from dabench.ops.pictures import jpeg
+from dabench.types import Window
+from dabench.volumes.annotating.clicks import Click
+from dabench.volumes.annotating.server import Pictures, parsed
+from dabench.volumes.viewer.downsampling import Downsampling, area_mean
+from dabench.volumes.viewer.encode import measure_grey
+
+if TYPE_CHECKING:
+    from dabench.interfaces import Volume
+    from dabench.volumes.annotating.clicks import Clicks
+    from dabench.volumes.annotating.segmenter import Segmenter
+
+#: Longest side of a picture; larger slices are shown at 1/2, 1/3, ...
+_SIDE = 4096
+#: Encoded slices that are kept.
+_KEPT = 24
+_HOME = "/api/points"
+_WHO = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+class Added(Click):
+    """A click as the page sends it."""
+
+    seconds: _Seconds
+
+
+class Removed(BaseModel):
+    """A click that is taken away, by its number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int
+    seconds: _Seconds
+
+
+class Undone(BaseModel):
+    """The last step is taken back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: _Seconds
+
+
+@dataclass
+class Clicking:
+    """A volume that is being clicked on.
+
+    Args:
+        title: of the page.
+        images: the volume.
+        clicks: on it.
+        segmenter: a model that follows the clicks; None without one.
+        idle: seconds without a movement after which time stands still.
+    """
+
+    title: str
+    images: Volume
+    clicks: Clicks
+    segmenter: Segmenter | None = None
+    idle: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Measure which grey values are black and white."""
+        depth, height, width = self.images.shape
+        whole = Downsampling(tuple(range(depth)), depth, Window(0, 0, height, width), -(-max(height, width) // _SIDE))
+        self._cut, self._grey = whole, measure_grey(self.images, whole)
+        self.pictures = Pictures()
+        self._drawn: OrderedDict[int, str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def about(self, rater: str) -> dict[str, Any]:
+        """What the page says of the volume."""
+        return {
+            "title": self.title,
+            "shape": list(self.images.shape),
+            "rater": rater,
+            "idle": self.idle,
+            "model": self.segmenter is not None,
+            "file": self.clicks.path.name,
+        }
+
+    def slice(self, z: int) -> dict[str, Any]:
+        """A slice and its clicks. Raises ConfigError for one that there is not."""
+        if not 0 <= z < self.images.shape[0]:
+            raise ConfigError(f"slice {z}: the volume has slices 0 to {self.images.shape[0] - 1}.")
+        standing = self.clicks.standing()
+        here = [{"number": n, **click.model_dump()} for n, click in standing.items() if click.z == z]
+        clicked = sorted({click.z for click in standing.values()})
+        return {"z": z, "picture": self._picture(z), "clicks": here, "clicked": clicked, **self.clicks.counts()}
+
+    def _picture(self, z: int) -> str:
+        with self._lock:
+            if z not in self._drawn:
+                image = self._grey.levels(area_mean(self.images.read(z), self._cut.factor))
+                self._drawn[z] = self.pictures.add(jpeg(image, quality=92), "jpeg")
+            self._drawn.move_to_end(z)
+            while len(self._drawn) > _KEPT:
+                self._drawn.popitem(last=False)
+            return self._drawn[z]
+
+    def outlines(self, z: int, y: float, x: float) -> dict[str, Any]:
+        """What the model finds on the tile around a place, given the clicks. Raises ConfigError without a model."""
+        if self.segmenter is None:
+            raise ConfigError("no model was given.", "dabench annotate points --run RUN ...")
+        centres = [(c.x, c.y) for c in self.clicks.standing().values() if c.z == z and c.kind == "object"]
+        return self.segmenter.outlines(z, np.asarray(centres, np.float32).reshape(-1, 2), (y, x))
+
+
+def point_routes(clicking: Clicking, rater: str = "") -> list[BaseRoute]:
+    """What the page's script asks for; ``rater`` is proposed as a name."""
+    clicks = clicking.clicks
+
+    def section(request: Request) -> Response:
+        return JSONResponse(clicking.slice(request.path_params["z"]))
+
+    def outlines(request: Request) -> Response:
+        place = (_number(request, axis) for axis in "yx")
+        return JSONResponse(clicking.outlines(request.path_params["z"], *place))
+
+    async def add(request: Request) -> Response:
+        given = await parsed(request, Added)
+        click = Click(**given.model_dump(exclude={"seconds"}))
+        return await changed(clicks.add, _who(request), click, given.seconds)
+
+    async def remove(request: Request) -> Response:
+        given = await parsed(request, Removed)
+        return await changed(clicks.remove, _who(request), given.number, given.seconds)
+
+    async def undo(request: Request) -> Response:
+        return await changed(clicks.undo, _who(request), (await parsed(request, Undone)).seconds)
+
+    async def changed(change: Callable[..., int], *what: Any) -> Response:
+        z = await run_in_threadpool(change, *what)
+        return JSONResponse(await run_in_threadpool(clicking.slice, z))
+
+    return [
+        Route(_HOME, lambda _: JSONResponse(clicking.about(rater))),
+        Route(f"{_HOME}/slices/{{z:int}}", section),
+        Route(f"{_HOME}/outlines/{{z:int}}", outlines),
+        Route(f"{_HOME}/{{rater}}/add", add, methods=["POST"]),
+        Route(f"{_HOME}/{{rater}}/remove", remove, methods=["POST"]),
+        Route(f"{_HOME}/{{rater}}/undo", undo, methods=["POST"]),
+    ]
+
+
+def _who(request: Request) -> str:
+    name: str = request.path_params["rater"]
+    if not _WHO.fullmatch(name):
+        raise ConfigError(f"name {name!r}: small letters, digits, '.', '_' and '-', beginning with a letter or digit.")
+    return name
+
+
+def _number(request: Request, name: str) -> float:
+    try:
+        return float(request.query_params[name])
+    except (KeyError, ValueError):
+        raise ConfigError(f"{name} is no number.") from None

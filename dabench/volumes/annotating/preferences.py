@@ -1,0 +1,202 @@
+"""The page on which people say which candidate mask is best: what it shows next, and what was answered."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from dabench.errors import ConfigError
+from dabench.volumes.annotating.order import Place, candidate_order, question_order, with_repeats
+from dabench.volumes.annotating.outlines import disagreement, outline, png
+from dabench.volumes.annotating.server import Pictures, StaleError
+
+if TYPE_CHECKING:
+    from dabench.annotation.answers import Answer
+    from dabench.annotation.preference_set import PreferenceSet, Question
+    from dabench.types import Array
+
+#: Seconds a question before any was answered.
+_GUESS = 5.0
+#: Answers whose seconds say how long the next ones take.
+_RECENT = 30
+_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How questions are asked.
+
+    Attributes:
+        order: ``random``, or ``informative``: those first whose candidates differ most.
+        random_share: share of questions drawn at random all the same, so that estimates can be made from these.
+        repeats: share of questions that come a second time.
+        seed: of order, repeats and the candidates' places; written with every answer.
+        idle: seconds without a movement after which a question's time stands still.
+    """
+
+    order: Literal["random", "informative"] = "random"
+    random_share: float = 0.3
+    repeats: float = 0.08
+    seed: int = 0
+    idle: float = 30.0
+
+
+class Given(BaseModel):
+    """What the page sends: the place in the queue, the kind of answer, and the chosen places as they were shown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    item: int = Field(ge=0)
+    answer: Literal["choose", "tie", "bad", "skip"]
+    places: tuple[int, ...] = ()
+    seconds: _Seconds
+
+
+@dataclass
+class Session:
+    """A data set that is being answered. All that is known of a rater is read from the rater's own file."""
+
+    choices: PreferenceSet
+    asking: Asking = field(default_factory=Asking)
+
+    def __post_init__(self) -> None:
+        """Fix the order of the questions. Raises ConfigError for a set that nobody can answer here."""
+        if not self.choices.path.is_dir():
+            raise ConfigError(f"{self.choices.path}: answers cannot be added to a zip.", "Unpack it first.")
+        if not self.choices.manifest.images:
+            raise ConfigError(
+                f"{self.choices.path}: holds masks without images: there is nothing to see.",
+                "Answer the set where it was made, or one that was exported with its images.",
+            )
+        questions, scores = self.choices.questions, None
+        if self.asking.order == "informative":
+            scores = [disagreement(self.choices.masks(question)) for question in questions]
+        self._order = question_order(scores, len(questions), self.asking.random_share, self.asking.seed)
+        self.queue_of("anyone")  # a share that is none is said before the page opens
+        self.pictures = Pictures()
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def queue_of(self, rater: str) -> list[Place]:
+        """Every question in the rater's order, and those that come again."""
+        return with_repeats(self._order, self.asking.repeats, self.asking.seed, rater)
+
+    # -------------------------------------------------------------------------------------------------------- reading
+    def state(self, rater: str) -> dict[str, Any]:
+        """What the page of a rater shows: progress, the next question and the one behind it.
+
+        Raises:
+            DabenchError: the name is none, or the rater's file is damaged.
+        """
+        answers, queue = self.choices.answers(rater), self.queue_of(rater)
+        left = list(_open_places(queue, answers, self.choices.questions))
+        items = [self._item(rater, i, queue[i]) for i in left[:2]]
+        times = [a.seconds for a in answers[-_RECENT:]]
+        paid = len({a.question for a in answers if a.answer != "skip"})
+        return {
+            "done": len(answers),
+            "total": len(answers) + len(left),
+            "left": len(left),
+            "seconds": median(times) if times else _GUESS,
+            "recent": times,
+            "budget": f"budget: {paid} of {len(self.choices.questions)} patches",
+            "undo": bool(answers),
+            "item": items[0] if items else None,
+            "next": items[1] if len(items) > 1 else None,
+            "command": f"dabench run … --preferences {self.choices.path.name}",
+        }
+
+    def _item(self, rater: str, number: int, place: Place) -> dict[str, Any]:
+        """A question as the page sees it: nothing tells which candidate is which, or whether it comes again."""
+        question = self.choices.questions[place.question]
+        masks, window, context = self.choices.masks(question), question.window, question.context
+        y, x = window.y - context.y, window.x - context.x
+        differ: Array = np.logical_xor(masks.any(axis=0), masks.all(axis=0))
+        order = self._shown(rater, question, repeat=place.repeat)
+        return {
+            "number": number,
+            "picture": self._picture(question, 0),
+            "size": [context.height, context.width],
+            "frame": [y, x, window.height, window.width],
+            "candidates": [outline(masks[i], y, x) for i in order],
+            "differ": outline(differ, y, x),
+            "before": self._neighbours(question, -1),
+            "after": self._neighbours(question, 1),
+        }
+
+    def _shown(self, rater: str, question: Question, *, repeat: bool) -> list[int]:
+        return candidate_order(len(question.digests), self.asking.seed, rater, question.id, repeat=repeat)
+
+    def section(self, rater: str, number: int, dz: int) -> str:
+        """Digest of the picture of a neighbouring slice. Raises ConfigError where there is none."""
+        place = self.queue_of(rater)[number : number + 1]
+        if not place:
+            raise ConfigError(f"there is no question {number}.")
+        return self._picture(self.choices.questions[place[0].question], dz)
+
+    def _picture(self, question: Question, dz: int) -> str:
+        image = self.choices.image(question, dz)
+        if image is None:
+            raise ConfigError(f"question {question.id}: the set has no picture of slice {question.z + dz}.")
+        return self.pictures.add(png(image), "png")
+
+    def _neighbours(self, question: Question, step: int) -> int:
+        """Slices in one direction that the set has pictures of."""
+        dz = step
+        while self.choices.image(question, dz) is not None:
+            dz += step
+        return abs(dz) - 1
+
+    # -------------------------------------------------------------------------------------------------------- writing
+    def answer(self, rater: str, given: Given) -> None:
+        """Write an answer to the question that the rater sees; it is on disk when this returns.
+
+        Raises:
+            StaleError: the rater sees another question by now.
+            DabenchError: places that were not shown, or a file that cannot be written.
+        """
+        with self._locks[rater]:
+            queue = self.queue_of(rater)
+            due = next(_open_places(queue, self.choices.answers(rater), self.choices.questions), None)
+            if due != given.item:
+                raise StaleError("This question was answered in another window; here is the next one.")
+            place = queue[due]
+            question = self.choices.questions[place.question]
+            shown = self._shown(rater, question, repeat=place.repeat)
+            if any(not 0 <= p < len(shown) for p in given.places):
+                raise ConfigError(f"places {list(given.places)}: the question shows {len(shown)} candidates.")
+            record = {
+                "question": question.id,
+                "shown": shown,
+                "answer": given.answer,
+                "chosen": sorted(shown[p] for p in given.places),
+                "seconds": given.seconds,
+                "repeat": place.repeat,
+                "draw": place.draw,
+                "seed": self.asking.seed,
+            }
+            self.choices.append(rater, record)
+
+    def undo(self, rater: str) -> None:
+        """Take the last answer that stands back, by a line of its own. Raises StaleError where there is none."""
+        with self._locks[rater]:
+            answers = self.choices.answers(rater)
+            if not answers:
+                raise StaleError("There is nothing to undo.")
+            self.choices.append(rater, {"undo": answers[-1].n})
+
+
+def _open_places(queue: Sequence[Place], answers: Sequence[Answer], questions: Sequence[Question]) -> Iterator[int]:
+    """Places of the queue without an answer that stands, in order; what was left out once does not come again."""
+    answered = {(a.question, a.repeat) for a in answers}
+    skipped = {a.question for a in answers if a.answer == "skip"}
+    for i, place in enumerate(queue):
+        name = questions[place.question].id
+        if (name, place.repeat) not in answered and not (place.repeat and name in skipped):
+            yield i
