@@ -42,7 +42,8 @@ class Segmenter:
     ) -> None:
         """Measure the grey values that the model is to see."""
         if model.card.neighbour or not model.takes_points:
-            raise ConfigError(f"{model.card.name}: takes no points.", "Use the run of a method that does.")
+            why = "looks at pairs of sections" if model.card.neighbour else "takes no points"
+            raise ConfigError(f"{model.card.name}: the model {why}.", "Use the run of a method that follows clicks.")
         self.model = model
         plane = images.shape[1:]
         self._resampling, self.notes = matching("match", plane, voxel, model.card)

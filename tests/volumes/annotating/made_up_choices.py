@@ -35,7 +35,7 @@ def squares(path: Path, count: int = 12, candidates: int = 3, *, images: bool = 
 
 def phantom_choices(path: Path, count: int, side: int = 64) -> PreferenceSet:
     """Patches of a phantom that hold an object."""
-    phantom = make_phantom("phantom-human", "train", 0, (4, 160, 160))
+    phantom = make_phantom("phantom-human", "train", 0, (6, 192, 192))
     return choices_of(path, "phantom-human", phantom.images, phantom.labels == 1, count, side)
 
 

@@ -73,7 +73,7 @@ function candidate(item, path, i, source) {
       svg("image", { href: source, width, height }),
       svg("path", { class: "around", d: around }),
       svg("rect", { class: "frame", x, y, width: w, height: h }),
-      svg("path", { class: "differ", d: item.differ }),
+      svg("path", { class: "differing", d: item.differ }),
       outlines(path),
     ),
     el("span", { class: "badge" }),

@@ -1,0 +1,325 @@
+"""Both pages in a real browser: a person's whole way by keyboard, by mouse and by touch, through reloads and kills."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tifffile
+from made_up_choices import phantom_choices, squares
+
+from dabench.annotation.preference_set import PreferenceSet
+from dabench.data.phantom import make_phantom
+from dabench.volumes.annotating.outlines import outline
+
+GONE = "dabench does not answer"
+
+
+class Served:
+    """``dabench annotate`` in a process of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "dabench.cli.main", "annotate", *arguments, "--no-open"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.said = ""
+        self.link = self.next_link()
+
+    def next_link(self) -> str:
+        """The next link that it prints."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+            if found := re.search(r"http://\S+", line):
+                return found[0]
+        raise AssertionError(self.said)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> str:
+        """Ctrl-C, and all that was printed."""
+        self.process.send_signal(2)
+        return self.said + self.process.communicate(timeout=10)[0]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    started: list[Served] = []
+
+    def start(*arguments: str) -> Served:
+        started.append(Served(*arguments))
+        return started[-1]
+
+    yield start
+    for served in started:
+        served.kill()
+
+
+@pytest.fixture
+def come(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a link in a browser of its own and begin under a name. It may speak to its server alone, without a fault."""
+    contexts: list[Any] = []
+    requests: list[str] = []
+    said: list[str] = []
+
+    def open_link(link: str, name: str = "anna", ready: str = "#main[data-ready]", **how: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1100, "height": 750}, **how})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(link)
+        page.wait_for_selector("#welcome[open]")
+        page.keyboard.type(name)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(ready)
+        assert "token" not in page.url
+        return page
+
+    yield open_link
+    for context in contexts:
+        context.close()
+    assert all(url.startswith("http://127.0.0.1:") for url in requests)
+    assert [text for text in said if "ERR_CONNECTION_REFUSED" not in text] == []
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def number(page: Any) -> str:
+    return str(page.get_attribute("#main", "data-number"))
+
+
+def press(page: Any, *keys: str) -> None:
+    """Press keys that answer, and wait for the next question."""
+    before = number(page)
+    for key in keys:
+        page.keyboard.press(key)
+    page.wait_for_function(
+        """before => main.dataset.number === "done" || (main.dataset.number !== before && main.dataset.ready)""",
+        arg=before,
+    )
+
+
+# ---------------------------------------------------------------- preferences
+def test_the_whole_way_of_preferences_by_keyboard(serve, come, tmp_path):
+    """Forty questions; a reload, a kill -9 and a second rater in the middle; each answer is what was seen."""
+    choices = phantom_choices(tmp_path / "choices", 40)
+    command = ("preferences", "--output", str(choices.path), "--repeats", "0.05")
+    served = serve(*command)
+    page, seen = come(served.link), []
+
+    def choose(place: int) -> None:
+        seen.append(page.locator(f".candidate:nth-child({place}) .line").get_attribute("d"))
+        press(page, str(place))
+
+    for i in range(12):
+        choose(1 + i % 2)
+    press(page, "t", "1", "2", *(["Enter"] if page.locator(".candidate").count() > 2 else []))
+    press(page, "x")
+    press(page, "s")
+    for _ in range(4):
+        press(page, "u")
+    press(page, "Control+z")
+    assert "10 of 42" in page.locator("#progress").inner_text()
+    del seen[10:]
+    place = number(page)
+    page.reload()
+    page.wait_for_selector("#main[data-ready]")
+    assert number(page) == place, "it goes on where it was"
+    choose(2)
+
+    served.kill()
+    page.keyboard.press("1")
+    page.get_by_text(GONE).wait_for()
+    served = serve(*command)
+    page.goto(f"{served.link}#rater=anna")
+    page.wait_for_selector("#main[data-ready]")
+    assert "11 of 42" in page.locator("#progress").inner_text()
+    ben = come(served.next_link(), "ben")
+    while number(page) != "done":
+        choose(1 + len(seen) % 2)
+        if len(seen) < 15:
+            press(ben, "ArrowRight", "Enter")
+    assert "Thank you" in page.locator("#panels").inner_text()
+    check(choices, seen)
+    said = served.stop()
+    assert "anna.jsonl: 42 answers" in said
+    assert "ben.jsonl: 3 answers" in said
+
+
+def check(choices: PreferenceSet, seen: list[str]) -> None:
+    """What stands on disk is what was chosen on the page; what was taken back stands there as well."""
+    answers = choices.answers("anna")
+    assert len(answers) == len(seen) == 42
+    assert sum(a.repeat for a in answers) == 2
+    for answer, path in zip(answers, seen, strict=True):
+        question = choices.question(answer.question)
+        y, x = question.window.y - question.context.y, question.window.x - question.context.x
+        assert outline(choices.masks(question)[answer.chosen[0]], y, x) == path
+    written = lines(choices.path / "anna.jsonl")
+    assert [line["answer"] for line in written[12:15]] == ["tie", "bad", "skip"]
+    assert len(written[12]["chosen"]) == 2
+    assert [line["undo"] for line in written if "undo" in line] == [15, 14, 13, 12, 11]
+    assert all(0.1 < a.seconds < 30 for a in answers)
+
+
+def test_looking_by_keyboard(serve, come, tmp_path):
+    page = come(serve("preferences", "--output", str(squares(tmp_path / "choices").path)).link)
+    drawn = page.locator(".outlines").first
+    box = page.locator(".candidate svg").first
+    view, source = box.get_attribute("viewBox"), page.locator("image").first.get_attribute("href")
+
+    page.keyboard.down("Space")
+    assert not drawn.is_visible()
+    page.keyboard.up("Space")
+    assert drawn.is_visible()
+    page.keyboard.press("d")
+    assert page.locator(".differing").first.is_visible()
+    page.keyboard.press("-")
+    assert box.get_attribute("viewBox") == "0 0 24 24", "all of the surroundings"
+    page.keyboard.press("0")
+    assert box.get_attribute("viewBox") == view
+    boxes = page.locator(".candidate svg").evaluate_all("all => all.map((one) => one.getAttribute('viewBox'))")
+    assert boxes == [view] * 3, "all at one zoom"
+    page.keyboard.press("n")
+    page.get_by_text("slice +1").first.wait_for()
+    assert page.locator("image").first.get_attribute("href") != source
+    assert not drawn.is_visible(), "outlines belong to the slice in question"
+    page.keyboard.press("p")
+    page.wait_for_function("source => document.querySelector('image').getAttribute('href') === source", arg=source)
+    page.keyboard.press("v")
+    assert page.locator(".candidate:visible").count() == 1
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".candidate:visible .number").inner_text().endswith("2")
+    page.keyboard.press("?")
+    assert page.get_by_role("heading", name="How it works").is_visible()
+    page.keyboard.press("1")
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    page.keyboard.press("Enter")
+    page.get_by_text("Mark two or more").wait_for()
+    page.keyboard.press("Escape")
+    assert not (tmp_path / "choices" / "anna.jsonl").exists(), "none of this was an answer"
+
+
+def test_mouse_touch_and_a_second_window(serve, come, tmp_path):
+    choices = squares(tmp_path / "choices")
+    served = serve("preferences", "--output", str(choices.path))
+    page = come(served.link)
+    second = page.context.new_page()
+    second.goto(page.url)
+    second.wait_for_selector("#main[data-ready]")
+    page.locator(".candidate").nth(1).click()
+    page.get_by_text("Candidate 2: saved.").wait_for()
+    second.get_by_role("button", name="All bad").click()
+    second.get_by_text("in another window").wait_for()
+    assert number(second) == number(page)
+    page.wait_for_selector("#main[data-ready]")
+    page.get_by_role("button", name="Equally good").click()
+    page.locator(".candidate").nth(0).click()
+    page.locator(".candidate").nth(2).click()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Equally good: saved.").wait_for()
+
+    phone = come(served.next_link(), "ben", has_touch=True, viewport={"width": 390, "height": 780})
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    phone.locator(".candidate").first.tap()
+    phone.get_by_text("Candidate 1: saved.").wait_for()
+    assert [(a.answer, len(a.chosen)) for a in choices.answers("anna")] == [("choose", 1), ("tie", 2)]
+    assert len(choices.answers("ben")) == 1
+
+
+# ---------------------------------------------------------------- points
+def scan(folder: Path, depth: int) -> None:
+    images = make_phantom("phantom-human", "train", 0, (depth, 128, 160)).images
+    tifffile.imwrite(folder / "scan.tif", images, photometric="minisblack")
+
+
+def test_the_whole_way_of_points_by_keyboard(serve, come, tmp_path, registry):
+    """Thirty points on three slices; undo, removal, a place without an object, a kill -9 in the middle."""
+    scan(tmp_path, 3)
+    command = ("points", "--images", str(tmp_path / "scan.tif"), "--output", str(tmp_path / "clicks.csv"))
+    served = serve(*command)
+    page = come(served.link, ready="#stage[data-z]")
+
+    def step(count: int, *keys: str) -> None:
+        for key in keys:
+            page.keyboard.press(key)
+        page.wait_for_selector(f'#stage[data-clicks="{count}"]')
+
+    for z in range(3):
+        for i in range(10):
+            if (z, i) == (1, 5):
+                served.kill()
+                page.keyboard.press("u")
+                page.get_by_text(GONE).wait_for()
+                served = serve(*command)
+                page.goto(f"{served.link}#rater=anna")
+                page.wait_for_selector('#stage[data-z="0"]')
+                page.keyboard.press("n")
+                page.wait_for_selector('#stage[data-z="1"][data-clicks="5"]')
+            step(i + 1, *["ArrowRight", "ArrowDown"][i % 2 :], "Enter")
+        if z < 2:
+            page.keyboard.press("n")
+            page.wait_for_selector(f'#stage[data-z="{z + 1}"][data-clicks="0"]')
+    step(9, "Delete")
+    step(10, "u")
+    step(9, "u")
+    step(10, "Enter")
+    page.keyboard.press("b")
+    step(11, *["ArrowUp"] * 3, "Shift+ArrowLeft", "Enter")
+    assert "30 clicks on 3 slices · 1 “not one”" in page.locator("#progress").inner_text()
+    assert "30 points on 3 slices, 1 places" in served.stop()
+
+    rows = list(csv.DictReader((tmp_path / "clicks.csv").open()))
+    assert [row["kind"] for row in rows].count("background") == 1
+    component = registry.get("weak_label", "points").component
+    points = component.factory(component.config()).read(tmp_path / "clicks.csv")
+    assert [(answer.z, len(answer.points)) for answer in points] == [(0, 10), (1, 10), (2, 10)]
+    assert len({tuple(xy) for xy in points[0].points.tolist()}) == 10
+
+
+def test_points_by_mouse_lie_where_the_mouse_was(serve, come, tmp_path):
+    scan(tmp_path, 2)
+    served = serve("points", "--images", str(tmp_path / "scan.tif"), "--output", str(tmp_path / "clicks.csv"))
+    page = come(served.link, ready="#stage[data-z]")
+    box = page.locator("#picture").bounding_box()
+    scale = box["width"] / 160
+
+    def click(x: float, y: float, count: int, **how: Any) -> None:
+        page.mouse.move(box["x"] + x * scale, box["y"] + y * scale)
+        page.locator("#picture").click(position={"x": x * scale, "y": y * scale}, **how)
+        page.wait_for_selector(f'#stage[data-clicks="{count}"]')
+
+    click(40.5, 30.5, 1)
+    click(100.5, 90.5, 2, modifiers=["Shift"])
+    click(41, 31, 1)  # on the mark: it goes
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_selector('#stage[data-clicks="2"]')
+    rows = list(csv.DictReader((tmp_path / "clicks.csv").open()))
+    found = [(float(row["x"]), float(row["y"]), row["kind"]) for row in rows]
+    assert found == [
+        (pytest.approx(40, abs=0.5), pytest.approx(30, abs=0.5), "object"),
+        (pytest.approx(100, abs=0.5), pytest.approx(90, abs=0.5), "background"),
+    ]
+    page.mouse.move(box["x"] + 80 * scale, box["y"] + 60 * scale)
+    page.mouse.wheel(0, -400)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 40 * scale, box["y"] + 30 * scale, steps=4)
+    page.mouse.up()
+    assert page.locator("#picture").get_attribute("viewBox") != "0 0 160 128"
+    page.keyboard.press("n")
+    page.wait_for_selector('#stage[data-z="1"][data-clicks="0"]')
+    assert len(list(csv.DictReader((tmp_path / "clicks.csv").open()))) == 2, "a drag is no click"

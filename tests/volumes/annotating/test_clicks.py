@@ -1,0 +1,263 @@
+"""Clicks on disk: a log that is only appended to, the CSV that runs read, and the page's requests."""
+
+from __future__ import annotations
+
+import csv
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from dabench.data.volumes import ArrayVolume
+from dabench.errors import ConfigError, DataError
+from dabench.types import Prediction
+from dabench.volumes.annotating.clicks import Click, Clicks
+from dabench.volumes.annotating.points import Clicking, point_routes
+from dabench.volumes.annotating.segmenter import Segmenter
+from dabench.volumes.annotating.server import StaleError
+
+SHAPE = (3, 20, 30)
+
+
+@pytest.fixture
+def clicks(tmp_path):
+    made = Clicks(tmp_path / "clicks.csv", SHAPE, {"domain": "mine", "split": "train"})
+    yield made
+    made.close()
+
+
+def log(clicks):
+    return [json.loads(line) for line in clicks.log.read_text().splitlines()]
+
+
+def rows(clicks):
+    return list(csv.DictReader(clicks.path.open()))
+
+
+def again(clicks, shape=SHAPE):
+    clicks.close()
+    return Clicks(clicks.path, shape, clicks.about)
+
+
+# ---------------------------------------------------------------- on disk
+def test_steps_are_appended_and_the_csv_says_what_stands(clicks):
+    clicks.add("anna", Click(z=1, y=2.5, x=3.25), 1.5)
+    clicks.add("ben", Click(z=0, y=4, x=5, kind="background"), 2.0)
+    clicks.add("anna", Click(z=1, y=7, x=8), 0.5)
+    assert clicks.remove("ben", 1, 0.25) == 1
+    assert clicks.counts() == {"objects": 1, "slices": 1, "background": 1}
+    assert clicks.seconds() == 4.25
+    assert [list(line)[1] for line in log(clicks)] == ["add", "add", "add", "remove"]
+    place = {"domain": "mine", "split": "train"}
+    assert rows(clicks) == [
+        place | {"z": "0", "y": "4.00", "x": "5.00", "who": "ben", "kind": "background", "seconds": "2.00"},
+        place | {"z": "1", "y": "7.00", "x": "8.00", "who": "anna", "kind": "object", "seconds": "0.50"},
+    ]
+
+
+def test_undo_takes_back_ones_own_steps_only(clicks):
+    for x in range(3):
+        clicks.add("anna", Click(z=x, y=1, x=x), 0)
+    clicks.add("ben", Click(z=2, y=2, x=2), 0)
+    clicks.remove("anna", 1, 0)
+    assert sorted(clicks.standing()) == [2, 3, 4]
+    assert clicks.undo("anna", 0) == 0, "the slice of the click that is back"
+    assert sorted(clicks.standing()) == [1, 2, 3, 4]
+    assert [clicks.undo("anna", 0) for _ in range(3)] == [2, 1, 0]
+    assert sorted(clicks.standing()) == [4]
+    with pytest.raises(StaleError, match="nothing to undo"):
+        clicks.undo("anna", 0)
+
+
+def test_a_log_is_continued_and_makes_the_csv_again(clicks):
+    clicks.add("anna", Click(z=1, y=2, x=3), 1)
+    clicks.add("anna", Click(z=1, y=4, x=5), 1)
+    before = clicks.path.read_text()
+    clicks.path.unlink()
+    continued = again(clicks)
+    assert continued.path.read_text() == before
+    continued.undo("anna", 0)
+    assert [line.get("undo") for line in log(continued)] == [None, None, 2]
+    continued.close()
+
+
+def test_a_line_that_a_crash_cut_off_is_dropped(clicks):
+    clicks.add("anna", Click(z=1, y=2, x=3), 1)
+    with clicks.log.open("a") as file:
+        file.write('{"n": 2, "add": {"z": 0, "y')
+    continued = again(clicks)
+    continued.add("anna", Click(z=0, y=0, x=0), 1)
+    assert [line["n"] for line in log(continued)] == [1, 2]
+    continued.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"n": 1, "who": "a", "add": {"z": 0, "y": 0, "x": 0, "kind": "cell"}}', "line 1"),
+        ("no json", "line 1"),
+        ('{"n": 1, "who": "a", "add": {"z": 3, "y": 0, "x": 0}}', "other images"),
+    ],
+)
+def test_a_damaged_log_and_one_of_other_images_are_refused(clicks, line, said):
+    clicks.log.write_text(line + "\n")
+    with pytest.raises(DataError, match=said):
+        again(clicks)
+    assert clicks.log.read_text() == line + "\n"
+
+
+def test_one_server_at_a_time_and_no_file_of_others(clicks, tmp_path):
+    with pytest.raises(ConfigError, match="another dabench annotate"):
+        Clicks(clicks.path, SHAPE)
+    (tmp_path / "mine.csv").write_text("z,y,x\n0,1,2\n")
+    with pytest.raises(ConfigError, match="not made on this page"):
+        Clicks(tmp_path / "mine.csv", SHAPE)
+
+
+@pytest.mark.parametrize("place", [(3, 0, 0), (0, 19.5, 0), (0, 0, 29.5)])
+def test_a_click_outside_is_refused(clicks, place):
+    z, y, x = place
+    with pytest.raises(ConfigError, match="outside"):
+        clicks.add("anna", Click(z=z, y=y, x=x), 0)
+    assert not log(clicks)
+
+
+def test_runs_read_the_centres_and_leave_the_others_out(clicks, registry):
+    clicks.add("anna", Click(z=2, y=2.5, x=3.25), 1)
+    clicks.add("anna", Click(z=2, y=9, x=9, kind="background"), 1)
+    clicks.add("anna", Click(z=0, y=-0.5, x=29.4), 1)
+    component = registry.get("weak_label", "points").component
+    read = component.factory(component.config()).read(clicks.path)
+    assert [(a.z, a.points.tolist(), a.rater) for a in read] == [
+        (0, [[pytest.approx(29.4), -0.5]], "anna"),
+        (2, [[3.25, 2.5]], "anna"),
+    ]
+
+
+def test_a_kind_that_is_none_is_refused(tmp_path, registry):
+    (tmp_path / "points.csv").write_text("z,y,x,kind\n0,1,2,\n0,1,2,cell\n")
+    component = registry.get("weak_label", "points").component
+    with pytest.raises(DataError, match="line 3: kind = 'cell'"):
+        component.factory(component.config()).read(tmp_path / "points.csv")
+
+
+# ---------------------------------------------------------------- the page's requests
+@pytest.fixture
+def page(clicks, browse):
+    images = (np.arange(3 * 20 * 30) % 251).astype(np.uint8).reshape(SHAPE)
+    clicking = Clicking("mine, train", ArrayVolume(images), clicks)
+    return browse("points", point_routes(clicking, "anna"), clicking.pictures)
+
+
+def test_the_page_and_its_volume(page):
+    assert "Click the middle" in page.get("/").text
+    about = page.get("/api/points").json()
+    assert (about["shape"], about["title"], about["rater"], about["model"]) == (
+        [3, 20, 30],
+        "mine, train",
+        "anna",
+        False,
+    )
+    first, same, last = (page.get(f"/api/points/slices/{z}").json() for z in (0, 0, 2))
+    assert first["picture"] == same["picture"] != last["picture"]
+    picture = page.get(f"/pictures/{first['picture']}")
+    assert (picture.headers["content-type"], picture.content[:2]) == ("image/jpeg", b"\xff\xd8")
+    assert page.get("/api/points/slices/3").status_code == 400
+    assert page.get("/api/points/outlines/0?y=1&x=1").status_code == 400, "no model"
+
+
+def test_clicks_of_the_page(page, clicks):
+    home = "/api/points/anna"
+    there = {"z": 1, "y": 2.5, "x": 3.5, "kind": "object", "seconds": 1.5}
+    state = page.say(f"{home}/add", there).json()
+    assert state["clicks"] == [{"number": 1, "z": 1, "y": 2.5, "x": 3.5, "kind": "object"}]
+    assert (state["z"], state["objects"], state["slices"], state["clicked"]) == (1, 1, 1, [1])
+    assert page.say(f"{home}/remove", {"number": 1, "seconds": 1}).json()["clicks"] == []
+    assert page.say(f"{home}/remove", {"number": 1, "seconds": 1}).status_code == 409
+    assert len(page.say(f"{home}/undo", {"seconds": 0}).json()["clicks"]) == 1
+    assert len(rows(clicks)) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"y": 50}, {"z": -1}, {"kind": "cell"}, {"seconds": -1}, {"y": "NaN"}, {"path": "/etc"}, {"x": None}],
+)
+def test_requests_that_are_none(page, clicks, content):
+    sent = {"z": 1, "y": 2.5, "x": 3.5, "kind": "object", "seconds": 1.5, **content}
+    assert page.say("/api/points/anna/add", sent).status_code == 400
+    assert not log(clicks)
+
+
+def test_names_are_checked(page):
+    refused = page.say("/api/points/An%20na/undo", {"seconds": 0})
+    assert (refused.status_code, "name 'An na'" in refused.json()["error"]) == (400, True)
+
+
+# ---------------------------------------------------------------- a model that follows the clicks
+class Discs:
+    """Finds a disc of four pixels around each point, and remembers the points."""
+
+    def __init__(self):
+        self.seen = []
+
+    def predict(self, tiles, points):
+        assert tiles.shape == (1, 1, 64, 64)
+        assert 0 <= float(tiles.min()) <= float(tiles.max()) <= 1
+        self.seen.append(points[0].tolist())
+        rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+        discs = [(columns - x) ** 2 + (rows - y) ** 2 <= 16 for x, y in self.seen[-1]]
+        return Prediction(sum(discs, torch.zeros(64, 64)).clamp(max=1)[None])
+
+    def finish(self, mask):
+        return mask
+
+
+def model(**changes):
+    card = {"name": "discs", "tile": 64, "neighbour": 0.0, "intensity": "range", "threshold": 0.5}
+    card |= {"pixel_size": (8.0, 8.0)} | changes.pop("card", {})
+    values = {"takes_points": True, "predictor": Discs(), "device": torch.device("cpu")} | changes
+    return SimpleNamespace(card=SimpleNamespace(**card), **values)
+
+
+def volume(*shape):
+    return ArrayVolume(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8))
+
+
+def test_outlines_of_a_model_follow_the_clicks(tmp_path, browse):
+    images, discs = volume(2, 90, 200), model()
+    clicks = Clicks(tmp_path / "clicks.csv", images.shape)
+    clicking = Clicking("mine", images, clicks, Segmenter(discs, images, (30, 8, 8)))
+    page = browse("points", point_routes(clicking), clicking.pictures)
+
+    def outlines(x):
+        return page.get(f"/api/points/outlines/1?y=45&x={x}").json()
+
+    assert outlines(0) | {"seconds": 0} == {"path": "", "tile": [13, 0, 64, 64], "scale": [1, 1], "seconds": 0}
+    for z, y, x, kind in ((1, 40, 190, "object"), (1, 50, 180, "background"), (0, 41, 191, "object")):
+        page.say("/api/points/anna/add", {"z": z, "y": y, "x": x, "kind": kind, "seconds": 1})
+    found = outlines(199)
+    assert found["tile"] == [13, 136, 64, 64]
+    corners = np.array([c.split(",") for c in found["path"].strip("MZ").split("L")], float)
+    middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    assert middle.tolist() == [190.5, 40.5], "where the click was"
+    outlines(0)
+    assert discs.predictor.seen == [[], [[54, 27]], []], "centres of this slice and tile, in the tile's own pixels"
+    clicks.close()
+
+
+def test_a_slice_smaller_than_a_tile_and_other_pixels():
+    """80 x 25 pixels of the model: rows are halved in size, columns doubled."""
+    discs = model()
+    segmenter = Segmenter(discs, volume(1, 40, 50), (30, 16, 4))
+    found = segmenter.outlines(0, np.array([[10, 10]], np.float32), (20, 20))
+    assert (found["scale"], found["tile"]) == ([0.5, 2], [8, 0, 64, 25])
+    assert discs.predictor.seen == [[[4.75, 20.5 - 8]]]
+    assert "slices are brought to those" in segmenter.notes[0]
+
+
+@pytest.mark.parametrize("changes", [{"takes_points": False}, {"card": {"neighbour": 50.0}}])
+def test_a_model_that_cannot_follow_clicks_is_refused(changes):
+    with pytest.raises(ConfigError, match="discs"):
+        Segmenter(model(**changes), volume(1, 64, 64), None)
