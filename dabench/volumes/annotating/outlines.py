@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from skimage.measure import approximate_polygon, find_contours
+from contourpy import contour_generator
 
 if TYPE_CHECKING:
     from dabench.types import Array
-
-#: Pixels by which an outline may be simplified: steps of the raster become straight lines, no edge moves visibly.
-_TOLERANCE = 0.25
 
 
 def outline(mask: Array, y: int = 0, x: int = 0) -> str:
@@ -31,18 +28,24 @@ def outline(mask: Array, y: int = 0, x: int = 0) -> str:
 
     Example:
         >>> outline(np.ones((1, 1), bool))
-        'M0.5,1L0,0.5L0.5,0L1,0.5Z'
+        'M0,0.5L0.5,0L1,0.5L0.5,1Z'
     """
-    moved = np.array([y, x]) - 0.5
-    found = find_contours(np.pad(mask.astype(np.float32), 1), 0.5)  # type: ignore[no-untyped-call]
-    simple = (approximate_polygon(line, _TOLERANCE) for line in found)  # type: ignore[no-untyped-call]
-    return "".join(_polygon(line + moved) for line in simple)
+    moved = np.array([x, y]) - 0.5
+    found = cast("list[Array]", contour_generator(z=np.pad(mask, 1).astype(np.float64)).lines(0.5))
+    return "".join(_polygon(_corners(line) + moved) for line in found)
+
+
+def _corners(line: Array) -> Array:
+    """A closed line (x, y) without its last point, which is its first, and without those on straight stretches."""
+    steps = np.diff(line, axis=0)
+    before = np.roll(steps, 1, axis=0)
+    turns = before[:, 0] * steps[:, 1] != before[:, 1] * steps[:, 0]
+    corners: Array = line[:-1][turns]
+    return corners
 
 
 def _polygon(corners: Array) -> str:
-    """Rows and columns as a closed polygon."""
-    places = (f"{x:g},{y:g}" for y, x in corners[:-1])
-    return f"M{'L'.join(places)}Z"
+    return f"M{'L'.join(f'{x:g},{y:g}' for x, y in corners)}Z"
 
 
 def disagreement(masks: Array) -> float:
