@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from dabench.errors import ConfigError
 from dabench.volumes.annotating.order import Place, candidate_order, question_order, with_repeats
 from dabench.volumes.annotating.outlines import disagreement, outline, png
+from dabench.volumes.annotating.rater_queue import RaterQueue
 from dabench.volumes.annotating.server import Pictures, StaleError
 
 if TYPE_CHECKING:
-    from dabench.annotation.answers import Answer
     from dabench.annotation.preference_set import PreferenceSet, Question
     from dabench.types import Array
 
@@ -26,6 +24,8 @@ if TYPE_CHECKING:
 _GUESS = 5.0
 #: Answers whose seconds say how long the next ones take.
 _RECENT = 30
+#: Questions whose drawing is kept: those that raters see now and next.
+_DRAWN = 64
 _Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -46,6 +46,16 @@ class Asking:
     repeats: float = 0.08
     seed: int = 0
     idle: float = 30.0
+
+
+class _Drawn(NamedTuple):
+    """What a question looks like, whoever sees it: outlines as stored, and how many slices there are around it."""
+
+    picture: bytes
+    outlines: tuple[str, ...]
+    differ: str
+    before: int
+    after: int
 
 
 class Given(BaseModel):
@@ -79,13 +89,19 @@ class Session:
         if self.asking.order == "informative":
             scores = [disagreement(self.choices.masks(question)) for question in questions]
         self._order = question_order(scores, len(questions), self.asking.random_share, self.asking.seed)
-        self.queue_of("anyone")  # a share that is none is said before the page opens
+        self._queue("anyone")  # a share that is none is said before the page opens
         self.pictures = Pictures()
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._drawn = lru_cache(maxsize=_DRAWN)(self._draw)
+        self._raters: dict[str, RaterQueue] = {}
 
-    def queue_of(self, rater: str) -> list[Place]:
-        """Every question in the rater's order, and those that come again."""
-        return with_repeats(self._order, self.asking.repeats, self.asking.seed, rater)
+    def rater(self, name: str) -> RaterQueue:
+        """A rater, with every question in the rater's order and those that come again. Raises DabenchError."""
+        if name not in self._raters:
+            self._raters.setdefault(name, RaterQueue(self.choices, name, self._queue(name)))
+        return self._raters[name]
+
+    def _queue(self, name: str) -> list[Place]:
+        return with_repeats(self._order, self.asking.repeats, self.asking.seed, name)
 
     # -------------------------------------------------------------------------------------------------------- reading
     def state(self, rater: str) -> dict[str, Any]:
@@ -94,9 +110,10 @@ class Session:
         Raises:
             DabenchError: the name is none, or the rater's file is damaged.
         """
-        answers, queue = self.choices.answers(rater), self.queue_of(rater)
-        left = list(_open_places(queue, answers, self.choices.questions))
-        items = [self._item(rater, i, queue[i]) for i in left[:2]]
+        known = self.rater(rater)
+        with known.lock:
+            answers, left = known.answers(), list(known.open_places())
+        items = [self._item(rater, i, known.queue[i]) for i in left[:2]]
         times = [a.seconds for a in answers[-_RECENT:]]
         paid = len({a.question for a in answers if a.answer != "skip"})
         return {
@@ -114,37 +131,47 @@ class Session:
 
     def _item(self, rater: str, number: int, place: Place) -> dict[str, Any]:
         """A question as the page sees it: nothing tells which candidate is which, or whether it comes again."""
-        question = self.choices.questions[place.question]
+        question, drawn = self.choices.questions[place.question], self._drawn(place.question)
+        window, context = question.window, question.context
+        return {
+            "number": number,
+            "picture": self.pictures.add(drawn.picture, "png"),
+            "size": [context.height, context.width],
+            "frame": [window.y - context.y, window.x - context.x, window.height, window.width],
+            "candidates": [drawn.outlines[i] for i in self._shown(rater, question, repeat=place.repeat)],
+            "differ": drawn.differ,
+            "before": drawn.before,
+            "after": drawn.after,
+        }
+
+    def _draw(self, index: int) -> _Drawn:
+        question = self.choices.questions[index]
         masks, window, context = self.choices.masks(question), question.window, question.context
         y, x = window.y - context.y, window.x - context.x
         differ: Array = np.logical_xor(masks.any(axis=0), masks.all(axis=0))
-        order = self._shown(rater, question, repeat=place.repeat)
-        return {
-            "number": number,
-            "picture": self._picture(question, 0),
-            "size": [context.height, context.width],
-            "frame": [y, x, window.height, window.width],
-            "candidates": [outline(masks[i], y, x) for i in order],
-            "differ": outline(differ, y, x),
-            "before": self._neighbours(question, -1),
-            "after": self._neighbours(question, 1),
-        }
+        return _Drawn(
+            png(self._image(question, 0)),
+            tuple(outline(mask, y, x) for mask in masks),
+            outline(differ, y, x),
+            self._neighbours(question, -1),
+            self._neighbours(question, 1),
+        )
 
     def _shown(self, rater: str, question: Question, *, repeat: bool) -> list[int]:
         return candidate_order(len(question.digests), self.asking.seed, rater, question.id, repeat=repeat)
 
     def section(self, rater: str, number: int, dz: int) -> str:
         """Digest of the picture of a neighbouring slice. Raises ConfigError where there is none."""
-        place = self.queue_of(rater)[number : number + 1]
+        place = self.rater(rater).queue[number : number + 1]
         if not place:
             raise ConfigError(f"there is no question {number}.")
-        return self._picture(self.choices.questions[place[0].question], dz)
+        return self.pictures.add(png(self._image(self.choices.questions[place[0].question], dz)), "png")
 
-    def _picture(self, question: Question, dz: int) -> str:
+    def _image(self, question: Question, dz: int) -> Array:
         image = self.choices.image(question, dz)
         if image is None:
             raise ConfigError(f"question {question.id}: the set has no picture of slice {question.z + dz}.")
-        return self.pictures.add(png(image), "png")
+        return image
 
     def _neighbours(self, question: Question, step: int) -> int:
         """Slices in one direction that the set has pictures of."""
@@ -161,12 +188,12 @@ class Session:
             StaleError: the rater sees another question by now.
             DabenchError: places that were not shown, or a file that cannot be written.
         """
-        with self._locks[rater]:
-            queue = self.queue_of(rater)
-            due = next(_open_places(queue, self.choices.answers(rater), self.choices.questions), None)
+        known = self.rater(rater)
+        with known.lock:
+            due = next(known.open_places(), None)
             if due != given.item:
                 raise StaleError("This question was answered in another window; here is the next one.")
-            place = queue[due]
+            place = known.queue[due]
             question = self.choices.questions[place.question]
             shown = self._shown(rater, question, repeat=place.repeat)
             if any(not 0 <= p < len(shown) for p in given.places):
@@ -181,22 +208,13 @@ class Session:
                 "draw": place.draw,
                 "seed": self.asking.seed,
             }
-            self.choices.append(rater, record)
+            known.append(record)
 
     def undo(self, rater: str) -> None:
         """Take the last answer that stands back, by a line of its own. Raises StaleError where there is none."""
-        with self._locks[rater]:
-            answers = self.choices.answers(rater)
+        known = self.rater(rater)
+        with known.lock:
+            answers = known.answers()
             if not answers:
                 raise StaleError("There is nothing to undo.")
-            self.choices.append(rater, {"undo": answers[-1].n})
-
-
-def _open_places(queue: Sequence[Place], answers: Sequence[Answer], questions: Sequence[Question]) -> Iterator[int]:
-    """Places of the queue without an answer that stands, in order; what was left out once does not come again."""
-    answered = {(a.question, a.repeat) for a in answers}
-    skipped = {a.question for a in answers if a.answer == "skip"}
-    for i, place in enumerate(queue):
-        name = questions[place.question].id
-        if (name, place.repeat) not in answered and not (place.repeat and name in skipped):
-            yield i
+            known.append({"undo": answers[-1].n})

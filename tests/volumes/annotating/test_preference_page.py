@@ -226,3 +226,17 @@ def test_a_damaged_file_is_said_and_left_as_it_is(ask, choices):
     assert refused.status_code == 400
     assert "anna.jsonl, line 1" in refused.json()["error"]
     assert file.read_text() == '{"n": 1}\n{"n": 2}\n'
+
+
+def test_answers_of_another_process_are_seen(ask, choices):
+    browser = ask(repeats=0.0)
+    answer(browser)
+    other = type(choices).open(choices.path)
+    for question in [q.id for q in choices.questions if q.id != lines(choices)[0]["question"]][:4]:
+        other.append("anna", {"question": question, "shown": [0, 1, 2], "answer": "bad", "seconds": 1})
+    assert state(browser)["done"] == 5
+    answer(browser)
+    other.append("anna", {"undo": 6})
+    assert state(browser)["done"] == 5
+    assert browser.say(f"{HOME}/anna/undo").json()["done"] == 4
+    assert [line["n"] for line in lines(choices)] == list(range(1, 9))
