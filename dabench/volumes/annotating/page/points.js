@@ -215,7 +215,7 @@ async function start() {
   clock = new Clock(about.idle);
   for (const [name, value] of Object.entries({ width, height })) image.setAttribute(name, value);
   board.append(image, found, marks, cross);
-  view.size(width, height);
+  view.size([0, 0, width, height]);
   view.attach(board);
   board.addEventListener("click", (event) => clicked(place(board, event), event.shiftKey ? "background" : kind));
   for (const name of ["wheel", "pointerup", "keyup"]) board.addEventListener(name, look, { passive: true });

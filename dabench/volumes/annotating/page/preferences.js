@@ -35,6 +35,7 @@ async function show(next) {
   instruct();
   layout();
   main.dataset.number = state.item.number;
+  panels.focus({ preventScroll: true });
   clock.restart();
   if (state.next) new Image().src = `/pictures/${state.next.picture}`; // is there when it is needed
   setTimeout(() => {
@@ -54,7 +55,9 @@ function build(item, source) {
   const pictures = shown.map((button) => button.querySelector("svg"));
   const [height, width] = item.size;
   const [y, x, h, w] = item.frame;
-  view.size(width, height, [x - w * MARGIN, y - h * MARGIN, w * (1 + 2 * MARGIN), h * (1 + 2 * MARGIN)]);
+  const around = (by) => [x - by, y - by, w + 2 * by, h + 2 * by];
+  const most = Math.max(x, y, width - x - w, height - y - h); // less on a side where the slice ends
+  view.size(around(most), around(Math.min(most, MARGIN * Math.max(w, h))));
   view.attach(...pictures);
   mark();
 }
@@ -65,11 +68,11 @@ function candidate(item, path, i, source) {
   const around = `M0,0H${width}V${height}H0ZM${x},${y}V${y + h}H${x + w}V${y}Z`;
   return el(
     "button",
-    { type: "button", class: "candidate", onclick: () => chooseOrMark(i) },
+    { type: "button", class: "candidate", onclick: () => chooseOrMark(i), onfocus: () => go(i) },
     el("span", { class: "number" }, el("span", { class: "unseen" }, "Candidate "), `${i + 1}`),
     svg(
       "svg",
-      { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
+      { "aria-hidden": "true" },
       svg("image", { href: source, width, height }),
       svg("path", { class: "around", d: around }),
       svg("rect", { class: "frame", x, y, width: w, height: h }),
@@ -85,7 +88,6 @@ function candidate(item, path, i, source) {
 function layout() {
   if (!state?.item) return;
   const count = document.body.classList.contains("single") ? 1 : shown.length;
-  const [height, width] = state.item.size;
   const gap = 12;
   const room = main.getBoundingClientRect();
   const down = Math.max(220, innerHeight - panels.getBoundingClientRect().top - document.querySelector("footer").offsetHeight - 20);
@@ -93,7 +95,7 @@ function layout() {
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);
     const wide = (room.width - gap * (columns - 1)) / columns;
-    const tall = ((down - gap * (rows - 1)) / rows) * (width / height);
+    const tall = ((down - gap * (rows - 1)) / rows) * (view.width / view.height);
     if (Math.min(wide, tall) > best) {
       best = Math.min(wide, tall);
       panels.style.setProperty("--columns", columns);
@@ -167,6 +169,11 @@ function go(i) {
   mark();
 }
 
+const step = (by) => {
+  go(current + by);
+  shown[current].focus({ preventScroll: true });
+};
+
 function mark() {
   shown.forEach((button, i) => {
     button.classList.toggle("current", i === current);
@@ -217,7 +224,20 @@ function progress() {
   if (state.recent.length > 4) parts.push(`${seconds.toFixed(1)} s each`);
   if (budget) parts.push(budget);
   byId("progress").textContent = parts.join(" · ");
+  pace();
   byId("undo").disabled = !state.undo;
+}
+
+/** A bar for each of the last answers, as high as it took long: who tires sees it. */
+function pace() {
+  const slowest = Math.max(...state.recent, 1);
+  const bars = state.recent.map((seconds, i) => {
+    const height = Math.max(1, (20 * seconds) / slowest);
+    return svg("rect", { x: 4 * i, y: 20 - height, width: 3, height });
+  });
+  byId("pace").replaceChildren(byId("pace").firstElementChild, ...bars);
+  byId("pace").toggleAttribute("hidden", !bars.length);
+  byId("pace").setAttribute("viewBox", `0 0 ${4 * Math.max(state.recent.length, 1)} 20`);
 }
 
 const minutes = (seconds) => (seconds < 90 ? `${Math.ceil(seconds / 10) * 10} s` : plural(Math.round(seconds / 60), "minute"));
@@ -237,7 +257,7 @@ function finish() {
 // ------------------------------------------------------------------------------------------------ keys and start
 const KEYS = {
   t: tie, x: () => answer("bad"), s: () => answer("skip"), u: undo, Enter: enter, Escape: unmark,
-  ArrowLeft: () => go(current - 1), ArrowRight: () => go(current + 1),
+  ArrowLeft: () => step(-1), ArrowRight: () => step(1),
   d: () => toggle("differ"), v: () => toggle("single"), "+": () => view.zoom(1.25), "=": () => view.zoom(1.25),
   "-": () => view.zoom(0.8), 0: () => view.fit(), n: () => slice(1), p: () => slice(-1),
   "?": () => byId("keys").showModal(),

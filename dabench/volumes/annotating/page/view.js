@@ -7,13 +7,14 @@ export class View {
   /** `changed` is called after each change. */
   constructor(changed) {
     this.pictures = new Set();
-    this.size(1, 1);
+    this.size([0, 0, 1, 1]);
     this.changed = changed;
   }
 
-  /** An image of another size; `home` is the part [x, y, width, height] that is shown at first, else all of it. */
-  size(width, height, home = [0, 0, width, height]) {
-    Object.assign(this, { width, height, home });
+  /** What can be shown, [x, y, width, height] of the image and maybe beyond it; `home` is the part that is, at first. */
+  size(all, home = all) {
+    const [left, top, width, height] = all;
+    Object.assign(this, { left, top, width, height, home });
     this.fit();
   }
 
@@ -52,8 +53,8 @@ export class View {
 
   draw() {
     const [width, height] = [this.width / this.scale, this.height / this.scale];
-    this.x = Math.min(Math.max(this.x, 0), this.width - width);
-    this.y = Math.min(Math.max(this.y, 0), this.height - height);
+    this.x = Math.min(Math.max(this.x, this.left), this.left + this.width - width);
+    this.y = Math.min(Math.max(this.y, this.top), this.top + this.height - height);
     const box = `${this.x} ${this.y} ${width} ${height}`;
     for (const picture of this.pictures) {
       picture.setAttribute("viewBox", box);
