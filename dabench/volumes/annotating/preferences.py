@@ -122,7 +122,7 @@ class Session:
             "left": len(left),
             "seconds": median(times) if times else _GUESS,
             "recent": times,
-            "budget": f"budget: {paid} of {len(self.choices.questions)} patches",
+            "budget": f"budget {paid}/{len(self.choices.questions)}",
             "undo": bool(answers),
             "item": items[0] if items else None,
             "next": items[1] if len(items) > 1 else None,

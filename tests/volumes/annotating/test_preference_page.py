@@ -66,11 +66,11 @@ def test_progress(ask):
     browser = ask(repeats=0.25)
     begun = state(browser)
     assert (begun["done"], begun["total"], begun["left"], begun["seconds"], begun["undo"]) == (0, 15, 15, 5, False)
-    assert begun["budget"] == "budget: 0 of 12 patches"
+    assert begun["budget"] == "budget 0/12"
     for kind, seconds in (("choose", 1.0), ("bad", 9.0), ("skip", 3.0)):
         later = answer(browser, kind, [0] if kind == "choose" else [], seconds=seconds).json()
     assert (later["done"], later["seconds"], later["recent"], later["undo"]) == (3, 3, [1, 9, 3], True)
-    assert later["budget"] == "budget: 2 of 12 patches", "what was left out is not paid"
+    assert later["budget"] == "budget 2/12", "what was left out is not paid"
 
 
 # ---------------------------------------------------------------- what is written

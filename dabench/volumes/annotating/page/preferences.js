@@ -209,7 +209,7 @@ function toggle(name) {
 function instruct() {
   byId("hint").textContent = marked
     ? `Mark all that are equally good (${marked.size} so far), then press Enter. Esc: only one is best.`
-    : "Click the best picture, or press its number. Only what lies inside the dashed frame counts.";
+    : "Click the best picture or press its number. Judge only what lies in the dashed frame.";
   byId("tie").firstChild.textContent = marked ? "Mark all " : "Equally good ";
   for (const name of ["save", "cancel"]) byId(name).hidden = marked === null;
   for (const name of ["bad", "skip", "undo"]) byId(name).hidden = marked !== null;
