@@ -136,7 +136,7 @@ def _segmenter(
     from dabench.models import load_model
     from dabench.volumes.annotating.segmenter import Segmenter
 
-    model = load_model(run, opener.registry, opener.workspace, device, channels_last=True)
+    model = load_model(run, opener.registry, opener.workspace, device)
     segmenter = Segmenter(model, shown.volume, voxel or shown.voxel, shown.title)
     for note in segmenter.notes:
         typer.echo(f"note: {note}")
