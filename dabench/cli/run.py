@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from dabench.api.run import Run
     from dabench.files.tables import Cell, Table
+    from dabench.runs.config import RunConfig
     from dabench.runs.plan import Plan
     from dabench.tracking.record import RunRecord
 
@@ -80,15 +81,23 @@ def run(
     Example:  dabench run --method prefer-das --po slpo --task vnc2lucchi --preset small --seed 0
     """
     given = dict(locals())
-    from dabench.api.progress import make_display
     from dabench.api.run import configured, prepare
     from dabench.runs.plan import describe
 
     loaded = configured({**given, "test_points": _shares(test_points)}, config, sets or [])
-    prepared = prepare(loaded, cache=not no_cache, warn=_warn)
     if dry_run:
+        prepared = prepare(loaded, cache=not no_cache, warn=_warn)
         typer.echo(json.dumps(describe(prepared.plan), indent=1)) if as_json else _show_plan(prepared.plan)
         raise typer.Exit
+    carry_out(loaded, tracker, cache=not no_cache, as_json=as_json)
+
+
+def carry_out(config: RunConfig, tracker: str, *, cache: bool = True, as_json: bool = False) -> None:
+    """Run a configuration: its plan, its progress, its scores."""
+    from dabench.api.progress import make_display
+    from dabench.api.run import prepare
+
+    prepared = prepare(config, cache=cache, warn=_warn)
     if not as_json:
         _show_plan(prepared.plan)
     with make_display(quiet=as_json) as display:

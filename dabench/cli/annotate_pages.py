@@ -1,0 +1,201 @@
+"""``dabench annotate preferences | points``: pages on which people give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from dabench.cli.numbers import three_numbers
+
+if TYPE_CHECKING:
+    from dabench.annotation.preference_set import PreferenceSet
+    from dabench.interfaces import Volume
+    from dabench.volumes.annotating.preferences import Asking
+    from dabench.volumes.annotating.segmenter import Segmenter
+    from dabench.volumes.annotating.server import Address
+    from dabench.volumes.viewer.targets import Opener
+
+_Rater = Annotated[str, typer.Option(help="Name that the page proposes for whoever answers.")]
+_Port = Annotated[int, typer.Option(help="Port on this machine [a free one].", min=0, max=65535, show_default=False)]
+_NoOpen = Annotated[bool, typer.Option("--no-open", help="Print the link without opening it.")]
+_Idle = Annotated[float, typer.Option(help="Seconds without a movement after which time stands still.", min=1)]
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the commands to the group."""
+    app.command("preferences")(preferences)
+    app.command("points")(points)
+
+
+def preferences(
+    output: Annotated[Path, typer.Option(help="The data set: a folder. One that is there is continued.")],
+    run: Annotated[
+        str | None, typer.Option(help="For a new set: the run whose model draws the outlines, or its folder.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="With --run: method that will learn [the run's].")] = None,
+    po: Annotated[str | None, typer.Option(help="With --run: preference optimizer [the run's].")] = None,
+    order: Annotated[str, typer.Option(help="random, or informative: those first whose candidates differ most.")] = (
+        "random"
+    ),
+    random_share: Annotated[
+        float, typer.Option(help="With --order informative: share of questions drawn at random all the same.")
+    ] = 0.3,
+    repeats: Annotated[float, typer.Option(help="Share of questions that come a second time, later.")] = 0.08,
+    seed: Annotated[int, typer.Option(help="Of the order, the repeats and the candidates' places.")] = 0,
+    idle: _Idle = 30.0,
+    rater: _Rater = "",
+    port: _Port = 0,
+    no_open: _NoOpen = False,
+) -> None:
+    """Ask people which of several outlines is best. Stop it with Ctrl-C; the same command continues.
+
+    A new set holds the questions that the preference stage of a run asks; stages before it are reused.
+
+    Example:  dabench annotate preferences --run RUN --method prefer-das --po slpo --output choices
+    """
+    from typing import cast
+
+    from dabench.annotation.preference_set import PreferenceSet
+    from dabench.cli.predict import _one_of
+    from dabench.volumes.annotating.preference_routes import preference_routes
+    from dabench.volumes.annotating.preferences import Asking, Session
+
+    asking = Asking(
+        order=cast("Any", _one_of("--order", order, ("random", "informative"))),
+        random_share=random_share,
+        repeats=repeats,
+        seed=seed,
+        idle=idle,
+    )
+    if run is not None and not output.exists():
+        _ask(run, {"method": method, "po": po}, output)
+    choices = PreferenceSet.open(output)
+    session = Session(choices, asking)
+    _say_asking(choices, asking)
+    _serve("preferences", preference_routes(session, rater), session.pictures, port, no_open)
+    _say_answers(choices)
+
+
+def points(
+    output: Annotated[Path, typer.Option(help="CSV of the clicks; one that this page made is continued.")],
+    domain: Annotated[str | None, typer.Option(help="A domain (dabench data ls).")] = None,
+    split: Annotated[str, typer.Option(help="Of the domain; runs take points of train.")] = "train",
+    images: Annotated[Path | None, typer.Option(help="Or any volume: OME-Zarr, HDF5, NIfTI, TIFF, a folder.")] = None,
+    run: Annotated[
+        str | None, typer.Option(help="A trained run or model file: its outlines follow the clicks.")
+    ] = None,
+    voxel: Annotated[
+        str | None, typer.Option(metavar="Z,Y,X", help="With --run: voxel size in nm [the file's].")
+    ] = None,
+    device: Annotated[str, typer.Option(help="With --run: auto, cpu, cuda, cuda:1 ...")] = "auto",
+    idle: _Idle = 30.0,
+    rater: _Rater = "",
+    port: _Port = 0,
+    no_open: _NoOpen = False,
+) -> None:
+    """Let people click the centres of objects. Stop it with Ctrl-C; the same command continues.
+
+    Example:  dabench annotate points --domain lucchi --output clicks.csv
+    """
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+    from dabench.volumes.annotating.clicks import Clicks
+    from dabench.volumes.annotating.points import Clicking, point_routes
+    from dabench.volumes.viewer.targets import Opener
+
+    opener = Opener(Registry.load(), Workspace.find())
+    shown = _images(opener, domain, split, images)
+    segmenter = _segmenter(opener, run, shown, three_numbers("--voxel", voxel), device) if run else None
+    about = {"domain": domain, "split": split} if domain else {}
+    clicks = Clicks(output, shown.volume.shape, about)
+    clicking = Clicking(shown.title, shown.volume, clicks, segmenter, idle)
+    _serve("points", point_routes(clicking, rater), clicking.pictures, port, no_open)
+    counts = clicks.counts()
+    typer.echo(
+        f"{output}: {counts['objects']} points on {counts['slices']} slices, {counts['background']} places without "
+        f"an object, {clicks.seconds():.0f} s"
+    )
+
+
+def _ask(run: str, changes: dict[str, str | None], output: Path) -> None:
+    """Write the questions of a run's preference stage."""
+    from dabench.api.annotate import config_of, make_questions
+    from dabench.api.progress import make_display
+
+    with make_display(quiet=False) as display:
+        make_questions(config_of(run, changes), output, display=display)
+
+
+class _Shown(NamedTuple):
+    title: str
+    volume: Volume
+    voxel: tuple[float, float, float] | None
+
+
+def _images(opener: Opener, domain: str | None, split: str, images: Path | None) -> _Shown:
+    """The volume that is clicked on. Raises ConfigError unless one of domain and images is given."""
+    from dabench.cli.data import _domain
+    from dabench.data.blocks import voxel_of
+    from dabench.errors import ConfigError
+
+    if (domain is None) == (images is None):
+        raise ConfigError("which images?", "Give one of --domain NAME and --images FILE.")
+    if images is not None:
+        volume = opener.images(images)
+        return _Shown(images.name, volume, voxel_of(volume))
+    opened = _domain(opener.registry, str(domain)).open(split, opener.volume)
+    return _Shown(f"{domain}, {split}", opened.images, opened.voxel)
+
+
+def _segmenter(
+    opener: Opener, run: str, shown: _Shown, voxel: tuple[float, float, float] | None, device: str
+) -> Segmenter:
+    from dabench.models import load_model
+    from dabench.volumes.annotating.segmenter import Segmenter
+
+    model = load_model(run, opener.registry, opener.workspace, device)
+    segmenter = Segmenter(model, shown.volume, voxel or shown.voxel, shown.title)
+    for note in segmenter.notes:
+        typer.echo(f"note: {note}")
+    return segmenter
+
+
+def _say_asking(choices: PreferenceSet, asking: Asking) -> None:
+    order = "in random order"
+    if asking.order == "informative":
+        order = f"the most different candidates first, {asking.random_share:.0%} at random"
+    count = len(choices.questions)
+    typer.echo(f"{choices.path}: {count} questions {order}, {asking.repeats:.0%} come again, seed {asking.seed}")
+
+
+def _say_answers(choices: PreferenceSet) -> None:
+    for rater in choices.raters:
+        answers = choices.answers(rater)
+        typer.echo(f"{choices.path / rater}.jsonl: {len(answers)} answers, {sum(a.seconds for a in answers):.0f} s")
+
+
+def _serve(page: str, routes: Any, pictures: Any, port: int, no_open: bool) -> None:
+    """Serve a page until Ctrl-C; print its link, and the next one after each browser that used one."""
+    from dabench.cli.view import _has_display
+    from dabench.volumes.annotating.server import serve
+
+    opened: list[str] = []
+
+    def say(address: Address, token: str) -> None:
+        url = address.url(token)
+        if opened:
+            typer.echo(f"opened. For another browser:  {url}")
+            return
+        opened.append(url)
+        typer.echo(f"open this link once:  {url}")
+        if not no_open and _has_display():
+            import webbrowser
+
+            webbrowser.open(url)
+        else:
+            typer.echo(f"from another machine, first type there:  {address.tunnel()}")
+        typer.echo("Every answer is saved at once. Ctrl-C stops the server.")
+
+    serve(page, routes, pictures, port=port, opened=say)

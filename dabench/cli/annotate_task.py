@@ -1,0 +1,115 @@
+"""``dabench annotate --task ...``: the whole way from a scan to a model that people have helped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dabench.annotation.preference_set import PreferenceSet
+    from dabench.runs.config import RunConfig
+
+_CLICKS, _CHOICES = "clicks.csv", "choices"
+
+
+def attach(app: typer.Typer) -> None:
+    """Make it what the group does without a subcommand."""
+    app.callback(invoke_without_command=True)(annotate)
+
+
+def annotate(
+    context: typer.Context,
+    method: Annotated[str, typer.Option(help="Method that learns from points and preferences.")] = "",
+    task: Annotated[str, typer.Option(help="SOURCE2TARGET, for example lucchi2mine.")] = "",
+    po: Annotated[str | None, typer.Option(help="Preference optimizer: gpo lpo slpo rn-dpo.")] = None,
+    data: Annotated[str | None, typer.Option(help="real or phantom.")] = None,
+    preset: Annotated[str | None, typer.Option(help="tiny, small or paper.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Training seed.")] = None,
+    patches: Annotated[float | None, typer.Option(help="Share of target patches asked about.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for clicks and answers [annotation-TASK]; what is there is continued.")
+    ] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="One setting, as of dabench run.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings, as of dabench run.")] = None,
+    rater: Annotated[str, typer.Option(help="Name that the pages propose for whoever answers.")] = "",
+    port: Annotated[int, typer.Option(help="Port on this machine [a free one].", min=0, max=65535)] = 0,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print links without opening them.")] = False,
+    tracker: Annotated[str, typer.Option(help="mlflow, none, or a tracking URI.")] = "mlflow",
+) -> None:
+    """Let people annotate, on a page in the browser.
+
+    With --method and --task the whole way: asks for points, trains, asks for preferences, trains with these. Ctrl-C
+    ends a page and goes on with the next step; the same command continues where it was stopped.
+
+    Example:  dabench annotate --method prefer-das --po slpo --task lucchi2mine
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if not (method and task):
+        typer.echo(context.get_help())
+        raise typer.Exit
+    from dabench.cli import annotate_pages as pages
+
+    folder = output or Path(f"annotation-{task}")
+    clicks, choices = folder / _CLICKS, folder / _CHOICES
+    given = {"method": method, "task": task, "po": po, "data": data, "preset": preset, "seed": seed, "patches": patches}
+    shown: dict[str, Any] = {"rater": rater, "port": port, "no_open": no_open}
+    if not choices.exists():
+        loaded = _configured(given, config, sets)
+        typer.echo("step 1 of 4: points")
+        pages.points(clicks, domain=_target(loaded), **shown)
+        _need_points(clicks)
+        typer.echo("step 2 of 4: training with the points")
+        _train(_configured({**given, "points": clicks}, config, sets), choices)
+    typer.echo("step 3 of 4: preferences")
+    pages.preferences(choices, **shown)
+    _need_answers(choices)
+    typer.echo("step 4 of 4: training with the preferences")
+    _run(_configured({**given, "points": clicks, "preferences": choices}, config, sets), tracker)
+
+
+def _configured(given: dict[str, Any], config: Path | None, sets: list[str] | None) -> RunConfig:
+    from dabench.api.run import configured
+
+    return configured(given, config, sets or [])
+
+
+def _target(config: RunConfig) -> str:
+    """The domain that is annotated."""
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+    from dabench.runs.plan import make_plan
+
+    return make_plan(config, Registry.load(), Workspace.find()).task.domains[1]
+
+
+def _need_points(clicks: Path) -> None:
+    from dabench.errors import ConfigError
+
+    if sum(not line.startswith("#") for line in clicks.read_text().splitlines()) < 2:
+        raise ConfigError(f"{clicks}: nothing was clicked.", "The same command opens the page again.")
+
+
+def _need_answers(choices: Path) -> None:
+    from dabench.annotation.preference_set import PreferenceSet
+    from dabench.errors import ConfigError
+
+    found: PreferenceSet = PreferenceSet.open(choices)
+    if not any(found.answers(rater) for rater in found.raters):
+        raise ConfigError(f"{choices}: nothing was answered.", "The same command opens the page again.")
+
+
+def _train(config: RunConfig, choices: Path) -> None:
+    from dabench.api.annotate import make_questions
+    from dabench.api.progress import make_display
+
+    with make_display(quiet=False) as display:
+        make_questions(config, choices, display=display)
+
+
+def _run(config: RunConfig, tracker: str) -> None:
+    from dabench.cli.run import carry_out
+
+    carry_out(config, tracker)
