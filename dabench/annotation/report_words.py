@@ -99,7 +99,7 @@ def tables(found: RatersReport) -> list[Table]:
 
 def _raters(found: RatersReport) -> Table:
     columns = [
-        Column("rater", "name"),
+        Column("rater", "text"),
         Column("answered"),
         Column("skipped", spare=1),
         Column("all bad %"),
@@ -142,7 +142,7 @@ def _agreement(found: RatersReport) -> Table:
     kappa = [
         [f"Cohen's kappa: {pair}", None if k is None else Number(k, digits=2), ""] for pair, k in found.cohen.items()
     ]
-    columns = [Column("agreement", "name"), Column(""), Column("95 %")]
+    columns = [Column("agreement", "text"), Column(""), Column("95 %")]
     return Table.of(columns, [*rows, *kappa], f"{of.raters} raters, {of.items} questions with two or more answers")
 
 

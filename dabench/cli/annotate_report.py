@@ -43,7 +43,7 @@ def report(
         return
     where = console(piped=120)
     for table in tables(found):
-        show(table, where)
+        show(table.fitted(where.width)[0], where)
         typer.echo()
     for sentence in said:
         typer.echo(sentence)
