@@ -286,13 +286,27 @@ class PreferenceAnswer:
 
 
 @dataclass(frozen=True)
+class Region:
+    """A part of a slice, or with None all of it, in which every object was clicked, and how many there are."""
+
+    window: Window | None
+    objects: int
+
+
+@dataclass(frozen=True)
 class PointAnswer:
-    """Centres marked on slice ``z``: points ``(N, 2)`` float32 (x, y)."""
+    """Centres marked on slice ``z``: points ``(N, 2)`` float32 (x, y).
+
+    A person may also have marked places that are no object, ``negative`` ``(M, 2)``, and have said in which ``regions``
+    every object was clicked: elsewhere a person's points imply no count. None: a fair draw of a share of all objects.
+    """
 
     z: int
     points: Array = field(repr=False)
     seconds: float
     rater: str
+    negative: Array | None = field(default=None, repr=False, metadata={"optional": True})
+    regions: tuple[Region, ...] | None = field(default=None, metadata={"optional": True})
 
 
 @dataclass(frozen=True)

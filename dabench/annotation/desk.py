@@ -7,7 +7,9 @@ label is, how a share of it is counted and what it costs, the weak label says (`
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,15 @@ from dabench.annotation.raters import Rater, RecordedRater, SelfRater, TruthRate
 from dabench.errors import BudgetError, ConfigError, DataError, UnknownNameError
 from dabench.files.digests import digest_of
 from dabench.interfaces import Budget, Desk, RaterErrors, Truth, WeakLabel
+from dabench.ops.agreement import Clicks
 from dabench.ops.choice import candidate_digests, informative
 from dabench.ops.resampling import Resampling
-from dabench.types import PointAnswer, PreferenceAnswer, PreferenceQuestion, PreferenceRequest, Window
+from dabench.types import Array, PointAnswer, PreferenceAnswer, PreferenceQuestion, PreferenceRequest, Window
 
 _Question = tuple[int, Window, tuple[str, ...]]
 RATERS = ("truth", "self", "recorded")
+#: Points that are held out, at least; fewer choose nothing, and then all train and all judge.
+_FEWEST = 5
 
 
 class AnnotationDesk(Desk):
@@ -44,6 +49,8 @@ class AnnotationDesk(Desk):
         seen: the labels on the model's pixels.
         about: what recorded files are compared with (`WeakLabel.check_file`).
         allow_unanswered: whether a run may use less than half of the questions of a person's file.
+        held_out: share of a person's points that no stage is given: a choice without labels is judged by them
+            (`clicks`). Of the simulated rater's none is.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class AnnotationDesk(Desk):
         about: Mapping[str, Any] | None = None,
         *,
         allow_unanswered: bool = False,
+        held_out: float = 0.0,
     ) -> None:
         """Read nothing yet. Raises ConfigError for settings that contradict each other."""
         for name, share in budget.shares.items():
@@ -71,7 +79,7 @@ class AnnotationDesk(Desk):
             raise ConfigError(f"rater {rater!r}: use one of {', '.join(RATERS)}")
         self._shape, self._budget, self._weak, self._seed = shape, budget, dict(weak_labels), seed
         self._resampling = resampling
-        self._about, self._allow_unanswered = dict(about or {}), allow_unanswered
+        self._about, self._allow_unanswered, self._share_held_out = dict(about or {}), allow_unanswered, held_out
         self._self, self._recorded = SelfRater(), RecordedRater(recorded or {})
         raters: dict[str, Rater] = {
             "truth": TruthRater(truth, seed, rater_error, label_digest, seen),
@@ -97,14 +105,38 @@ class AnnotationDesk(Desk):
                 raise ConfigError(f"weak label {kind!r} has no request of its own: a stage says what it asks.")
             if not self.share(kind):
                 return []
-        key = weak.key(request, self._shape_for(weak))
         if rater == "self" or self.rater(kind) is self._self:
+            weak.key(request, self._shape_for(weak))
             return self._self.answer(kind, request, weak)
-        given = self._given.setdefault(kind, {})
+        answers = self._handed_out(kind, request)
+        return self._seen(weak, self._for_training(answers) if kind == "points" else answers)
+
+    def _handed_out(self, kind: str, request: Any) -> list[Any]:
+        """Answers on the pixels that they were given on, asked and paid for once."""
+        given, key = self._given.setdefault(kind, {}), self._weak[kind].key(request, self._shape_for(self._weak[kind]))
         if key not in given:
             self._refuse_beyond(kind, [*given, key])
             given[key] = self._answers(kind, request)
-        return self._seen(weak, given[key])
+        return given[key]
+
+    def _for_training(self, answers: list[PointAnswer]) -> list[PointAnswer]:
+        """Points without those that are held out; what regions say of the count stays."""
+        held = self._held
+        return [dataclasses.replace(a, points=a.points[~held[a.z]]) if a.z in held else a for a in answers]
+
+    @cached_property
+    def _held(self) -> dict[int, Array]:
+        """Which of a person's points are held out, ``(N,)`` bool by slice: the same draw for every method."""
+        rater = self.rater("points")
+        if not self._share_held_out or not isinstance(rater, RecordedRater):
+            return {}
+        answers: list[PointAnswer] = rater.recorded(self._weak, "points")
+        lengths = [len(answer.points) for answer in answers]
+        count = math.floor(self._share_held_out * sum(lengths) + 1e-9)
+        if count < _FEWEST:
+            return {}
+        held = self.rng("held-out points").permutation(sum(lengths)) < count
+        return {a.z: part for a, part in zip(answers, np.split(held, np.cumsum(lengths)[:-1]), strict=True)}
 
     def rater(self, kind: str) -> Rater:
         """Who answers a kind."""
@@ -210,6 +242,31 @@ class AnnotationDesk(Desk):
         """Share of all centres of the split that are given."""
         return self._budget.points
 
+    @property
+    def held_out(self) -> int:
+        """How many of a person's points no stage is given; 0 where so few would choose nothing."""
+        return sum(int(part.sum()) for part in self._held.values())
+
+    def clicks(self, asks: Sequence[str], *, held_out: bool = True) -> dict[int, Clicks]:
+        """What the points say of a model, by slice of those that say anything; nothing where no stage asks for points.
+
+        Args:
+            asks: what the stages of the run ask for.
+            held_out: judge by the points that no stage was given, where there are any.
+        """
+        if "points" not in asks or not self._budget.points:
+            return {}
+        weak = self._label("points")
+        answers = self._handed_out("points", weak.request(self._budget.points, range(self._shape[0])))
+        found = {answer.z: self._clicks(answer, held_out=held_out) for answer in self._seen(weak, answers)}
+        return {z: clicks for z, clicks in found.items() if clicks}
+
+    def _clicks(self, answer: PointAnswer, *, held_out: bool) -> Clicks:
+        every = np.ones(len(answer.points), bool)
+        judged = self._held.get(answer.z, ~every) if held_out and self._held else every
+        negative = np.zeros((0, 2), np.float32) if answer.negative is None else answer.negative
+        return Clicks(answer.points, judged, negative, answer.regions, self._budget.points)
+
     def patch_budget(self) -> float:
         """Share of all patches of the split that may be asked about."""
         return self._budget.patches
@@ -267,6 +324,8 @@ class AnnotationDesk(Desk):
         """
         asked = {kind: self.share(kind) for kind in sorted(set(asks)) if self.share(kind) > 0}
         named = {kind: self.rater(kind).identity(kind, self._weak[kind]) for kind in asked}
+        if "points" in named and self._share_held_out and isinstance(self.rater("points"), RecordedRater):
+            named["points"]["held_out"] = self._share_held_out
         return digest_of({kind: {"share": share, **named[kind]} for kind, share in asked.items()})
 
     def write(self, folder: Path, about: Mapping[str, Any] | None = None) -> list[Path]:
@@ -292,7 +351,9 @@ class AnnotationDesk(Desk):
 def plain(answer: Any) -> Any:
     """An answer as plain values: what decides whether two are the same, and the digest of what was handed out."""
     if dataclasses.is_dataclass(answer) and not isinstance(answer, type):
-        return {f.name: plain(getattr(answer, f.name)) for f in dataclasses.fields(answer) if f.compare}
+        values = {f: getattr(answer, f.name) for f in dataclasses.fields(answer) if f.compare}
+        # What came later counts where it is used: answers without it keep their digests.
+        return {f.name: plain(v) for f, v in values.items() if not (v is None and f.metadata.get("optional"))}
     if isinstance(answer, np.ndarray | np.generic):
         return answer.tolist()
     if isinstance(answer, Mapping):

@@ -169,7 +169,8 @@ def _show_plan(plan: Plan) -> None:
     if plan.stages and (why := plan.task.unscored()):
         typer.echo(f"  no scores: {why}")
     if len(plan.candidates) > 1:
-        typer.echo(f"  choice: {plan.choice.name}, among {len(plan.candidates)} candidates of the last stage")
+        held = f", by {plan.desk.held_out} points held out" if plan.desk and plan.desk.held_out else ""
+        typer.echo(f"  choice: {plan.choice.name}, among {len(plan.candidates)} candidates of the last stage{held}")
 
 
 def _show_result(done: Run) -> None:

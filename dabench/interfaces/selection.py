@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
+    from dabench.ops.agreement import Clicks
     from dabench.types import Array
 
 #: What a selector may look at: target training images, the points that were given on them, labelled source slices.
@@ -60,6 +61,9 @@ class SelectionData(Protocol):
 
     def points(self) -> Mapping[int, Array]:
         """Points ``(N, 2)`` (x, y) by slice of the target's training split: those that were paid for, no new ones."""
+
+    def clicks(self) -> Mapping[int, Clicks]:
+        """The same points with what else they say: which were held out, negative ones, regions. Slices with any."""
 
     def point_share(self) -> float:
         """Share of all centres of the target's training split that `points` holds."""

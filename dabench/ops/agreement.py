@@ -1,17 +1,20 @@
-"""How well predicted objects agree with a fair draw of the true ones.
+"""How well predicted objects agree with points: a fair draw of the true objects, or a person's clicks.
 
 Of N objects on a slice ceil(share * N) are drawn (the rule of the weak label ``points``). So a slice with n points has
-between ``(n - 1) / share`` and ``n / share`` objects, and the share of points that are hit estimates that of objects.
+between ``(n - 1) / share`` and ``n / share`` objects, and the share of points that are hit estimates that of objects. A
+person's clicks are no fair draw: they imply a count only in regions in which every object was clicked.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from dabench.ops.centres import label_centres
 from dabench.ops.components import label_components, remove_small
-from dabench.types import Array
+from dabench.types import Array, Region
 
 
 def expected_objects(given: int, share: float) -> float:
@@ -26,21 +29,94 @@ def expected_objects(given: int, share: float) -> float:
     return (least + most) / 2
 
 
-def objects_and_hits(mask: Array, points: Array) -> tuple[int, int]:
-    """Predicted objects of a slice, and how many of them hold a point.
+@dataclass(frozen=True)
+class Clicks:
+    """What was clicked on one slice, as far as it judges a model.
 
-    Args:
-        mask: ``(H, W)`` bool; components of 15 pixels or fewer are no objects, as in the published protocol.
-        points: ``(N, 2)`` (x, y).
+    Attributes:
+        points: ``(N, 2)`` (x, y), all that were given.
+        judged: ``(N,)`` bool, those that judge: held out from training, or all.
+        negative: ``(M, 2)``, places that are no object.
+        regions: in which every object was clicked; None: the points are a fair draw of a share of all.
+        share: that share.
     """
-    objects = label_components(remove_small(mask))
+
+    points: Array = field(repr=False)
+    judged: Array = field(repr=False)
+    negative: Array = field(repr=False)
+    regions: tuple[Region, ...] | None = None
+    share: float = 0.0
+
+    @classmethod
+    def drawn(cls, points: Array, share: float) -> Clicks:
+        """A fair draw of a share of all objects, all of it to judge by."""
+        return cls(points, np.ones(len(points), bool), np.zeros((0, 2), np.float32), None, share)
+
+    def __bool__(self) -> bool:
+        """Whether the slice says anything; one without a click may never have been looked at."""
+        return bool(len(self.points) or len(self.negative) or self.regions)
+
+
+class Agreement:
+    """Adds up slices; `score` is estimated F1 of detection where a count is implied, else the share of clicks hit.
+
+    Either is multiplied by the share of negative clicks that lie on background: what floods hits every click.
+
+    Attributes:
+        given: points that judged, ``hits`` of them in a predicted object; two in one object are one hit, for it merged.
+        counted: whether a count is implied anywhere: there are ``objects`` predicted, and ``expected`` true ones.
+    """
+
+    def __init__(self) -> None:
+        """Start without slices."""
+        self.given = self.objects = self.negative = self.wrong = 0
+        self.hits = self.expected = 0.0
+        self.counted = False
+
+    def add(self, mask: Array, clicks: Clicks) -> None:
+        """Add one slice: mask ``(H, W)`` bool; its components of 15 pixels or fewer are no objects."""
+        objects = label_components(remove_small(mask))
+        self.given += int(clicks.judged.sum())
+        self.hits += _hits(_under(objects, clicks.points), clicks.judged)
+        self.negative += len(clicks.negative)
+        self.wrong += int((_under(objects, clicks.negative) > 0).sum())
+        if clicks.regions is None:
+            self.counted = True
+            self.objects += int(objects.max())
+            self.expected += expected_objects(len(clicks.points), clicks.share)
+        for region in clicks.regions or ():
+            centres = label_centres(objects)
+            self.counted = True
+            self.objects += len(centres) if region.window is None else int(region.window.contains(centres).sum())
+            self.expected += region.objects
+
+    def score(self) -> float:
+        """In [0, 1]; 0 without a point that judges."""
+        if not self.given:
+            return 0.0
+        right = 1 - self.wrong / self.negative if self.negative else 1.0
+        if not self.counted or not self.objects + self.expected:
+            return self.hits / self.given * right
+        return f_measure(self.objects, self.hits, self.given, self.expected) * right
+
+
+def _under(objects: Array, points: Array) -> Array:
+    """The object under each point ``(N, 2)``, 0 where there is none."""
     height, width = objects.shape
     columns, rows = np.rint(points).astype(int).T
-    held = objects[rows.clip(0, height - 1), columns.clip(0, width - 1)]
-    return int(objects.max()), len(np.unique(held[held > 0]))
+    found: Array = objects[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    return found
 
 
-def f_measure(objects: int, hits: int, given: int, expected: float) -> float:
+def _hits(held: Array, judged: Array) -> float:
+    """Objects that hold points, each as far as its points judge: a half where one of its two was trained on."""
+    total, mine = np.bincount(held, minlength=1)[1:], np.bincount(held[judged], minlength=1)[1:]
+    parts = np.zeros(len(total))
+    parts[: len(mine)] = mine
+    return float((parts[total > 0] / total[total > 0]).sum())
+
+
+def f_measure(objects: int, hits: float, given: int, expected: float) -> float:
     """Estimated F1 of detection, in [0, 1].
 
     Recall is ``hits / given`` (two points in one object are one hit: it was merged), so ``recall * expected`` true

@@ -12,9 +12,12 @@ from dabench.annotation.preference_set import PreferenceSet
 from dabench.annotation.truth import VolumeTruth
 from dabench.components.assembly import Assembly
 from dabench.errors import MissingDataError, UnknownNameError
-from dabench.interfaces import Budget, WeakLabel
+from dabench.interfaces import Budget, Selector, WeakLabel
 from dabench.runs.config import RunConfig
 from dabench.runs.task import TaskData
+
+#: Share of a person's points by which a selector chooses, and which no stage is given.
+HELD_OUT = 0.2
 
 
 def budget_of(config: RunConfig, assembly: Assembly) -> Budget:
@@ -27,9 +30,13 @@ def budget_of(config: RunConfig, assembly: Assembly) -> Budget:
 
 
 def make_desk(
-    config: RunConfig, task: TaskData, weak_labels: Mapping[str, WeakLabel], budget: Budget
+    config: RunConfig, task: TaskData, weak_labels: Mapping[str, WeakLabel], budget: Budget, selector: Selector
 ) -> AnnotationDesk:
-    """The annotation desk over the target's training split."""
+    """The annotation desk over the target's training split.
+
+    Of a person's points some are held out where the ``selector`` looks at them, unless the run says otherwise.
+    """
+    held_out = HELD_OUT if "points" in selector.looks_at else 0.0
     split = task.target_train
     files = config.budget.recorded()
     for kind, path in files.items():
@@ -54,6 +61,7 @@ def make_desk(
         seen=seen,
         about=about_split(task),
         allow_unanswered=config.budget.allow_unanswered,
+        held_out=held_out if config.budget.held_out is None else config.budget.held_out,
     )
     if len(errors) > 1 and config.budget.rater == "truth" and "preferences" not in files:
         desk.use("preferences", RaterPanel(labels, seed, errors, split.label_digest, seen))

@@ -81,6 +81,12 @@ class BudgetConfig(BaseModel):
     preferences_file: Path | None = Field(
         None, description="A person's preference data set (folder or zip), or JSON lines of former versions."
     )
+    held_out: Fraction | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of recorded points that no stage is given, to choose by; default: 0.2 where points choose.",
+    )
     files: dict[str, Path] = Field(default_factory=dict, description="Recorded files of other weak labels, by name.")
     allow_unanswered: bool = Field(
         False, description="Train although less than half of the questions in a preferences file are of use."
@@ -117,7 +123,8 @@ class BudgetConfig(BaseModel):
     @model_serializer(mode="wrap")
     def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What came later only where it is used: cells without it keep their names."""
-        later = (*_SHORT, "allow_unanswered", "rater_confusion", "rater_missed", "rater_first", "rater_others")
+        later = {*_SHORT, "allow_unanswered", "rater_confusion", "rater_missed", "rater_first", "rater_others"}
+        later |= {"held_out"} if self.held_out is None else set()
         return {name: value for name, value in dump(self).items() if value or name not in later}
 
     def errors(self) -> list[RaterErrors]:

@@ -60,6 +60,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "options": _options(config),
         "weak_labels": ",".join(sorted(asks)) or "none",
         "points": plan.budget.points if "points" in asks else 0.0,
+        **({"points_held_out": plan.desk.held_out} if plan.desk and plan.desk.held_out and "points" in asks else {}),
         "patches": plan.budget.patches if "preferences" in asks else 0.0,
         **{f"budget/{kind}": share for kind, share in plan.budget.others.items() if kind in asks},
         "rater": _rater(plan),

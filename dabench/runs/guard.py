@@ -15,14 +15,13 @@ import torch
 
 from dabench.inference.volume import predict_slices
 from dabench.interfaces import Candidate, Predictor
-from dabench.ops.agreement import expected_objects, f_measure, objects_and_hits
+from dabench.ops.agreement import Agreement, Clicks
 from dabench.runs.plan import Plan
 from dabench.runs.selection import Stack
 from dabench.runs.stages import StageChain
 from dabench.runs.task import TaskData
 from dabench.tracking.events import Guarded
 from dabench.training.sampling import gap_slices
-from dabench.types import Array
 
 #: Slices that every model predicts.
 SLICES = 4
@@ -43,11 +42,13 @@ class Look:
         foreground: share of pixels, in [0, 1].
         agreement: estimated F1 of detection against the given points, in [0, 1].
         points: given ones on the slices that were looked at; below `POINTS` the agreement means nothing.
+        counted: whether they imply how many objects there are: then a share of foreground that grew may be right.
     """
 
     foreground: float
     agreement: float = 0.0
     points: int = 0
+    counted: bool = True
 
 
 def behind(start: Look, end: Look) -> str:
@@ -64,20 +65,18 @@ def behind(start: Look, end: Look) -> str:
     if not NOTHING <= end.foreground <= EVERYTHING:
         return told
     if end.points >= POINTS:
-        lost = start.agreement - end.agreement
-        return (
-            f"agreement with the points went from {start.agreement:.2f} to {end.agreement:.2f}" if lost > LOSS else ""
-        )
+        if start.agreement - end.agreement > LOSS:
+            return f"agreement with the points went from {start.agreement:.2f} to {end.agreement:.2f}"
+        return "" if end.counted or end.foreground / start.foreground <= GROWTH else told
     return "" if SHRINK <= end.foreground / start.foreground <= GROWTH else told
 
 
 class Guard:
     """Looks at the stages of a finished run."""
 
-    def __init__(self, plan: Plan, stages: StageChain, given: Mapping[int, Array], share: float) -> None:
-        """``given`` points ``(N, 2)`` by slice of the target's training split, a ``share`` of all."""
-        self.plan, self.stages, self.share = plan, stages, share
-        self.given = {z: points for z, points in given.items() if len(points)}
+    def __init__(self, plan: Plan, stages: StageChain, given: Mapping[int, Clicks]) -> None:
+        """``given`` clicks by slice of the target's training split."""
+        self.plan, self.stages, self.given = plan, stages, given
 
     def look(self, predictor: Predictor, threshold: float, tile: int) -> Look:
         """What a model finds, in automatic mode: points as prompts would be found by any model."""
@@ -85,15 +84,13 @@ class Guard:
         slices = stack.spread(SLICES, sorted(self.given) or None)
         gap = gap_slices(predictor.neighbour, stack.thickness, stack.images.shape[0])
         device: torch.device = self.stages.device
-        found, hits, objects, given, expected = 0.0, 0, 0, 0, 0.0
+        found, agreement = 0.0, Agreement()
         for z, seen in predict_slices(predictor, stack.images, tile, device=device, slices=slices, gap=gap):
             mask = predictor.finish(seen.probability >= threshold)
             found += float(mask.mean()) / len(slices)
             if z in self.given:
-                more, held = objects_and_hits(mask, self.given[z])
-                objects, hits, given = objects + more, hits + held, given + len(self.given[z])
-                expected += expected_objects(len(self.given[z]), self.share)
-        return Look(found, f_measure(objects, hits, given, expected), given)
+                agreement.add(mask, self.given[z])
+        return Look(found, agreement.score(), agreement.given, agreement.counted)
 
     def check(self, chosen: Candidate, *, falls_back: bool) -> tuple[int, Candidate, Guarded]:
         """The stage and the candidate that predict, and what is to be said of it.

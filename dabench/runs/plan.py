@@ -68,6 +68,11 @@ class Plan:
     notes: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The weak labels that its stages ask for."""
+        return tuple(dict.fromkeys(kind for stage in self.stages for kind in stage.spec.asks))
+
 
 def all_domains(assembly: Assembly, workspace: Workspace) -> dict[str, Callable[[], Domain]]:
     """How to make each registered domain and each of the user's own, by name."""
@@ -131,7 +136,7 @@ def make_plan(
     if skip or missing:
         return plan
     task.check_test_points()
-    desk = make_desk(config, task, weak_labels, budget)
+    desk = make_desk(config, task, weak_labels, budget, choice.selector)
     for kind, rater in (raters or {}).items():
         desk.use(kind, rater)
     desk.check(kind for spec in specs for kind in spec.asks)
@@ -227,6 +232,7 @@ def describe(plan: Plan) -> Mapping[str, Any]:
         "notes": [*plan.notes, *plan.answers],
         "selector": plan.choice.name,
         "candidates": len(plan.candidates),
+        "points_held_out": 0 if plan.desk is None else plan.desk.held_out,
         "stages": [
             {"name": s.spec.name, "iterations": s.spec.iterations, "state": s.state, "key": s.key, "asks": s.spec.asks}
             for s in plan.stages

@@ -152,9 +152,10 @@ class Runner:
         if len(found) < 2 or plan.desk is None:
             return
         spec, predictor = plan.stages[-1].spec, partial(self.stages.predictor, len(plan.stages) - 1)
-        paid = plan.desk.for_stage([kind for stage in plan.stages for kind in stage.spec.asks])
         with self.timed("select"):
-            seen = open_view(plan.choice.selector, plan.task, paid, predictor, spec.crops.size, self.stages.device)
+            seen = open_view(
+                plan.choice.selector, plan.task, plan.desk, plan.asks, predictor, spec.crops.size, self.stages.device
+            )
             self.chosen, event = choose(spec.name, plan.choice.name, plan.choice.selector, found, seen)
         journal.append(event)
 
@@ -163,13 +164,11 @@ class Runner:
         plan = self.plan
         if self.config.guard == "off" or len(plan.stages) < 2 or plan.desk is None:
             return plan
-        answers = plan.desk.for_stage([kind for stage in plan.stages for kind in stage.spec.asks]).points()
-        given = {z: answer.points for z, answer in answers.items()}
         falls_back = self.config.guard == "fall-back" or (
             self.config.guard == "auto" and not plan.task.has_test_labels()
         )
         with self.timed("guard"):
-            guard = Guard(plan, self.stages, given, plan.budget.points)
+            guard = Guard(plan, self.stages, plan.desk.clicks(plan.asks, held_out=False))
             used, self.chosen, event = guard.check(chosen, falls_back=falls_back)
         journal.append(event)
         if event.word != "good":

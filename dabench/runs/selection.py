@@ -10,10 +10,12 @@ from typing import TypeVar
 
 import torch
 
+from dabench.annotation.desk import AnnotationDesk
 from dabench.components.assembly import Assembly
 from dabench.errors import ConfigError, PluginError
 from dabench.inference.volume import predict_slices
-from dabench.interfaces import Candidate, CandidateSlice, Desk, Predictor, SelectionData, Selector, Volume
+from dabench.interfaces import Candidate, CandidateSlice, Predictor, SelectionData, Selector, Volume
+from dabench.ops.agreement import Clicks
 from dabench.runs.config import RunConfig
 from dabench.runs.task import TaskData
 from dabench.tracking.events import Regret, Selected
@@ -119,7 +121,7 @@ class CandidateData(SelectionData):
     device: torch.device
     target_stack: Stack | None = None
     source_stack: Stack | None = None
-    given: Mapping[int, Array] | None = None
+    given: Mapping[int, Clicks] | None = None
     share: float = 0.0
 
     def target(self, update: int, most: int, among: Sequence[int] | None = None) -> Iterator[CandidateSlice]:
@@ -131,6 +133,9 @@ class CandidateData(SelectionData):
         return self._predict(update, stack, stack.spread(most))
 
     def points(self) -> Mapping[int, Array]:
+        return {z: clicks.points for z, clicks in self.clicks().items()}
+
+    def clicks(self) -> Mapping[int, Clicks]:
         return _named(self.given, "points")
 
     def point_share(self) -> float:
@@ -155,7 +160,8 @@ def _named(value: _T | None, what: str) -> _T:
 def open_view(
     selector: Selector,
     task: TaskData,
-    desk: Desk,
+    desk: AnnotationDesk,
+    asks: Sequence[str],
     predictor: Callable[[int], Predictor],
     tile: int,
     device: torch.device,
@@ -165,7 +171,8 @@ def open_view(
     Args:
         selector: says so in ``looks_at``.
         task: of the run.
-        desk: hands out what the run's stages asked for already, and nothing else.
+        desk: of the run.
+        asks: what the run's stages asked for already; nothing else is handed out.
         predictor: gives the model after so many updates.
         tile: side of a tile in pixels.
         device: where the models are.
@@ -179,8 +186,8 @@ def open_view(
         device,
         Stack(task.target_images, task.target_train.voxel[0]) if "target" in looks else None,
         source,
-        {z: answer.points for z, answer in desk.points().items()} if "points" in looks else None,
-        desk.point_budget() if "points" in looks else 0.0,
+        desk.clicks(asks) if "points" in looks else None,
+        desk.for_stage(asks).point_budget() if "points" in looks else 0.0,
     )
 
 

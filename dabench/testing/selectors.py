@@ -12,11 +12,12 @@ import torch
 from dabench.components.registry import Registered
 from dabench.errors import ConfigError
 from dabench.interfaces import LOOKS, Candidate, Predictor, Selector
+from dabench.ops.agreement import Clicks
 from dabench.ops.centres import component_centres
 from dabench.runs.selection import CandidateData, Stack, candidates
 from dabench.testing.fixtures import SIDE, Fixtures, discs
 from dabench.testing.outcomes import Check, Violation, expect
-from dabench.types import Array, Prediction
+from dabench.types import Prediction
 
 _THRESHOLDS = (0.5, 0.3, 0.7)
 
@@ -42,7 +43,7 @@ def _view(selector: Selector, given: int = 2, slices: int = 3) -> CandidateData:
     """Two synthetic stacks, of which the selector gets what it declares; points on the first slices only."""
     images, labels = discs(seed=7, slices=slices)
     centres = {z: component_centres(labels.read(z) == 1) for z in range(slices)}
-    points: dict[int, Array] = {z: centres[z][: given if z < 2 else 0] for z in centres}
+    points = {z: Clicks.drawn(centres[z][: given if z < 2 else 0], 0.5) for z in centres}
     looks = selector.looks_at
     return CandidateData(
         _MODELS.__getitem__,
@@ -50,7 +51,7 @@ def _view(selector: Selector, given: int = 2, slices: int = 3) -> CandidateData:
         torch.device("cpu"),
         Stack(images, 30.0) if "target" in looks else None,
         Stack(images, 30.0, labels) if "source" in looks else None,
-        points if "points" in looks else None,
+        {z: clicks for z, clicks in points.items() if clicks} if "points" in looks else None,
         0.5 if "points" in looks else 0.0,
     )
 

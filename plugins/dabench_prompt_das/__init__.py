@@ -49,7 +49,7 @@ from dabench.plugin import (
 )
 from dabench_prompt_das.contrast import ContrastPoints, contrast_loss, draw_contrast
 from dabench_prompt_das.pseudo_points import RULES, estimate_points, with_points
-from dabench_prompt_das.ranking import Limits, component_scores, expected_count, limits_of, ranked, sampled_slices
+from dabench_prompt_das.ranking import Limits, component_scores, counted_slices, limits_of, ranked, sampled_slices
 
 
 class PromptDASSettings(SchemeSettings):
@@ -140,9 +140,8 @@ class PromptDASStage(SelfTrainingStage):
 
     def _rank(self, data: TrainingData) -> None:
         s = self.settings
-        slices = sampled_slices(data.target_shape()[0], s.rank_slices)
-        given = data.desk.points()
-        expected = expected_count((len(given[z].points) for z in slices if z in given), self.share)
+        spread = sampled_slices(data.target_shape()[0], s.rank_slices)
+        slices, expected = counted_slices(data.desk.points(), spread, self.share)
         if expected:
             scores = component_scores(data, self.scheme, slices, s.crop)
             self.limits = limits_of(scores, expected, s.trusted, s.possible)

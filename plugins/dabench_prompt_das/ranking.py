@@ -8,7 +8,7 @@ detections by such a count (FACTS 2.5); Prompt-DAS speaks of "the highest local 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dabench.ops.components import component_sizes, label_components
 from dabench.ops.patches import tile_windows
-from dabench.plugin import IGNORE, Array, CropId, PseudoTargets, SelfTraining, TargetCrops, TrainingData
+from dabench.plugin import IGNORE, Array, CropId, PointAnswer, PseudoTargets, SelfTraining, TargetCrops, TrainingData
 
 _TILES_AT_ONCE = 16
 #: Components of fewer pixels are not counted as objects.
@@ -35,6 +35,19 @@ class Limits:
 def expected_count(given: Iterable[int], share: float) -> float:
     """Objects on slices of which ceil(share * n) centres each were given: half a point is the mean rounding."""
     return sum(max(0.0, points - 0.5) for points in given) / share
+
+
+def counted_slices(answers: Mapping[int, PointAnswer], slices: list[int], share: float) -> tuple[list[int], float]:
+    """Those of some slices on which points imply a count, and the objects that they imply there.
+
+    A fair draw of a share of all objects does everywhere; a person's clicks where the whole slice was clicked.
+    """
+    said = {z: answer.regions for z, answer in answers.items() if answer.regions is not None}
+    if not said:
+        return slices, expected_count((len(answers[z].points) for z in slices if z in answers), share)
+    whole = {z: region.objects for z, regions in said.items() for region in regions if region.window is None}
+    chosen = [sorted(whole)[i] for i in sampled_slices(len(whole), len(slices))]
+    return chosen, float(sum(whole[z] for z in chosen))
 
 
 def limits_of(scores: Array, expected: float, accept: float, reject: float) -> Limits:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from dabench.ops.agreement import expected_objects, f_measure, objects_and_hits
-from dabench.plugin import Array, Candidate, Component, Register, SelectionData, Selector, Settings, hookimpl
+from dabench.ops.agreement import Agreement
+from dabench.plugin import Candidate, Component, Register, SelectionData, Selector, Settings, hookimpl
 from dabench_selectors.entropy import bits
 
 
@@ -117,7 +117,7 @@ class TargetEntropy(EachModel):
 
 
 class PointAgreement(EachModel):
-    """Estimated F1 of detection on target training slices: the points are a fair draw of what is there."""
+    """Agreement with the points on target training slices: estimated F1 of detection where they imply a count."""
 
     looks_at = ("target", "points")
     chooses_by_points = True
@@ -127,15 +127,12 @@ class PointAgreement(EachModel):
         self.settings = settings
 
     def score(self, update: int, thresholds: Sequence[float], view: SelectionData) -> list[float]:
-        """See `f_measure`; slices without a point take no part, they may never have been looked at."""
-        points: dict[int, Array] = {z: found for z, found in view.points().items() if len(found)}
-        given, expected, seen_there = 0, 0.0, np.zeros((len(thresholds), 2))
-        for seen in view.target(update, self.settings.slices, among=sorted(points)):
-            here = points[seen.z]
-            given += len(here)
-            expected += expected_objects(len(here), view.point_share())
-            seen_there += [objects_and_hits(seen.mask(threshold), here) for threshold in thresholds]
-        return [f_measure(int(objects), int(hits), given, expected) for objects, hits in seen_there]
+        """See `Agreement`; slices without a click take no part, they may never have been looked at."""
+        clicks, found = view.clicks(), [Agreement() for _ in thresholds]
+        for seen in view.target(update, self.settings.slices, among=sorted(clicks)):
+            for agreement, threshold in zip(found, thresholds, strict=True):
+                agreement.add(seen.mask(threshold), clicks[seen.z])
+        return [agreement.score() for agreement in found]
 
 
 _LICENCE = "Apache-2.0, own implementation"

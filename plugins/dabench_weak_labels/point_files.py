@@ -1,9 +1,12 @@
 """Files of points: a CSV or JSON manifest, or the clicks of a person as ``z,y,x``.
 
 CSV with a header: columns ``z y x`` in any order, others (``domain split seed fraction who``) are kept or ignored;
-rows whose ``kind`` is ``background`` (no object is there: ``dabench annotate points``) are left out. napari's points
-layer (``axis-0 axis-1 axis-2``) is read too. Without a header: three columns z, y, x. Lines that start with ``#`` are
-comments. JSON: ``{"format": "dabench-points", "points": [{"z": 0, "y": 1.5, "x": 2}], ...}``.
+napari's points layer (``axis-0 axis-1 axis-2``) is read too. Without a header: three columns z, y, x. A column ``kind``
+says what was clicked: ``object`` (or nothing), or ``negative``, which is no object (``background``, where ``dabench
+annotate points`` wrote it). Lines that start with ``#`` are comments, but for ``# region z=3`` and ``# region z=3:6
+y=0:256 x=100:356``: there every object was clicked (of slices 3 to 5 in rows 0 to 255). JSON: ``{"format":
+"dabench-points", "points": [{"z": 0, "y": 1.5, "x": 2, "kind": "negative"}], "regions": [{"z": [3, 6], "y": [0, 256],
+"x": [100, 356]}], ...}``.
 """
 
 from __future__ import annotations
@@ -18,11 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from dabench.plugin import DataError, PointAnswer, write_json, write_text
+from dabench.plugin import DataError, PointAnswer, Region, Window, write_json, write_text
+from dabench_weak_labels.regions import read_regions, spans_of
 
 FORMAT = "dabench-points"
+#: What was clicked; the last is another word for the one before.
+OBJECT, NEGATIVE, BACKGROUND = "object", "negative", "background"
+#: How the name of a rater begins who drew a share of the true objects.
+SIMULATED = "simulated:"
 _NAMES = {"axis-0": "z", "axis-1": "y", "axis-2": "x", "slice": "z"}
 _About = ("domain", "split", "seed", "fraction")
+_Places = list[tuple[float, float]]
 
 
 def write_points(answers: Sequence[PointAnswer], path: Path, about: Mapping[str, Any]) -> None:
@@ -33,21 +42,36 @@ def write_points(answers: Sequence[PointAnswer], path: Path, about: Mapping[str,
         path: file to write, atomically.
         about: domain, split, seed, fraction; empty where not given.
     """
-    rows = [(a.z, float(x), float(y), a.rater) for a in sorted(answers, key=lambda a: a.z) for x, y in a.points]
+    answers = sorted(answers, key=lambda a: a.z)
+    rows = [(a.z, float(x), float(y), a.rater, kind) for a in answers for kind, xy in _kinds(a) for x, y in xy]
     known = {name: str(about.get(name, "")) for name in _About}
+    regions = [(a.z, region.window) for a in answers for region in a.regions or ()]
+    kinds = any(kind == NEGATIVE for *_, kind in rows)
     if path.suffix == ".json":
-        points = [{"z": z, "y": y, "x": x, "who": who} for z, x, y, who in rows]
-        write_json(path, {"format": FORMAT, "version": 1, **known, "points": points})
+        points = [
+            {"z": z, "y": y, "x": x, "who": who} | ({"kind": kind} if kinds else {}) for z, x, y, who, kind in rows
+        ]
+        said = {"regions": [spans_of(*region) for region in regions]} if regions else {}
+        write_json(path, {"format": FORMAT, "version": 1, **known, "points": points, **said})
         return
     text = io.StringIO()
+    for region in regions:
+        text.write("# region " + " ".join(f"{axis}={a}:{b}" for axis, (a, b) in spans_of(*region).items()) + "\n")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_About, "z", "y", "x", "who"])
-    writer.writerows([*known.values(), z, repr(y), repr(x), who] for z, x, y, who in rows)
+    writer.writerow([*_About, "z", "y", "x", "who", *(["kind"] if kinds else [])])
+    for z, x, y, who, kind in rows:
+        writer.writerow([*known.values(), z, repr(y), repr(x), who, *([kind] if kinds else [])])
     write_text(path, text.getvalue())
 
 
+def _kinds(answer: PointAnswer) -> Iterator[tuple[str, Any]]:
+    yield OBJECT, answer.points
+    if answer.negative is not None:
+        yield NEGATIVE, answer.negative
+
+
 def read_points(path: Path) -> list[PointAnswer]:
-    """Read points of any of the formats; one answer a slice that has points, without a price.
+    """Read points of any of the formats; one answer a slice of which the file says anything, without a price.
 
     Raises:
         DataError: the file is missing, not text, or a line holds a value that is not a position; names both.
@@ -56,26 +80,39 @@ def read_points(path: Path) -> list[PointAnswer]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read points: {error}") from None
-    records = _json_records(path, text) if path.suffix == ".json" else _csv_records(path, text)
-    slices: dict[int, list[tuple[float, float]]] = {}
+    json_file = path.suffix == ".json"
+    records = _json_records(path, text) if json_file else _csv_records(path, text)
+    clicked: dict[str, dict[int, list[tuple[float, float]]]] = {OBJECT: {}, NEGATIVE: {}}
     raters: dict[int, str] = {}
     for where, record in records:
-        if _is_background(where, record):
-            continue
         z, y, x = (_number(where, axis, record.get(axis)) for axis in "zyx")
         if z != int(z):
             raise DataError(f"{where}: z = {record['z']!r} is not a whole slice number")
-        slices.setdefault(int(z), []).append((x, y))
+        clicked[_kind(where, record)].setdefault(int(z), []).append((x, y))
         raters[int(z)] = str(record.get("who") or "recorded")
-    return [PointAnswer(z, np.asarray(xy, dtype=np.float32), 0.0, raters[z]) for z, xy in sorted(slices.items())]
+    regions = read_regions(path, text)
+    objects, negative = clicked[OBJECT], clicked[NEGATIVE]
+    return [
+        _answer(z, objects.get(z, []), negative.get(z, []), regions.get(z, []), raters.get(z, "recorded"))
+        for z in sorted({*objects, *negative, *regions})
+    ]
 
 
-def _is_background(where: str, record: Mapping[str, Any]) -> bool:
-    """Whether a person marked a place as no object. Raises DataError for a kind that is none."""
-    kind = record.get("kind") or "object"
-    if kind not in ("object", "background"):
-        raise DataError(f"{where}: kind = {kind!r} is neither 'object' nor 'background'")
-    return bool(kind == "background")
+def _answer(z: int, given: _Places, refuted: _Places, windows: list[Window | None], rater: str) -> PointAnswer:
+    points = np.asarray(given, np.float32).reshape(-1, 2)
+    negative = np.asarray(refuted, np.float32).reshape(-1, 2) if refuted else None
+    inside = [len(points) if window is None else int(window.contains(points).sum()) for window in windows]
+    fair = rater.startswith(SIMULATED) and not windows  # what a run wrote of a simulated person is still a fair draw
+    regions = None if fair else tuple(map(Region, windows, inside))
+    return PointAnswer(z, points, 0.0, rater, negative, regions)
+
+
+def _kind(where: str, record: Mapping[str, Any]) -> str:
+    kind = str(record.get("kind") or OBJECT).lower()
+    kind = NEGATIVE if kind == BACKGROUND else kind
+    if kind not in (OBJECT, NEGATIVE):
+        raise DataError(f"{where}: kind = {record['kind']!r}; a click is {OBJECT!r} or {NEGATIVE!r}")
+    return kind
 
 
 def _number(where: str, axis: str, value: Any) -> float:

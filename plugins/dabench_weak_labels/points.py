@@ -111,9 +111,8 @@ class Points(WeakLabel):
         """
         by_slice = {answer.z: answer for answer in recorded}
         empty = np.zeros((0, 2), dtype=np.float32)
-        asked = [by_slice.pop(z, PointAnswer(z, empty, 0.0, "recorded")) for z in request.slices]
-        priced = [*asked, *by_slice.values()]
-        return [PointAnswer(a.z, a.points, self.config.seconds_per_point * len(a.points), a.rater) for a in priced]
+        asked = [by_slice.pop(z, PointAnswer(z, empty, 0.0, "recorded", regions=())) for z in request.slices]
+        return [replace(a, seconds=self.config.seconds_per_point * clicks(a)) for a in (*asked, *by_slice.values())]
 
     def write(self, answers: Sequence[PointAnswer], path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Write a manifest, CSV or (suffix ``.json``) JSON, atomically."""
@@ -124,26 +123,52 @@ class Points(WeakLabel):
         return read_points(path)
 
     def resampled(self, answers: Sequence[PointAnswer], resampling: Resampling) -> list[PointAnswer]:
-        """The same points on other pixels."""
-        return [replace(answer, points=resampling.points(answer.points)) for answer in answers]
+        """The same points, and regions, on other pixels."""
+        return [_resampled(answer, resampling) for answer in answers]
 
     def units(self, answers: Sequence[PointAnswer]) -> int:
-        """Points that were given."""
-        return sum(len(answer.points) for answer in answers)
+        """Points that were given, negative ones too."""
+        return sum(map(clicks, answers))
 
     def check(self, answers: Sequence[PointAnswer], shape: tuple[int, int, int]) -> None:
-        """Points lie on pixels of the split. Raises DataError that names the first one outside."""
+        """Points and regions lie on pixels of the split. Raises DataError that names the first one outside."""
         slices, height, width = shape
         mend = "Points are voxels of the training split: z counts its slices from 0, y its rows, x its columns."
         for answer in answers:
             if not 0 <= answer.z < slices:
                 raise DataError(f"points on slice {answer.z}: the training split has slices 0 to {slices - 1}", mend)
-            inside = Window(0, 0, height, width).contains(answer.points)
+            marked = answer.points if answer.negative is None else np.concatenate([answer.points, answer.negative])
+            inside = Window(0, 0, height, width).contains(marked)
             if not inside.all():
-                x, y = answer.points[~inside][0]
+                x, y = marked[~inside][0]
                 raise DataError(
                     f"point (x {x:g}, y {y:g}) on slice {answer.z} lies outside {height} x {width} pixels", mend
                 )
+            for window in (region.window for region in answer.regions or () if region.window is not None):
+                if window.y + window.height > height or window.x + window.width > width:
+                    raise DataError(f"{window} on slice {answer.z} lies outside {height} x {width} pixels", mend)
+
+
+def clicks(answer: PointAnswer) -> int:
+    """All clicks of a slice, negative ones too."""
+    return len(answer.points) + (0 if answer.negative is None else len(answer.negative))
+
+
+def _resampled(answer: PointAnswer, resampling: Resampling) -> PointAnswer:
+    negative = None if answer.negative is None else resampling.points(answer.negative)
+    regions = answer.regions and tuple(
+        region if region.window is None else replace(region, window=_window(region.window, resampling))
+        for region in answer.regions
+    )
+    return replace(answer, points=resampling.points(answer.points), negative=negative, regions=regions)
+
+
+def _window(window: Window, resampling: Resampling) -> Window:
+    """The pixels whose edges lie nearest to those of a window of other pixels."""
+    up, across = (b / a for a, b in zip(resampling.source, resampling.target, strict=True))
+    top, bottom = round(window.y * up), round((window.y + window.height) * up)
+    left, right = round(window.x * across), round((window.x + window.width) * across)
+    return Window(top, left, max(1, bottom - top), max(1, right - left))
 
 
 def number_of_points(fraction: float, components: int) -> int:

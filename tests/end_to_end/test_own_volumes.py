@@ -21,6 +21,7 @@ from dabench.data.volumes import open_volume, read_all
 from dabench.errors import ConfigError, DabenchError, DataError
 from dabench.interfaces import CropSpec
 from dabench.runs.config import validate_config
+from dabench.runs.events import started
 from dabench.runs.plan import describe, make_plan
 from dabench.runs.task import TaskData
 from tests.conftest import FEW
@@ -130,9 +131,33 @@ def test_given_points_choose_the_threshold_by_themselves(mine, workspace, regist
         assert (plain.choice.name, plain.choice.thresholds) == ("last", (0.5,))
 
 
+MANY = "# region z=1\nz,y,x,kind\n" + "".join(f"{z},{y},{y + 9},\n" for z in (0, 1) for y in range(10, 88, 6))
+
+
+def test_of_a_persons_points_a_fifth_is_held_out_for_the_choice_and_the_run_says_so(mine, workspace, registry):
+    """26 clicks: five choose, the others train; negative ones and regions come along, and the row says it."""
+    clicks = recorded(mine, MANY + "0,5,5,negative\n")
+    plan = make_plan(config("prompt-das", budget=clicks), registry, workspace)
+    assert describe(plan)["points_held_out"] == plan.desk.held_out == 5
+    assert sum(len(a.points) for a in plan.desk.for_stage(plan.asks).points().values()) == 21
+    tags = started(plan, registry, {}, "cpu").tags
+    assert (tags["points_held_out"], tags["selector"]) == (5, "point-agreement")
+    # Who chooses by nothing needs none, and a setting says otherwise.
+    cases = (({"selector": "last"}, {}, 0), ({}, {"held_out": 0.5}, 13), ({}, {"held_out": 0}, 0))
+    for changes, budget, expected in cases:
+        other = make_plan(config("prompt-das", budget={**clicks, **budget}, **changes), registry, workspace)
+        assert other.desk.held_out == expected
+        assert ("points_held_out" in started(other, registry, {}, "cpu").tags) == (expected > 0)
+    plain = config("prompt-das", budget=clicks)
+    assert plain.cell_id == config("prompt-das", budget={**clicks, "held_out": None}).cell_id
+    assert plain.cell_id != config("prompt-das", budget={**clicks, "held_out": 0}).cell_id
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("# region z=4\nz,y,x\n0,5,9\n", r"given\.csv: points on slice 4: the training split has slices 0 to 3"),
+        ("z,y,x,kind\n0,5,9,negativ\n", r"given\.csv, line 2: kind = 'negativ'"),
         ("z,y,x\n0,5,900\n", r"given\.csv: point \(x 900, y 5\) on slice 0 lies outside 128 x 128"),
         ("z,y,x\n4,5,9\n", r"given\.csv: points on slice 4: the training split has slices 0 to 3"),
         ("z,y,x\n", r"given\.csv: holds no point"),

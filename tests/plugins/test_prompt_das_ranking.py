@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from dabench_prompt_das.ranking import Limits, expected_count, limits_of, ranked, sampled_slices
+from dabench_prompt_das.ranking import Limits, counted_slices, expected_count, limits_of, ranked, sampled_slices
 
 from dabench.interfaces import PseudoTargets
-from dabench.types import IGNORE, Array
+from dabench.types import IGNORE, Array, PointAnswer, Region, Window
 
 NOBODY = torch.zeros(0, 2)
 
@@ -75,3 +75,15 @@ def test_slices_are_spread_and_bounded() -> None:
     assert sampled_slices(33, 12)[0] == 0
     assert sampled_slices(33, 12)[-1] == 32
     assert len(sampled_slices(1000, 12)) == 12
+
+
+def test_a_persons_clicks_imply_a_count_where_the_whole_slice_was_clicked() -> None:
+    def answer(z: int, count: int, *regions: Region, drawn: bool = False) -> PointAnswer:
+        return PointAnswer(z, np.zeros((count, 2), np.float32), 0.0, "x", regions=None if drawn else regions)
+
+    drawn = {z: answer(z, n, drawn=True) for z, n in ((0, 3), (2, 1))}
+    assert counted_slices(drawn, [0, 1, 2], 0.5) == ([0, 1, 2], expected_count([3, 1], 0.5))
+    box = Region(Window(0, 0, 8, 8), 4)
+    person = {0: answer(0, 3), 4: answer(4, 5, box), 5: answer(5, 2, Region(None, 7)), 9: answer(9, 0, Region(None, 0))}
+    assert counted_slices(person, [0, 5, 9], 0.15) == ([5, 9], 7.0)
+    assert counted_slices({0: answer(0, 3), 4: answer(4, 5, box)}, [0, 4], 0.15) == ([], 0.0), "nothing is ranked"

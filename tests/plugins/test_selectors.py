@@ -13,9 +13,9 @@ from dabench_weak_labels.points import number_of_points
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dabench.ops.agreement import expected_objects, f_measure, objects_and_hits
+from dabench.ops.agreement import Agreement, Clicks, expected_objects, f_measure
 from dabench.ops.centres import component_centres
-from dabench.plugin import Candidate, CandidateSlice
+from dabench.plugin import Candidate, CandidateSlice, Region, Window
 
 
 class View:
@@ -27,8 +27,10 @@ class View:
         labels: Sequence[np.ndarray] | None = None,
         points: Mapping[int, np.ndarray] | None = None,
         share: float = 0.5,
+        clicks: Mapping[int, Clicks] | None = None,
     ) -> None:
         self.maps, self.labels, self.given, self.share = maps, labels, points or {}, share
+        self.said = clicks
         self.asked: list[tuple[int, int]] = []
 
     def target(self, update: int, most: int, among: Sequence[int] | None = None) -> Iterator[CandidateSlice]:
@@ -44,6 +46,10 @@ class View:
 
     def points(self) -> Mapping[int, np.ndarray]:
         return self.given
+
+    def clicks(self) -> Mapping[int, Clicks]:
+        drawn = {z: Clicks.drawn(points, self.share) for z, points in self.given.items()}
+        return self.said or {z: clicks for z, clicks in drawn.items() if clicks}
 
     def point_share(self) -> float:
         return self.share
@@ -157,9 +163,68 @@ def discs(*centres: tuple[int, int], radius: int = 4, size: int = 64) -> np.ndar
 def test_objects_and_hits() -> None:
     mask = discs((10, 10), (30, 10), (50, 50)) | discs((50, 10), radius=1)
     points = np.array([[10, 10], [12, 10], [50.4, 49.6], [5, 60], [63.4, 63.4]], np.float32)
-    assert objects_and_hits(mask, points) == (3, 2), "the speck is no object; two points in one object are one hit"
-    assert objects_and_hits(~mask, points) == (1, 1)
-    assert objects_and_hits(np.zeros((64, 64), bool), points) == (0, 0)
+    for seen, expected in ((mask, (3, 2)), (~mask, (1, 1)), (np.zeros((64, 64), bool), (0, 0))):
+        found = Agreement()
+        found.add(seen, Clicks.drawn(points, 0.5))
+        assert (found.objects, found.hits) == expected, "the speck is no object; two points in one object are one hit"
+
+
+TRUE = [(10, 10), (30, 10), (50, 10), (10, 40), (30, 40), (50, 40)]
+
+
+def clicked(count: int = 6, judged: int | None = None, negative: Sequence[Sequence[float]] = (), **more) -> Clicks:
+    """A person's clicks on the first of the true discs, the last ``judged`` of them held out (all)."""
+    points = component_centres(discs(*TRUE))[:count]
+    judges = np.arange(count) >= count - (count if judged is None else judged)
+    return Clicks(points, judges, np.reshape(negative, (-1, 2)).astype(np.float32), more.get("regions", ()), 0.15)
+
+
+def score_of(mask: np.ndarray, clicks: Clicks) -> float:
+    found = Agreement()
+    found.add(mask, clicks)
+    return found.score()
+
+
+def test_a_persons_clicks_imply_no_count_but_in_regions() -> None:
+    false = discs(*TRUE, (20, 25), (40, 25), (20, 55))
+    assert score_of(false, clicked(3)) == 1, "who clicks three objects says nothing of the others"
+    assert score_of(discs(*TRUE[:2]), clicked(3)) == pytest.approx(2 / 3)
+    # Every object of the slice: 6 expected, 9 predicted; of its top: 3 and 3 (the false ones lie below).
+    assert score_of(false, clicked(regions=(Region(None, 6),))) == pytest.approx(2 * 6 / 15)
+    top = Region(Window(0, 0, 18, 64), 3)
+    assert score_of(false, clicked(regions=(top,))) == 1
+    assert score_of(discs(*TRUE[3:]), clicked(regions=(top,))) == 0, "three expected, none there"
+    nothing = (Region(Window(48, 0, 16, 64), 0),)  # a region in which there is nothing to click
+    assert score_of(discs(*TRUE), clicked(regions=nothing)) == 1
+    assert score_of(false, clicked(regions=nothing)) == 0
+
+
+def test_negative_clicks_count_against_what_floods() -> None:
+    corners = [(0, 0), (63, 0), (20, 25)]
+    assert score_of(discs(*TRUE), clicked(negative=corners)) == 1
+    assert score_of(discs(*TRUE, (20, 25)), clicked(negative=corners)) == pytest.approx(2 / 3)
+    assert score_of(np.ones((64, 64), bool), clicked(negative=corners)) == 0
+    # Without them a flood is known by what it merges alone: one object for six clicks.
+    assert score_of(np.ones((64, 64), bool), clicked()) == pytest.approx(1 / 6)
+    assert score_of(np.ones((64, 64), bool), clicked(count=0, negative=corners)) == 0, "no click that judges"
+
+
+def test_only_clicks_that_were_held_out_judge() -> None:
+    found = discs(*TRUE[:2], (50, 40))  # the first two and the last of six
+    assert score_of(found, clicked()) == pytest.approx(3 / 6)
+    assert score_of(found, clicked(judged=2)) == pytest.approx(1 / 2)
+    assert score_of(found, clicked(judged=1)) == 1
+    # One object over all three of the lower row: the two that judge are two thirds of a hit.
+    merged = discs(*TRUE[:3]) | (discs((30, 40), radius=25) & (np.mgrid[:64, :64][0] > 30))
+    assert score_of(merged, clicked(judged=2)) == pytest.approx((2 / 3) / 2)
+
+
+def test_the_selector_takes_the_threshold_that_leaves_negative_clicks_out() -> None:
+    probability = discs(*TRUE) * 0.3 + discs(*TRUE[:4]) * 0.3 + 0.15
+    found = [Candidate(1, t) for t in (0.5, 0.4, 0.1)]
+    negative = {0: clicked(negative=[(20, 25), (0, 0)])}
+    scores = PointAgreement(SliceSettings()).scores(found, View({1: [probability.astype(np.float32)]}, clicks=negative))
+    assert scores == pytest.approx([4 / 6, 1, 0])
 
 
 def test_agreement_prefers_the_model_that_finds_all_and_no_more() -> None:

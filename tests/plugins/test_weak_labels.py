@@ -12,7 +12,9 @@ import pytest
 from dabench_weak_labels import Points, PointSettings, Preferences, PreferenceSettings
 from dabench_weak_labels.points import number_of_points, off_centre
 
-from dabench.plugin import DataError, PointAnswer, PointRequest, PreferenceAnswer, Window
+from dabench.annotation.desk import plain as plain_of
+from dabench.ops.resampling import Resampling
+from dabench.plugin import DataError, PointAnswer, PointRequest, PreferenceAnswer, Region, Window
 
 DATA = Path(os.environ.get("DABENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 DIGEST = "a" * 64
@@ -113,6 +115,94 @@ def test_bad_point_files_are_named(points, tmp_path, name, text, problem):
     file.write_text(text)
     with pytest.raises(DataError, match=problem):
         points.read(file)
+
+
+CLICKS = """# region z=1
+# region z=3:5 y=0:20 x=10:40
+z,y,x,kind
+1,5,6,
+1,7,30,negative
+3,10,10,object
+3,19.4,39.4,object
+3,30,12,Object
+"""
+
+
+def test_negative_clicks_and_regions_are_read(points, tmp_path):
+    (tmp_path / "clicks.csv").write_text(CLICKS)
+    one, three, four = points.read(tmp_path / "clicks.csv")
+    assert (one.z, one.points.tolist(), one.negative.tolist()) == (1, [[6, 5]], [[30, 7]])
+    assert one.regions == (Region(None, 1),)
+    box = Window(0, 10, 20, 30)
+    assert (three.negative, three.regions) == (None, (Region(box, 2),)), "the third click lies below the box"
+    assert (four.z, len(four.points), four.regions) == (4, 0, (Region(box, 0),)), "looked at, and nothing was there"
+    assert points.units([one, three, four]) == 5
+    (priced,) = points.match(PointRequest(1.0, (1,)), [one])
+    assert priced.seconds == 2 * points.config.seconds_per_point, "a negative click takes a person as long"
+    assert points.match(PointRequest(1.0, (8,)), [])[0].regions == (), "nobody said that slice 8 was looked at"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+def test_negative_clicks_and_regions_survive_a_round_trip(points, tmp_path, suffix):
+    (tmp_path / "clicks.csv").write_text(CLICKS)
+    read = points.read(tmp_path / "clicks.csv")
+    points.write(read, tmp_path / f"again{suffix}", {"domain": "mine"})
+    for before, after in zip(read, points.read(tmp_path / f"again{suffix}"), strict=True):
+        np.testing.assert_array_equal(before.points, after.points)
+        np.testing.assert_array_equal(before.negative, after.negative)
+        assert (before.z, before.regions) == (after.z, after.regions)
+
+
+def test_files_without_them_are_as_they_were(points, tmp_path):
+    plain = [PointAnswer(2, np.array([[1.5, 2]], np.float32), 0.0, "simulated:0")]
+    points.write(plain, tmp_path / "p.csv", {"fraction": "0.15"})
+    assert (tmp_path / "p.csv").read_text() == "domain,split,seed,fraction,z,y,x,who\n,,,0.15,2,2.0,1.5,simulated:0\n"
+    (back,) = points.read(tmp_path / "p.csv")
+    assert (back.negative, back.regions) == (None, None), "a simulated person drew a share of all objects"
+    assert set(plain_of(plain[0])) == {"z", "points", "seconds", "rater"}, "digests of answers stay"
+    points.write(plain, tmp_path / "p.json", {})
+    assert set(json.loads((tmp_path / "p.json").read_text())["points"][0]) == {"z", "y", "x", "who"}
+    (tmp_path / "c.csv").write_text("z,y,x\n2,2,1.5\n")
+    assert points.read(tmp_path / "c.csv")[0].regions == (), "a person's clicks imply no count"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("# region", "no region"),
+        ("# region y=0:5 x=0:5", "no region"),
+        ("# region z=1 y=0:5", "no region"),
+        ("# region z=1 y=5:5 x=0:5", "no region"),
+        ("# region z=one", "line 1: '# region z=one'"),
+        ("# region z=1\n# region z=0:2 y=0:5 x=0:5", "line 2: regions of slice 1 overlap"),
+    ],
+)
+def test_regions_that_are_none_are_named(points, tmp_path, line, problem):
+    (tmp_path / "c.csv").write_text(f"{line}\nz,y,x\n1,2,3\n")
+    with pytest.raises(DataError, match=problem):
+        points.read(tmp_path / "c.csv")
+
+
+def test_a_click_of_another_kind_and_what_lies_outside_are_named(points, tmp_path):
+    (tmp_path / "c.csv").write_text("z,y,x,kind\n1,2,3,maybe\n")
+    with pytest.raises(DataError, match="kind = 'maybe'"):
+        points.read(tmp_path / "c.csv")
+    box = "# region z=1 y=0:9 x=0:4\nz,y,x\n1,2,3\n"
+    for text, problem in (("z,y,x,kind\n1,9,3,negative\n", "point"), (box, "Window")):
+        (tmp_path / "c.csv").write_text(text)
+        with pytest.raises(DataError, match=f"{problem}.* on slice 1 lies outside 8 x 8"):
+            points.check(points.read(tmp_path / "c.csv"), (2, 8, 8))
+    (tmp_path / "c.json").write_text(json.dumps({"points": [], "regions": [{"z": "all"}]}))
+    with pytest.raises(DataError, match="region 0"):
+        points.read(tmp_path / "c.json")
+
+
+def test_clicks_and_regions_follow_the_pixels(points, tmp_path):
+    (tmp_path / "clicks.csv").write_text(CLICKS)
+    halved = points.resampled(points.read(tmp_path / "clicks.csv"), Resampling((40, 60), (20, 30)))
+    np.testing.assert_allclose(halved[0].negative, [[14.75, 3.25]])
+    assert halved[0].regions == (Region(None, 1),)
+    assert halved[1].regions == (Region(Window(0, 5, 10, 15), 2),)
 
 
 def test_missing_or_binary_files_are_named(points, preferences, tmp_path):

@@ -32,6 +32,10 @@ from dabench.testing.toys import FrozenToy, ImageToy
         (Look(0.08, 0.6, 9), Look(0.07, 0.45, 9), "points went from 0.60 to 0.45"),
         (Look(0.08, 0.6, 4), Look(0.07, 0.1, 4), ""),
         (Look(0.08, 0.6, 9), Look(0.0, 0.6, 9), "to 0.0 %"),
+        # Clicks that imply no count are no word on what grew elsewhere.
+        (Look(0.02, 0.3, 9, False), Look(0.36, 0.6, 9, False), "2.0 % of the pixels to 36.0 %"),
+        (Look(0.36, 0.3, 9, False), Look(0.02, 0.6, 9, False), ""),
+        (Look(0.08, 0.6, 9, False), Look(0.07, 0.45, 9, False), "points went from 0.60 to 0.45"),
         # A start that found nothing or everything is no measure.
         (Look(0.0), Look(0.2), ""),
         (Look(1.0), Look(0.1), ""),

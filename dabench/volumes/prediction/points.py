@@ -69,6 +69,8 @@ def _read_nanometres(path: Path, voxel: Voxel) -> dict[int, Array]:
     table, found = _table(path), dict[int, list[tuple[float, float]]]()
     names = [f"{axis}_nm" for axis in "zyx"] if "z_nm" in (table.fieldnames or ()) else list("zyx")
     for number, row in enumerate(table, 1):
+        if (row.get("kind") or "").lower() in ("negative", "background"):  # a click on what is no object is no prompt
+            continue
         try:
             z, y, x = (float(row[name]) / size for name, size in zip(names, voxel, strict=True))
             found.setdefault(round(z), []).append((x, y))

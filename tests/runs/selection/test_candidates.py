@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import PluginError
+from dabench.ops.agreement import Clicks
 from dabench.plugin import Candidate, ConfigError, Selector
 from dabench.runs.config import validate_config
 from dabench.runs.selection import (
@@ -117,7 +118,8 @@ def test_slices_are_evenly_spread() -> None:
 def test_a_view_predicts_without_prompts_and_without_labels() -> None:
     models = {10: grey(), 20: grey(0.5)}
     points = {1: np.array([[3.0, 4.0]], np.float32)}
-    view = CandidateData(models.__getitem__, 8, CPU, stack(), stack(labelled=True), points, 0.15)
+    clicks = {z: Clicks.drawn(xy, 0.15) for z, xy in points.items()}
+    view = CandidateData(models.__getitem__, 8, CPU, stack(), stack(labelled=True), clicks, 0.15)
     seen = list(view.target(20, 2))
     assert [s.z for s in seen] == [3, 9]
     assert all(s.label is None for s in seen)
@@ -139,7 +141,7 @@ def test_a_mask_is_cut_and_finished_as_the_result_is() -> None:
     assert not seen.mask(0.6).any()
 
 
-@pytest.mark.parametrize("look", ["target", "source", "points", "point_share"])
+@pytest.mark.parametrize("look", ["target", "source", "points", "clicks", "point_share"])
 def test_what_was_not_declared_is_not_there(look: str) -> None:
     view = CandidateData({10: grey()}.__getitem__, 8, CPU)
     arguments = (10, 1) if look in ("target", "source") else ()

@@ -165,18 +165,13 @@ def test_points_come_from_the_desk_and_cost_nothing_twice(registry: Registry, wo
 def test_the_desk_hands_a_selector_what_was_asked_for_and_no_more(
     registry: Registry, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[list[str]] = []
     plan = make_plan(config("target-entropy"), registry, workspace)
-    for_stage = type(plan.desk).for_stage
-
-    def listen(desk: object, asks: Sequence[str]) -> object:
-        asked.append(list(asks))
-        return for_stage(desk, asks)
-
-    monkeypatch.setattr(type(plan.desk), "for_stage", listen)
-    monkeypatch.setattr(type(plan.desk), "points", lambda self: pytest.fail("a selector asked for points"))
+    assert plan.desk is not None
+    assert plan.desk.clicks(plan.asks) == {}, "no stage of source-only asks for points"
+    assert sum(len(clicks.points) for clicks in plan.desk.clicks(["points"]).values()) > 0
+    for name in ("points", "clicks"):
+        monkeypatch.setattr(type(plan.desk), name, lambda *_, **__: pytest.fail("a selector asked for points"))
     Runner(plan, registry, workspace).execute()
-    assert asked[-1] == []
 
 
 # ---------------------------------------------------------------- who cannot choose

@@ -208,6 +208,12 @@ def test_points_that_are_none(text, unit, message, tmp_path, registry):
         prompts(tmp_path, registry, text, unit=unit)
 
 
+def test_negative_clicks_are_no_prompts(tmp_path, registry):
+    assert prompts(tmp_path, registry, "z,y,x,kind\n1,2,3,\n1,9,9,negative\n")[1] == [[3, 2]]
+    nm = "z_nm,y_nm,x_nm,kind\n30,16,12,object\n30,72,36,negative\n"
+    assert prompts(tmp_path, registry, nm)[1] == [[3, 2]]
+
+
 def test_nanometres_need_a_voxel_size(tmp_path, registry):
     with pytest.raises(ConfigError, match="--voxel"):
         prompts(tmp_path, registry, "z_nm,y_nm,x_nm\n1,2,3\n", voxel=None)
