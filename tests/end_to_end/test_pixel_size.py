@@ -13,6 +13,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 import dabench
+from dabench.annotation.preference_set import PreferenceSet
 from dabench.cli.main import app
 from dabench.data.phantom import make_phantom
 from dabench.errors import ConfigError
@@ -162,11 +163,10 @@ def test_clicks_and_preferences_on_matched_pixels(place, tmp_path):
     points = np.loadtxt(run.path / "annotation" / "points.csv", delimiter=",", skiprows=1, usecols=(5, 6))
     assert points.max() > SIDE, "in voxels of the scan"
     assert run.scores["test_points"].nunique() == 2
-    lines = (run.path / "annotation" / "preferences.jsonl").read_text().splitlines()
-    patches = np.array([json.loads(line)["patch"] for line in lines])
-    ends = patches[:, 1:3] + patches[:, 3:]
-    assert SIDE / 2 < ends.max() <= SIDE, "in pixels of the model"
-    assert json.loads(lines[0])["pixel_size"] == "match"
+    asked = PreferenceSet.open(run.path / "annotation" / "preferences")
+    ends = [(q.window.y + q.window.height, q.window.x + q.window.width) for q in asked.questions]
+    assert SIDE / 2 < np.max(ends) <= SIDE, "in pixels of the model"
+    assert asked.manifest.shape[1:] == (SIDE, SIDE)
     clicked = python_run(place, method="prefer-das", po="upo", points=run.path / "annotation" / "points.csv")
     assert clicked.status == "ok"
 

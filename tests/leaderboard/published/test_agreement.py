@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from dabench.annotation.set_answers import write_set
 from dabench.errors import DataError
-from dabench.leaderboard.published.agreement import Answer, agreeing_patches, read_answers
-from dabench.types import Window
+from dabench.leaderboard.published.agreement import Answer, agreeing_patches, answers_of, read_answers
+from dabench.ops.choice import candidate_digests, pack_question
+from dabench.types import PreferenceAnswer, PreferenceQuestion, Window
 
 FULL = 5
 
@@ -63,6 +66,23 @@ def test_files_of_a_run_are_read(tmp_path):
     first, second = read_answers(path)
     assert first == Answer(2, Window(0, 32, 96, 96), 2, 1)
     assert second.choice is None
+
+
+def test_a_run_keeps_a_data_set_where_older_ones_kept_lines(tmp_path):
+    folder = tmp_path / "annotation"
+    assert answers_of(tmp_path) is None
+    folder.mkdir()
+    (folder / "preferences.jsonl").write_text("")
+    assert answers_of(tmp_path) == folder / "preferences.jsonl"
+    masks = np.eye(8, dtype=bool).reshape(1, 8, 8).repeat(2, axis=0)
+    masks[1, 0] = True
+    window = Window(0, 32, 8, 8)
+    asked = PreferenceQuestion(2, window, np.zeros((8, 8), np.float32), masks)
+    common = {"candidate_digests": candidate_digests(masks), "question": pack_question(asked)}
+    answers = [PreferenceAnswer(2, window, chosen, 5.0, "a", **common) for chosen in ((1,), (0, 1))]
+    write_set(folder / "preferences", answers, {})
+    assert answers_of(tmp_path) == folder / "preferences"
+    assert read_answers(folder / "preferences") == [Answer(2, window, 2, 1), Answer(2, window, 2, None)]
 
 
 @pytest.mark.parametrize("line", ["{", '{"patch": [1, 2]}', '{"patch": [0,0,0,1,1], "candidates": 3, "choice": 0}'])
