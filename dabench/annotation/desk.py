@@ -180,7 +180,9 @@ class AnnotationDesk(Desk):
         self._check(kind, answers)
         used: dict[str, int] = {}
         if isinstance(rater, RecordedRater):
-            used = weak.used(rater.recorded(self._weak, kind), answers)
+            # A file with questions of its own is asked about all of them, another one about those of the stage.
+            asked = answers if rater.request(weak, kind) is None else rater.recorded(self._weak, kind)
+            used = weak.used(asked, answers)
             self._refuse_unanswered(kind, used)
         content = digest_of([kind, rater.label, plain(answers)])
         entry = {"kind": kind, "count": weak.units(answers), "seconds": weak.price(answers), "digest": content}
@@ -228,7 +230,7 @@ class AnnotationDesk(Desk):
         self._check(kind, answers)
         if not weak.units(answers):
             raise DataError(f"{path}: holds no {kind}.", "docs/annotation.md has the formats.")
-        if weak.recorded_request(path) is not None:
+        if self._recorded.request(weak, kind) is not None:
             self._refuse_unanswered(kind, weak.used(answers, answers))
 
     # --------------------------------------------------------------------------------------------- points, preferences
@@ -297,7 +299,7 @@ class AnnotationDesk(Desk):
         if self.rater("preferences") is not self._recorded or not self.patch_budget():
             return None
         weak = self._label("preferences")
-        request = weak.recorded_request(self._recorded.file("preferences"))
+        request = self._recorded.request(weak, "preferences")
         return None if request is None else request.questions
 
     def rng(self, what: str) -> np.random.Generator:

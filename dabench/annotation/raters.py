@@ -153,6 +153,7 @@ class RecordedRater(Rater):
     def __init__(self, files: Mapping[str, Path]) -> None:
         self._files = {kind: Path(path) for kind, path in files.items()}
         self._read: dict[str, list[Any]] = {}
+        self._requests: dict[str, Any] = {}
 
     def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
         return weak.match(request, self.recorded({kind: weak}, kind))
@@ -162,6 +163,12 @@ class RecordedRater(Rater):
         if kind not in self._read:
             self._read[kind] = weak[kind].read(self.file(kind))
         return self._read[kind]
+
+    def request(self, weak: WeakLabel, kind: str) -> Any | None:
+        """The request that a kind's file holds itself, read once; None where only a stage knows what to ask."""
+        if kind not in self._requests:
+            self._requests[kind] = weak.recorded_request(self.file(kind))
+        return self._requests[kind]
 
     def identity(self, kind: str, weak: WeakLabel) -> dict[str, Any]:
         return {"rater": "recorded", "file": weak.digest(self.file(kind))}

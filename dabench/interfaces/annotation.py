@@ -91,9 +91,14 @@ class WeakLabel(ABC):
         """Names all of a recorded file that decides an answer."""
         return digest_file(path)
 
-    def used(self, recorded: Sequence[Any], answers: Sequence[Any]) -> dict[str, int]:
-        """What became of a person's answers: ``asked``, ``answered`` and ``used`` where the kind has questions."""
-        del recorded, answers
+    def used(self, asked: Sequence[Any], answers: Sequence[Any]) -> dict[str, int]:
+        """What became of a person's answers: ``asked``, ``answered`` and ``used`` where the kind has questions.
+
+        Args:
+            asked: an answer to each question that there is, also where the person left it open.
+            answers: those that were handed out.
+        """
+        del asked, answers
         return {}
 
     def answer_self(self, request: Any) -> list[Any]:

@@ -148,15 +148,12 @@ class Preferences(WeakLabel):
         """Names the questions and answers; images and repeated answers decide nothing."""
         return _set_digest(PreferenceSet.open(path), self.read(path)) if _is_set(path) else super().digest(path)
 
-    def used(self, recorded: Sequence[PreferenceAnswer], answers: Sequence[PreferenceAnswer]) -> dict[str, int]:
-        """Questions, how many were answered, and how many of the answers are here of use; ties and all bad among them.
-
-        Of JSON lines, which hold no questions, those of the stage count.
-        """
+    def used(self, asked: Sequence[PreferenceAnswer], answers: Sequence[PreferenceAnswer]) -> dict[str, int]:
+        """Questions, how many were answered, how many answers are of use here, and ties and all bad among these."""
         said = [answer for answer in answers if answer.answered]
         return {
-            "asked": max(len(recorded), len(answers)),
-            "answered": sum(answer.answered for answer in recorded),
+            "asked": len(asked),
+            "answered": sum(answer.answered for answer in asked),
             "used": len(said),
             "ties": sum(len(answer.chosen) > 1 for answer in said),
             "bad": sum(answer.bad for answer in said),

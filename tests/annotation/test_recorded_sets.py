@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -109,6 +110,27 @@ def test_less_than_half_is_an_error_unless_it_is_allowed(asked, with_set, make_d
     others = [q for q in grid_questions() if informative(q.candidates)][20:25]
     with pytest.raises(DataError, match=r"0 of the answers can be used \(0%\)"):
         with_set(asked[2], allow_unanswered=False).preferences(others)
+
+
+def test_lines_of_former_versions_answer_the_questions_of_the_stage(asked, with_set, tmp_path):
+    """Three of four questions of the stage are found among eight lines."""
+    questions, answers, _ = asked
+    lines = [
+        {"who": "anna", "patch": [a.z, a.window.y, a.window.x, a.window.height, a.window.width]}
+        | {"candidates": list(a.candidate_digests), "choice": a.choice, "seconds": 2.0}
+        for a in answers
+    ]
+    file = tmp_path / "choices.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines[1:]))
+    desk = with_set(file)
+    desk.check(("preferences",))
+    assert desk.recorded_questions() is None
+    assert [a.chosen for a in desk.preferences(questions[:4])] == [(), *(a.chosen for a in answers[1:4])]
+    entry = desk.ledger()[0]
+    assert [entry[name] for name in ("asked", "answered", "used", "count", "seconds")] == [4, 3, 3, 3, 6.0]
+    changed = [replace(q, candidates=~q.candidates) for q in questions[:4]]
+    with pytest.raises(DataError, match=r"of 4 questions 0 are answered and 0 of the answers can be used"):
+        with_set(file).preferences(changed)
 
 
 @pytest.mark.parametrize(
