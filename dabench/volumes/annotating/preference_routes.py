@@ -34,6 +34,9 @@ def preference_routes(session: Session, rater: str = "") -> list[BaseRoute]:
     def state(request: Request) -> Response:
         return JSONResponse(session.state(request.path_params["rater"]))
 
+    def upcoming(request: Request) -> Response:
+        return JSONResponse({"picture": session.upcoming(request.path_params["rater"])})
+
     def section(request: Request) -> Response:
         path = request.path_params
         try:
@@ -57,6 +60,7 @@ def preference_routes(session: Session, rater: str = "") -> list[BaseRoute]:
     return [
         Route(_HOME, lambda _: JSONResponse(about)),
         Route(f"{_HOME}/{{rater}}", state),
+        Route(f"{_HOME}/{{rater}}/upcoming", upcoming),
         Route(f"{_HOME}/{{rater}}/slices/{{item:int}}/{{dz}}", section),
         Route(f"{_HOME}/{{rater}}/answers", answer, methods=["POST"]),
         Route(f"{_HOME}/{{rater}}/undo", undo, methods=["POST"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -105,7 +106,7 @@ class Session:
 
     # -------------------------------------------------------------------------------------------------------- reading
     def state(self, rater: str) -> dict[str, Any]:
-        """What the page of a rater shows: progress, the next question and the one behind it.
+        """What the page of a rater shows: progress, and the question that is due.
 
         Raises:
             DabenchError: the name is none, or the rater's file is damaged.
@@ -113,7 +114,6 @@ class Session:
         known = self.rater(rater)
         with known.lock:
             answers, left = known.answers(), list(known.open_places())
-        items = [self._item(rater, i, known.queue[i]) for i in left[:2]]
         times = [a.seconds for a in answers[-_RECENT:]]
         paid = len({a.question for a in answers if a.answer != "skip"})
         return {
@@ -124,10 +124,18 @@ class Session:
             "recent": times,
             "budget": f"budget {paid}/{len(self.choices.questions)}",
             "undo": bool(answers),
-            "item": items[0] if items else None,
-            "next": items[1] if len(items) > 1 else None,
+            "item": self._item(rater, left[0], known.queue[left[0]]) if left else None,
             "command": f"dabench run … --preferences {self.choices.path.name}",
         }
+
+    def upcoming(self, rater: str) -> str | None:
+        """Draw the question behind the one that is due, while the rater looks at that; the digest of its picture."""
+        known = self.rater(rater)
+        with known.lock:
+            behind = next(islice(known.open_places(), 1, None), None)
+        if behind is None:
+            return None
+        return self.pictures.add(self._drawn(known.queue[behind].question).picture, "png")
 
     def _item(self, rater: str, number: int, place: Place) -> dict[str, Any]:
         """A question as the page sees it: nothing tells which candidate is which, or whether it comes again."""

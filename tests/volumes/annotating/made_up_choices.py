@@ -25,7 +25,7 @@ def squares(path: Path, count: int = 12, candidates: int = 3, *, images: bool = 
             for k in range(candidates):
                 masks[k, q % 2 : 2 + k, 1:5] = True
             pictures = (
-                {dz: np.full((3 * side, 3 * side), 40 + 20 * dz, np.uint8) for dz in (-1, 0, 1)} if images else {}
+                {dz: np.full((3 * side, 3 * side), 40 + 20 * dz + q, np.uint8) for dz in (-1, 0, 1)} if images else {}
             )
             found.append((_question(f"q{q}", q, window, context, masks), masks, pictures))
         return found

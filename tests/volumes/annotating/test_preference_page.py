@@ -73,6 +73,16 @@ def test_progress(ask):
     assert later["budget"] == "budget 2/12", "what was left out is not paid"
 
 
+def test_the_picture_behind_is_there_before_it_is_due(ask):
+    browser = ask()
+    upcoming = browser.get(f"{HOME}/anna/upcoming").json()["picture"]
+    assert upcoming != state(browser)["item"]["picture"]
+    assert answer(browser).json()["item"]["picture"] == upcoming
+    while state(browser)["left"] > 1:
+        answer(browser)
+    assert browser.get(f"{HOME}/anna/upcoming").json() == {"picture": None}
+
+
 # ---------------------------------------------------------------- what is written
 def test_answers_are_written_as_stored_with_what_was_shown(ask, choices):
     browser, shown = ask(seed=4), []

@@ -37,11 +37,21 @@ async function show(next) {
   main.dataset.number = state.item.number;
   panels.focus({ preventScroll: true });
   clock.restart();
-  if (state.next) new Image().src = `/pictures/${state.next.picture}`; // is there when it is needed
   setTimeout(() => {
     busy = false;
     main.dataset.ready = "true";
   }, PAUSE);
+  fetchUpcoming();
+}
+
+/** The picture of the question behind this one, so that it is there when it is due. */
+async function fetchUpcoming() {
+  try {
+    const { picture: upcoming } = await get(`/api/preferences/${rater}/upcoming`);
+    if (upcoming) new Image().src = `/pictures/${upcoming}`;
+  } catch {
+    // The next answer says what is wrong.
+  }
 }
 
 function build(item, source) {
