@@ -114,8 +114,8 @@ def points(
     _serve("points", point_routes(clicking, rater), clicking.pictures, port, no_open)
     counts = clicks.counts()
     typer.echo(
-        f"{output}: {counts['objects']} points on {counts['slices']} slices, {counts['background']} places without "
-        f"an object, {clicks.seconds():.0f} s"
+        f"{output}: {counts['objects']} points on {counts['slices']} slices, {counts['negative']} negative, "
+        f"{clicks.seconds():.0f} s"
     )
 
 

@@ -2,11 +2,10 @@
 
 CSV with a header: columns ``z y x`` in any order, others (``domain split seed fraction who``) are kept or ignored;
 napari's points layer (``axis-0 axis-1 axis-2``) is read too. Without a header: three columns z, y, x. A column ``kind``
-says what was clicked: ``object`` (or nothing), or ``negative``, which is no object (``background``, where ``dabench
-annotate points`` wrote it). Lines that start with ``#`` are comments, but for ``# region z=3`` and ``# region z=3:6
-y=0:256 x=100:356``: there every object was clicked (of slices 3 to 5 in rows 0 to 255). JSON: ``{"format":
-"dabench-points", "points": [{"z": 0, "y": 1.5, "x": 2, "kind": "negative"}], "regions": [{"z": [3, 6], "y": [0, 256],
-"x": [100, 356]}], ...}``.
+says what was clicked: ``object`` (or nothing), or ``negative``, which is no object. Lines that start with ``#`` are
+comments, but for ``# region z=3`` and ``# region z=3:6 y=0:256 x=100:356``: there every object was clicked (of slices
+3 to 5 in rows 0 to 255). JSON: ``{"format": "dabench-points", "points": [{"z": 0, "y": 1.5, "x": 2, "kind":
+"negative"}], "regions": [{"z": [3, 6], "y": [0, 256], "x": [100, 356]}], ...}``.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from dabench.plugin import DataError, PointAnswer, Region, Window, write_json, w
 from dabench_weak_labels.regions import read_regions, spans_of
 
 FORMAT = "dabench-points"
-#: What was clicked; the last is another word for the one before.
-OBJECT, NEGATIVE, BACKGROUND = "object", "negative", "background"
+#: What was clicked.
+OBJECT, NEGATIVE = "object", "negative"
 #: How the name of a rater begins who drew a share of the true objects.
 SIMULATED = "simulated:"
 _NAMES = {"axis-0": "z", "axis-1": "y", "axis-2": "x", "slice": "z"}
@@ -109,7 +108,6 @@ def _answer(z: int, given: _Places, refuted: _Places, windows: list[Window | Non
 
 def _kind(where: str, record: Mapping[str, Any]) -> str:
     kind = str(record.get("kind") or OBJECT).lower()
-    kind = NEGATIVE if kind == BACKGROUND else kind
     if kind not in (OBJECT, NEGATIVE):
         raise DataError(f"{where}: kind = {record['kind']!r}; a click is {OBJECT!r} or {NEGATIVE!r}")
     return kind

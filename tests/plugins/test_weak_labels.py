@@ -142,8 +142,8 @@ def test_negative_clicks_and_regions_are_read(points, tmp_path):
     assert points.match(PointRequest(1.0, (8,)), [])[0].regions == (), "nobody said that slice 8 was looked at"
 
 
-def test_a_page_says_background_for_negative(points, tmp_path):
-    (tmp_path / "p.csv").write_text("domain,split,z,y,x,who,kind,seconds\nmine,train,0,4,5,anna,background,1.5\n")
+def test_the_page_for_clicks_writes_negative_ones(points, tmp_path):
+    (tmp_path / "p.csv").write_text("domain,split,z,y,x,who,kind,seconds\nmine,train,0,4,5,anna,negative,1.5\n")
     (answer,) = points.read(tmp_path / "p.csv")
     assert (answer.negative.tolist(), len(answer.points), answer.rater) == ([[5, 4]], 0, "anna")
 

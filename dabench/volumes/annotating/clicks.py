@@ -6,8 +6,8 @@ The log lies beside the CSV (``clicks.csv`` and ``clicks.log.jsonl``), one JSON 
     {"n": 2, "remove": 1, "who": "anna", ...}      a click is taken away
     {"n": 3, "undo": 2, "who": "anna", ...}        a step is taken back
 
-``kind`` is ``object`` (a centre) or ``background`` ("there is none here"); both stand in the CSV, and readers of points
-leave the second out.
+``kind`` is ``object`` (a centre) or ``negative`` ("there is none here"); both stand in the CSV. A
+negative click trains nothing; it judges a model that finds something there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dabench.errors import ConfigError, DataError
 from dabench.files.atomic import write_text
 from dabench.volumes.annotating.server import StaleError
 
-Kind = Literal["object", "background"]
+Kind = Literal["object", "negative"]
 COLUMNS = ("domain", "split", "z", "y", "x", "who", "kind", "seconds")
 
 
@@ -125,7 +125,7 @@ class Clicks:
         clicks = self.standing().values()
         kinds = Counter(click.kind for click in clicks)
         slices = len({click.z for click in clicks if click.kind == "object"})
-        return {"objects": kinds["object"], "slices": slices, "background": kinds["background"]}
+        return {"objects": kinds["object"], "slices": slices, "negative": kinds["negative"]}
 
     def seconds(self) -> float:
         """That all steps took, those taken back too."""

@@ -327,7 +327,7 @@ def test_the_whole_way_of_points_by_keyboard(serve, come, tmp_path, registry):
     assert "15 points on 3 slices, 1 places" in served.stop()
 
     rows = list(csv.DictReader((tmp_path / "clicks.csv").open()))
-    assert [row["kind"] for row in rows].count("background") == 1
+    assert [row["kind"] for row in rows].count("negative") == 1
     component = registry.get("weak_label", "points").component
     points = component.factory(component.config()).read(tmp_path / "clicks.csv")
     assert [(answer.z, len(answer.points)) for answer in points] == [(0, 5), (1, 5), (2, 5)]
@@ -356,7 +356,7 @@ def test_points_by_mouse_lie_where_the_mouse_was(inside, come, tmp_path):
     found = [(float(row["x"]), float(row["y"]), row["kind"]) for row in rows]
     assert found == [
         (pytest.approx(40, abs=0.5), pytest.approx(30, abs=0.5), "object"),
-        (pytest.approx(100, abs=0.5), pytest.approx(90, abs=0.5), "background"),
+        (pytest.approx(100, abs=0.5), pytest.approx(90, abs=0.5), "negative"),
     ]
     page.mouse.move(box["x"] + 80 * scale, box["y"] + 60 * scale)
     page.mouse.wheel(0, -400)

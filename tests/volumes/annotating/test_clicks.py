@@ -44,15 +44,15 @@ def again(clicks, shape=SHAPE):
 # ---------------------------------------------------------------- on disk
 def test_steps_are_appended_and_the_csv_says_what_stands(clicks):
     clicks.add("anna", Click(z=1, y=2.5, x=3.25), 1.5)
-    clicks.add("ben", Click(z=0, y=4, x=5, kind="background"), 2.0)
+    clicks.add("ben", Click(z=0, y=4, x=5, kind="negative"), 2.0)
     clicks.add("anna", Click(z=1, y=7, x=8), 0.5)
     assert clicks.remove("ben", 1, 0.25) == 1
-    assert clicks.counts() == {"objects": 1, "slices": 1, "background": 1}
+    assert clicks.counts() == {"objects": 1, "slices": 1, "negative": 1}
     assert clicks.seconds() == 4.25
     assert [list(line)[1] for line in log(clicks)] == ["add", "add", "add", "remove"]
     place = {"domain": "mine", "split": "train"}
     assert rows(clicks) == [
-        place | {"z": "0", "y": "4.00", "x": "5.00", "who": "ben", "kind": "background", "seconds": "2.00"},
+        place | {"z": "0", "y": "4.00", "x": "5.00", "who": "ben", "kind": "negative", "seconds": "2.00"},
         place | {"z": "1", "y": "7.00", "x": "8.00", "who": "anna", "kind": "object", "seconds": "0.50"},
     ]
 
@@ -126,7 +126,7 @@ def test_a_click_outside_is_refused(clicks, place):
 
 def test_runs_read_the_centres_and_leave_the_others_out(clicks, registry):
     clicks.add("anna", Click(z=2, y=2.5, x=3.25), 1)
-    clicks.add("anna", Click(z=2, y=9, x=9, kind="background"), 1)
+    clicks.add("anna", Click(z=2, y=9, x=9, kind="negative"), 1)
     clicks.add("anna", Click(z=0, y=-0.5, x=29.4), 1)
     component = registry.get("weak_label", "points").component
     read = component.factory(component.config()).read(clicks.path)
@@ -235,7 +235,7 @@ def test_outlines_of_a_model_follow_the_clicks(tmp_path, browse):
         return page.get(f"/api/points/outlines/1?y=45&x={x}").json()
 
     assert outlines(0) | {"seconds": 0} == {"path": "", "tile": [13, 0, 64, 64], "scale": [1, 1], "seconds": 0}
-    for z, y, x, kind in ((1, 40, 190, "object"), (1, 50, 180, "background"), (0, 41, 191, "object")):
+    for z, y, x, kind in ((1, 40, 190, "object"), (1, 50, 180, "negative"), (0, 41, 191, "object")):
         page.say("/api/points/anna/add", {"z": z, "y": y, "x": x, "kind": kind, "seconds": 1})
     found = outlines(199)
     assert found["tile"] == [13, 136, 64, 64]

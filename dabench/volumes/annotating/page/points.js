@@ -126,7 +126,7 @@ const undo = () => change("undo", {}, "Your last step was taken back.");
 
 function choose(meaning) {
   kind = meaning;
-  for (const name of ["object", "background"]) byId(name).setAttribute("aria-pressed", name === kind);
+  for (const name of ["object", "negative"]) byId(name).setAttribute("aria-pressed", name === kind);
 }
 
 // ------------------------------------------------------------------------------------------------ the cross
@@ -187,7 +187,7 @@ function words() {
   const here = state.clicks.filter((click) => click.kind === "object").length;
   byId("here").textContent = `Slice ${state.z} of 0–${about.shape[0] - 1}: ${plural(here, "click")}`;
   const parts = [`${plural(state.objects, "click")} on ${plural(state.slices, "slice")}`];
-  if (state.background) parts.push(`${state.background} “not one”`);
+  if (state.negative) parts.push(`${state.negative} “not one”`);
   byId("progress").textContent = parts.join(" · ");
   byId("previous").disabled = state.z === 0;
   byId("next").disabled = state.z === about.shape[0] - 1;
@@ -195,7 +195,7 @@ function words() {
 
 // ------------------------------------------------------------------------------------------------ keys and start
 const KEYS = {
-  u: undo, c: () => choose("object"), b: () => choose(kind === "object" ? "background" : "object"), Enter: enter,
+  u: undo, c: () => choose("object"), b: () => choose(kind === "object" ? "negative" : "object"), Enter: enter,
   Delete: erase, Backspace: erase, n: () => go(state.z + 1), p: () => go(state.z - 1), g: goEmpty,
   ArrowLeft: (event) => move(-1, 0, event), ArrowRight: (event) => move(1, 0, event),
   ArrowUp: (event) => move(0, -1, event), ArrowDown: (event) => move(0, 1, event),
@@ -205,7 +205,7 @@ const KEYS = {
 const REPEATING = "+-=np ArrowLeft ArrowRight ArrowUp ArrowDown";
 
 const BUTTONS = {
-  object: KEYS.c, background: () => choose("background"), undo, previous: KEYS.p, next: KEYS.n, empty: goEmpty,
+  object: KEYS.c, background: () => choose("negative"), undo, previous: KEYS.p, next: KEYS.n, empty: goEmpty,
   zoomin: KEYS["+"], zoomout: KEYS["-"], help: KEYS["?"], model: KEYS.m,
 };
 
@@ -217,7 +217,7 @@ async function start() {
   board.append(image, found, marks, cross);
   view.size([0, 0, width, height]);
   view.attach(board);
-  board.addEventListener("click", (event) => clicked(place(board, event), event.shiftKey ? "background" : kind));
+  board.addEventListener("click", (event) => clicked(place(board, event), event.shiftKey ? "negative" : kind));
   for (const name of ["wheel", "pointerup", "keyup"]) board.addEventListener(name, look, { passive: true });
   byId("slice").max = depth - 1;
   byId("slice").addEventListener("input", (event) => go(Number(event.target.value)));
