@@ -324,7 +324,7 @@ def test_the_whole_way_of_points_by_keyboard(serve, come, tmp_path, registry):
     page.keyboard.press("b")
     step(6, *["ArrowUp"] * 3, "Shift+ArrowLeft", "Enter")
     assert "15 clicks on 3 slices · 1 “not one”" in page.locator("#progress").inner_text()
-    assert "15 points on 3 slices, 1 places" in served.stop()
+    assert "15 points on 3 slices, 1 negative" in served.stop()
 
     rows = list(csv.DictReader((tmp_path / "clicks.csv").open()))
     assert [row["kind"] for row in rows].count("negative") == 1

@@ -205,7 +205,7 @@ const KEYS = {
 const REPEATING = "+-=np ArrowLeft ArrowRight ArrowUp ArrowDown";
 
 const BUTTONS = {
-  object: KEYS.c, background: () => choose("negative"), undo, previous: KEYS.p, next: KEYS.n, empty: goEmpty,
+  object: KEYS.c, negative: () => choose("negative"), undo, previous: KEYS.p, next: KEYS.n, empty: goEmpty,
   zoomin: KEYS["+"], zoomout: KEYS["-"], help: KEYS["?"], model: KEYS.m,
 };
 
