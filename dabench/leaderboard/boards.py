@@ -16,6 +16,7 @@ from dabench.leaderboard.notes import notes
 from dabench.leaderboard.results_cache import ResultsCache
 from dabench.leaderboard.rows import Row
 from dabench.statistics import Cell, gap_closed, pareto
+from dabench.statistics.cells import Table
 from dabench.tracking.record import Costs
 
 
@@ -165,8 +166,9 @@ def _with_front(standings: Sequence[Standing]) -> list[Standing]:
 def _gaps(entries: Sequence[Entry], cells: Sequence[Cell]) -> dict[str, float]:
     """The share of the gap between the brackets that each entry closes, over all tasks of the board."""
     groups: dict[tuple[str, str], list[str]] = {}
+    table = Table.of(cells)
     for entry in entries:
-        lower, upper = (_bracket(entry, entries, kind) for kind in ("lower", "upper"))
+        lower, upper = (_bracket(entry, entries, table, kind) for kind in ("lower", "upper"))
         if lower and upper and not entry.bracket:
             groups.setdefault((lower, upper), []).append(entry.label)
     found: dict[str, float] = {}
@@ -176,11 +178,22 @@ def _gaps(entries: Sequence[Entry], cells: Sequence[Cell]) -> dict[str, float]:
     return found
 
 
-def _bracket(entry: Entry, entries: Sequence[Entry], kind: str) -> str:
-    """The bracket that an entry is measured by: the one with its network, else the only one; "" where none is it."""
+def _bracket(entry: Entry, entries: Sequence[Entry], table: Table, kind: str) -> str:
+    """The bracket that an entry is measured by: of those with its network, or of the only network, the best one.
+
+    "" where brackets of several networks stand there, and none with the entry's.
+    """
     brackets = [one for one in entries if one.bracket == kind]
-    same = [one for one in brackets if _network(one) == _network(entry)] or brackets
-    return same[0].label if len(same) == 1 else ""
+    same = [one for one in brackets if _network(one) == _network(entry)]
+    if not same and len({_network(one) for one in brackets}) == 1:
+        same = brackets
+    return max((one.label for one in same), key=lambda label: _strength(table, label), default="")
+
+
+def _strength(table: Table, label: str) -> tuple[int, float]:
+    """Tasks with a result, and the mean over them."""
+    tasks = tuple(table.rows.get(label, {}))
+    return len(tasks), table.mean(label, tasks) if tasks else 0.0
 
 
 def _network(entry: Entry) -> str:

@@ -1,17 +1,36 @@
 """Oracle: the source-only recipe trained on the *target's* dense training labels; every table's upper bracket.
 
-It is the one method that reads target labels without the annotation desk. It is never ranked.
+It is the one method that reads target labels without the annotation desk. It is never ranked. With ``start=source`` it
+goes on from the source model, as domain adaptation does.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
-from dabench.plugin import Budget, Component, Components, Method, Register, Settings, StageSpec, TaskInfo, hookimpl
+from pydantic import Field
+
+from dabench.plugin import (
+    Budget,
+    Component,
+    Components,
+    Method,
+    Register,
+    Settings,
+    Stage,
+    StageSpec,
+    TaskInfo,
+    hookimpl,
+)
 
 
 class OracleSettings(Settings):
-    """The oracle has no settings of its own: it takes those of ``source-only``, so that the brackets compare."""
+    """Where it starts; all else are the settings of ``source-only``, so that the brackets compare."""
+
+    start: Literal["scratch", "source"] = Field(
+        "scratch", description="Train the target from scratch, or go on from the source model (paper: not stated)."
+    )
 
 
 class Oracle(Method):
@@ -19,12 +38,27 @@ class Oracle(Method):
 
     def __init__(self, settings: OracleSettings, components: Components) -> None:
         """Keep the way to the other method."""
-        del settings
-        self.components = components
+        self.settings, self.components = settings, components
 
     def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
-        specs = self.components.method("source-only").stages(task, budget)
-        return [replace(spec, crops=replace(spec.crops, labelled="target"), title="oracle") for spec in specs]
+        source = self.components.method("source-only").stages(task, budget)
+        target = [replace(spec, crops=replace(spec.crops, labelled="target"), title="oracle") for spec in source]
+        if self.settings.start == "scratch":
+            return target
+        return [*source, _continued(target[-1], self.settings)]
+
+
+def _continued(spec: StageSpec, settings: OracleSettings) -> StageSpec:
+    """The same training, which starts with the weights of its parent."""
+
+    def build(parent: Stage | None) -> Stage:
+        assert parent is not None
+        stage = spec.build(None)
+        stage.network().load_state_dict(parent.network().state_dict())
+        return stage
+
+    parts = (*spec.components, ("method", spec.method))
+    return replace(spec, name="oracle", method="oracle", config=settings, components=parts, build=build)
 
 
 @hookimpl

@@ -58,6 +58,18 @@ def test_gap_costs_and_front(benchmark, board_of):
     assert (ipl.pareto, sac.pareto) == (True, True)  # one is better, one is cheaper
 
 
+def test_the_better_of_two_brackets_counts(benchmark, board_of):
+    """An oracle that goes on from the source model stands beside the one from scratch."""
+    for task, level in (("human2stem", 0.94), ("lucchi2vnc", 0.84)):
+        three_seeds(benchmark.runs, "oracle-from-source", task, level, cost=0.0, seconds=150.0, bracket="upper")
+    board = board_of(benchmark)
+    assert standing(board, "ipl").gap_closed == pytest.approx(0.3 / 0.44)
+    three_seeds(benchmark.runs, "oracle-half", "human2stem", 0.99, cost=0.0, seconds=150.0, bracket="upper")
+    assert standing(board_of(benchmark), "ipl").gap_closed == pytest.approx(0.3 / 0.44), (
+        "one that lacks a task does not"
+    )
+
+
 def test_by_another_metric_and_one_that_nobody_has(benchmark, board_of):
     board = board_of(benchmark, "pq")
     assert board.metric == PQ
