@@ -180,7 +180,6 @@ def test_the_desk_refuses_past_the_budget(registry: Registry, workspace: Workspa
         ({"method": "source-only", "preset": "tny"}, "tiny"),
         ({"method": "prefer-das", "po": "lpo", "budget": {"patches": 0.0}}, "asks about every patch"),
         ({"method": "prompt-das", "budget": {"rater": "self"}}, "nobody to ask"),
-        ({"method": "source-only", "budget": {"rater": "truth", "points_file": __file__}}, "recorded"),
         ({"method": "prompt-das", "options": {"mean-teacher": {"peak_kernel": 4}}}, "odd number"),
     ],
 )
