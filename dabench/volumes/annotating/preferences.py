@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from dabench.errors import ConfigError
+from dabench.ops.pictures import levels
 from dabench.volumes.annotating.order import Place, candidate_order, question_order, with_repeats
 from dabench.volumes.annotating.outlines import disagreement, outline, png
 from dabench.volumes.annotating.rater_queue import RaterQueue
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _GUESS = 5.0
 #: Answers whose seconds say how long the next ones take.
 _RECENT = 30
+#: Percentiles of the grey values that are shown black and white.
+_SHOWN = (0.5, 99.5)
 #: Questions whose drawing is kept: those that raters see now and next.
 _DRAWN = 64
 _Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
@@ -158,7 +161,7 @@ class Session:
         y, x = window.y - context.y, window.x - context.x
         differ: Array = np.logical_xor(masks.any(axis=0), masks.all(axis=0))
         return _Drawn(
-            png(self._image(question, 0)),
+            self._png(question, 0),
             tuple(outline(mask, y, x) for mask in masks),
             outline(differ, y, x),
             self._neighbours(question, -1),
@@ -173,7 +176,13 @@ class Session:
         place = self.rater(rater).queue[number : number + 1]
         if not place:
             raise ConfigError(f"there is no question {number}.")
-        return self.pictures.add(png(self._image(self.choices.questions[place[0].question], dz)), "png")
+        return self.pictures.add(self._png(self.choices.questions[place[0].question], dz), "png")
+
+    def _png(self, question: Question, dz: int) -> bytes:
+        """A slice with the contrast of the one in question stretched, so that slices stay comparable."""
+        low, high = np.percentile(self._image(question, 0), _SHOWN)
+        image = self._image(question, dz)
+        return png(levels(image, float(low), float(high)) if high > low else image)
 
     def _image(self, question: Question, dz: int) -> Array:
         image = self.choices.image(question, dz)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
-from made_up_choices import squares
+from made_up_choices import phantom_choices, squares
+from PIL import Image
 
 from dabench.annotation.answers import decisive
 from dabench.errors import ConfigError
@@ -81,6 +84,16 @@ def test_the_picture_behind_is_there_before_it_is_due(ask):
     while state(browser)["left"] > 1:
         answer(browser)
     assert browser.get(f"{HOME}/anna/upcoming").json() == {"picture": None}
+
+
+def test_contrast_is_stretched_by_the_slice_in_question(tmp_path):
+    choices = phantom_choices(tmp_path / "choices", 2)
+    session, question = Session(choices), choices.questions[0]
+    for dz in (0, 1):
+        with Image.open(io.BytesIO(session._png(question, dz))) as shown:
+            low, high = np.percentile(choices.image(question, 0), (0.5, 99.5))
+            expected = np.rint(255 * ((choices.image(question, dz) - low) / (high - low)).clip(0, 1))
+            assert np.abs(np.asarray(shown) - expected).max() <= 1
 
 
 # ---------------------------------------------------------------- what is written
