@@ -25,7 +25,7 @@ from dabench.annotation.preference_set import Manifest, PreferenceSet, Question
 from dabench.ops.choice import candidate_digests
 from dabench.tracking.environment import capture
 from dabench.types import Window
-from dabench.volumes.annotating.preferences import Asking, Session
+from dabench.volumes.annotating.preferences import Asking, Given, Session
 
 SIDE, CANDIDATES = 128, 5
 LIMITS = {"first question": 2.0, "answer on disk": 0.05}
@@ -111,6 +111,17 @@ def answers(page: Page, state: dict[str, Any], file: Path, count: int) -> tuple[
     return seconds, state
 
 
+def written(path: Path, count: int) -> list[float]:
+    """Seconds until answers of another rater are on disk, without a server around it."""
+    session, seconds = Session(PreferenceSet.open(path)), []
+    for _ in range(count):
+        due = next(session.rater("ben").open_places())
+        began = time.perf_counter()
+        session.answer("ben", Given(item=due, answer="choose", places=(1,), seconds=3.0))
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
 def measure(folder: Path, count: int) -> dict[str, Any]:
     choices = make(folder / "choices", count)
     found: dict[str, Any] = {"questions": count, "candidates": CANDIDATES, "patch": SIDE}
@@ -126,8 +137,9 @@ def measure(folder: Path, count: int) -> dict[str, Any]:
     before = page.processor()
     last, _ = answers(page, state, file, 100)
     found["processor"]["answer"] = (page.processor() - before) / 100
-    found["answer on disk"] = {"first 100": spread(first), "last 100": spread(last)}
     page.stop()
+    found["answer confirmed to the page"] = {"first 100": spread(first), "last 100": spread(last)}
+    found["answer on disk"] = spread(written(choices.path, 100))
     began = time.perf_counter()
     Session(PreferenceSet.open(choices.path), Asking(order="informative"))
     found["informative order"] = time.perf_counter() - began
@@ -146,7 +158,7 @@ def within(found: dict[str, Any]) -> dict[str, bool]:
     """Whether the limits are kept: the first question after the command, and the median answer."""
     return {
         "first question": sum(found["first question"].values()) < LIMITS["first question"],
-        "answer on disk": found["answer on disk"]["last 100"]["95th percentile"] < LIMITS["answer on disk"],
+        "answer on disk": found["answer on disk"]["95th percentile"] < LIMITS["answer on disk"],
     }
 
 
