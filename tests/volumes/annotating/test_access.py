@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from dabench.errors import ConfigError
@@ -173,6 +175,7 @@ def test_it_listens_to_this_machine_alone():
     with listen() as listening:
         host, port = listening.getsockname()
         assert host == "127.0.0.1"
+        assert listening.proto == socket.IPPROTO_TCP, "asyncio sends at once on such sockets alone"
         assert port > 1023
         with pytest.raises(ConfigError, match=f"port {port}"):
             listen(port)
