@@ -26,6 +26,7 @@ from dabench.volumes.viewer.encode import measure_grey
 
 if TYPE_CHECKING:
     from dabench.interfaces import Volume
+    from dabench.types import Array
     from dabench.volumes.annotating.clicks import Clicks
     from dabench.volumes.annotating.segmenter import Segmenter
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _SIDE = 4096
 #: Encoded slices that are kept.
 _KEPT = 24
+#: Slices that the model looks at to find an object that nobody clicked.
+_AHEAD = 64
 _HOME = "/api/points"
 _WHO = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
@@ -122,8 +125,24 @@ class Clicking:
         """What the model finds on the tile around a place, given the clicks. Raises ConfigError without a model."""
         if self.segmenter is None:
             raise ConfigError("no model was given.", "dabench annotate points --run RUN ...")
+        return self.segmenter.outlines(z, self._centres(z), (y, x))
+
+    def next_unclicked(self, z: int, y: float, x: float) -> int | None:
+        """The next slice on which the model finds an object around a place that nobody clicked; None: none nearby.
+
+        Raises:
+            ConfigError: without a model.
+        """
+        if self.segmenter is None:
+            raise ConfigError("no model was given.", "dabench annotate points --run RUN ...")
+        for later in range(z + 1, min(z + 1 + _AHEAD, self.images.shape[0])):
+            if self.segmenter.unclicked(later, self._centres(later), (y, x)):
+                return later
+        return None
+
+    def _centres(self, z: int) -> Array:
         centres = [(c.x, c.y) for c in self.clicks.standing().values() if c.z == z and c.kind == "object"]
-        return self.segmenter.outlines(z, np.asarray(centres, np.float32).reshape(-1, 2), (y, x))
+        return np.asarray(centres, np.float32).reshape(-1, 2)
 
 
 def point_routes(clicking: Clicking, rater: str = "") -> list[BaseRoute]:
@@ -136,6 +155,10 @@ def point_routes(clicking: Clicking, rater: str = "") -> list[BaseRoute]:
     def outlines(request: Request) -> Response:
         place = (_number(request, axis) for axis in "yx")
         return JSONResponse(clicking.outlines(request.path_params["z"], *place))
+
+    def unclicked(request: Request) -> Response:
+        place = (_number(request, axis) for axis in "yx")
+        return JSONResponse({"z": clicking.next_unclicked(request.path_params["z"], *place)})
 
     async def add(request: Request) -> Response:
         given = await parsed(request, Added)
@@ -157,6 +180,7 @@ def point_routes(clicking: Clicking, rater: str = "") -> list[BaseRoute]:
         Route(_HOME, lambda _: JSONResponse(clicking.about(rater))),
         Route(f"{_HOME}/slices/{{z:int}}", section),
         Route(f"{_HOME}/outlines/{{z:int}}", outlines),
+        Route(f"{_HOME}/unclicked/{{z:int}}", unclicked),
         Route(f"{_HOME}/{{rater}}/add", add, methods=["POST"]),
         Route(f"{_HOME}/{{rater}}/remove", remove, methods=["POST"]),
         Route(f"{_HOME}/{{rater}}/undo", undo, methods=["POST"]),

@@ -13,6 +13,7 @@ from dabench.data.blocks import read_block
 from dabench.data.resampled import ResampledVolume
 from dabench.errors import ConfigError
 from dabench.inference.tiles import pad_to_tile
+from dabench.ops.components import label_components
 from dabench.types import Block, Window
 from dabench.volumes.annotating.outlines import outline
 from dabench.volumes.prediction.images import unit_volume
@@ -75,6 +76,14 @@ class Segmenter:
             "seconds": round(time.perf_counter() - began, 3),
         }
 
+    def unclicked(self, z: int, points: Array, place: tuple[float, float]) -> int:
+        """Objects that the model finds around a place and nobody clicked; arguments as in `outlines`."""
+        tile = self._tile(place)
+        seen = points if self._resampling is None else self._resampling.points(points)
+        objects = label_components(self._mask(z, seen, tile))
+        x, y = np.rint(tile.to_local(seen)).astype(int).clip(0, [[tile.width - 1, tile.height - 1]]).T
+        return int(objects.max(initial=0)) - len(set(objects[y, x].tolist()) - {0})
+
     def _tile(self, place: tuple[float, float]) -> Window:
         """The tile whose middle is nearest a place; smaller than a tile only where the slice is."""
         sides = [min(self.model.card.tile, length) for length in self._images.shape[1:]]
@@ -89,6 +98,8 @@ class Segmenter:
         pixels = np.require(pad_to_tile(block, self.model.card.tile), np.float32, ["C", "W"])
         device = self.model.device
         local = torch.from_numpy(tile.to_local(points)).to(device)
+        if block.min() == block.max() and not len(local):  # padding, as `dabench.inference` has it
+            return np.zeros(block.shape, bool)
         with self._lock, torch.inference_mode():
             found = self.model.predictor.predict(torch.from_numpy(pixels)[None, None].to(device), [local])
         probability = found.probability[0, : tile.height, : tile.width].cpu().numpy()

@@ -165,7 +165,8 @@ def test_the_page_and_its_volume(page):
     picture = page.get(f"/pictures/{first['picture']}")
     assert (picture.headers["content-type"], picture.content[:2]) == ("image/jpeg", b"\xff\xd8")
     assert page.get("/api/points/slices/3").status_code == 400
-    assert page.get("/api/points/outlines/0?y=1&x=1").status_code == 400, "no model"
+    for path in ("outlines/0?y=1&x=1", "unclicked/0?y=1&x=1"):
+        assert page.get(f"/api/points/{path}").status_code == 400, "no model"
 
 
 def test_clicks_of_the_page(page, clicks):
@@ -255,6 +256,30 @@ def test_a_slice_smaller_than_a_tile_and_other_pixels():
     assert (found["scale"], found["tile"]) == ([0.5, 2], [8, 0, 64, 25])
     assert discs.predictor.seen == [[[4.75, 20.5 - 8]]]
     assert "slices are brought to those" in segmenter.notes[0]
+
+
+def test_the_next_slice_with_an_object_that_nobody_clicked(tmp_path, browse):
+    """A model that finds what is bright; bright squares on slices 1 and 3, two on the latter, and one far off on 2."""
+    pixels = np.random.default_rng(0).integers(0, 60, (6, 64, 200), dtype=np.uint8)
+    pixels[5] = 200  # padding is no object
+    for z, y, x in ((1, 10, 10), (3, 10, 10), (3, 40, 40), (2, 10, 150)):
+        pixels[z, y : y + 8, x : x + 8] = 255
+    bright = model()
+    bright.predictor.predict = lambda tiles, points: Prediction(tiles[:, 0])
+    images, clicks = ArrayVolume(pixels), Clicks(tmp_path / "clicks.csv", pixels.shape)
+    clicking = Clicking("mine", images, clicks, Segmenter(bright, images, None))
+    page = browse("points", point_routes(clicking), clicking.pictures)
+
+    def following(z):
+        return page.get(f"/api/points/unclicked/{z}?y=32&x=32").json()["z"]
+
+    assert (following(0), following(1), following(3)) == (1, 3, None)
+    for z, y, x in ((1, 12, 13), (3, 12, 13)):
+        clicks.add("anna", Click(z=z, y=y, x=x), 0)
+    assert following(0) == 3, "one of two is clicked"
+    clicks.add("anna", Click(z=3, y=47.4, x=40), 0)
+    assert following(0) is None
+    clicks.close()
 
 
 @pytest.mark.parametrize("changes", [{"takes_points": False}, {"card": {"neighbour": 50.0}}])

@@ -49,7 +49,19 @@ async function go(z) {
   await attempt(async () => show(await get(`/api/points/slices/${z}`)));
 }
 
-function goEmpty() {
+/** The next slice without clicks; with a model, the next on which it finds an object here that nobody clicked. */
+async function goEmpty() {
+  if (withModel()) {
+    const { x, y } = view.middle();
+    say("Looking at the next slices …");
+    await attempt(async () => {
+      const { z } = await get(`/api/points/unclicked/${state.z}?y=${y}&x=${x}`);
+      if (z === null) return say("The model finds no object that nobody clicked here, on the next slices.");
+      await go(z);
+      say("The model finds an object here that nobody clicked.");
+    });
+    return;
+  }
   const clicked = new Set(state.clicked);
   for (let z = state.z + 1; z < about.shape[0]; z++) if (!clicked.has(z)) return go(z);
   say("Every slice after this one has clicks.");
@@ -158,8 +170,10 @@ function erase() {
 /** Ask the model about the tile in the middle of the picture, a moment after the last change. */
 function look() {
   clearTimeout(waiting);
-  if (about.model && byId("model").getAttribute("aria-pressed") === "true") waiting = setTimeout(ask, 150);
+  if (withModel()) waiting = setTimeout(ask, 150);
 }
+
+const withModel = () => about.model && byId("model").getAttribute("aria-pressed") === "true";
 
 async function ask() {
   const mine = ++asked;
@@ -175,9 +189,14 @@ async function ask() {
   });
 }
 
+function nameEmpty() {
+  byId("empty").firstChild.textContent = withModel() ? "Next not clicked " : "Next without clicks ";
+}
+
 function toggleModel() {
   const on = byId("model").getAttribute("aria-pressed") !== "true";
   byId("model").setAttribute("aria-pressed", on);
+  nameEmpty();
   if (on) look();
   else found.replaceChildren();
 }
@@ -223,6 +242,7 @@ async function start() {
   byId("slice").addEventListener("input", (event) => go(Number(event.target.value)));
   byId("slice").addEventListener("change", () => board.focus());
   for (const name of ["model", "model-key"]) byId(name).hidden = !about.model;
+  nameEmpty();
   listenToKeys(KEYS, REPEATING);
   listenToButtons(BUTTONS);
   addEventListener("resize", layout);
