@@ -38,6 +38,7 @@ def executor(workspace, tmp_path: Path, **values) -> LocalExecutor:
     return LocalExecutor(Site.here(workspace.root), tmp_path / "logs", **values)
 
 
+@pytest.mark.slow
 def test_a_suite_runs_in_worker_processes(suite, registry, workspace, tmp_path):
     with executor(workspace, tmp_path, jobs=2) as local:
         done = run_suite(suite.changed({}, {"seed": [0]}), registry, workspace, local)

@@ -59,6 +59,7 @@ def results(workspace: Workspace, suite: Suite) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", ["files", "objects"])
 def test_a_node_dies_and_every_cell_is_there_once_as_if_local(share, cluster, suite, registry, tmp_path):
     from dabench.execution.ray_executor import RayExecutor, RayResources

@@ -80,17 +80,20 @@ def test_passes_conformance(call):
     assert {o["component"] for o in outcomes} == {"method:adabn", "preference_optimizer:ipo"}
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(call, installed):
     output = call("pytest", str(installed[1] / "tests"), "-q", "-p", "no:cacheprovider")
     assert "test_conformance" in output or "passed" in output
 
 
+@pytest.mark.slow
 def test_method_runs(call):
     result = json.loads(call("dabench.cli.main", "run", "--method", "adabn", "--set", "adabn.iterations=2", *TINY))
     assert result["status"] == "ok"
     assert 0 <= result["metrics"]["target_test/dice"] <= 1
 
 
+@pytest.mark.slow
 def test_preference_optimizer_runs(call):
     sets = ("--set", "prompt-das.iterations=1", "--set", "prompt-das.recalibrate=1", "--set", "prefer-das.iterations=2")
     result = json.loads(call("dabench.cli.main", "run", "--method", "prefer-das", "--po", "ipo", *sets, *TINY))

@@ -82,6 +82,7 @@ def test_the_record_says_which_cell_is_which_row(suite, registry, workspace, inl
         read_suite_record(workspace, "two-row")
 
 
+@pytest.mark.slow
 def test_results_are_those_of_single_runs(suite, registry, workspace, inline, tmp_path):
     from dabench.files.workspace import Workspace
     from dabench.runs.runner import run_cell
@@ -202,6 +203,7 @@ def test_the_plan_estimates_from_what_has_run(suite, registry, workspace, inline
     assert graph.seconds() is None
 
 
+@pytest.mark.slow
 def test_a_stage_that_was_altered_is_told_and_on_record_in_the_cells_that_read_it(
     suite, registry, workspace, inline, capsys
 ):

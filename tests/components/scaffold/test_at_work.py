@@ -132,6 +132,7 @@ def test_a_reader_opens_a_volume_of_ones_own(plugins: Any, loaded: Any, typed: A
     assert adapted(typed, "my-volume")["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_suite_runs(plugins: Any, written: Path, loaded: Any, typed: Any, place: Path, monkeypatch: Any) -> None:
     """One seed of one of its tasks: both rows. Its jobs are processes, which find the plugin by its file."""
     loaded("suite")
