@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -34,11 +35,12 @@ def test_suites_are_valid_and_their_rows_differ(path: Path, registry: Registry, 
     suite = load_suite(path, registry)
     assert suite.name == path.stem
     cells = [cell for cell in expand(suite) if cell.config.seed == 0]
-    assert len(cells) == len(suite.rows) * len(suite.axes["task"])
+    others = math.prod(len(values) for axis, values in suite.axes.items() if axis not in ("task", "seed"))
+    assert len(cells) == len(suite.rows) * others * len(suite.axes["task"])
     changed = suite.changed({"data": "phantom"}, {"task": ["human2stem"], "seed": [0]})
     plans = [make_plan(cell.config, registry, workspace) for cell in expand(changed)]
     assert all(plan.stages and not plan.skip for plan in plans)
-    assert len({plan.stages[-1].key for plan in plans}) == len(suite.rows)
+    assert len({plan.stages[-1].key for plan in plans}) == len(suite.rows) * others
 
 
 #: Rows whose records went: they had been given the points that the paper gives to Model V only.

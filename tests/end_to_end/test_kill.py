@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from dabench.files.digests import digest_file
 
 ARGUMENTS = "run --method prefer-das --po slpo --task human2stem --data phantom --preset tiny --tracker none".split()
@@ -52,6 +54,7 @@ def outcome(workspace: Path) -> dict[str, object]:
     return {"weights": stages, "scores": scores}
 
 
+@pytest.mark.slow
 def test_five_kills_change_no_bit(tmp_path: Path) -> None:
     started = time.monotonic()
     finish(start(tmp_path / "whole"))

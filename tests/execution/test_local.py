@@ -104,6 +104,7 @@ rows:
 """
 
 
+@pytest.mark.slow
 def test_kill_minus_9_leaves_no_worker_and_the_suite_continues(tmp_path):
     """The suite's process is killed while a stage trains; its workers go with it; the next start resumes the stage."""
     path, place = tmp_path / "long.yaml", tmp_path / "workspace"

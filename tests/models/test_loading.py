@@ -14,6 +14,7 @@ from dabench.runs.plan import make_plan
 from dabench.runs.task import TaskData
 from dabench.tracking import read_run
 from dabench.training.store import StageFolder
+from dabench.training.train_stage import build_stage
 from tests.models.forged_runs import forge, journal_without, rewrite, seen, settings, tile
 
 
@@ -32,7 +33,7 @@ def test_a_run_loads_as_it_was_trained(trained, registry):
     plan = make_plan(trained.config, registry, trained.workspace)
     stage = None
     for planned in plan.stages:
-        stage = planned.spec.build(stage)
+        stage = build_stage(planned.spec, stage, 0)
         planned.folder.load(stage)
     images = tile(side=64)
     with torch.inference_mode():

@@ -27,6 +27,7 @@ def dice(reader: Reader, method: str) -> float:
     return run.metrics["target_test/dice"]
 
 
+@pytest.mark.slow
 def test_commands_and_changes_work(tmp_path, monkeypatch):
     monkeypatch.setattr(HastyReader, "few", FEW)
     reader = HastyReader.arrives(tmp_path)
