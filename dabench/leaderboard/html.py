@@ -71,6 +71,7 @@ def _tabs(boards: Sequence[Board]) -> list[dict[str, Any]]:
 def _board(board: Board) -> dict[str, Any]:
     """A board without what its tab holds once; figures as pictures, in which no script runs."""
     kept = _fields(board, but=("setting", "suite"))
+    kept["titles"] = {metric: metric.title for metric in (board.metric, *board.metrics)}
     kept["standings"] = [_fields(standing, but=("cells",)) for standing in board.standings]
     kept["figures"] = [
         {"title": title, "src": "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()}

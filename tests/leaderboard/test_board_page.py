@@ -94,6 +94,18 @@ def test_boards_of_a_setting_share_a_tab_and_settings_never():
     assert "cells" not in tabs[0]["boards"][0]["standings"][0]
 
 
+def test_metrics_bring_their_titles_so_that_the_page_reads_no_names():
+    prompted = DICE._replace(test_points=0.15)
+    found = data_of(render_html([Board(SETTING, prompted, (*METRICS, prompted), TASKS, ())]))[0]["boards"][0]
+    assert found["metric"] == "points_15/dice"
+    assert found["titles"] == {
+        "dice": "Dice",
+        "aji": "AJI",
+        "pq": "PQ",
+        "points_15/dice": "Dice with 15% test points",
+    }
+
+
 def test_numbers_are_short_and_nan_is_no_value():
     row = standing("a", 0.5, overall=Interval(1 / 3, math.nan, math.inf), train_seconds=None)
     shown = data_of(render_html([Board(SETTING, DICE, METRICS, TASKS, (row,))]))[0]["boards"][0]["standings"][0]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from made_up_boards import ATTACK, METRICS, SETTING, TASKS, board, large, standing, with_panels
+from made_up_cells import DICE
 
 from dabench.leaderboard.board import Board, BoardKey
 from dabench.leaderboard.html import render_html
@@ -69,14 +70,14 @@ def test_a_score_says_its_interval_in_words(show):
 
 def test_a_missing_seed_is_said_and_costs_no_rank(show):
     rows = (standing("a", 0.6, missing=("human2rat seed 2: killed",)), standing("b", 0.5))
-    page = show(Board(SETTING, "dice", METRICS, TASKS, rows))
+    page = show(Board(SETTING, DICE, METRICS, TASKS, rows))
     assert (entries(page), entries(page, "incomplete")) == (["a", "b"], [])
     assert page.get_by_text("human2rat seed 2: killed").is_visible()
 
 
 def test_an_interval_that_knows_nothing_does_not_flatten_the_others(show):
     rows = (standing("a", 0.6, overall=Interval(0.6, 0.0, 1.0)), standing("b", 0.5))
-    page = show(Board(SETTING, "dice", METRICS, TASKS, rows))
+    page = show(Board(SETTING, DICE, METRICS, TASKS, rows))
     assert "Bars run from 35 to 80 %" in page.locator(".legend").inner_text()
 
 
@@ -148,7 +149,7 @@ def test_a_table_for_each_task(show):
 
 
 def test_tabs_keep_settings_apart(show):
-    other = Board(BoardKey("phantom", "tiny", "das-2d@1", "fast"), "dice", METRICS, TASKS, (standing("other", 0.5),))
+    other = Board(BoardKey("phantom", "tiny", "das-2d@1", "fast"), DICE, METRICS, TASKS, (standing("other", 0.5),))
     page = show(board(), other)
     assert page.get_by_role("tab").count() == 2
     page.get_by_role("tab").first.focus()

@@ -1,6 +1,7 @@
 // The page: what the reader has chosen, and the sections drawn from it.
 
 const TABS = JSON.parse(document.getElementById("data").textContent);
+const TITLES = Object.assign({}, ...TABS.flatMap((tab) => tab.boards.map((board) => board.titles)));
 /** Pairs listed at first. */
 const FIRST_PAIRS = 12;
 const state = { tab: 0 };

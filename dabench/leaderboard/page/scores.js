@@ -1,13 +1,7 @@
 // Scores: values with intervals, the scale that a board's bars share, and the rows that a table shows.
 
-const METRICS = { dice: "Dice", aji: "AJI", pq: "PQ" };
-
-/** "points_15/dice" as a person says it. */
-function metricName(metric) {
-  const [base, points] = metric.split("/").reverse();
-  const name = METRICS[base] ?? base;
-  return points ? `${name} with ${points.replace("points_", "")} % test points` : name;
-}
+/** A metric as a person says it; each board brings the titles of its own. */
+const metricName = (metric) => TITLES[metric] ?? metric;
 
 /** Fewer seeds than this are a trial, not a result. */
 const ENOUGH_SEEDS = 3;
