@@ -108,7 +108,7 @@ class CardDomain(Domain):
         self._same_shape(part, images, part.labels, raw)
         is_instance = self.card.label_kind == "instance"
         name = str(self._path(self.card, part.labels))
-        labels = CachedVolume(MappedLabels(raw, self.card.mapping(), name, instances=is_instance))
+        labels = MappedLabels(raw, self.card.mapping(), name, instances=is_instance)
         return _padded(labels, part, images.shape[0], IGNORE)
 
     def _instances(self, part: SplitCard, open_volume: Callable[[Path], Volume], images: Volume) -> Volume | None:

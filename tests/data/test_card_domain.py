@@ -13,7 +13,7 @@ from dabench.data.card import parse_card, save_card
 from dabench.data.card_domain import CardDomain, user_domains
 from dabench.data.digests import DigestCache
 from dabench.data.verify import verify
-from dabench.data.volumes import open_volume, read_all
+from dabench.data.volumes import CachedVolume, open_volume, read_all
 from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
@@ -67,6 +67,16 @@ def test_opening_splits(folder):
     assert len({train.digest, test.digest, train.label_digest, test.label_digest}) == 4
     with pytest.raises(UnknownNameError, match="Did you mean 'train'"):
         liver.open("trian", opener)
+
+
+@pytest.mark.parametrize("part", ["images", "labels"])
+def test_only_who_opens_a_file_keeps_its_slices(folder, part):
+    """No cache around another: the opener of these tests keeps them, and a run keeps those that it opened itself."""
+    volume, caches = getattr(domain(folder).open("test", opener), part), 0
+    while volume is not None:
+        caches += isinstance(volume, CachedVolume)
+        volume = getattr(volume, "volume", None)
+    assert caches == 1
 
 
 def test_digest_names_the_content_not_the_place(folder, tmp_path_factory):
