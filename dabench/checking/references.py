@@ -11,7 +11,8 @@ from dabench.files.digests import digest_of
 from dabench.files.workspace import Workspace
 from dabench.interfaces import EvaluationProtocol, Split, WeakLabel
 from dabench.runs.config import RunConfig
-from dabench.runs.plan import Plan, all_domains, make_plan
+from dabench.runs.domains import all_domains
+from dabench.runs.plan import Plan, make_plan
 from dabench.runs.task import TaskData
 from dabench.runs.weights import WeightsStore
 

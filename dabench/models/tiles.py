@@ -16,7 +16,7 @@ from dabench.inference.tiles import origins, pad_to_tile
 from dabench.interfaces import Volume
 from dabench.models.card import ModelCard
 from dabench.models.rebuild import BareAssembly
-from dabench.runs.plan import all_domains
+from dabench.runs.domains import all_domains
 from dabench.runs.task import TaskData
 from dabench.training.sampling import gap_slices
 from dabench.types import Array

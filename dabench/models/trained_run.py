@@ -17,8 +17,8 @@ from dabench.models.card import BudgetCard, Digests, ModelCard, PartCard, ScoreC
 from dabench.models.rebuild import BareAssembly, stage_specs, up_to
 from dabench.runs.annotation import budget_of
 from dabench.runs.config import RunConfig, validate_config
+from dabench.runs.domains import all_domains
 from dabench.runs.events import parts
-from dabench.runs.plan import all_domains
 from dabench.tracking.record import RunRecord, read_run
 from dabench.training.store import StageFolder
 

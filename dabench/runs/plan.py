@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,13 @@ from dabench.annotation.desk import AnnotationDesk
 from dabench.annotation.raters import Rater
 from dabench.components.assembly import Assembly
 from dabench.components.registry import Registry
-from dabench.data.card_domain import user_domains
-from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
-from dabench.interfaces import Budget, Candidate, Domain, Method, StageSpec
+from dabench.interfaces import Budget, Candidate, Method, StageSpec
 from dabench.runs import pixels
 from dabench.runs.annotation import answer_notes, budget_of, make_desk
 from dabench.runs.config import RunConfig
 from dabench.runs.device import numerics
+from dabench.runs.domains import all_domains
 from dabench.runs.keys import parts_of, stage_key, stage_source
 from dabench.runs.selection import Choice, candidates, check_candidates, choice_of, snapshot_updates, why_not
 from dabench.runs.source_model import begin_with, needs_images, uses_source
@@ -72,24 +70,6 @@ class Plan:
     def asks(self) -> tuple[str, ...]:
         """The weak labels that its stages ask for."""
         return tuple(dict.fromkeys(kind for stage in self.stages for kind in stage.spec.asks))
-
-
-def all_domains(assembly: Assembly, workspace: Workspace) -> dict[str, Callable[[], Domain]]:
-    """How to make each registered domain and each of the user's own, by name."""
-    found: dict[str, Callable[[], Domain]] = {
-        name: partial(assembly.domain, name) for name in assembly.registry.names("domain")
-    }
-    for name, domain in user_domains(workspace):
-        if name in found:
-            raise ConfigError(
-                f"your card {name!r} has the name of a domain that a plugin registers.", "Rename the card."
-            )
-        found[name] = partial(_same, domain)
-    return found
-
-
-def _same(domain: Domain) -> Domain:
-    return domain
 
 
 def make_plan(
