@@ -10,7 +10,7 @@ from dabench.checking.run_files import RunFiles
 from dabench.checking.slices import averages, compare_report, compare_rows, compare_table, rescore
 from dabench.errors import DabenchError
 from dabench.files.digests import digest_file, digest_of
-from dabench.runs import events as account
+from dabench.runs import events
 from dabench.runs.plan import Plan
 from dabench.tracking.events import Cost, Scored
 from dabench.tracking.scores import RANKED_SPLIT, SCORES, csv_name, read_csv
@@ -68,7 +68,7 @@ def _check_plan(run: RunFiles, plan: Plan, here: References, found: Findings) ->
         found.skip("tags computed anew: other source, torch or device than here, so stages have other keys")
         return
     tags = run.record.tags
-    expected = account.started(plan, here.registry, run.environment, tags.get("device", "")).tags
+    expected = events.started(plan, here.registry, run.environment, tags.get("device", "")).tags
     for name in sorted((expected.keys() & tags.keys()) - set(_ELSEWHERE)):
         if tags[name] != str(expected[name]):
             found.problem(f"tag {name!r} is {tags[name]!r}; the settings give {str(expected[name])!r}")

@@ -8,8 +8,7 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from dabench.checking import external_checks as against
-from dabench.checking import internal_checks as alone
+from dabench.checking import external_checks, internal_checks
 from dabench.checking.references import References
 from dabench.checking.report import Check, Findings, RunReport
 from dabench.checking.run_files import RunFiles, UnreadableError
@@ -21,20 +20,20 @@ from dabench.tracking.record import HERE, ORIGIN
 
 #: Checks of the run directory alone: name, what checks, and the files whose damage is this check's to report.
 ALONE: tuple[tuple[str, Callable[[RunFiles, Findings], None], tuple[str, ...]], ...] = (
-    ("config", alone.check_config, ("config.json", ORIGIN)),
-    ("journal", alone.check_journal, (JOURNAL,)),
-    ("receipt", alone.check_receipt, ("receipt.json",)),
-    ("files", alone.check_files, ()),
-    ("environment", alone.check_environment, ("environment.json",)),
-    ("times", alone.check_times, ()),
+    ("config", internal_checks.check_config, ("config.json", ORIGIN)),
+    ("journal", internal_checks.check_journal, (JOURNAL,)),
+    ("receipt", internal_checks.check_receipt, ("receipt.json",)),
+    ("files", internal_checks.check_files, ()),
+    ("environment", internal_checks.check_environment, ("environment.json",)),
+    ("times", internal_checks.check_times, ()),
 )
 #: Checks against this machine; the last two need data only where they compute scores.
 AGAINST: tuple[tuple[str, Callable[[RunFiles, References, Findings], None], bool], ...] = (
-    ("costs", against.check_costs, False),
-    ("slices", against.check_slices, False),
-    ("inputs", against.check_inputs, True),
-    ("stages", against.check_stages, True),
-    ("scores", against.check_scores, True),
+    ("costs", external_checks.check_costs, False),
+    ("slices", external_checks.check_slices, False),
+    ("inputs", external_checks.check_inputs, True),
+    ("stages", external_checks.check_stages, True),
+    ("scores", external_checks.check_scores, True),
 )
 #: These hold for a run however it ended; only one that ended well has a receipt and what it names.
 _ALWAYS = ("config", "journal")

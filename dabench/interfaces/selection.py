@@ -72,16 +72,16 @@ class SelectionData(Protocol):
 class Selector(ABC):
     """A rule that chooses the checkpoint and the threshold without a target label. Draws nothing at random."""
 
-    #: What `scores` asks its view for, among "target", "points" and "source". A run that has none of it skips.
+    #: What `scores` asks its data for, among "target", "points" and "source". A run that has none of it skips.
     looks_at: ClassVar[tuple[str, ...]] = ()
     #: Whether this rule chooses on its own accord (``selector: auto``) where points were given on a target that has no
     #: test labels: a volume of one's own. One rule of all says so.
     chooses_by_points: ClassVar[bool] = False
 
     @abstractmethod
-    def scores(self, candidates: Sequence[Candidate], view: SelectionData) -> Sequence[float]:
+    def scores(self, candidates: Sequence[Candidate], data: SelectionData) -> Sequence[float]:
         """How good each candidate looks: finite, higher is better, no matter in which order they are listed.
 
         Among equal scores the core takes the later update, then the threshold that the run names first. Predicting is
-        what costs: ask the view once an update, and cut what it gives at every threshold.
+        what costs: ask the data once an update, and cut what it gives at every threshold.
         """

@@ -24,7 +24,7 @@ from dabench.runs.faults import told_by_cause
 from dabench.runs.guard import Guard
 from dabench.runs.plan import Plan, PlannedStage, make_plan
 from dabench.runs.results import CellResults
-from dabench.runs.selection import choose, open_view
+from dabench.runs.selection import choose, open_data
 from dabench.runs.stages import StageChain
 from dabench.tracking import environment as env
 from dabench.tracking.curves import plot_curves
@@ -153,7 +153,7 @@ class Runner:
             return
         spec, predictor = plan.stages[-1].spec, partial(self.stages.predictor, len(plan.stages) - 1)
         with self.timed("select"):
-            seen = open_view(
+            seen = open_data(
                 plan.choice.selector, plan.task, plan.desk, plan.asks, predictor, spec.crops.size, self.stages.device
             )
             self.chosen, event = choose(spec.name, plan.choice.name, plan.choice.selector, found, seen)

@@ -157,7 +157,7 @@ def _named(value: _T | None, what: str) -> _T:
     return value
 
 
-def open_view(
+def open_data(
     selector: Selector,
     task: TaskData,
     desk: AnnotationDesk,
@@ -192,7 +192,7 @@ def open_view(
 
 
 def choose(
-    stage: str, name: str, selector: Selector, found: Sequence[Candidate], view: SelectionData
+    stage: str, name: str, selector: Selector, found: Sequence[Candidate], data: SelectionData
 ) -> tuple[Candidate, Selected]:
     """The best candidate, with the event that says why. Raises PluginError for scores that are none.
 
@@ -201,9 +201,9 @@ def choose(
         name: the selector's registered name.
         selector: the rule.
         found: the candidates, the preferred first.
-        view: what the rule may look at.
+        data: what the rule may look at.
     """
-    scores = list(selector.scores(found, view))
+    scores = list(selector.scores(found, data))
     if len(scores) != len(found) or not all(isinstance(s, Real) and math.isfinite(s) for s in scores):
         raise PluginError(f"selector {name!r} scored {len(found)} candidates with {scores}: expected a number for each")
     chosen = best(found, scores)

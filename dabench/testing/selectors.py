@@ -39,7 +39,7 @@ class _Model(Predictor):
 _MODELS = {10: _Model(0.45, 2), 20: _Model(0.45, 40), 30: _Model(0.55, 40), 40: _Model(-99, 40), 50: _Model(99, 40)}
 
 
-def _view(selector: Selector, given: int = 2, slices: int = 3) -> CandidateData:
+def _data(selector: Selector, given: int = 2, slices: int = 3) -> CandidateData:
     """Two synthetic stacks, of which the selector gets what it declares; points on the first slices only."""
     images, labels = discs(seed=7, slices=slices)
     centres = {z: component_centres(labels.read(z) == 1) for z in range(slices)}
@@ -56,9 +56,9 @@ def _view(selector: Selector, given: int = 2, slices: int = 3) -> CandidateData:
     )
 
 
-def _scores(selector: Selector, found: Sequence[Candidate], view: CandidateData) -> list[float]:
+def _scores(selector: Selector, found: Sequence[Candidate], data: CandidateData) -> list[float]:
     try:
-        return list(selector.scores(found, view))
+        return list(selector.scores(found, data))
     except ConfigError as error:
         raise Violation(f"scores(): {error}") from error
 
@@ -74,7 +74,7 @@ def declares(fixtures: Fixtures, item: Registered) -> None:
 def scores_all(fixtures: Fixtures, item: Registered) -> None:
     """One finite number a candidate, of collapsed models too, from nothing but what it declares."""
     selector, found = fixtures.assembly.selector(item.name), candidates(list(_MODELS), _THRESHOLDS)
-    scores = _scores(selector, found, _view(selector))
+    scores = _scores(selector, found, _data(selector))
     expect(len(scores) == len(found), f"{len(scores)} scores of {len(found)} candidates")
     for candidate, score in zip(found, scores, strict=True):
         expect(isinstance(score, Real) and math.isfinite(score), f"the score of {candidate} is {score!r}")
@@ -83,7 +83,7 @@ def scores_all(fixtures: Fixtures, item: Registered) -> None:
 def nothing_there(fixtures: Fixtures, item: Registered) -> None:
     """No point on any slice, and no candidate that finds anything: numbers all the same."""
     selector, found = fixtures.assembly.selector(item.name), candidates([40], _THRESHOLDS)
-    scores = _scores(selector, found, _view(selector, given=0, slices=1))
+    scores = _scores(selector, found, _data(selector, given=0, slices=1))
     expect(all(math.isfinite(score) for score in scores), f"scores are {scores!r}")
 
 
@@ -91,8 +91,8 @@ def repeatable(fixtures: Fixtures, item: Registered) -> None:
     """The same candidates get the same scores, in any order: nothing is drawn, nothing is kept."""
     selector, found = fixtures.assembly.selector(item.name), candidates(list(_MODELS), _THRESHOLDS)
     order = np.random.default_rng(0).permutation(len(found))
-    first = _scores(selector, found, _view(selector))
-    second = _scores(selector, [found[i] for i in order], _view(selector))
+    first = _scores(selector, found, _data(selector))
+    second = _scores(selector, [found[i] for i in order], _data(selector))
     other = [i for i, score in zip(order, second, strict=True) if score != first[i]]
     expect(not other, f"{len(other)} of {len(found)} scores change when candidates are listed in another order")
 

@@ -42,16 +42,16 @@ class EntropySettings(SliceSettings):
 class Last(Selector):
     """The last update at the threshold that is named first: nothing is looked at."""
 
-    def scores(self, candidates: Sequence[Candidate], view: SelectionData) -> list[float]:
+    def scores(self, candidates: Sequence[Candidate], data: SelectionData) -> list[float]:
         """The number of updates."""
-        del view
+        del data
         return [float(candidate.update) for candidate in candidates]
 
 
 class EachModel(Selector):
     """Scores one checkpoint after the other: its slices are predicted once, whatever the number of thresholds."""
 
-    def scores(self, candidates: Sequence[Candidate], view: SelectionData) -> list[float]:
+    def scores(self, candidates: Sequence[Candidate], data: SelectionData) -> list[float]:
         """The scores of `score`, in the order of the candidates."""
         thresholds: dict[int, list[float]] = {}
         for candidate in candidates:
@@ -59,12 +59,12 @@ class EachModel(Selector):
         found = {
             (update, threshold): score
             for update, cuts in thresholds.items()
-            for threshold, score in zip(cuts, self.score(update, cuts, view), strict=True)
+            for threshold, score in zip(cuts, self.score(update, cuts, data), strict=True)
         }
         return [found[candidate.update, candidate.threshold] for candidate in candidates]
 
     @abstractmethod
-    def score(self, update: int, thresholds: Sequence[float], view: SelectionData) -> list[float]:
+    def score(self, update: int, thresholds: Sequence[float], data: SelectionData) -> list[float]:
         """One checkpoint at each threshold."""
 
 
@@ -77,10 +77,10 @@ class SourceValidation(EachModel):
         """Take the settings."""
         self.settings = settings
 
-    def score(self, update: int, thresholds: Sequence[float], view: SelectionData) -> list[float]:
+    def score(self, update: int, thresholds: Sequence[float], data: SelectionData) -> list[float]:
         """2 |P ∩ G| / (|P| + |G|) at each threshold; pixels labelled 255 take no part; 1 where nothing is there."""
         both, total = np.zeros(len(thresholds)), np.zeros(len(thresholds))
-        for seen in view.source(update, self.settings.slices):
+        for seen in data.source(update, self.settings.slices):
             assert seen.label is not None
             known, true = seen.label != 255, seen.label == 1
             masks = [seen.mask(threshold) & known for threshold in thresholds]
@@ -102,10 +102,10 @@ class TargetEntropy(EachModel):
         """Take the settings."""
         self.settings = settings
 
-    def score(self, update: int, thresholds: Sequence[float], view: SelectionData) -> list[float]:
+    def score(self, update: int, thresholds: Sequence[float], data: SelectionData) -> list[float]:
         """The same at every threshold, but for candidates that are all background or all foreground."""
         entropy, means, shares = [], [], []
-        for seen in view.target(update, self.settings.slices):
+        for seen in data.target(update, self.settings.slices):
             probability = seen.probability.astype(np.float64)
             entropy.append(bits(probability).mean())
             means.append(probability.mean())
@@ -126,10 +126,10 @@ class PointAgreement(EachModel):
         """Take the settings."""
         self.settings = settings
 
-    def score(self, update: int, thresholds: Sequence[float], view: SelectionData) -> list[float]:
+    def score(self, update: int, thresholds: Sequence[float], data: SelectionData) -> list[float]:
         """See `Agreement`; slices without a click take no part, they may never have been looked at."""
-        clicks, found = view.clicks(), [Agreement() for _ in thresholds]
-        for seen in view.target(update, self.settings.slices, among=sorted(clicks)):
+        clicks, found = data.clicks(), [Agreement() for _ in thresholds]
+        for seen in data.target(update, self.settings.slices, among=sorted(clicks)):
             for agreement, threshold in zip(found, thresholds, strict=True):
                 agreement.add(seen.mask(threshold), clicks[seen.z])
         return [agreement.score() for agreement in found]

@@ -13,7 +13,7 @@ _STEPS = 4
 
 
 @dataclass(frozen=True)
-class ViewData:
+class Sample:
     """One target crop with all that belongs to it.
 
     image ``(1, S, S)`` float; points ``(N, 2)`` (x, y); labels ``(S, S)`` uint8 {0, 1, 255} and weights, their pixels'
@@ -26,33 +26,33 @@ class ViewData:
     weights: Tensor | None = None
 
 
-def cut_paste(scene: ViewData, donor: ViewData, side: int, generator: torch.Generator) -> ViewData:
-    """The scene with the donor's window of most points on its own window of fewest.
+def cut_paste(sample: Sample, donor: Sample, side: int, generator: torch.Generator) -> Sample:
+    """The sample with the donor's window of most points on its own window of fewest.
 
     Args:
-        scene: is pasted on.
+        sample: is pasted on.
         donor: another crop of the same size, which gives.
         side: of the windows in pixels.
         generator: decides between windows with equally many points.
 
     Returns:
-        A new scene; the same one when the donor has no point.
+        A new sample; the same one when the donor has no point.
     """
     if len(donor.points) == 0:
-        return scene
-    size = int(scene.image.shape[-1])
-    here = _window(_counts(scene.points, size, side), generator, most=False)
+        return sample
+    size = int(sample.image.shape[-1])
+    here = _window(_counts(sample.points, size, side), generator, most=False)
     there = _window(_counts(donor.points, size, side), generator, most=True)
-    to, origin = (torch.tensor([x, y], device=scene.points.device) for y, x in (here, there))
-    kept = scene.points[~_inside(scene.points, to, side)]
+    to, origin = (torch.tensor([x, y], device=sample.points.device) for y, x in (here, there))
+    kept = sample.points[~_inside(sample.points, to, side)]
     moved = donor.points[_inside(donor.points, origin, side)] - origin + to
 
     def paste(onto: Tensor | None, of: Tensor | None) -> Tensor | None:
         return None if onto is None or of is None else _paste(onto, of, here, there, side)
 
-    image = _paste(scene.image, donor.image, here, there, side)
-    labels, weights = paste(scene.labels, donor.labels), paste(scene.weights, donor.weights)
-    return ViewData(image, torch.cat([kept, moved]), labels, weights)
+    image = _paste(sample.image, donor.image, here, there, side)
+    labels, weights = paste(sample.labels, donor.labels), paste(sample.weights, donor.weights)
+    return Sample(image, torch.cat([kept, moved]), labels, weights)
 
 
 def _origins(size: int, side: int) -> list[int]:

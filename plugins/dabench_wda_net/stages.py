@@ -30,7 +30,7 @@ from dabench.plugin import (
     TrainingData,
 )
 from dabench_wda_net.counting import CountingNetwork, count_ranking, implied_count
-from dabench_wda_net.cut_paste import ViewData, cut_paste
+from dabench_wda_net.cut_paste import Sample, cut_paste
 from dabench_wda_net.detection import dense_detection
 from dabench_wda_net.settings import WDANetSettings
 
@@ -120,7 +120,7 @@ class WDANetStage(AdversarialStage):
         labelled, unlabelled = batch.both()
         terms, on_source = self._source_terms(view_source(labelled, _VIEW, batch.generator))
         remaining = max(0.0, 1 - batch.step / self.settings.iterations)
-        on_target = self._target_terms(terms, self._scenes(unlabelled, batch.generator), remaining)
+        on_target = self._target_terms(terms, self._samples(unlabelled, batch.generator), remaining)
         shown = {"labels": (two_classes(on_source), two_classes(on_target))}
         return terms | self.adversarial_losses(shown, {"labels": self.settings.adversarial})
 
@@ -134,48 +134,48 @@ class WDANetStage(AdversarialStage):
         terms["detection"] = weight * dense_detection(_density(output), crops.points)
         return terms, output.logits
 
-    def _scenes(self, crops: TargetCrops, generator: torch.Generator) -> list[ViewData]:
+    def _samples(self, crops: TargetCrops, generator: torch.Generator) -> list[Sample]:
         """Target crops in the student's view; the second half of the batch was drawn to be pasted from."""
         second = self.scheme is not None
         count = len(crops.images) // 2
-        scenes = [self._pasted(one, donor, generator) for one, donor in self._pairs(crops, count, generator)]
+        samples = [self._pasted(one, donor, generator) for one, donor in self._pairs(crops, count, generator)]
         s = self.settings
         options = replace(_VIEW, elastic=s.elastic, zoom=s.zoom) if second else _VIEW
-        views = draw_views(torch.stack([scene.image for scene in scenes]), options, generator)
-        images = view_images(views, torch.stack([scene.image for scene in scenes]))
-        points = view_points(views, [scene.points for scene in scenes])
-        labels = _warped(views, [scene.labels for scene in scenes])
-        weights = _warped(views, [scene.weights for scene in scenes])
-        return [ViewData(*scene) for scene in zip(images, points, labels, weights, strict=True)]
+        views = draw_views(torch.stack([sample.image for sample in samples]), options, generator)
+        images = view_images(views, torch.stack([sample.image for sample in samples]))
+        points = view_points(views, [sample.points for sample in samples])
+        labels = _warped(views, [sample.labels for sample in samples])
+        weights = _warped(views, [sample.weights for sample in samples])
+        return [Sample(*sample) for sample in zip(images, points, labels, weights, strict=True)]
 
-    def _pairs(self, crops: TargetCrops, count: int, generator: torch.Generator) -> list[tuple[ViewData, ViewData]]:
+    def _pairs(self, crops: TargetCrops, count: int, generator: torch.Generator) -> list[tuple[Sample, Sample]]:
         labels: Sequence[Tensor | None] = [None] * len(crops.images)
         weights = labels
         if self.scheme is not None:
             with torch.no_grad():
                 pseudo = self.scheme.targets(crops, generator)
             labels, weights = list(pseudo.labels), list(pseudo.weights)
-        scenes = [ViewData(*scene) for scene in zip(crops.images, crops.points, labels, weights, strict=True)]
-        return list(zip(scenes[:count], scenes[count:], strict=True))
+        samples = [Sample(*sample) for sample in zip(crops.images, crops.points, labels, weights, strict=True)]
+        return list(zip(samples[:count], samples[count:], strict=True))
 
-    def _pasted(self, scene: ViewData, donor: ViewData, generator: torch.Generator) -> ViewData:
+    def _pasted(self, sample: Sample, donor: Sample, generator: torch.Generator) -> Sample:
         s = self.settings
         chance = s.cut_paste[0 if self.scheme is None else 1]
         if float(torch.rand((), generator=generator)) >= chance:
-            return scene
-        return cut_paste(scene, donor, max(1, round(s.paste * scene.image.shape[-1])), generator)
+            return sample
+        return cut_paste(sample, donor, max(1, round(s.paste * sample.image.shape[-1])), generator)
 
-    def _target_terms(self, terms: dict[str, Tensor], scenes: list[ViewData], remaining: float) -> Tensor:
+    def _target_terms(self, terms: dict[str, Tensor], samples: list[Sample], remaining: float) -> Tensor:
         """Adds pseudo-labels, sparse detection and count constraint; gives the logits."""
         s = self.settings
-        images = torch.stack([scene.image for scene in scenes])
+        images = torch.stack([sample.image for sample in samples])
         output = self.student(images, with_density=True)
         density = _density(output)
-        labels = _known([scene.labels for scene in scenes])
-        weights = _known([scene.weights for scene in scenes])
+        labels = _known([sample.labels for sample in samples])
+        weights = _known([sample.weights for sample in samples])
         if labels:
             terms["pseudo"] = s.pseudo * segmentation_loss(output.logits, torch.stack(labels), torch.stack(weights))
-        points = [scene.points for scene in scenes]
+        points = [sample.points for sample in samples]
         sure = output.probability.detach() < s.background
         terms["target_detection"] = s.detection * sparse_detection_loss(density, points, sure)
         with torch.no_grad():

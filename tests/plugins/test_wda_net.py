@@ -17,7 +17,7 @@ from dabench_wda_net.counting import (
     count_ranking,
     implied_count,
 )
-from dabench_wda_net.cut_paste import ViewData, cut_paste
+from dabench_wda_net.cut_paste import Sample, cut_paste
 from dabench_wda_net.detection import dense_detection
 from dabench_wda_net.settings import WDANetSettings
 from dabench_wda_net.stages import CountingStage, WDANetStage
@@ -158,8 +158,8 @@ def test_the_target_detects_around_given_points_and_on_sure_background() -> None
 
 
 # ------------------------------------------------------------------------------------------------------------ cut-paste
-def scene(points: list[list[float]], value: float) -> ViewData:
-    return ViewData(
+def sample(points: list[list[float]], value: float) -> Sample:
+    return Sample(
         torch.full((1, 16, 16), value),
         torch.tensor(points).reshape(-1, 2),
         torch.full((16, 16), int(value), dtype=torch.uint8),
@@ -168,8 +168,8 @@ def scene(points: list[list[float]], value: float) -> ViewData:
 
 
 def test_many_points_go_where_there_are_few() -> None:
-    here = scene([[x, y] for x in (2.0, 14.0) for y in (2.0, 14.0)][:3], 0)  # none at (x 14, y 14)
-    there = scene([[1.0, 9.0], [3.0, 15.0], [12.0, 3.0]], 1)  # two in the lower left quarter
+    here = sample([[x, y] for x in (2.0, 14.0) for y in (2.0, 14.0)][:3], 0)  # none at (x 14, y 14)
+    there = sample([[1.0, 9.0], [3.0, 15.0], [12.0, 3.0]], 1)  # two in the lower left quarter
     pasted = cut_paste(here, there, 8, torch.Generator().manual_seed(0))
     assert pasted.labels is not None
     ys, xs = torch.nonzero(pasted.image[0], as_tuple=True)
@@ -186,18 +186,18 @@ def test_many_points_go_where_there_are_few() -> None:
 
 
 def test_a_window_of_a_full_crop_replaces_everything() -> None:
-    pasted = cut_paste(scene([[1.0, 1.0]], 0), scene([[3.0, 4.0]], 1), 16, torch.Generator())
+    pasted = cut_paste(sample([[1.0, 1.0]], 0), sample([[3.0, 4.0]], 1), 16, torch.Generator())
     assert (pasted.image == 1).all()
     assert pasted.points.tolist() == [[3.0, 4.0]]
 
 
 def test_a_donor_without_points_gives_nothing() -> None:
-    here = scene([[1.0, 1.0]], 0)
-    assert cut_paste(here, scene([], 1), 8, torch.Generator()) is here
+    here = sample([[1.0, 1.0]], 0)
+    assert cut_paste(here, sample([], 1), 8, torch.Generator()) is here
 
 
 def test_without_labels_there_are_none_afterwards() -> None:
-    one, two = scene([[1.0, 1.0]], 0), scene([[3.0, 4.0]], 1)
+    one, two = sample([[1.0, 1.0]], 0), sample([[3.0, 4.0]], 1)
     assert cut_paste(replace(one, labels=None), replace(two, labels=None), 8, torch.Generator()).labels is None
 
 

@@ -10,18 +10,18 @@ def test_a_broken_store_is_told_once(tmp_path, make_run):
     run = read_run(make_run(tmp_path / "runs"))
     (tmp_path / "mlflow.db").write_text("not a database, and long enough to be taken for one" * 20)
     told: list[str] = []
-    carrier = MlflowSync(f"sqlite:///{tmp_path / 'mlflow.db'}", None, told.append)
-    carrier.write(run)
-    carrier.write(run)
-    carrier.summarise("suite", [run])
+    sync = MlflowSync(f"sqlite:///{tmp_path / 'mlflow.db'}", None, told.append)
+    sync.write(run)
+    sync.write(run)
+    sync.summarise("suite", [run])
     assert len(told) == 1
     assert "cannot be used" in told[0]
 
 
 def test_a_writer_is_made_when_first_used(workspace, make_run, monkeypatch):
     told: list[str] = []
-    carrier = MlflowSync(workspace.tracking_uri, None, told.append)
-    assert "_writer" not in vars(carrier)
-    carrier.write(read_run(make_run(workspace.runs)))
+    sync = MlflowSync(workspace.tracking_uri, None, told.append)
+    assert "_writer" not in vars(sync)
+    sync.write(read_run(make_run(workspace.runs)))
     assert told == []
-    assert "_writer" in vars(carrier)
+    assert "_writer" in vars(sync)

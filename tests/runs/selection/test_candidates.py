@@ -119,21 +119,21 @@ def test_a_view_predicts_without_prompts_and_without_labels() -> None:
     models = {10: grey(), 20: grey(0.5)}
     points = {1: np.array([[3.0, 4.0]], np.float32)}
     clicks = {z: Clicks.drawn(xy, 0.15) for z, xy in points.items()}
-    view = CandidateData(models.__getitem__, 8, CPU, stack(), stack(labelled=True), clicks, 0.15)
-    seen = list(view.target(20, 2))
+    data = CandidateData(models.__getitem__, 8, CPU, stack(), stack(labelled=True), clicks, 0.15)
+    seen = list(data.target(20, 2))
     assert [s.z for s in seen] == [3, 9]
     assert all(s.label is None for s in seen)
     assert seen[1].probability[1:] == pytest.approx(np.full((7, 8), 0.5 * 9 / 11))
     assert models[20].points == [None, None]
     assert not models[10].points
-    labelled = list(view.source(10, 2))
+    labelled = list(data.source(10, 2))
     assert labelled[1].label[1:].min() == 1
-    assert (view.points(), view.point_share()) == (points, 0.15)
+    assert (data.points(), data.point_share()) == (points, 0.15)
 
 
 def test_a_mask_is_cut_and_finished_as_the_result_is() -> None:
-    view = CandidateData({10: grey()}.__getitem__, 8, CPU, stack(3))
-    (seen,) = view.target(10, 1)
+    data = CandidateData({10: grey()}.__getitem__, 8, CPU, stack(3))
+    (seen,) = data.target(10, 1)
     assert seen.probability.max() == 0.5
     mask = seen.mask(0.5)
     assert not mask[:, 0].any()
@@ -143,10 +143,10 @@ def test_a_mask_is_cut_and_finished_as_the_result_is() -> None:
 
 @pytest.mark.parametrize("look", ["target", "source", "points", "clicks", "point_share"])
 def test_what_was_not_declared_is_not_there(look: str) -> None:
-    view = CandidateData({10: grey()}.__getitem__, 8, CPU)
+    data = CandidateData({10: grey()}.__getitem__, 8, CPU)
     arguments = (10, 1) if look in ("target", "source") else ()
     with pytest.raises(ConfigError, match="looks_at does not name"):
-        getattr(view, look)(*arguments)
+        getattr(data, look)(*arguments)
 
 
 # ---------------------------------------------------------------- the choice
@@ -156,7 +156,7 @@ class Given(Selector):
     def __init__(self, *scores: object) -> None:
         self._scores = scores
 
-    def scores(self, candidates: object, view: object) -> list[float]:
+    def scores(self, candidates: object, data: object) -> list[float]:
         return list(self._scores)
 
 

@@ -31,7 +31,7 @@ SLICES = {"source-validation": {"slices": 2}, "target-entropy": {"slices": 2}, "
 class First(Selector):
     """The earliest update, at the highest threshold."""
 
-    def scores(self, candidates: Sequence[Candidate], view: SelectionData) -> list[float]:
+    def scores(self, candidates: Sequence[Candidate], data: SelectionData) -> list[float]:
         return [candidate.threshold - candidate.update for candidate in candidates]
 
 

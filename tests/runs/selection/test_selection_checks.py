@@ -17,8 +17,8 @@ class Curious(Selector):
 
     looks_at = ("target", "labels")
 
-    def scores(self, candidates, view):
-        return [float(len(view.points())) for _ in candidates]
+    def scores(self, candidates, data):
+        return [float(len(data.points())) for _ in candidates]
 
 
 class Short(Selector):
@@ -26,22 +26,22 @@ class Short(Selector):
 
     looks_at = ("target",)
 
-    def scores(self, candidates, view):
-        slices = [next(view.target(c.update, 1)).mask(c.threshold).mean() for c in candidates[1:]]
+    def scores(self, candidates, data):
+        slices = [next(data.target(c.update, 1)).mask(c.threshold).mean() for c in candidates[1:]]
         return [1 / share if share else float("inf") for share in slices]
 
 
 class Moody(Selector):
     """Draws lots."""
 
-    def scores(self, candidates, view):
+    def scores(self, candidates, data):
         return [random.random() for _ in candidates]
 
 
 class Ordinal(Selector):
     """Scores the place in the list."""
 
-    def scores(self, candidates, view):
+    def scores(self, candidates, data):
         return [float(i) for i, _ in enumerate(candidates)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up_scene import ATTACK, HEIGHT, WIDTH, arrays, view_data, write
+from made_up_data import ATTACK, HEIGHT, WIDTH, arrays, view_data, write
 
 Open = Callable[..., Any]
 

@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from made_up_scene import DEPTH, HEIGHT, WIDTH, arrays, view_data
+from made_up_data import DEPTH, HEIGHT, WIDTH, arrays, view_data
 
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import ConfigError

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as any_array
-from made_up_scene import ATTACK, DEPTH, HEIGHT, WIDTH, arrays, block, picture, plane, view_data, write
+from made_up_data import ATTACK, DEPTH, HEIGHT, WIDTH, arrays, block, picture, plane, view_data, write
 
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import DataError

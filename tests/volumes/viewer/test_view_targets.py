@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import typer
-from made_up_scene import DEPTH, HEIGHT, WIDTH, arrays, block, plane
+from made_up_data import DEPTH, HEIGHT, WIDTH, arrays, block, plane
 from typer.testing import CliRunner
 
 from dabench.cli import view
