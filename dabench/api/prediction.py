@@ -15,7 +15,7 @@ from dabench.models import load_model
 from dabench.models.loading import find
 from dabench.volumes.prediction import (
     ChunkExecutor,
-    LocalExecutor,
+    InProcessExecutor,
     ModelBytes,
     PredictionPlan,
     ProcessExecutor,
@@ -94,7 +94,7 @@ class PreparedPrediction:
         if workers.address or workers.share == "objects" or gpus:
             raise ConfigError("--address, --share and --gpus-per-job belong to --executor ray.")
         if workers.jobs < 2:
-            return LocalExecutor(model.predictor)
+            return InProcessExecutor(model.predictor)
         if model.device.type != "cpu":
             raise ConfigError(
                 f"--jobs {workers.jobs}: processes would share one GPU.", "Leave --jobs out, or use --device cpu."

@@ -51,7 +51,7 @@ class RayExecutor(Executor):
         self._resources = resources or RayResources()
         self._workspace = Workspace(site.workspace)
         self._running: dict[Any, Job] = {}
-        self._parcels: dict[str, Any] = {}
+        self._archives: dict[str, Any] = {}
 
     def room(self, job: Job) -> bool:
         """Always: Ray queues what does not fit."""
@@ -59,7 +59,7 @@ class RayExecutor(Executor):
         return True
 
     def submit(self, job: Job) -> None:
-        """Hand the job to the cluster, with its parents' parcels where nothing is shared."""
+        """Hand the job to the cluster, with its parents' archives where nothing is shared."""
         asked = self._resources
         remote = self._ray.remote(_task).options(
             num_cpus=asked.cpus,
@@ -68,18 +68,18 @@ class RayExecutor(Executor):
             name=job.label,
         )
         reads = job.keys if job.stage is None else job.keys[: job.stage]
-        archives = [self._parcel(key) for key in ("", *reads)] if self._share == "objects" else None
+        archives = [self._archive(key) for key in ("", *reads)] if self._share == "objects" else None
         self._running[remote.remote(job, self._site, archives)] = job
 
-    def _parcel(self, key: str) -> Any:
-        """A reference to a finished stage's parcel ("": what the user added to the workspace).
+    def _archive(self, key: str) -> Any:
+        """A reference to a finished stage's archive ("": what the user added to the workspace).
 
         This process owns it, so it outlives the node that trained the stage.
         """
-        if key not in self._parcels:
+        if key not in self._archives:
             archive = stage_files(self._workspace, key) if key else user_files(self._workspace)
-            self._parcels[key] = self._ray.put(archive)
-        return self._parcels[key]
+            self._archives[key] = self._ray.put(archive)
+        return self._archives[key]
 
     def wait(self) -> list[Outcome]:
         """Wait for at least one task."""
@@ -127,7 +127,7 @@ def connect(address: str) -> Any:
 
 
 def _task(job: Job, site: Site, archives: list[Any] | None) -> tuple[Outcome, bytes | None]:
-    """On a node: do the job in the shared workspace, or in one of its own that is filled and emptied by parcels.
+    """On a node: do the job in the shared workspace, or in one of its own that is filled and emptied by archives.
 
     The latter stays when the job is killed, so that another try on the same node continues from its checkpoint.
     """

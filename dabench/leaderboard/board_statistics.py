@@ -69,14 +69,14 @@ class BoardStatistics:
 
     def ranking(self, metric: Metric, tasks: Sequence[str]) -> RankStatistics:
         """The comparison of all entries but brackets."""
-        key = self._key("verdict", metric, tasks)
+        key = self._key("ranks", metric, tasks)
         values = self._results.recall(key)
         if values is None:
             brackets = {entry.label for entry in self._entries if entry.bracket}
             cells = [cell for cell in self._cells(metric, tasks) if cell.entry not in brackets]
             values = asdict(_ranking(cells, tasks))
             self._results.keep(key, values)
-        return _verdict_from(values)
+        return _ranks_from(values)
 
     # --------------------------------------------------------------------------------------------------------- cells
     def _rows(self, metric: Metric, tasks: Sequence[str]) -> Iterator[tuple[str, Row]]:
@@ -144,7 +144,7 @@ def _place(comparison: Comparison, entry: str) -> int:
     return comparison.entries.index(entry) if entry in comparison.entries else len(comparison.entries)
 
 
-def _verdict_from(values: Mapping[str, Any]) -> RankStatistics:
+def _ranks_from(values: Mapping[str, Any]) -> RankStatistics:
     """The inverse of ``asdict``, after a way through JSON."""
     found = values["comparison"]
     pairs = tuple(PairTest(**{**pair, "difference": Interval(**pair["difference"])}) for pair in found["pairs"])

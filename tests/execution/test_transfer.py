@@ -18,6 +18,6 @@ def test_what_is_unpacked_is_what_was_packed_less_what_stays(tmp_path):
     assert (there / "a/stage.json").read_text() == "1"
 
 
-def test_an_empty_parcel_makes_an_empty_folder(tmp_path):
+def test_an_empty_archive_makes_an_empty_folder(tmp_path):
     unpack(tmp_path / "there", pack(tmp_path, []))
     assert list((tmp_path / "there").iterdir()) == []

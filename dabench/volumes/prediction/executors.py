@@ -33,7 +33,7 @@ class ChunkExecutor(ABC):
         """Let go of what was taken: processes, a cluster."""
 
 
-class LocalExecutor(ChunkExecutor):
+class InProcessExecutor(ChunkExecutor):
     """This process, with the model that it has; on a GPU the next chunk is read meanwhile."""
 
     def __init__(self, predictor: Predictor | None = None) -> None:

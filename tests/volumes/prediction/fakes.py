@@ -15,7 +15,7 @@ from dabench.components.registry import Registry
 from dabench.interfaces import Predictor
 from dabench.interfaces.observer import Observer
 from dabench.types import Prediction
-from dabench.volumes.prediction import LocalExecutor, Request, make_prediction_plan, predict_volume
+from dabench.volumes.prediction import InProcessExecutor, Request, make_prediction_plan, predict_volume
 from dabench.volumes.prediction.precision import measured
 
 TILE = 16
@@ -106,7 +106,7 @@ def run(registry: Registry, request: Request, model: Any = None, executor: Any =
     model = model or fake_model()
     plan = measured(make_prediction_plan(request, model, registry), registry)
     source = FakeSource(model.predictor)
-    return predict_volume(plan, plan.assignment(source), executor or LocalExecutor(model.predictor), Told(notify))
+    return predict_volume(plan, plan.assignment(source), executor or InProcessExecutor(model.predictor), Told(notify))
 
 
 def request_of(folder: Path, **changes: Any) -> Request:

@@ -11,7 +11,7 @@ import pytest
 
 from dabench.errors import DataError
 from dabench.models import load_model
-from dabench.volumes.prediction import LocalExecutor, make_prediction_plan, predict_volume
+from dabench.volumes.prediction import InProcessExecutor, make_prediction_plan, predict_volume
 from dabench.volumes.prediction.precision import measured
 from tests.volumes.prediction.fakes import Broken, FakeSource, arrays, fake_model, request_of, run, scan
 
@@ -82,7 +82,7 @@ def test_a_trained_model_gives_the_bytes_of_one_process(share, cluster, trained,
         else RunModel(trained.config.cell_id, trained.workspace.root, "cpu")
     )
     near = measured(make_prediction_plan(request, model, registry), registry)
-    predict_volume(near, near.assignment(source), LocalExecutor(model.predictor))
+    predict_volume(near, near.assignment(source), InProcessExecutor(model.predictor))
     second = cluster.add_node(num_cpus=1, object_store_memory=10**8)
     cluster.wait_for_nodes()
 
