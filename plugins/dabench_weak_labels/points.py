@@ -122,6 +122,15 @@ class Points(WeakLabel):
         """Read a manifest or a user's clicks. Raises DataError with line and value."""
         return read_points(path)
 
+    def check_file(self, path: Path, split: Mapping[str, Any]) -> None:
+        """Raises DataError for a file of negative clicks alone: they judge, and no stage can learn from them."""
+        del split
+        answers = self.read(path)
+        if sum(map(clicks, answers)) and not any(len(answer.points) for answer in answers):
+            raise DataError(
+                f"{path}: holds negative clicks alone, and no stage learns from these.", "Click some objects too."
+            )
+
     def resampled(self, answers: Sequence[PointAnswer], resampling: Resampling) -> list[PointAnswer]:
         """The same points, and regions, on other pixels."""
         return [_resampled(answer, resampling) for answer in answers]

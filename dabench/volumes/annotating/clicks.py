@@ -78,10 +78,22 @@ class Clicks:
         self.log = self.path.with_name(f"{self.path.stem}.log.jsonl")
         if self.path.exists() and not self.log.exists():
             raise ConfigError(f"{self.path}: is there, and was not made on this page.", "Choose another name.")
+        self._check_images()
         self._lock = threading.Lock()
         self._steps: dict[int, _Step] = {}
         self._file = self._open()
         self._save()
+
+    def _check_images(self) -> None:
+        """Raises ConfigError where the CSV says that its clicks are of another domain or split."""
+        rows = csv.DictReader(io.StringIO(self.path.read_text() if self.path.exists() else ""))
+        for row in rows:
+            there, here = (", ".join(filter(None, map(about.get, ("domain", "split")))) for about in (row, self.about))
+            if there != here:
+                raise ConfigError(
+                    f"{self.path}: holds clicks on {there or 'a file'}, not on {here or 'a file'}.",
+                    "Choose another name.",
+                )
 
     def _open(self) -> IO[bytes]:
         self.log.parent.mkdir(parents=True, exist_ok=True)

@@ -108,6 +108,17 @@ def test_a_damaged_log_and_one_of_other_images_are_refused(clicks, line, said):
     assert clicks.log.read_text() == line + "\n"
 
 
+@pytest.mark.parametrize("about", [{}, {"domain": "mine", "split": "test"}, {"domain": "other", "split": "train"}])
+def test_clicks_stay_with_their_domain(clicks, about):
+    """A file that another domain continued would name all its clicks anew."""
+    clicks.add("anna", Click(z=1, y=2, x=3), 1)
+    before = clicks.path.read_text()
+    clicks.close()
+    with pytest.raises(ConfigError, match="holds clicks on mine, train"):
+        Clicks(clicks.path, SHAPE, about)
+    assert clicks.path.read_text() == before
+
+
 def test_one_server_at_a_time_and_no_file_of_others(clicks, tmp_path):
     with pytest.raises(ConfigError, match="another dabench annotate"):
         Clicks(clicks.path, SHAPE)
@@ -134,6 +145,17 @@ def test_runs_read_the_centres_and_leave_the_others_out(clicks, registry):
         (0, [[pytest.approx(29.4), -0.5]], "anna"),
         (2, [[3.25, 2.5]], "anna"),
     ]
+
+
+def test_negative_clicks_alone_teach_nothing(tmp_path, registry):
+    """A stage would train as if nobody had clicked, and its row would say that a person did."""
+    component = registry.get("weak_label", "points").component
+    weak, file = component.factory(component.config()), tmp_path / "points.csv"
+    file.write_text("z,y,x,kind\n0,1,2,negative\n0,5,2,negative\n")
+    with pytest.raises(DataError, match="negative clicks alone"):
+        weak.check_file(file, {})
+    file.write_text("z,y,x,kind\n0,1,2,negative\n0,5,2,\n")
+    weak.check_file(file, {})
 
 
 def test_a_kind_that_is_none_is_refused(tmp_path, registry):
