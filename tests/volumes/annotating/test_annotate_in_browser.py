@@ -29,6 +29,9 @@ from dabench.volumes.annotating.preferences import Session
 from dabench.volumes.annotating.server import Address, Pictures, listen, make_app
 
 GONE = "dabench does not answer"
+#: How far to the right anything that can be seen reaches.
+WIDEST = """Math.max(...[...document.querySelectorAll("button, p, li, dialog svg, input")]
+  .filter((one) => one.checkVisibility()).map((one) => one.getBoundingClientRect().right))"""
 
 
 class Inside:
@@ -280,12 +283,19 @@ def test_mouse_touch_and_a_second_window(inside, come, tmp_path):
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Equally good: saved.").wait_for()
 
-    phone = come(served.next_link(), "ben", has_touch=True, viewport={"width": 390, "height": 780})
-    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    phone = come(served.next_link(), "Ben Lee", has_touch=True, viewport={"width": 390, "height": 780})
+    assert phone.evaluate(WIDEST) <= 390, "nothing lies beyond the edge of a phone"
+    phone.evaluate("welcome.showModal()")
+    assert phone.evaluate(WIDEST) <= 390
+    for name in ("../x", "..", "Müller"):
+        phone.fill("#name", name)
+        phone.keyboard.press("Enter")
+        assert "begins with a letter" in phone.inner_text("#name-problem")
+    phone.evaluate("welcome.close()")
     phone.locator(".candidate").first.tap()
     phone.get_by_text("Candidate 1: saved.").wait_for()
     assert [(a.answer, len(a.chosen)) for a in choices.answers("anna")] == [("choose", 1), ("tie", 2)]
-    assert len(choices.answers("ben")) == 1
+    assert len(choices.answers("ben-lee")) == 1
 
 
 # ---------------------------------------------------------------- points

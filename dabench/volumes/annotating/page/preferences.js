@@ -259,7 +259,7 @@ function finish() {
   panels.replaceChildren(
     el("div", { class: "done" },
       el("h2", {}, "All questions are answered. Thank you!"),
-      el("p", {}, "Everything is saved; you can close this page. To train on the answers:"),
+      el("p", {}, "Everything is saved: close this page, and press Ctrl-C in the terminal. To train on the answers:"),
       el("code", {}, state.command)),
   );
 }

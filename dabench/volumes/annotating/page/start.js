@@ -3,14 +3,18 @@
 import { byId, elsewhere } from "./dom.js";
 import { forgetToken } from "./server.js";
 
+/** What the server takes for a name. */
+const NAME = /^[a-z0-9][a-z0-9._-]*$/;
+
 /** Ask for a name, once: it stays in the address, so that a page that is loaded again goes on. `enter` takes it. */
 export async function welcome(about, enter) {
   forgetToken();
   const dialog = byId("welcome");
   const known = new URLSearchParams(location.hash.slice(1)).get("rater");
   const open = async () => {
-    const name = byId("name").value.trim().toLowerCase();
+    const name = byId("name").value.trim().toLowerCase().replaceAll(/\s+/g, "-");
     try {
+      if (!NAME.test(name)) throw new Error("A name has letters from a to z, digits, . _ or -, and begins with a letter or digit.");
       await enter(name);
       location.hash = `rater=${encodeURIComponent(name)}`;
       dialog.close();
