@@ -69,7 +69,9 @@ def preferences(
         seed=seed,
         idle=idle,
     )
-    if run is not None and not output.exists():
+    if run is not None and output.exists():
+        typer.echo(f"note: {output} is there: its questions are asked, and --run is not read.")
+    elif run is not None:
         _ask(run, {"method": method, "po": po}, output)
     choices = PreferenceSet.open(output)
     session = Session(choices, asking)
@@ -99,6 +101,8 @@ def points(
 
     Example:  dabench annotate points --domain lucchi --output clicks.csv
     """
+    from contextlib import closing
+
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
     from dabench.volumes.annotating.clicks import Clicks
@@ -109,9 +113,9 @@ def points(
     shown = _images(opener, domain, split, images)
     segmenter = _segmenter(opener, run, shown, three_numbers("--voxel", voxel), device) if run else None
     about = {"domain": domain, "split": split} if domain else {}
-    clicks = Clicks(output, shown.volume.shape, about)
-    clicking = Clicking(shown.title, shown.volume, clicks, segmenter, idle)
-    _serve("points", point_routes(clicking, rater), clicking.pictures, port, no_open)
+    with closing(Clicks(output, shown.volume.shape, about)) as clicks:
+        clicking = Clicking(shown.title, shown.volume, clicks, segmenter, idle)
+        _serve("points", point_routes(clicking, rater), clicking.pictures, port, no_open)
     counts = clicks.counts()
     typer.echo(
         f"{output}: {counts['objects']} points on {counts['slices']} slices, {counts['negative']} negative, "

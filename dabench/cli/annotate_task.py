@@ -56,14 +56,16 @@ def annotate(
     clicks, choices = folder / _CLICKS, folder / _CHOICES
     given = {"method": method, "task": task, "po": po, "data": data, "preset": preset, "seed": seed, "patches": patches}
     shown: dict[str, Any] = {"rater": rater, "port": port, "no_open": no_open}
-    if not choices.exists():
-        loaded = _configured(given, config, sets)
-        typer.echo("step 1 of 4: points")
-        pages.points(clicks, domain=_target(loaded), **shown)
+    target = _target(_configured(given, config, sets))
+    if choices.exists():
+        _need_domain(choices, target)
+    else:
+        typer.echo("step 1 of 4: points. Ctrl-C goes on with step 2.")
+        pages.points(clicks, domain=target, **shown)
         _need_points(clicks)
         typer.echo("step 2 of 4: training with the points")
         _train(_configured({**given, "points": clicks}, config, sets), choices)
-    typer.echo("step 3 of 4: preferences")
+    typer.echo("step 3 of 4: preferences. Ctrl-C goes on with step 4.")
     pages.preferences(choices, **shown)
     _need_answers(choices)
     typer.echo("step 4 of 4: training with the preferences")
@@ -77,19 +79,33 @@ def _configured(given: dict[str, Any], config: Path | None, sets: list[str] | No
 
 
 def _target(config: RunConfig) -> str:
-    """The domain that is annotated."""
+    """The domain that is annotated. Raises ConfigError, before anyone clicks, for a run that asks nobody."""
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
-    from dabench.runs.plan import make_plan
+    from dabench.runs.questions import asking_plan
 
-    return make_plan(config, Registry.load(), Workspace.find()).task.domains[1]
+    plan, _ = asking_plan(config, Registry.load(), Workspace.find())
+    return plan.task.domains[1]
+
+
+def _need_domain(choices: Path, target: str) -> None:
+    from dabench.annotation.preference_set import PreferenceSet
+    from dabench.errors import ConfigError
+
+    domain = PreferenceSet.open(choices).manifest.domain
+    if domain != target:
+        raise ConfigError(f"{choices}: asks about {domain}, not about {target}.", "Choose another folder (--output).")
 
 
 def _need_points(clicks: Path) -> None:
+    import csv
+
     from dabench.errors import ConfigError
 
-    if sum(not line.startswith("#") for line in clicks.read_text().splitlines()) < 2:
-        raise ConfigError(f"{clicks}: nothing was clicked.", "The same command opens the page again.")
+    with clicks.open() as rows:
+        objects = sum(row["kind"] == "object" for row in csv.DictReader(rows))
+    if not objects:
+        raise ConfigError(f"{clicks}: no mitochondrion was clicked.", "The same command opens the page again.")
 
 
 def _need_answers(choices: Path) -> None:

@@ -39,6 +39,29 @@ class StageQuestions:
     questions: tuple[PreferenceQuestion, ...]
 
 
+def asking_plan(
+    config: RunConfig, registry: Registry, workspace: Workspace, rater: AskedRater | None = None
+) -> tuple[Plan, int]:
+    """The plan of a run, whoever answers its preferences, and the number of the stage that asks for them.
+
+    Raises:
+        ConfigError: no stage of the run asks a person for preferences, or its budget of them is 0.
+        MissingDataError: files of the task are not here.
+    """
+    budget = config.budget.model_copy(update={"preferences_file": None})
+    asked = config.model_copy(update={"budget": budget})
+    plan = make_plan(asked, registry, workspace, raters={_KIND: rater or AskedRater()})
+    if plan.missing:
+        raise MissingDataError(f"task {config.task}: files are missing: {', '.join(plan.missing[:3])}.")
+    asking = [i for i, stage in enumerate(plan.stages) if _KIND in stage.spec.asks]
+    if not asking or not plan.budget.patches:
+        raise ConfigError(
+            f"{config.cell_id}: {plan.skip or 'asks nobody for preferences'}.",
+            "Take a method with a preference stage that asks people (--po), and a budget of patches above 0.",
+        )
+    return plan, asking[0]
+
+
 def questions_of(
     config: RunConfig,
     registry: Registry,
@@ -62,17 +85,8 @@ def questions_of(
         DataError: all candidates are the same everywhere: there is nothing to ask.
     """
     rater = AskedRater()
-    budget = config.budget.model_copy(update={"preferences_file": None})
-    plan = make_plan(config.model_copy(update={"budget": budget}), registry, workspace, raters={_KIND: rater})
-    if plan.missing:
-        raise MissingDataError(f"task {config.task}: files are missing: {', '.join(plan.missing[:3])}.")
-    asking = [i for i, stage in enumerate(plan.stages) if _KIND in stage.spec.asks]
-    if not asking or not plan.budget.patches:
-        raise ConfigError(
-            f"{config.cell_id}: {plan.skip or 'asks nobody for preferences'}.",
-            "Take a method with a preference stage that asks people (--po), and a budget of patches above 0.",
-        )
-    index, chain = asking[0], StageChain(plan, registry, observer or Observer())
+    plan, index = asking_plan(config, registry, workspace, rater)
+    chain = StageChain(plan, registry, observer or Observer())
     for before in range(index):
         if not train and not chain.is_there(before):
             raise MissingDataError(

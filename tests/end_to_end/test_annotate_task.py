@@ -88,13 +88,18 @@ def test_from_points_to_preferences_to_a_model(annotated: Any, tmp_path: Path) -
     nobody = Person(0, 0)
     code, said = annotated(nobody)
     assert (code, nobody.pages) == (2, ["points"])
-    assert "nothing was clicked" in said
+    assert "no mitochondrion was clicked" in said
 
     idle = Person(4, 0)
     code, said = annotated(idle)
-    assert (code, idle.pages) == (2, ["points", "preferences"])
+    assert (code, idle.pages) == (2, ["points", "preferences"]), said
     assert "nothing was answered" in said
     choices = PreferenceSet.open(tmp_path / "annotation-human2lucchi" / "choices")
+
+    code, said = annotated(Person(0, 0), "--task=lucchi2human")
+    assert (code, "step 1" in said) == (2, True), "another task has a folder of its own"
+    code, said = annotated(Person(0, 0), "--task=lucchi2human", "--output=annotation-human2lucchi")
+    assert (code, "asks about phantom-lucchi, not about phantom-human" in said) == (2, True)
 
     person = Person(0, len(choices.questions))
     code, said = annotated(person)
@@ -105,6 +110,14 @@ def test_from_points_to_preferences_to_a_model(annotated: Any, tmp_path: Path) -
     events = [json.loads(line) for line in run.read_text().splitlines()]
     budget = events[0]["params"]["budget"]
     assert np.all([Path(budget[file]).exists() for file in ("points_file", "preferences_file")])
+
+
+@pytest.mark.parametrize("more", [["--po=upo"], ["--patches=0"]])
+def test_a_run_that_asks_nobody_is_refused_before_anyone_clicks(annotated: Any, more: list[str]) -> None:
+    person = Person(0, 0)
+    code, said = annotated(person, *more)
+    assert (code, person.pages) == (2, [])
+    assert "asks people (--po)" in said
 
 
 def test_a_set_of_questions_is_made_from_a_run(annotated: Any, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
