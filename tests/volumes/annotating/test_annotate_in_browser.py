@@ -349,6 +349,8 @@ def test_points_by_mouse_lie_where_the_mouse_was(inside, come, tmp_path):
     clicking = Clicking("phantom", images, Clicks(tmp_path / "clicks.csv", images.shape))
     served = inside("points", point_routes(clicking), clicking.pictures)
     page = come(served.next_link(), ready="#stage[data-z]")
+    phone = come(served.next_link(), ready="#stage[data-z]", viewport={"width": 390, "height": 780})
+    assert phone.evaluate(WIDEST) <= 390
     box = page.locator("#picture").bounding_box()
     scale = box["width"] / 160
 
