@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from torch import nn
 
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError, PluginError, UnknownNameError
+from dabench.files.values import respelled
 from dabench.interfaces import (
     Components,
     Domain,
@@ -110,6 +112,18 @@ class Assembly(Components):
             if key not in fields:
                 near = UnknownNameError("setting", key, fields)
                 raise ConfigError(f"method {self.run.method!r} has no setting {key!r}: it would do nothing.", near.mend)
+
+    def check_spelling(self) -> None:
+        """Raises ConfigError for a value of another kind than its setting: what means the same is to be one cell."""
+        for kind, name in sorted(self._used):
+            kept = self.config(kind, name).model_dump()
+            _, options = self._options.get((kind, name), ("", {}))
+            for key, value in {**self._given(kind, name), **options}.items():
+                if respelled(value, kept[key]):
+                    raise ConfigError(
+                        f"{name}.{key} = {value!r}: a value of another kind than the setting's.",
+                        f"Write {json.dumps(kept[key], default=str)}.",
+                    )
 
     # -------------------------------------------------------------------------------------------------- objects
     def _make(self, kind: str, name: str, injected: Mapping[str, Any], expected: type) -> Any:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pluggy
-from pydantic import BaseModel, ConfigDict
 
+from dabench.files.values import StrictModel
 from dabench.types import API_VERSION
 
 GROUP = "dabench"
@@ -20,7 +20,7 @@ hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
 
-class Settings(BaseModel):
+class Settings(StrictModel):
     """Base of every component's settings: frozen, unknown keys refused; one sentence a field.
 
     A subclass gives a field another default by saying it again: range and sentence stay what they were.
@@ -33,8 +33,6 @@ class Settings(BaseModel):
     >>> Slower.model_fields["lr"].description
     'Learning rate.'
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:

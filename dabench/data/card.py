@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dabench.errors import ConfigError
 from dabench.files.problems import problems
+from dabench.files.values import StrictModel
 from dabench.files.yaml import read_yaml, write_yaml
 
 if TYPE_CHECKING:
@@ -18,11 +19,7 @@ SplitName = Literal["train", "test", "unlabelled"]
 Slices = tuple[int, int]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SplitCard(_Frozen):
+class SplitCard(StrictModel):
     """Files of one split. Paths are relative to the domain's folder, or absolute."""
 
     images: str = Field(description="File or folder that holds the images, or a volume inside one (scan.h5/raw).")
@@ -63,7 +60,7 @@ class SplitCard(_Frozen):
         return [p for p in (self.images, self.labels, self.instances) if p]
 
 
-class Card(_Frozen):
+class Card(StrictModel):
     """What a data set is. Everything a reader of a result must know about the data is here."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9+._-]*$", description="Identity of the domain.")

@@ -37,7 +37,9 @@ def problems(error: ValidationError, model: type[BaseModel], prefix: str = "", k
         budget.points = 'few': Input should be a valid number, unable to parse string as a number
         unknown setting 'budget.pionts'. Did you mean 'budget.points'? Available: points
     """
-    return [_line(dict(problem), model, prefix, key) for problem in error.errors(include_url=False)]
+    found = [dict(problem) for problem in error.errors(include_url=False)]
+    # A default that follows from other settings is not made where one of those is wrong.
+    return [_line(one, model, prefix, key) for one in found if one["type"] != "default_factory_not_called"]
 
 
 def _line(problem: dict[str, Any], model: type[BaseModel], prefix: str, key: str) -> str:
@@ -53,7 +55,14 @@ def _line(problem: dict[str, Any], model: type[BaseModel], prefix: str, key: str
     if problem["type"] == "missing":
         field = _model_at(model, where[:-1]).model_fields.get(str(where[-1]))
         return f"{name} is missing" + (f": {field.description}" if field and field.description else ".")
-    return f"{name} = {_SHORT.repr(problem['input'])}: {message}"
+    return f"{name} = {_SHORT.repr(problem['input'])}: {message}{_as_share(problem)}"
+
+
+def _as_share(problem: dict[str, Any]) -> str:
+    """What was perhaps meant where a share is given as per cent; ""."""
+    value = problem["input"]
+    percent = problem["type"] == "less_than_equal" and problem["ctx"]["le"] == 1 and isinstance(value, int | float)
+    return f". Did you mean {value / 100:g}?" if percent and value <= 100 else ""
 
 
 def _model_at(model: type[BaseModel], where: Sequence[str | int]) -> type[BaseModel]:

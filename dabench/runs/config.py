@@ -6,11 +6,9 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -22,10 +20,12 @@ from pydantic import (
 from dabench.errors import ConfigError, UnknownNameError
 from dabench.files.digests import digest_of
 from dabench.files.problems import problems
+from dabench.files.values import StrictModel, canonical
 from dabench.files.yaml import parse_value, read_yaml
 from dabench.interfaces import RaterErrors
 
-Fraction = float
+#: A share, as a number between 0 and 1.
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 #: Settings of `BudgetConfig` for any weak label -> those that are short for one.
@@ -35,16 +35,12 @@ _SHORT = {
 }
 
 
-class BudgetConfig(BaseModel):
+class BudgetConfig(StrictModel):
     """What of the target's training split may be annotated, and who answers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    points: Fraction = Field(0.15, ge=0, le=1, description="Share of mitochondria given a centre point (paper: 0.15).")
+    points: Fraction = Field(0.15, description="Share of mitochondria given a centre point (paper: 0.15).")
     patches: Fraction | None = Field(
         None,
-        ge=0,
-        le=1,
         description="Share of patches asked about; default: what the method is defined with.",
     )
     shares: dict[str, Fraction] = Field(
@@ -55,16 +51,15 @@ class BudgetConfig(BaseModel):
         description="Who answers the kinds that no file is given for: simulated from labels, nobody (self), or "
         "recorded: every kind needs a person's file.",
     )
-    rater_error: Fraction = Field(0.0, ge=0, le=1, description="Error rate of the simulated rater (paper: 0).")
+    rater_error: Fraction = Field(0.0, description="Error rate of the simulated rater (paper: 0).")
     rater_confusion: float = Field(
         0.0,
         ge=0,
-        allow_inf_nan=False,
         description="Difference in Dice that the simulated rater hardly sees: of two candidates that differ so much "
         "the worse is taken in 27 % of all cases.",
     )
     rater_missed: Fraction = Field(
-        0.0, ge=0, le=1, description="Share of objects that the simulated rater overlooks, on each slice apart."
+        0.0, description="Share of objects that the simulated rater overlooks, on each slice apart."
     )
     rater_others: tuple[Fraction, ...] = Field(
         (),
@@ -72,7 +67,7 @@ class BudgetConfig(BaseModel):
         "`preferences.raters` says what becomes of their answers.",
     )
     rater_first: Fraction = Field(
-        0.0, ge=0, le=1, description="Share of choices of the simulated rater that are whatever is shown first."
+        0.0, description="Share of choices of the simulated rater that are whatever is shown first."
     )
     seed: int = Field(
         0, ge=0, description="Seed of the point and patch draw; the same for every method and training seed."
@@ -83,7 +78,6 @@ class BudgetConfig(BaseModel):
     )
     held_out: Fraction | None = Field(
         None,
-        ge=0,
         lt=1,
         description="Share of recorded points that no stage is given, to choose by; default: 0.2 where points choose.",
     )
@@ -105,20 +99,6 @@ class BudgetConfig(BaseModel):
                 found |= {fields[kind]: share for kind, share in named.items() if kind in fields}
                 found[general] = {kind: share for kind, share in named.items() if kind not in fields}
         return found
-
-    @field_validator("rater_others")
-    @classmethod
-    def _rates(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if any(not 0 <= rate <= 1 for rate in value):
-            raise ValueError("an error rate is between 0 and 1")
-        return value
-
-    @field_validator("shares")
-    @classmethod
-    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
-        if any(not 0 <= share <= 1 for share in value.values()):
-            raise ValueError("the share of a weak label is between 0 and 1")
-        return value
 
     @model_serializer(mode="wrap")
     def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -147,10 +127,8 @@ class BudgetConfig(BaseModel):
 FORMER = {"po": True, "backbone": False}
 
 
-class RunConfig(BaseModel):
+class RunConfig(StrictModel):
     """One cell: task x method x its settings x budget x preset x seed, and how it is scored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str = Field(description="Name of the method (see `dabench ls methods`).")
     task: str = Field(description="SOURCE2TARGET, any ordered pair of domains (human2stem).")
@@ -220,7 +198,7 @@ class RunConfig(BaseModel):
     @field_validator("test_points")
     @classmethod
     def _shares(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if not value or any(not 0 <= v <= 1 for v in value):
+        if not value:
             raise ValueError("test points are one or more shares between 0 and 1")
         return tuple(dict.fromkeys(value))
 
@@ -231,10 +209,17 @@ class RunConfig(BaseModel):
             raise ValueError("thresholds are one or more probabilities between 0 and 1")
         return tuple(dict.fromkeys(value))
 
+    @field_validator("settings", "options")
+    @classmethod
+    def _one_spelling(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """What means the same is the same cell: 8 and 8.0."""
+        found: dict[str, Any] = canonical(value)
+        return found
+
     @field_validator("guard", mode="before")
     @classmethod
     def _off(cls, value: Any) -> Any:
-        """YAML reads a bare ``off`` as false."""
+        """False is off, as YAML files had it."""
         return "off" if value is False else value
 
     def identity(self) -> dict[str, Any]:

@@ -108,6 +108,7 @@ def make_plan(
     choice = choice_of(config, assembly, own=points and not missing and not task.has_test_labels())
     if not skip:
         assembly.check_used()
+        assembly.check_spelling()
     found = _candidates(config, choice, specs)
     if specs and not missing:
         source = any(uses_source(spec) for spec in specs)

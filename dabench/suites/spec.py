@@ -24,12 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError
 from dabench.files.digests import digest_of
 from dabench.files.problems import problems
+from dabench.files.values import StrictModel, canonical
 from dabench.files.yaml import read_yaml
 from dabench.runs.config import RunConfig, validate_config
 
@@ -37,10 +38,8 @@ from dabench.runs.config import RunConfig, validate_config
 _COLUMNS = ("task", "seed")
 
 
-class Published(BaseModel):
+class Published(StrictModel):
     """Numbers that a paper prints for the rows of a suite, in per cent."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = Field(description="Paper and table.")
     metrics: tuple[str, ...] = Field(("dice", "aji", "pq"), description="What a list of values means, in order.")
@@ -71,10 +70,8 @@ def _named_values(found: Any, metrics: Sequence[str], where: str) -> Any:
     return {k: v for k, v in found.items() if v is not None} if isinstance(found, dict) else found
 
 
-class Suite(BaseModel):
+class Suite(StrictModel):
     """A validated suite file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="Its identity: words joined by - and /; what --suite and MLflow's experiment say.")
     title: str = Field("", description="One line for listings.")
@@ -99,7 +96,7 @@ class Suite(BaseModel):
     @classmethod
     def _filled(cls, value: dict[str, list[Any]]) -> dict[str, list[Any]]:
         for name, values in value.items():
-            if not values or len({digest_of(v) for v in values}) != len(values):
+            if not values or len({digest_of(canonical(v)) for v in values}) != len(values):
                 raise ValueError(f"axis {name!r} needs one or more different values")
         return value
 
