@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -329,9 +330,9 @@ def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
         numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
         numbers = ()
-    if len(numbers) != count:
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
         example = "30,8,8" if count == 3 else "0,4095"
-        raise ConfigError(f"{option} {text!r}: expected {count} numbers, for example  {option} {example}")
+        raise ConfigError(f"{option} {text!r}: expected {count} finite numbers, for example  {option} {example}")
     return numbers
 
 

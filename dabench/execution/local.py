@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
@@ -79,7 +81,8 @@ class LocalExecutor(Executor):
             site = replace(site, environment={**site.environment, "CUDA_VISIBLE_DEVICES": gpu})
         log = self._logs / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', job.id)}.log"
         process = self._context.Process(target=_worker, args=(job, site, log, there), daemon=False)
-        process.start()
+        with _same_imports():
+            process.start()
         there.close()
         self._running.append(_Running(job, process, here, slot))
 
@@ -97,6 +100,22 @@ class LocalExecutor(Executor):
         for running in self._running:
             running.process.join()
         self._running = []
+
+
+@contextmanager
+def _same_imports() -> Iterator[None]:
+    """Let a process that starts now import what this one does.
+
+    Python looks into the current folder first where it runs a command, as the server that workers are forked from does:
+    a folder named like a package (``./torch``) would hide it.
+    """
+    before = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
+    os.environ |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _outcome(ended: _Running) -> Outcome:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 
+from dabench.files.values import canonical
 from dabench.tracking.record import HERE
 from dabench.tracking.translate import NO_VALUE
 
@@ -14,6 +15,9 @@ Identity = tuple[str, ...]
 
 #: An assignment in the tag ``options``; values may hold blanks.
 _ASSIGNMENT = re.compile(r"[\w.-]+=.*?(?=\s[\w-]+\.[\w.-]+=|$)")
+
+#: A number that is the whole value of an assignment, perhaps in quotes: ``ipl.lr="5e-4"``.
+_NUMBER = re.compile(r'(?<==)"?([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"?(?=\s|$)')
 
 
 def _percent(value: str) -> str:
@@ -75,11 +79,11 @@ def identity(tags: Mapping[str, str]) -> Identity:
 
 
 def _plain(value: str) -> str:
-    """One form for each number: 0.0 is 0."""
+    """One form for each number: 0.0 is 0; also in assignments, which earlier versions kept as they were written."""
     try:
         return f"{float(value):g}"
     except ValueError:
-        return value
+        return _NUMBER.sub(lambda found: repr(canonical(float(found.group(1)))), value)
 
 
 def labels(identities: Iterable[Identity]) -> dict[Identity, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dabench.annotation.answers import decisive
@@ -82,6 +82,23 @@ def answer_notes(config: RunConfig) -> tuple[str, ...]:
     count, raters = len(choices.questions), len(choices.raters)
     said = f"{path}: {len(answered)} of {count} questions answered ({len(answered) / count:.0%}) by {raters} rater(s)"
     return (said, *choices.notes())
+
+
+def idle_notes(config: RunConfig, task: TaskData, asks: Collection[str]) -> tuple[str, ...]:
+    """What was asked for and does nothing: a domain adapted to itself, and budgets of what no stage asks for."""
+    given, said = config.budget, []
+    if task.source == task.target:
+        said.append(f"{config.task}: source and target are the same domain, so there is nothing to adapt to")
+    chosen = (
+        given.given()
+        if "points" in given.model_fields_set
+        else {k: v for k, v in given.given().items() if k != "points"}
+    )
+    kinds = dict.fromkeys([*(kind for kind, share in chosen.items() if share > 0), *given.recorded()])
+    said += [
+        f"method {config.method} asks for no {kind}: this budget does nothing" for kind in kinds if kind not in asks
+    ]
+    return tuple(said)
 
 
 def about_split(task: TaskData) -> dict[str, Any]:

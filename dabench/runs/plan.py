@@ -14,7 +14,7 @@ from dabench.components.registry import Registry
 from dabench.files.workspace import Workspace
 from dabench.interfaces import Budget, Candidate, Method, StageSpec
 from dabench.runs import pixels
-from dabench.runs.annotation import answer_notes, budget_of, make_desk
+from dabench.runs.annotation import answer_notes, budget_of, idle_notes, make_desk
 from dabench.runs.config import RunConfig
 from dabench.runs.device import numerics
 from dabench.runs.domains import all_domains
@@ -126,7 +126,7 @@ def make_plan(
     if not cache:
         stages = [replace(stage, state="new", seconds=0.0) for stage in stages]
     notes = pixels.notes(task, config.budget.points_file, weak_labels["points"])
-    said = answer_notes(config)
+    said = (*answer_notes(config), *idle_notes(config, task, {kind for spec in specs for kind in spec.asks}))
     return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache, notes=notes, answers=said)
 
 

@@ -203,5 +203,5 @@ def test_further_raters_are_a_setting():
     plain = {"method": "prefer-das", "task": "vnc2lucchi"}
     budget = validate_config({**plain, "budget": {"rater_error": 0.1, "rater_others": [0.2, 0.3]}}).budget
     assert [one.rate for one in budget.errors()] == [0.1, 0.2, 0.3]
-    with pytest.raises(ConfigError, match="Did you mean 0.015"):
+    with pytest.raises(ConfigError, match=r"Did you mean 0\.015"):
         validate_config({**plain, "budget": {"rater_others": [1.5]}})

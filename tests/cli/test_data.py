@@ -109,6 +109,12 @@ def test_verify_fails_on_damage(files):
         (["show", "phantom-rat", "--split", "tests"], UnknownNameError, "Did you mean 'test'"),
         (["add", "vnc", "--images", "x.tif", "--voxel", "1,1,1"], ConfigError, "already registered"),
         (["add", "liver", "--images", "x.tif", "--voxel", "8"], ConfigError, "--voxel 30,8,8"),
+        (["add", "liver", "--images", "x.tif", "--voxel", "nan,8,8"], ConfigError, "finite numbers"),
+        (
+            ["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--intensity", "0,inf"],
+            ConfigError,
+            "finite numbers",
+        ),
         (["add", "liver", "--images", "x.tif", "--voxel", "1,1,1"], MissingDataError, "no such file"),
         (["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--slices", "3"], ConfigError, "--slices 0:12"),
         (["add", "liver", "--images", "x.tif", "--labelled", "3"], ConfigError, "--labelled 0:12"),

@@ -146,3 +146,28 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_workers_import_what_their_parent_does_whatever_lies_in_the_current_folder(tmp_path: Path) -> None:
+    for name in ("torch", "dabench", "fda", "queue"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('a folder of the user')\n")
+    script = tmp_path / "bin" / "start.py"
+    script.parent.mkdir()
+    script.write_text(
+        "from multiprocessing import get_context\n"
+        "from dabench.errors import ConfigError\n"
+        "from dabench.execution.local import _same_imports\n"
+        "if __name__ == '__main__':\n"
+        "    context = get_context('forkserver')\n"
+        "    context.set_forkserver_preload(['dabench.errors', 'queue'])\n"
+        "    process = context.Process(target=ConfigError, args=('a',))\n"
+        "    with _same_imports():\n"
+        "        process.start()\n"
+        "    process.join()\n"
+        "    raise SystemExit(process.exitcode)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

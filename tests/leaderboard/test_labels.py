@@ -104,3 +104,9 @@ def test_every_entry_has_a_name_of_its_own_whatever_the_order(tags):
     assert len(set(found.values())) == len(set(identities)) == len(found)
     assert labels(reversed(identities)) == found
     assert all(len(one) == len(FIELDS) for one in found)
+
+
+def test_settings_that_were_kept_as_written_are_one_entry_with_those_kept_as_validated() -> None:
+    older, newer = 'ipl.batch=8.0 ipl.lr="5e-4" ipl.name="a 1"', 'ipl.batch=8 ipl.lr=0.0005 ipl.name="a 1"'
+    assert identity({"options": older}) == identity({"options": newer})
+    assert identity({"options": newer}) != identity({"options": newer.replace("0.0005", "0.0006")})

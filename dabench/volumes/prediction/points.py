@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def read_prompts(request: Request, registry: Registry, shape: tuple[int, int, in
         voxel: nm (z, y, x).
 
     Raises:
-        DataError: the file is damaged, or a point lies outside the scan.
+        DataError: the file is damaged or has no point, or a point lies outside the scan.
         ConfigError: positions in nm without a voxel size.
     """
     assert request.points is not None
@@ -44,20 +45,41 @@ def read_prompts(request: Request, registry: Registry, shape: tuple[int, int, in
         component = registry.get("weak_label", "points").component
         answers = component.factory(component.config()).read(request.points)
         found = {a.z: np.asarray(a.points, np.float32).reshape(-1, 2) for a in answers}
+    if not any(map(len, found.values())):
+        raise DataError(
+            f"{request.points}: no point that could be a prompt.",
+            "A file of points has columns z,y,x (or z_nm,y_nm,x_nm) and a line for each; clicks on what is no object "
+            "do not count.",
+        )
     check_inside(str(request.points), found, shape)
     return found
 
 
 def _says_nm(path: Path) -> bool:
-    return {"z_nm", "y_nm", "x_nm"} <= set(_table(path).fieldnames or ())
+    return {"z_nm", "y_nm", "x_nm"} <= {name for record in _records(path) for name in record}
 
 
-def _table(path: Path) -> csv.DictReader[str]:
+def _records(path: Path) -> list[Mapping[str, Any]]:
+    """The points of a CSV or JSON file, as they are written."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read points: {error}") from None
-    kept = [line for line in lines if line.strip() and not line.startswith("#")]
+    return _json_points(text) if path.suffix == ".json" else list(_table(text))
+
+
+def _json_points(text: str) -> list[Mapping[str, Any]]:
+    """Objects in the list of points; what else a file holds is for the weak label's reader to name."""
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError:
+        return []
+    points = content.get("points") if isinstance(content, dict) else None
+    return [point for point in points if isinstance(point, dict)] if isinstance(points, list) else []
+
+
+def _table(text: str) -> csv.DictReader[str]:
+    kept = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     separator = next((s for s in ";\t" if kept and s in kept[0]), ",")
     if separator != ",":  # of a spreadsheet that writes decimal commas
         kept = [line.replace(",", ".").replace(separator, ",") for line in kept]
@@ -66,9 +88,9 @@ def _table(path: Path) -> csv.DictReader[str]:
 
 def _read_nanometres(path: Path, voxel: Voxel) -> dict[int, Array]:
     """Position = voxel x size: 0 nm is the centre of the first voxel, as in OME-Zarr and napari."""
-    table, found = _table(path), dict[int, list[tuple[float, float]]]()
-    names = [f"{axis}_nm" for axis in "zyx"] if "z_nm" in (table.fieldnames or ()) else list("zyx")
-    for number, row in enumerate(table, 1):
+    found: dict[int, list[tuple[float, float]]] = {}
+    for number, row in enumerate(_records(path), 1):
+        names = [f"{axis}_nm" for axis in "zyx"] if "z_nm" in row else list("zyx")
         if (row.get("kind") or "").lower() in ("negative", "background"):  # a click on what is no object is no prompt
             continue
         try:
