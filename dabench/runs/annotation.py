@@ -89,15 +89,11 @@ def idle_notes(config: RunConfig, task: TaskData, asks: Collection[str]) -> tupl
     given, said = config.budget, []
     if task.source == task.target:
         said.append(f"{config.task}: source and target are the same domain, so there is nothing to adapt to")
-    chosen = (
-        given.given()
-        if "points" in given.model_fields_set
-        else {k: v for k, v in given.given().items() if k != "points"}
-    )
-    kinds = dict.fromkeys([*(kind for kind, share in chosen.items() if share > 0), *given.recorded()])
-    said += [
-        f"method {config.method} asks for no {kind}: this budget does nothing" for kind in kinds if kind not in asks
-    ]
+    shares = {kind for kind, share in given.given().items() if share > 0}
+    if "points" not in given.model_fields_set:  # a share that nobody asked for
+        shares.discard("points")
+    idle = sorted({*shares, *given.recorded()} - {*asks})
+    said += [f"method {config.method} asks for no {kind}: this budget does nothing" for kind in idle]
     return tuple(said)
 
 

@@ -120,6 +120,28 @@ def test_off_is_off_though_yaml_reads_it_as_false() -> None:
         load_config({"method": "prompt-das", "task": "human2stem"}, sets=["guard=on"])
 
 
+def test_what_does_nothing_is_said(registry, workspace) -> None:
+    phantom = {**GOOD, "data": "phantom", "preset": "tiny"}
+
+    def notes(values: dict[str, object]) -> tuple[str, ...]:
+        return make_plan(validate_config({**phantom, **values}), registry, workspace).answers
+
+    assert notes({}) == notes({"budget": {"points": 0}}) == ()
+    assert notes({"budget": {"points": 0.5, "patches": 0.1}}) == (
+        "method source-only asks for no points: this budget does nothing",
+        "method source-only asks for no preferences: this budget does nothing",
+    )
+    assert "the same domain" in notes({"task": "human2human"})[0]
+
+
+@pytest.mark.parametrize(("value", "wanted"), [("5", "iterations = '5'.* kind"), (True, "iterations = True: a number")])
+def test_a_value_of_another_kind_than_its_setting_is_refused(value, wanted, registry, workspace) -> None:
+    options = {"source-only": {"iterations": value}}
+    config = validate_config({**GOOD, "data": "phantom", "preset": "tiny", "options": options})
+    with pytest.raises(ConfigError, match=wanted):
+        make_plan(config, registry, workspace)
+
+
 @pytest.mark.parametrize(("one", "other"), [(8, 8.0), (0.0005, "5e-4"), ([1.0, 2], (1, 2)), (-0.0, 0)])
 def test_what_means_the_same_is_one_cell(one: object, other: object) -> None:
     found = [validate_config({**GOOD, "options": {"source-only": {"batch": value}}}) for value in (one, other)]
