@@ -10,7 +10,7 @@ from dabench.checking.paths import OPEN, folder_of, kept_files, outside
 from dabench.checking.report import Findings
 from dabench.checking.run_files import RunFiles, differences, same_input
 from dabench.files.digests import digest_file
-from dabench.runs.config import RunConfig
+from dabench.runs.config import RunConfig, origin_of
 from dabench.tracking import environment as env
 from dabench.tracking.events import UNFINISHED, CellFinished, CellStarted, Event
 from dabench.tracking.journal import JOURNAL
@@ -84,7 +84,7 @@ def _expected_tags(config: RunConfig, cell_id: str) -> dict[str, str]:
     """What tags have to say whatever the method is; of what is ``auto`` they say what came of it."""
     tags = {name: str(value) for name in _SETTINGS if (value := getattr(config, name)) != "auto"}
     tags |= {"cell_id": cell_id, "config_hash": cell_id.rsplit("-", 1)[-1]}
-    tags |= {"source_checkpoint": config.source_checkpoint or "none"}
+    tags |= {"data": origin_of(config.data, config.task), "source_checkpoint": config.source_checkpoint or "none"}
     return tags | {name: str(value) for name, value in config.settings.items()}
 
 

@@ -13,7 +13,7 @@ from dabench.files.problems import problems
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.board import BoardKey, PublishedRow
 from dabench.leaderboard.metric import Metric, by_metric
-from dabench.runs.config import RunConfig
+from dabench.runs.config import RunConfig, origin_of
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import read_suite_record
 
@@ -83,6 +83,7 @@ def _shares(by_task: Mapping[str, Mapping[str, float]]) -> dict[str, dict[Metric
 def setting_of(values: Mapping[str, Any]) -> BoardKey:
     """The setting that tags (or a configuration) say."""
     data, preset, protocol, inference = (str(values.get(name) or "none") for name in _FIXED)
+    data = origin_of(data, str(values.get("task") or ""))
     # Rows of before pixel sizes could be matched do not say that theirs are not.
     return BoardKey(data, preset, protocol, inference, str(values.get("pixel_size") or "native"))
 

@@ -127,6 +127,11 @@ class BudgetConfig(StrictModel):
 FORMER = {"po": True, "backbone": False}
 
 
+def origin_of(data: str, task: str) -> str:
+    """``real`` or ``phantom``: a task with a phantom in it is no real one, whatever its data are called."""
+    return "phantom" if re.search(r"(^|2)phantom-", task) else data
+
+
 class RunConfig(StrictModel):
     """One cell: task x method x its settings x budget x preset x seed, and how it is scored."""
 
@@ -194,6 +199,14 @@ class RunConfig(StrictModel):
     options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Settings of components by name: {mean-teacher: {decay: 0.99}}."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _twins(cls, values: Any) -> Any:
+        """``phantom-human2phantom-stem`` is human2stem of the phantoms: one cell, whatever it is called."""
+        task = values.get("task") if isinstance(values, Mapping) else None
+        pair = re.fullmatch(r"phantom-(.+)2phantom-(.+)", task) if isinstance(task, str) else None
+        return {**values, "task": f"{pair[1]}2{pair[2]}", "data": "phantom"} if pair else values
 
     @field_validator("test_points")
     @classmethod

@@ -16,7 +16,7 @@ from dabench.evaluation.scoring import write_rows
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
 from dabench.interfaces import Candidate, StageSpec
-from dabench.runs.config import FORMER, RunConfig
+from dabench.runs.config import FORMER, RunConfig, origin_of
 from dabench.runs.device import resolved_precision
 from dabench.runs.keys import scoring_source
 from dabench.runs.pixels import model_pixel
@@ -50,7 +50,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "task": config.task,
         "source": plan.task.source,
         "target": plan.task.target,
-        "data": config.data,
+        "data": origin_of(config.data, config.task),
         "method": config.method,
         **_variant(plan, registry),
         "bracket": registry.get("method", config.method).component.bracket or "none",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dabench.errors import ConfigError, UnknownNameError
-from dabench.runs.config import load_config, split_task, validate_config
+from dabench.leaderboard.suite_plan import setting_of
+from dabench.runs.config import load_config, origin_of, split_task, validate_config
 from dabench.runs.plan import make_plan
 
 GOOD = {"method": "source-only", "task": "human2stem"}
@@ -118,6 +119,16 @@ def test_off_is_off_though_yaml_reads_it_as_false() -> None:
     assert load_config({"method": "prompt-das", "task": "human2stem"}, sets=["guard=off"]).guard == "off"
     with pytest.raises(ConfigError, match="guard = 'on'"):
         load_config({"method": "prompt-das", "task": "human2stem"}, sets=["guard=on"])
+
+
+def test_a_phantom_is_a_phantom_whatever_the_data_are_called() -> None:
+    named = validate_config({**GOOD, "task": "phantom-human2phantom-stem", "preset": "tiny"})
+    assert named == validate_config({**GOOD, "data": "phantom", "preset": "tiny"})
+    assert origin_of("real", "mine2phantom-stem") == origin_of("real", "phantom-human2stem") == "phantom"
+    assert origin_of("real", "my-phantom-x2stem") == "real"
+    for task in ("phantom-human2phantom-stem", "phantom-human2stem"):
+        assert setting_of({"data": "real", "task": task}).data == "phantom"
+    assert setting_of({"data": "real", "task": "human2stem"}).data == "real"
 
 
 def test_what_does_nothing_is_said(registry, workspace) -> None:
