@@ -7,6 +7,7 @@ python docs/generate_configuration.py --check   # exit 1 when the file is out of
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from dabench.components.hookspecs import KINDS
 from dabench.components.registry import Registered, Registry
-from dabench.runs.config import BudgetConfig, RunConfig
+from dabench.runs.config import BudgetConfig, Fraction, RunConfig
 
 TARGET = Path(__file__).with_name("configuration.md")
 PRESETS = ("tiny", "small", "paper")
@@ -97,6 +98,7 @@ def _presets(name: str, presets: Mapping[str, Mapping[str, Any]]) -> str:
 def _values(field: FieldInfo) -> str:
     """The type, with its bounds."""
     kind = getattr(field.annotation, "__name__", "") if isinstance(field.annotation, type) else str(field.annotation)
+    kind = re.sub(r"Optional\[(.*)\]$", r"\1 | None", kind.replace(str(Fraction).replace("typing.", ""), "share"))
     kind = kind.replace("typing.", "").replace("pathlib._local.", "").replace("pathlib.", "")
     kind = kind.removeprefix("Literal[").removesuffix("]").replace(", ", " ") if kind.startswith("Literal") else kind
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
