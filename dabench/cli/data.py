@@ -75,6 +75,7 @@ def add(
     registry = _registry()
     _free_name(registry, name)
     given = cast("tuple[float, float, float]", _numbers(voxel, 3, "--voxel")) if voxel else None
+    levels = cast("tuple[float, float]", _numbers(intensity, 2, "--intensity")) if intensity else None
     ranges = [
         _range(text, option)
         for text, option in ((slices, "--slices"), (label_slices, "--label-slices"), (labelled, "--labelled"))
@@ -95,7 +96,7 @@ def add(
         labelled=ranges[2],
         kind=said[0],
         values=said[1],
-        intensity=cast("tuple[float, float] | None", _numbers(intensity, 2, "--intensity") if intensity else None),
+        intensity=levels,
         neighbours=neighbours,
         description=description,
     )

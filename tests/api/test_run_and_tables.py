@@ -103,6 +103,7 @@ def test_errors_are_those_of_the_command(settings, error, message, tmp_path, mon
         dabench.run(**PHANTOM | settings, workspace=tmp_path)
 
 
+@pytest.mark.slow  # MLflow tries again for a minute
 def test_a_store_that_fails_does_not_lose_the_run(place, tmp_path):
     (tmp_path / "folder").mkdir()
     few = {"iterations": 2, "crop": 64, "batch": 1}

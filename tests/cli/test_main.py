@@ -81,7 +81,7 @@ def test_dry_run_writes_nothing(cli: Cli, tmp_path: Path) -> None:
         (["run", "--method", "source-only", *PHANTOM, "--set", "oops"], 2, "name.key=value"),
         (["run", "--method", "source-only", *PHANTOM, "--seed", "x"], 2, "--seed"),
         (["run", "--metod", "source-only"], 2, "--metod"),
-        (["run", "--method", "source-only", *PHANTOM, "--test-points", "2"], 2, "between 0 and 1"),
+        (["run", "--method", "source-only", *PHANTOM, "--test-points", "2"], 2, "less than or equal to 1"),
         (["run", "--method", "source-only", *PHANTOM, "--device", "cuda:0"], 2, "no CUDA device"),
         (["run", "--task", "human2stem"], 2, "method is missing"),
         (["run", "--method", "source-only", "--task", "lucchi2vnc"], 3, "lucchi"),
