@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from dabench.annotation.raters import Rater, RecordedRater, SelfRater, TruthRater, draw_rng
+from dabench.annotation.stage_desk import StageDesk
 from dabench.errors import BudgetError, ConfigError, DataError, UnknownNameError
 from dabench.files.digests import digest_of
 from dabench.interfaces import Budget, Desk, RaterErrors, Truth, WeakLabel
@@ -309,7 +310,7 @@ class AnnotationDesk(Desk):
     # -------------------------------------------------------------------------------------------------------- records
     def for_stage(self, asks: Sequence[str]) -> Desk:
         """This desk as a stage may use it: what its StageSpec does not ask for is not there."""
-        return _StageDesk(self, frozenset(asks))
+        return StageDesk(self, frozenset(asks))
 
     def ledger(self) -> list[dict[str, Any]]:
         """What was handed out: kind, count, seconds, digest of the answers, rater. ``self`` is free and not entered."""
@@ -372,41 +373,3 @@ def _option(kind: str) -> str:
 def _nothing_to_say(key: _Question) -> PreferenceAnswer:
     z, window, digests = key
     return PreferenceAnswer(z, window, (), 0.0, "nobody", candidate_digests=digests)
-
-
-class _StageDesk(Desk):
-    """Hands out only what a stage's key names, so that no cached stage has seen more than its key says."""
-
-    def __init__(self, desk: AnnotationDesk, asks: frozenset[str]) -> None:
-        self._desk, self._asks = desk, asks
-
-    def ask(self, kind: str, request: Any = None, rater: str | None = None) -> list[Any]:
-        self._check(kind, rater)
-        return self._desk.ask(kind, request, rater)
-
-    def share(self, kind: str) -> float:
-        return self._desk.share(kind) if kind in self._asks else 0.0
-
-    def points(self) -> Mapping[int, PointAnswer]:
-        return self._desk.points() if "points" in self._asks else {}
-
-    def point_budget(self) -> float:
-        return self.share("points")
-
-    def preferences(self, questions: Sequence[PreferenceQuestion], rater: str | None = None) -> list[PreferenceAnswer]:
-        self._check("preferences", rater)
-        return self._desk.preferences(questions, rater)
-
-    def recorded_questions(self) -> Sequence[PreferenceQuestion] | None:
-        return self._desk.recorded_questions() if "preferences" in self._asks else None
-
-    def patch_budget(self) -> float:
-        return self.share("preferences")
-
-    def rng(self, what: str) -> np.random.Generator:
-        return self._desk.rng(what)
-
-    def _check(self, kind: str, rater: str | None) -> None:
-        # Nobody is asked where the stage names the rater "self".
-        if rater != "self" and kind not in self._asks:
-            raise ConfigError(f"this stage asks for {kind}, which its StageSpec does not say (asks).")
