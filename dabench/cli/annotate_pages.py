@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dabench.volumes.annotating.server import Address
     from dabench.volumes.viewer.targets import Opener
 
-_Rater = Annotated[str, typer.Option(help="Name that the page proposes for whoever answers.")]
+_Rater = Annotated[str, typer.Option(help="Rater name that the page suggests.")]
 _Port = Annotated[int, typer.Option(help="Port on this machine [a free one].", min=0, max=65535, show_default=False)]
 _NoOpen = Annotated[bool, typer.Option("--no-open", help="Print the link without opening it.")]
 _Idle = Annotated[float, typer.Option(help="Seconds without a movement after which time stands still.", min=1)]

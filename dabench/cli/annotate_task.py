@@ -33,7 +33,7 @@ def annotate(
     ] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="One setting, as of dabench run.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with settings, as of dabench run.")] = None,
-    rater: Annotated[str, typer.Option(help="Name that the pages propose for whoever answers.")] = "",
+    rater: Annotated[str, typer.Option(help="Rater name that the pages suggest.")] = "",
     port: Annotated[int, typer.Option(help="Port on this machine [a free one].", min=0, max=65535)] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Print links without opening them.")] = False,
     tracker: Annotated[str, typer.Option(help="mlflow, none, or a tracking URI.")] = "mlflow",

@@ -42,7 +42,7 @@ class StageQuestions:
 def asking_plan(
     config: RunConfig, registry: Registry, workspace: Workspace, rater: AskedRater | None = None
 ) -> tuple[Plan, int]:
-    """The plan of a run, whoever answers its preferences, and the number of the stage that asks for them.
+    """The plan of a run with any rater, and the number of the stage that asks for them.
 
     Raises:
         ConfigError: no stage of the run asks a person for preferences, or its budget of them is 0.

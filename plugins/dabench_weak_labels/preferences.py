@@ -89,7 +89,7 @@ class Preferences(WeakLabel):
         digests = candidate_digests(question.candidates)
         scores = candidate_scores(question.candidates, label == 1, label != IGNORE)
         seed = [base, question.z, *(int(digest[:8], 16) for digest in digests), question.window.y, question.window.x]
-        # One order a question, whoever answers: a combined answer has one.
+        # One order per question for all raters: a combined answer has one.
         shown = tuple(int(i) for i in np.random.default_rng([*seed[1:], 2]).permutation(len(digests)))
         choice = None if scores is None else _choose(scores, digests, errors, seed, shown[0])
         return _answer(question, choice, self.config.seconds_per_patch, errors.label, digests, shown)

@@ -53,7 +53,7 @@ class Asking:
 
 
 class _Drawn(NamedTuple):
-    """What a question looks like, whoever sees it: outlines as stored, and how many slices there are around it."""
+    """What a question looks like to every rater: outlines as stored, and how many slices there are around it."""
 
     picture: bytes
     outlines: tuple[str, ...]
