@@ -249,7 +249,7 @@ def _track(tracker: str, path: Path, workspace: Workspace, warn: Callable[[str],
         return ""
     uri = workspace.tracking_uri if tracker == MLFLOW else tracker
     try:
-        MlflowWriter(uri, workspace.artifacts if tracker == MLFLOW else None).write(read_run(path))
+        MlflowWriter(uri, workspace.artifacts if tracker == MLFLOW else None, warn).write(read_run(path))
     except Exception as error:
         warn(f"MLflow: {error}\n  Nothing is lost; later: dabench results sync")
     return uri

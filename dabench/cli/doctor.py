@@ -161,7 +161,7 @@ def _weights(place: Workspace) -> Iterator[Check]:
 
 
 def _store(place: Workspace) -> Iterator[Check]:
-    from dabench.tracking.mlflow_store import sqlite_path
+    from dabench.files.workspace import sqlite_path
     from dabench.tracking.mlflow_writer import MlflowWriter
 
     path = sqlite_path(place.tracking_uri)

@@ -39,13 +39,17 @@ def sync(
     from dabench.tracking.replay import sync as replay
 
     place = Workspace.find()
-    report = replay(place, to, lambda run: typer.echo(f"writing {run.cell_id}"), all_rows(place))
+    report = replay(place, to, lambda run: typer.echo(f"writing {run.cell_id}"), all_rows(place), _warn)
     typer.echo(
         f"{len(report.written)} written, {len(report.unchanged)} unchanged, {len(report.damaged)} damaged, "
         f"{report.summaries} summaries: {redact(to or place.tracking_uri)}"
     )
     if report.damaged:
         raise DataError("\n".join(report.damaged))
+
+
+def _warn(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 @app.command("ls")

@@ -60,7 +60,7 @@ def _sync(place: Workspace) -> None:
     from dabench.suites.suite_record import all_rows
     from dabench.tracking.replay import sync
 
-    report = sync(place, rows=all_rows(place))
+    report = sync(place, rows=all_rows(place), warn=lambda text: typer.echo(text, err=True))
     typer.echo(f"{len(report.written)} runs written, {len(report.unchanged)} unchanged")
     for message in report.damaged:
         typer.echo(f"left out: {message}", err=True)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
+
+#: How the address of a SQLite store begins.
+SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,27 @@ class Workspace:
     @property
     def tracking_uri(self) -> str:
         """The default MLflow store."""
-        return f"sqlite:///{self.root / 'mlflow.db'}"
+        return sqlite_uri(self.root / "mlflow.db")
 
     @property
     def artifacts(self) -> Path:
         """Artifacts of the default MLflow store."""
         return self.root / "mlartifacts"
+
+
+def sqlite_uri(path: Path) -> str:
+    """The address of a SQLite store. ``?`` would begin its options and ``%`` an encoded character: both are encoded.
+
+    >>> sqlite_uri(Path("/data/w?x=1/mlflow.db"))
+    'sqlite:////data/w%3Fx=1/mlflow.db'
+    """
+    return SQLITE + str(path).replace("%", "%25").replace("?", "%3F")
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a SQLite store, or None for any other store.
+
+    >>> sqlite_path("sqlite:////data/w%3Fx=1/mlflow.db")
+    PosixPath('/data/w?x=1/mlflow.db')
+    """
+    return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0])) if uri.startswith(SQLITE) else None

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from dabench.errors import DabenchError
+from dabench.files.workspace import sqlite_path
 from dabench.tracking.journal import JOURNAL
-from dabench.tracking.mlflow_store import TrackingError, connect, redact, sqlite_path
+from dabench.tracking.mlflow_store import connect, redact
 from dabench.tracking.record import Costs
 from dabench.tracking.scores import ScoreKey
+from dabench.tracking.sqlite_file import TrackingError, tables_of
 from dabench.tracking.translate import CELL, DIGEST_TAG, KIND_TAG, PREFIX, RESULTS_TAG
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ def read_cells(uri: str) -> Iterator[StoredCell]:
             f"MLflow store {uri}: there is no file {path}.", f"Fill it: dabench results sync --to {uri}"
         )
     try:
+        if path is not None:
+            tables_of(path)
         client = connect(uri)
         for run in _runs(client, _experiments(client)):
             tags = run.data.tags

@@ -6,21 +6,26 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlparse
+from urllib.parse import quote, unquote, urlparse
 
 from dabench.errors import DabenchError
+from dabench.files.workspace import sqlite_path
 from dabench.tracking.lock import exclusive
+from dabench.tracking.sqlite_file import TrackingError, move_locations, open_store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
     from mlflow.tracking import MlflowClient
 
 #: Opens the experiment among the pages for trained models.
 _TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+#: Folder of the artifacts, beside a SQLite file.
+_ARTIFACTS = "mlartifacts"
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -31,21 +36,19 @@ _QUIET = {
 }
 
 
-class TrackingError(DabenchError):
-    """The MLflow store cannot be used. No result is lost: the run directories hold everything."""
-
-
 class Store:
     """What the writer needs of a store. Every use lies within ``with store.open():``."""
 
-    def __init__(self, tracking_uri: str, artifact_root: Path | None = None) -> None:
+    def __init__(
+        self, tracking_uri: str, artifact_root: Path | None, warn: Callable[[str], None] | None = None
+    ) -> None:
         """Connect; a new SQLite file gets its tables here. Arguments as for `MlflowWriter`."""
-        self.uri = tracking_uri
-        path = sqlite_path(tracking_uri)
-        self.artifact_root = artifact_root or (path.parent / "mlartifacts" if path else None)
+        self.uri, self._path, self._warn = tracking_uri, sqlite_path(tracking_uri), warn or warn_python
+        self.artifact_root = artifact_root or (self._path.parent / _ARTIFACTS if self._path else None)
         self._experiments: dict[str, str] = {}
         with self.open():
-            self.client = connect(tracking_uri)
+            path = self._path
+            self.client = open_store(path, connect, tracking_uri, self._warn) if path else connect(tracking_uri)
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -64,15 +67,35 @@ class Store:
 
     def _lock(self) -> AbstractContextManager[None]:
         """SQLite takes one writer at a time, and two processes must not both create its tables."""
-        path = sqlite_path(self.uri)
+        path = self._path
         return exclusive(path.with_name(f".{path.name}.lock")) if path else nullcontext()
 
     def experiment(self, name: str) -> str:
-        """The id of an experiment, made if need be."""
+        """The id of an experiment: found, brought back from MLflow's bin, or made."""
         if name not in self._experiments:
             found = self.client.get_experiment_by_name(name)
-            self._experiments[name] = found.experiment_id if found else self._new_experiment(name)
+            self._experiments[name] = self._usable(found) if found else self._new_experiment(name)
         return self._experiments[name]
+
+    def _usable(self, found: Experiment) -> str:
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+            self._warn(f"MLflow experiment {found.name} had been deleted; it is restored")
+        self._bring_artifacts_home(found)
+        identity: str = found.experiment_id
+        return identity
+
+    def _bring_artifacts_home(self, found: Experiment) -> None:
+        """After its folder was moved or copied a store still names the old place, and would write there."""
+        ending = f"/{_ARTIFACTS}/{quote(found.name)}"
+        location = str(found.artifact_location)
+        if self._path is None or self.artifact_root is None or not location.startswith("file:"):
+            return
+        home = self.artifact_root.resolve().as_uri()
+        before = location.removesuffix(f"/{quote(found.name)}")
+        if location.endswith(ending) and before != home:
+            move_locations(self._path, before + "/", home + "/")
+            self._warn(f"MLflow store {self._path}: its artifacts were at {unquote(before)}; they are now at {home}")
 
     def _new_experiment(self, name: str) -> str:
         location = None
@@ -115,9 +138,9 @@ def connect(uri: str) -> MlflowClient:
     return client
 
 
-def sqlite_path(uri: str) -> Path | None:
-    """The file of a SQLite store, or None for any other store."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+def warn_python(text: str) -> None:
+    """Tell a caller in Python what was mended."""
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def redact(uri: str) -> str:

@@ -25,7 +25,7 @@ class MlflowSync:
     def _writer(self) -> MlflowWriter:
         from dabench.tracking.mlflow_writer import MlflowWriter
 
-        return MlflowWriter(self._uri, self._artifact_root)
+        return MlflowWriter(self._uri, self._artifact_root, self._warn)
 
     def write(self, run: RunRecord) -> None:
         """Carry one run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -48,15 +48,18 @@ class StoredRun:
 class MlflowWriter:
     """Writes runs to one MLflow store."""
 
-    def __init__(self, tracking_uri: str, artifact_root: Path | None = None) -> None:
+    def __init__(
+        self, tracking_uri: str, artifact_root: Path | None = None, warn: Callable[[str], None] | None = None
+    ) -> None:
         """Connect to the store; a new SQLite file gets its tables here.
 
         Args:
             tracking_uri: any MLflow tracking URI.
             artifact_root: where a new experiment keeps its artifacts; None is ``mlartifacts`` beside a SQLite file,
                 and for any other store what its server decides.
+            warn: told of what was mended in the store.
         """
-        self._store = Store(tracking_uri, artifact_root)
+        self._store = Store(tracking_uri, artifact_root, warn)
 
     def write(self, run: RunRecord, experiment: str | None = None) -> str:
         """Write a run and return its id; an earlier run of the same cell is replaced, an equal one is left alone."""

@@ -32,6 +32,7 @@ def sync(
     uri: str | None = None,
     on_run: Callable[[RunRecord], None] | None = None,
     rows: Rows | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> SyncReport:
     """Bring a store up to date with all runs of a workspace.
 
@@ -40,12 +41,13 @@ def sync(
         uri: any MLflow store; None is the workspace's own.
         on_run: called before each run is written, for progress.
         rows: of the workspace's suites; without them there are no summaries.
+        warn: told of what was mended in the store; by default a warning of Python's.
     """
     from dabench.tracking.mlflow_writer import MlflowWriter, experiment_name
 
     found = list(read_runs(workspace.runs))
     runs = [placed for run in found if isinstance(run, RunRecord) for placed in _places(run, rows or {})]
-    writer = MlflowWriter(uri or workspace.tracking_uri)
+    writer = MlflowWriter(uri or workspace.tracking_uri, warn=warn)
     stored = {suite: writer.stored(experiment_name(suite)) for suite in sorted({run.suite for run in runs})}
     written, unchanged = [], []
     for run in runs:

@@ -13,7 +13,7 @@ import dabench
 from dabench.cli.main import main
 from dabench.errors import DataError, UnknownNameError
 from dabench.models.registering import register
-from dabench.tracking.mlflow_store import TrackingError
+from dabench.tracking.sqlite_file import TrackingError
 from dabench.volumes.arrays import as_volume
 from dabench.volumes.prediction.worker import quantised
 from tests.conftest import FEW

@@ -12,7 +12,7 @@ from pathlib import Path
 from made_up_suite import TASKS, write_cell
 from mlflow.tracking import MlflowClient
 
-from dabench.tracking.mlflow_store import sqlite_path
+from dabench.files.workspace import sqlite_path
 from dabench.tracking.mlflow_writer import MlflowWriter
 from dabench.tracking.record import read_run
 from dabench.tracking.replay import sync

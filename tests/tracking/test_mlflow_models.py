@@ -13,8 +13,8 @@ from dabench.models import load_model
 from dabench.models.registering import register
 from dabench.tracking import read_run
 from dabench.tracking.mlflow_models import WEIGHTS_TAG
-from dabench.tracking.mlflow_store import TrackingError
 from dabench.tracking.mlflow_writer import MlflowWriter
+from dabench.tracking.sqlite_file import TrackingError
 from tests.models.forged_runs import forge, seen, settings, tile
 
 

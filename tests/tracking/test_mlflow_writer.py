@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from dabench.files.workspace import sqlite_path
 from dabench.tracking import read_run
-from dabench.tracking.mlflow_store import TrackingError, redact, sqlite_path
+from dabench.tracking.mlflow_store import redact
 from dabench.tracking.mlflow_writer import MlflowWriter
+from dabench.tracking.sqlite_file import TrackingError
 from dabench.tracking.translate import IDENTITY
 
 
