@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -123,12 +124,12 @@ class StagePredictions:
             beside = [_open(stack, instances_of(path)) for path in paths.values() if model.gives_instances]
             for z, prediction in slices:
                 for threshold, writer in writers.items():
-                    _add(writer, returned_mask(model, prediction, threshold, back).astype(np.uint8) * 255)
+                    _add(writer, z, depth, returned_mask(model, prediction, threshold, back).astype(np.uint8) * 255)
                 if prediction.instances is not None:
                     ids = returned_ids(prediction.instances, back)
                     ids = links.names(ids).astype(np.uint32)[ids]
                     for writer in beside:
-                        _add(writer, ids)
+                        _add(writer, z, depth, ids)
                 progress(z + 1, depth)
         for path in paths.values():
             self.keep_digest(path)
@@ -142,8 +143,10 @@ def _open(stack: ExitStack, path: Path) -> tifffile.TiffWriter:
     return stack.enter_context(tifffile.TiffWriter(stack.enter_context(atomic(path))))
 
 
-def _add(writer: tifffile.TiffWriter, values: Array) -> None:
-    writer.write(values, compression="zlib", contiguous=False)
+def _add(writer: tifffile.TiffWriter, z: int, depth: int, values: Array) -> None:
+    """Write slice ``z``; the first one says that all are one volume, or readers would take it for the whole file."""
+    volume = json.dumps({"shape": [depth, *values.shape], "axes": "ZYX"}) if z == 0 else None
+    writer.write(values, compression="zlib", contiguous=False, metadata=None, description=volume)
 
 
 def instances_of(path: Path) -> Path:

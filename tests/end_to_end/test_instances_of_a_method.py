@@ -119,6 +119,15 @@ def test_they_are_stored_with_the_run(ran: Ran) -> None:
     assert f"predictions/{path.name}" in receipt["outputs"]
 
 
+def test_a_stored_volume_opens_whole(ran: Ran) -> None:
+    """One series: tifffile, scikit-image and imageio read the first one of several alone."""
+    mask = ran.record.path / "predictions" / "target_test.tif"
+    for path in (mask, instances_of(mask)):
+        with tifffile.TiffFile(path) as file:
+            assert [(s.shape, s.axes) for s in file.series] == [(true_ids().shape, "ZYX")]
+        np.testing.assert_array_equal(tifffile.imread(path), pages(path))
+
+
 def test_kept_objects_are_scored_again(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     """No predictor is asked: what the stage kept is enough, also where the scores are gone."""
     for kept in ran.workspace.stages.rglob("predictions/*.json"):
