@@ -134,7 +134,9 @@ class Boards(Sequence[Board]):
         """One row an entry of each board, best first.
 
         ``mean`` with its 95 % interval is over all tasks of the board; then comes one column for each task. ``rank`` is
-        the mean rank; entries that share a letter in ``groups`` cannot be told apart. A ``bracket`` is never ranked.
+        the mean rank; entries that share a letter in ``groups`` cannot be told apart. An ``upper``
+        ``bracket`` is never ranked. ``difference`` is to ``reference``, in the unit of the scores; ``p`` is corrected
+        for all entries compared so.
         """
         import pandas as pd
 
@@ -167,6 +169,7 @@ def board(
     *,
     by: str = "dice",
     conditions: Sequence[str] = (),
+    reference: str = "",
     store: str | None = None,
     refresh: bool = False,
     workspace: str | Path | None = None,
@@ -177,12 +180,13 @@ def board(
         suite: only this suite, with the names of its rows.
         by: what to rank by: ``dice``, ``aji``, ``pq``, or ``points_15/dice``.
         conditions: ``KEY=VALUE`` of any tag; all must hold.
+        reference: an entry that all others are compared with; the lower bracket (`source-only`) by default.
         store: URI of an MLflow store, instead of the runs of the workspace.
         refresh: read every run again, not only what changed.
         workspace: folder of runs; as for the command line by default (``DABENCH_WORKSPACE``, else ``workspace/``).
 
     Raises:
-        UnknownNameError: a suite, tag, value or metric that nothing has.
+        UnknownNameError: a suite, tag, value, metric or reference that nothing has.
         TrackingError: the store cannot be used.
 
     Example:
@@ -195,7 +199,15 @@ def board(
         >>> table[["entry", "bracket", "preset"]].to_records(index=False).tolist()
         [('source-only', 'lower', 'tiny')]
     """
-    found = read_boards(suite, by=by, conditions=conditions, store=store, refresh=refresh, workspace=workspace)
+    found = read_boards(
+        suite,
+        by=by,
+        conditions=conditions,
+        reference=reference,
+        store=store,
+        refresh=refresh,
+        workspace=workspace,
+    )
     for message in found.damaged:
         warnings.warn(message, DamagedRunWarning, stacklevel=2)
     return found
@@ -206,6 +218,7 @@ def read_boards(
     *,
     by: str = "dice",
     conditions: Sequence[str] = (),
+    reference: str = "",
     store: str | None = None,
     refresh: bool = False,
     workspace: str | Path | None = None,
@@ -213,7 +226,16 @@ def read_boards(
 ) -> Boards:
     """What `board` gives, without its warnings; ``progress`` is called while runs are read into the index."""
     place = Workspace.find(workspace)
-    found = load(place, by=by, suite=suite, conditions=conditions, uri=store, anew=refresh, progress=progress)
+    found = load(
+        place,
+        by=by,
+        suite=suite,
+        conditions=conditions,
+        reference=reference,
+        uri=store,
+        anew=refresh,
+        progress=progress,
+    )
     return Boards(found, place)
 
 
@@ -232,6 +254,9 @@ def _entry(board: Board, standing: Standing) -> dict[str, Any]:
         "high": overall.high if overall else None,
         "rank": rank.mean if rank else None,
         "groups": standing.groups,
+        "reference": standing.reference,
+        "difference": standing.difference.mean if standing.difference else None,
+        "p": standing.p,
         "missing": len(standing.missing),
         **{name: getattr(standing, name) for name in costs},
         **{task: interval.mean if interval else None for task, interval in by_task.items()},

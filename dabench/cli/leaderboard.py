@@ -38,6 +38,9 @@ def leaderboard(
         list[str] | None,
         typer.Option("--filter", help="Only cells with KEY=VALUE[,VALUE], any tag (repeatable; all must hold)."),
     ] = None,
+    reference: Annotated[
+        str, typer.Option(help="Entry that all others are compared with (default: source-only).")
+    ] = "",
     source: Annotated[
         str | None, typer.Option("--from", help="Cells of an MLflow store, or recorded ones (NAME.jsonl).")
     ] = None,
@@ -60,7 +63,13 @@ def leaderboard(
     if file and not chosen:
         raise ConfigError(f"{file}: say what to write there.", f"Example: dabench leaderboard --html {file}")
     found = read_boards(
-        suite or "", by=by, conditions=conditions or (), store=source, refresh=refresh, progress=_progress
+        suite or "",
+        by=by,
+        conditions=conditions or (),
+        reference=reference,
+        store=source,
+        refresh=refresh,
+        progress=_progress,
     )
     for message in found.damaged:
         typer.echo(f"left out: {message}", err=True)

@@ -9,6 +9,9 @@ from dabench.leaderboard.metric import Metric
 from dabench.statistics.intervals import Interval
 from dabench.statistics.pairs import PairTest
 
+#: What `Standing.bracket` is called: without adaptation, and trained on target labels.
+LOWER, UPPER = "lower", "upper"
+
 
 @dataclass(frozen=True)
 class BoardKey:
@@ -41,8 +44,10 @@ class Standing:
     """One entry of a board, over all of its tasks and seeds.
 
     ``scores`` by task, then metric. ``overall`` is the mean of the task means of the board's metric, None where a task
-    of the board is missing. ``rank`` is the mean rank with its interval, None for brackets and incomplete entries.
-    ``groups`` are letters: entries that share one cannot be told apart. ``tags`` are those that all of its cells share.
+    of the board is missing. ``rank`` is the mean rank with its interval, None for upper brackets and incomplete
+    entries. ``groups`` are letters: entries that share one cannot be told apart. ``difference`` is its mean less that
+    of ``reference``, with ``p`` corrected for all entries that are compared so. ``tags`` are those that all of its
+    cells share.
     """
 
     entry: str
@@ -51,6 +56,9 @@ class Standing:
     rank: Interval | None = None
     groups: str = ""
     bracket: str = ""
+    reference: str = ""
+    difference: Interval | None = None
+    p: float | None = None
     gap_closed: float | None = None
     annotation_seconds: float | None = None
     train_seconds: float | None = None
@@ -59,6 +67,16 @@ class Standing:
     missing: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     cells: tuple[CellLink, ...] = ()
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it saw target labels and so is never ranked: an upper bracket."""
+        return self.bracket == UPPER
+
+    @property
+    def is_below(self) -> bool:
+        """Whether its mean lies below that of its reference."""
+        return self.difference is not None and self.difference.mean < 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +91,7 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class Board:
-    """One table: entries best first, then brackets, then incomplete ones.
+    """One table: entries best first, then upper brackets, then incomplete ones.
 
     ``figures`` are SVG texts by title (critical differences, quality against cost). ``notes`` say in words what rules
     were used: how missing cells are treated, how many seeds there are, what is simulated.

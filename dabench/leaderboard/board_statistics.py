@@ -67,14 +67,13 @@ class BoardStatistics:
             self._results.keep(key, values)
         return {entry: {task: Interval(**v) for task, v in by_task.items()} for entry, by_task in values.items()}
 
-    def ranking(self, metric: Metric, tasks: Sequence[str]) -> RankStatistics:
-        """The comparison of all entries but brackets."""
-        key = self._key("ranks", metric, tasks)
+    def ranking(self, metric: Metric, tasks: Sequence[str], always: Sequence[str] = ()) -> RankStatistics:
+        """The comparison of all entries but upper brackets."""
+        key = self._key(f"ranks {sorted(always)}", metric, tasks)
         values = self._results.recall(key)
         if values is None:
-            brackets = {entry.label for entry in self._entries if entry.bracket}
-            cells = [cell for cell in self._cells(metric, tasks) if cell.entry not in brackets]
-            values = asdict(_ranking(cells, tasks))
+            cells = [cell for cell in self._cells(metric, tasks) if cell.entry not in self._apart()]
+            values = asdict(_ranking(cells, tasks, always))
             self._results.keep(key, values)
         return _ranks_from(values)
 
@@ -87,11 +86,14 @@ class BoardStatistics:
     def _cells(self, metric: Metric, tasks: Sequence[str]) -> list[Cell]:
         return [_cell(label, row, metric, _slices(row, metric)) for label, row in self._rows(metric, tasks)]
 
+    def _apart(self) -> set[str]:
+        return {entry.label for entry in self._entries if entry.is_apart}
+
     def _key(self, what: str, metric: Metric, tasks: Sequence[str]) -> str:
-        """Digest of everything that decides the numbers: cells, brackets, and the code."""
+        """Digest of everything that decides the numbers: cells, what is not ranked, and the code."""
         code = source_digest(__name__), np.__version__
         digest = hashlib.sha256(repr((what, MOST_COMPARED, *code, tuple(tasks))).encode())
-        digest.update(repr(sorted(entry.label for entry in self._entries if entry.bracket)).encode())
+        digest.update(repr(sorted(self._apart())).encode())
         for label, row in sorted(self._rows(metric, tasks), key=lambda found: (found[0], found[1].cell_id)):
             digest.update(repr((label, row.tags["task"], seed_of(row), row.scores[metric])).encode())
             digest.update(row.slices[metric].tobytes() if metric in row.slices else b"")
@@ -112,8 +114,8 @@ def _slices(row: Row, metric: Metric) -> dict[int, float]:
 
 
 # ------------------------------------------------------------------------------------------------------- computations
-def _ranking(cells: Sequence[Cell], tasks: Sequence[str]) -> RankStatistics:
-    best = _best(cells, tasks)
+def _ranking(cells: Sequence[Cell], tasks: Sequence[str], always: Sequence[str]) -> RankStatistics:
+    best = _best(cells, tasks, always)
     comparison = compare([cell for cell in cells if cell.entry in best] if best else cells, tasks=tasks)
     ranks = comparison.ranks
     if best:
@@ -129,14 +131,18 @@ def _ranking(cells: Sequence[Cell], tasks: Sequence[str]) -> RankStatistics:
     return RankStatistics({entry: ranks[entry] for entry in ordered}, comparison, least)
 
 
-def _best(cells: Sequence[Cell], tasks: Sequence[str]) -> set[str]:
-    """The entries that are compared in pairs where there are too many for all; empty where there are not."""
+def _best(cells: Sequence[Cell], tasks: Sequence[str], always: Sequence[str]) -> set[str]:
+    """The entries that are compared in pairs where there are too many for all; empty where there are not.
+
+    Those of ``always`` take part however good they are.
+    """
     values: dict[str, dict[str, list[float]]] = {}
     for cell in cells:
         values.setdefault(cell.entry, {}).setdefault(cell.task, []).append(cell.value)
     means = {e: fmean(fmean(v) for v in found.values()) for e, found in values.items() if set(found) >= set(tasks)}
     best = sorted(means, key=lambda entry: (-means[entry], entry))
-    return set(best[:MOST_COMPARED]) if len(best) > MOST_COMPARED else set()
+    wanted = set(always) & set(means)
+    return wanted | set(best[: MOST_COMPARED - len(wanted)]) if len(best) > MOST_COMPARED else set()
 
 
 def _place(comparison: Comparison, entry: str) -> int:

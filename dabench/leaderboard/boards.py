@@ -13,10 +13,10 @@ from dabench.leaderboard.entries import Entry, seed_of
 from dabench.leaderboard.figures import figures
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.notes import notes
+from dabench.leaderboard.references import references_of, with_differences, with_gaps
 from dabench.leaderboard.results_cache import ResultsCache
 from dabench.leaderboard.rows import Row
-from dabench.statistics import Cell, gap_closed, pareto
-from dabench.statistics.cells import Table
+from dabench.statistics import pareto
 from dabench.tracking.record import Costs
 
 
@@ -30,6 +30,8 @@ class BoardEntries:
     planned: tuple[str, ...] = ()
     published: tuple[PublishedRow, ...] = ()
     results: ResultsCache = field(default_factory=ResultsCache, compare=False, repr=False)
+    #: The entry that all are compared with; "": each with the lower bracket of its network.
+    reference: str = ""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -48,13 +50,13 @@ class BoardEntries:
         tasks = ranked_tasks(self.entries, metric, self.planned)
         numbers = BoardStatistics(self.entries, self.results)
         summaries = {name: numbers.summary(name, tasks) for name in shown}
-        ranking = numbers.ranking(metric, tasks)
-        gaps = _gaps(self.entries, numbers.means(metric, tasks))
-        standings = _with_front(
-            _ordered(
-                [_standing(e, tasks, metric, summaries, ranking, gaps.get(e.label)) for e in self.entries], ranking
-            )
-        )
+        means = numbers.means(metric, tasks)
+        references = references_of(self.entries, means, self.reference)
+        ranking = numbers.ranking(metric, tasks, tuple(references.values()))
+        standings = [_standing(entry, tasks, metric, summaries, ranking) for entry in self.entries]
+        standings = with_gaps(standings, self.entries, means)
+        standings = with_differences(standings, references, ranking.comparison.pairs)
+        standings = _with_front(_ordered(standings, ranking))
         by_slice = numbers.has_slices(metric, tasks)
         return Board(
             setting=self.setting,
@@ -85,7 +87,7 @@ def ranked_tasks(entries: Sequence[Entry], metric: Metric, planned: Sequence[str
         return tuple(known)
     if planned:
         return tuple(task for task in shared if task in planned)
-    rankable = [having[e.label] for e in entries if e.label in having and not e.bracket] or list(having.values())
+    rankable = [having[e.label] for e in entries if e.label in having and not e.is_apart] or list(having.values())
     shared.sort(key=lambda task: (-sum(task in tasks for tasks in rankable), task))
     sizes = [(k * sum(tasks.issuperset(shared[:k]) for tasks in rankable), k) for k in range(1, len(shared) + 1)]
     return tuple(sorted(shared[: max(sizes)[1]]))
@@ -102,7 +104,6 @@ def _standing(
     metric: Metric,
     summaries: Mapping[Metric, Summary],
     ranking: RankStatistics,
-    gap: float | None,
 ) -> Standing:
     rows = [row for row in entry.scored(metric) if row.tags["task"] in tasks]
     found = {name: summary.get(entry.label, {}) for name, summary in summaries.items()}
@@ -115,7 +116,6 @@ def _standing(
         rank=ranking.ranks.get(entry.label),
         groups=ranking.comparison.groups.get(entry.label, ""),
         bracket=entry.bracket,
-        gap_closed=gap,
         annotation_seconds=_mean_cost(rows, lambda costs: costs.annotation_seconds),
         train_seconds=_mean_cost(rows, lambda costs: costs.train_seconds),
         peak_memory_bytes=max(memory, default=None),
@@ -141,11 +141,11 @@ def _link(row: Row) -> CellLink:
 
 
 def _ordered(standings: Iterable[Standing], ranking: RankStatistics) -> list[Standing]:
-    """Ranked ones best first, then brackets from below, then incomplete ones."""
+    """Ranked ones best first, then upper brackets from below, then incomplete ones."""
     place = {entry: number for number, entry in enumerate(ranking.ranks)}
 
     def key(standing: Standing) -> tuple[int, float, str]:
-        if standing.bracket:
+        if standing.is_apart:
             return 1, standing.overall.mean if standing.overall else math.inf, standing.entry
         return (0 if standing.rank else 2), place.get(standing.entry, 0), standing.entry
 
@@ -161,40 +161,3 @@ def _with_front(standings: Sequence[Standing]) -> list[Standing]:
     }
     front = pareto(points) if len({cost for cost, _ in points.values()}) > 1 else ()
     return [replace(s, pareto=s.entry in front) for s in standings]
-
-
-def _gaps(entries: Sequence[Entry], cells: Sequence[Cell]) -> dict[str, float]:
-    """The share of the gap between the brackets that each entry closes, over all tasks of the board."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    table = Table.of(cells)
-    for entry in entries:
-        lower, upper = (_bracket(entry, entries, table, kind) for kind in ("lower", "upper"))
-        if lower and upper and not entry.bracket:
-            groups.setdefault((lower, upper), []).append(entry.label)
-    found: dict[str, float] = {}
-    for pair, labels in groups.items():
-        shares = gap_closed(cells, *pair)
-        found |= {label: shares[label][""] for label in labels if "" in shares.get(label, {})}
-    return found
-
-
-def _bracket(entry: Entry, entries: Sequence[Entry], table: Table, kind: str) -> str:
-    """The bracket that an entry is measured by: of those with its network, or of the only network, the best one.
-
-    "" where brackets of several networks stand there, and none with the entry's.
-    """
-    brackets = [one for one in entries if one.bracket == kind]
-    same = [one for one in brackets if _network(one) == _network(entry)]
-    if not same and len({_network(one) for one in brackets}) == 1:
-        same = brackets
-    return max((one.label for one in same), key=lambda label: _strength(table, label), default="")
-
-
-def _strength(table: Table, label: str) -> tuple[int, float]:
-    """Tasks with a result, and the mean over them."""
-    tasks = tuple(table.rows.get(label, {}))
-    return len(tasks), table.mean(label, tasks) if tasks else 0.0
-
-
-def _network(entry: Entry) -> str:
-    return entry.tags.get("network", "")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from textwrap import shorten
 
-from dabench.leaderboard.board import BoardKey
+from dabench.leaderboard.board import UPPER, BoardKey
 from dabench.leaderboard.labels import Identity, identity, labels, with_origins
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row, order
@@ -51,6 +51,11 @@ class Entry:
         """``lower`` or ``upper`` for what brackets a table; ""."""
         found = {row.tags.get("bracket", "none") for row in self.rows} - {"none", ""}
         return found.pop() if len(found) == 1 else ""
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it saw target labels and so is never ranked. A lower bracket is: is a method better than nothing?"""
+        return self.bracket == UPPER
 
     @cached_property
     def tags(self) -> dict[str, str]:

@@ -15,13 +15,13 @@ _COSTS: tuple[tuple[str, str, Callable[[Standing], float | None]], ...] = (
 
 
 def figures(comparison: Comparison, standings: Sequence[Standing], metric: str) -> dict[str, str]:
-    """Critical differences of the ranked, and quality against both costs, brackets shown but never on the front."""
+    """Critical differences of the ranked, and quality against both costs; upper brackets are never on the front."""
     found = {"Critical differences": critical_difference_svg(comparison)} if len(comparison.entries) > 1 else {}
     shown = [s for s in standings if s.overall is not None]
     for title, label, cost in _COSTS:
         points = {s.entry: (c, 100 * s.overall.mean) for s in shown if s.overall and (c := cost(s)) is not None}
         if len({x for x, _ in points.values()}) > 1:
-            front = pareto({s.entry: points[s.entry] for s in shown if not s.bracket and s.entry in points})
+            front = pareto({s.entry: points[s.entry] for s in shown if not s.is_apart and s.entry in points})
             found[title] = scatter_svg(points, front, label, f"{metric}, per cent, mean over tasks")
     return found
 

@@ -64,6 +64,7 @@ def load(
     by: str = "dice",
     suite: str = "",
     conditions: Sequence[str] = (),
+    reference: str = "",
     uri: str | None = None,
     anew: bool = False,
     progress: Progress | None = None,
@@ -75,12 +76,13 @@ def load(
         by: the metric that ranks; a setting that lacks it is ranked by its first one.
         suite: only the cells of this suite, under the names of its rows.
         conditions: ``KEY=VALUE`` filters.
+        reference: an entry that all others are compared with, instead of the lower bracket.
         uri: read an MLflow store, or a file of recorded results, instead of the runs.
         anew: read every run again.
         progress: called while runs are read into the index.
 
     Raises:
-        UnknownNameError: a suite, tag, value or metric that nothing has.
+        UnknownNameError: a suite, tag, value, metric or reference that nothing has.
         TrackingError: the store cannot be used.
         DataError: the file is missing or damaged.
     """
@@ -95,6 +97,9 @@ def load(
         rows = [row for row in rows if row.tags.get("suite") == suite]
     rows = [row for row in rows if matches(row.tags, wanted)]
     board_entries = _board_entries(rows, suite_plan, suite, ResultsCache(index_path(workspace)))
+    if reference:
+        _check_reference(reference, board_entries)
+        board_entries = tuple(replace(entries, reference=reference) for entries in board_entries)
     metric = Metric.parse(by)
     _check_metric(metric, board_entries)
     return Leaderboard(tuple(rows), board_entries, metric, damaged)
@@ -155,6 +160,12 @@ def _board_entries(
         entries = tuple(suite_entries(groups.get(setting, []), suite_plan, setting))
         board_entries.append(BoardEntries(setting, entries, suite, tasks, suite_plan.published, results))
     return tuple(board_entries)
+
+
+def _check_reference(reference: str, board_entries: Sequence[BoardEntries]) -> None:
+    known = {entry.label for entries in board_entries for entry in entries.entries if not entry.is_apart}
+    if reference not in known:
+        raise UnknownNameError("reference", reference, known)
 
 
 def _check_metric(metric: Metric, board_entries: Sequence[BoardEntries]) -> None:

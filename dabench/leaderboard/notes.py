@@ -35,6 +35,7 @@ def notes(
             _seeds(standings),
             _other_tasks(entries, tasks, metric),
             _tests(ranking, metric, by_slice),
+            _against(standings),
             _mixtures(rows),
             _rules(rows, standings, tasks, by_slice),
         )
@@ -77,6 +78,22 @@ def _tests(ranking: RankStatistics, metric: Metric, by_slice: bool) -> Iterator[
         first, second = comparison.entries[:2]
         least = f"{100 * ranking.least:.1f} points of {metric.title}"
         yield f"{first} and {second} would have to differ by {least} to be told apart with a chance of 80 %."
+
+
+def _against(standings: Sequence[Standing]) -> Iterator[str]:
+    """Who is worse than what it is compared with, and what the column of differences means."""
+    for standing in standings:
+        if standing.is_below and standing.difference is not None and standing.p is not None:
+            low, high = (100 * end for end in (standing.difference.low, standing.difference.high))
+            yield (
+                f"{standing.entry} lies {-100 * standing.difference.mean:.1f} points below {standing.reference} "
+                f"(95 % {low:+.1f} to {high:+.1f}, p = {standing.p:.2g})."
+            )
+    if any(s.difference is not None for s in standings):
+        yield (
+            "vs: points of the mean above or below that entry; in brackets where the two cannot be told apart "
+            "(5 %, corrected for all entries compared with it)."
+        )
 
 
 def _mixtures(rows: Sequence[Row]) -> Iterator[str]:

@@ -16,7 +16,8 @@ _SPARED = ("GiB", "time", "seeds", "gap %", "label min", "95 %")
 def text_table(board: Board) -> Table:
     """The table of a board. Scores are per cent with one decimal: mean ± standard deviation over seeds."""
     cells = _cells(board, _reference_seconds(board))
-    kinds = {"": _ranked(board), "brackets, not ranked": _brackets(board), "incomplete, not ranked": _incomplete(board)}
+    apart, incomplete = "upper bracket, not ranked", "incomplete, not ranked"
+    kinds = {"": _ranked(board), apart: _apart(board), incomplete: _incomplete(board)}
     sections = [
         Section(title, tuple(tuple(cell(s) for cell in cells.values()) for s in standings))
         for title, standings in kinds.items()
@@ -55,10 +56,11 @@ def _cells(board: Board, seconds: float) -> dict[str, Callable[[Standing], Cell]
     tasks = {task: _task(task, board.metric) for task in board.tasks}
     return {
         "rank": lambda s: _rank(s.rank),
-        "entry": lambda s: s.entry + (" *" if s.pareto else ""),
+        "entry": lambda s: s.entry + (" *" if s.pareto else "") + (f" (below {s.reference})" if s.is_below else ""),
         name: lambda s: _score(s.overall),
         "95 %": lambda s: _range(s.overall),
         **tasks,
+        **_against(board),
         "group": lambda s: s.groups or None,
         "gap %": lambda s: percent(s.gap_closed, digits=0),
         "label min": lambda s: _in(60, s.annotation_seconds),
@@ -66,6 +68,20 @@ def _cells(board: Board, seconds: float) -> dict[str, Callable[[Standing], Cell]
         "GiB": lambda s: _in(2**30, s.peak_memory_bytes),
         "seeds": _seeds,
     }
+
+
+def _against(board: Board) -> dict[str, Callable[[Standing], Cell]]:
+    """The column of differences: named after the one reference that all have."""
+    names = {s.reference for s in board.standings if s.reference}
+    return {f"vs {names.pop() if len(names) == 1 else 'start'}": _difference} if names else {}
+
+
+def _difference(standing: Standing) -> Cell:
+    """Points above or below the reference; in brackets where the two cannot be told apart."""
+    if standing.difference is None or standing.p is None:
+        return None
+    points = f"{100 * standing.difference.mean:+.1f}"
+    return points if standing.p < 0.05 else f"({points})"
 
 
 def _task(task: str, metric: Metric) -> Callable[[Standing], Cell]:
@@ -117,12 +133,12 @@ def _published(row: PublishedRow, board: Board, width: int) -> tuple[Cell, ...]:
 
 # ----------------------------------------------------------------------------------------------------------- sections
 def _ranked(board: Board) -> Sequence[Standing]:
-    return [s for s in board.standings if not s.bracket and s.overall is not None]
+    return [s for s in board.standings if not s.is_apart and s.overall is not None]
 
 
-def _brackets(board: Board) -> Sequence[Standing]:
-    return [s for s in board.standings if s.bracket]
+def _apart(board: Board) -> Sequence[Standing]:
+    return [s for s in board.standings if s.is_apart]
 
 
 def _incomplete(board: Board) -> Sequence[Standing]:
-    return [s for s in board.standings if not s.bracket and s.overall is None]
+    return [s for s in board.standings if not s.is_apart and s.overall is None]

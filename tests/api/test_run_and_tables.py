@@ -188,7 +188,7 @@ def test_a_board_is_the_commands(done, place, cli):
     assert frame["entry"].tolist() == [s["entry"] for one in told for s in one["standings"]]
     means = [s["overall"]["mean"] if s["overall"] else None for one in told for s in one["standings"]]
     assert frame["mean"].tolist() == pytest.approx(means)
-    assert frame.loc[frame["bracket"] == "lower", "rank"].isna().all()
+    assert frame.loc[frame["bracket"] == "upper", "rank"].isna().all()
     assert boards.to_markdown() == cli("leaderboard", "--markdown")
     assert "<html" in boards.to_html()
 

@@ -14,6 +14,7 @@ from dabench.leaderboard.entries import Entry, by_setting, free_entries
 from dabench.leaderboard.gather import load
 from dabench.leaderboard.index import Index
 from dabench.leaderboard.rows import Row
+from dabench.leaderboard.tables import text_table
 
 
 def standing(board, entry):
@@ -34,16 +35,53 @@ def test_means_are_of_task_means_and_deviations_over_seeds(benchmark, board_of):
     assert (board.metric, board.metrics, board.tasks) == (DICE, (DICE, AJI, PQ), ("human2stem", "lucchi2vnc"))
 
 
-def test_the_best_is_first_and_brackets_are_not_ranked(benchmark, board_of):
+def test_the_best_is_first_and_what_saw_target_labels_is_not_ranked(benchmark, board_of):
     board = board_of(benchmark)
     assert [s.entry for s in board.standings] == ["ipl", "sac", "source-only", "oracle"]
-    assert [s.rank.mean if s.rank else None for s in board.standings] == [1.0, 2.0, None, None]
+    assert [s.rank.mean if s.rank else None for s in board.standings] == [1.0, 2.0, 3.0, None]
     assert [s.bracket for s in board.standings] == ["", "", "lower", "upper"]
-    assert {standing(board, name).groups for name in ("source-only", "oracle")} == {""}
+    assert standing(board, "oracle").groups == ""
     assert standing(board, "oracle").overall.mean == pytest.approx(0.85)  # known, not ranked
-    (pair,) = board.differences
-    assert (pair.first, pair.second) == ("ipl", "sac")
-    assert pair.difference.mean == pytest.approx(0.20)
+    differences = {(pair.first, pair.second): pair.difference.mean for pair in board.differences}
+    assert differences == pytest.approx(
+        {("ipl", "sac"): 0.20, ("ipl", "source-only"): 0.30, ("sac", "source-only"): 0.10}
+    )
+
+
+def test_each_is_compared_with_what_it_started_from(benchmark, board_of):
+    board = board_of(benchmark)
+    found = {s.entry: (s.reference, s.difference and round(s.difference.mean, 6)) for s in board.standings}
+    assert found == {
+        "ipl": ("source-only", 0.3),
+        "sac": ("source-only", 0.1),
+        "source-only": ("", None),
+        "oracle": ("", None),
+    }
+    plain = {pair.first: pair.p for pair in board.differences if pair.second == "source-only"}
+    assert standing(board, "ipl").p == pytest.approx(min(1.0, max(2 * min(plain.values()), plain["ipl"])))
+    assert not any(s.is_below for s in board.standings)
+
+
+def test_with_an_entry_that_the_reader_names(benchmark, board_of):
+    board = board_of(benchmark, reference="ipl")
+    found = {s.entry: (s.reference, s.difference and round(s.difference.mean, 6)) for s in board.standings}
+    assert found["sac"] == ("ipl", -0.2)
+    assert found["source-only"] == ("ipl", -0.3)
+    for name in ("ipll", "oracle"):
+        with pytest.raises(UnknownNameError, match=f"unknown reference '{name}'"):
+            load(benchmark, reference=name)
+
+
+def test_worse_than_doing_nothing_is_no_winner(benchmark, board_of):
+    """However few others there are: a row below its start says so, is ranked below it, and has no star."""
+    for task in ("human2stem", "lucchi2vnc"):
+        three_seeds(benchmark.runs, "ualr", task, 0.3, cost=60.0, seconds=150.0, bracket="none")
+    board = board_of(benchmark)
+    ualr = standing(board, "ualr")
+    assert (ualr.is_below, ualr.pareto, ualr.rank.mean) == (True, False, 4.0)
+    assert standing(board, "source-only").rank.mean == 3.0
+    assert any(note.startswith("ualr lies 15.0 points below source-only (95 % ") for note in board.notes)
+    assert "ualr (below source-only)" in {str(row[1]) for s in text_table(board).sections for row in s.rows}
 
 
 def test_gap_costs_and_front(benchmark, board_of):

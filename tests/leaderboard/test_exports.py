@@ -77,7 +77,7 @@ def made_up_board():
             peak_memory_bytes=1.5 * 2**30,
             pareto=True,
         ),
-        Standing("low", {"x": {DICE: unsure}}, unsure, bracket="lower", train_seconds=200.0),
+        Standing("top", {"x": {DICE: unsure}}, unsure, bracket="upper", train_seconds=200.0),
         Standing("torn", {}, missing=("x seed 0: failed (<b>why</b>)",)),
     )
     published = (PublishedRow("a|b", "Paper, Table 2", {"x": {DICE: 0.8, PQ: 0.1}}, "printed twice"),)
@@ -102,7 +102,7 @@ def test_the_table_in_words():
         "seeds": "0",
     }
     titles = [section.title for section in table.sections]
-    assert titles == ["", "brackets, not ranked", "incomplete, not ranked", "published: Paper, Table 2"]
+    assert titles == ["", "upper bracket, not ranked", "incomplete, not ranked", "published: Paper, Table 2"]
     low, torn, paper = (dict(zip(table.names, table.lines(s)[0], strict=True)) for s in table.sections[1:])
     assert (low["rank"], low["Dice"], low["95 %"], low["time"]) == ("", "50.0", "unknown", "1.0 x")
     assert (torn["Dice"], torn["x"]) == ("-", "-")

@@ -39,7 +39,7 @@ def test_a_second_call_computes_nothing_and_gives_the_same(benchmark, computed):
     assert load(benchmark).boards(shown=False, with_figures=True)[0].figures
 
 
-@pytest.mark.parametrize("change", [{"slices": (0.4, 0.4)}, {"slices": (0.31, 0.29)}, {"bracket": "lower"}])
+@pytest.mark.parametrize("change", [{"slices": (0.4, 0.4)}, {"slices": (0.31, 0.29)}, {"bracket": "upper"}])
 def test_a_cell_that_changes_is_computed_anew(benchmark, computed, change):
     write_cell(benchmark.runs, "ualr", cell_id="x", **{"slices": (0.3, 0.3), "bracket": "none"})
     load(benchmark).boards(shown=False)

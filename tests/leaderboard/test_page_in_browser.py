@@ -16,7 +16,7 @@ from dabench.leaderboard.html import render_html
 from dabench.statistics.intervals import Interval
 
 Open = Callable[..., Any]
-NAMES = ["alpha (slpo)", "alpha (gpo)", "beta", f"gamma {ATTACK}"]
+NAMES = ["alpha (slpo)", "alpha (gpo)", "beta", f"gamma {ATTACK}", "lower"]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def column(page: Any, name: str) -> Any:
 def test_rows_stand_in_their_groups_and_only_ranked_ones_have_ranks(show):
     page = show(board())
     assert entries(page) == NAMES
-    assert (entries(page, "bracket"), entries(page, "incomplete")) == (["upper", "lower"], ["delta"])
+    assert (entries(page, "bracket"), entries(page, "incomplete")) == (["upper"], ["delta"])
     assert entries(page, "published") == ["alpha (slpo)"]
     assert page.locator("#table tbody").evaluate_all("all => all.map(one => one.dataset.kind)") == [
         "ranked",
@@ -51,7 +51,7 @@ def test_rows_stand_in_their_groups_and_only_ranked_ones_have_ranks(show):
         "incomplete",
         "published",
     ]
-    assert page.locator("#table .rank").count() == page.locator('[data-kind="ranked"] .rank').count() == 4
+    assert page.locator("#table .rank").count() == page.locator('[data-kind="ranked"] .rank').count() == 5
     published, ours = (page.locator(f'[data-kind="{kind}"] .name').first for kind in ("published", "ranked"))
     colour = "element => getComputedStyle(element).color"
     assert published.evaluate(colour) != ours.evaluate(colour)
@@ -90,7 +90,6 @@ def test_click_and_key_sort_within_each_group(show):
     page.keyboard.press("Enter")
     assert heading.get_attribute("aria-sort") == "ascending"
     assert entries(page) == NAMES[::-1]
-    assert entries(page, "bracket") == ["lower", "upper"]
     assert page.locator("#table tbody").first.get_attribute("data-kind") == "ranked"
 
 
@@ -98,9 +97,9 @@ def test_rows_without_a_value_stay_last_both_ways(show):
     page = show(board())
     heading = column(page, "Training").locator("button")
     heading.click()
-    assert entries(page) == ["beta", "alpha (gpo)", "alpha (slpo)", NAMES[3]]
+    assert entries(page) == ["beta", "alpha (gpo)", "alpha (slpo)", *NAMES[3:]]
     heading.click()
-    assert entries(page) == ["alpha (slpo)", "alpha (gpo)", "beta", NAMES[3]]
+    assert entries(page) == ["alpha (slpo)", "alpha (gpo)", "beta", *NAMES[3:]]
 
 
 def test_text_and_facets_filter(show):
@@ -120,6 +119,14 @@ def test_text_and_facets_filter(show):
     assert entries(page, "published") == []
 
 
+def test_a_row_below_its_start_says_so(show):
+    page = show(board())
+    row = page.locator("#table tr").filter(has_text="below lower")
+    assert row.locator("button.name").inner_text() == NAMES[3]
+    assert "(−2.1)" in row.inner_text()
+    assert column(page, "vs lower").count() == 1
+
+
 def test_task_columns_hide(show):
     page = show(board())
     page.locator('[data-facet="task columns"] summary').click()
@@ -131,7 +138,7 @@ def test_task_columns_hide(show):
 def test_a_metric_with_its_own_board_brings_its_ranks(show):
     page = show(board(), board("aji"))
     page.get_by_role("button", name="AJI").click()
-    assert page.locator("#table .rank").count() == 4
+    assert page.locator("#table .rank").count() == 5
     assert page.locator("#table .overall b").all_inner_texts()[-1] == "70.0"
     page.get_by_role("button", name="PQ").click()
     assert page.locator("#table .rank").count() == 0

@@ -48,11 +48,22 @@ function rank(row) {
   );
 }
 
+/** Points above or below the reference, with the interval on hover. */
+function difference(row) {
+  if (!row.difference) return none();
+  const points = (value) => `${value < 0 ? "−" : "+"}${Math.abs(100 * value).toFixed(1)}`;
+  const { mean: value, low, high } = row.difference;
+  const words = `${points(value)} points, 95 % ${points(low)} to ${points(high)}, p = ${probability(row.p)}`;
+  return h("span", { title: words }, row.p < 0.05 ? points(value) : `(${points(value)})`);
+}
+
 function badges(row) {
   const seeds = seedsOf(row);
   const foreign = [...new Set(row.cells.map((cell) => cell.origin))].filter((origin) => origin !== "here");
   return [
     row.bracket && h("span", { class: "badge bracket" }, `${row.bracket} bracket`),
+    row.difference?.mean < 0 &&
+      h("span", { class: "badge below", title: "Its mean is lower." }, `below ${row.reference}`),
     row.pareto &&
       h("span", { class: "badge pareto", title: "No entry is both better and cheaper to annotate." }, "Pareto"),
     seeds !== null &&
@@ -139,6 +150,16 @@ function overviewColumns(shown, tasks, actions) {
     value: (row) => row.gap_closed ?? null,
     cell: (row) => (typeof row.gap_closed === "number" ? `${(100 * row.gap_closed).toFixed(0)} %` : none()),
   };
+  const references = [...new Set(rows.map((row) => row.reference).filter(Boolean))];
+  const against = {
+    key: "difference",
+    label: references.length === 1 ? `vs ${references[0]}` : "vs start",
+    title: "Points above or below; in brackets where the two cannot be told apart",
+    class: "number",
+    descending: true,
+    value: (row) => row.difference?.mean ?? null,
+    cell: difference,
+  };
   return [
     ...firstColumns(actions),
     ...(ranked ? ranking : []),
@@ -153,6 +174,7 @@ function overviewColumns(shown, tasks, actions) {
     ...tasks.map((task) =>
       scoreColumn(`task:${task}`, task, `${name} on ${task}`, (row) => row.scores[task]?.[metric], scale),
     ),
+    ...(rows.some((row) => row.difference) ? [against] : []),
     ...(rows.some((row) => typeof row.gap_closed === "number") ? [gap] : []),
     ...costColumns(rows),
   ];

@@ -8,7 +8,7 @@ const ENOUGH_SEEDS = 3;
 
 const KINDS = {
   ranked: { label: "Ranked", short: "ranked" },
-  bracket: { label: "Brackets: what source labels alone and full target labels give. Not ranked.", short: "brackets" },
+  bracket: { label: "Upper bracket: trained on the target's own labels. Not ranked.", short: "upper bracket" },
   incomplete: {
     label: "Incomplete: a task is missing, so there is no overall score. Not ranked.",
     short: "incomplete",
@@ -20,7 +20,7 @@ const KINDS = {
 };
 
 function kindOf(standing) {
-  if (standing.bracket) return "bracket";
+  if (standing.bracket === "upper") return "bracket";
   return standing.overall ? "ranked" : "incomplete";
 }
 
@@ -36,7 +36,7 @@ function plainOverall(scores, tasks, metric) {
 function view(tab, metric) {
   const own = tab.boards.find((board) => board.metric === metric);
   const board = own ?? tab.boards[0];
-  const bare = { rank: null, groups: "", gap_closed: null, pareto: false };
+  const bare = { rank: null, groups: "", gap_closed: null, pareto: false, difference: null };
   const standings = board.standings.map((standing) => {
     const overall = own ? standing.overall : plainOverall(standing.scores, board.tasks, metric);
     return {
