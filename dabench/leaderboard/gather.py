@@ -13,7 +13,7 @@ from dabench.leaderboard.board import Board
 from dabench.leaderboard.boards import BoardEntries
 from dabench.leaderboard.entries import by_setting, free_entries, row_entries, same_test_data, suite_entries
 from dabench.leaderboard.filters import Filter, matches, parse_filters
-from dabench.leaderboard.index import Index, index_path
+from dabench.leaderboard.index import index_path, read_index
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.results_cache import ResultsCache
 from dabench.leaderboard.rows import Row, rows_from_mlflow, rows_of_recorded
@@ -113,9 +113,7 @@ def _read(
     if uri is not None:
         rows, unread = rows_from_mlflow(uri)
         return rows, tuple(unread)
-    with Index(workspace) as index:
-        report = index.refresh(anew=anew, progress=progress)
-        return index.rows(), report.damaged
+    return read_index(workspace, anew, progress)
 
 
 def _suite_plan(workspace: Workspace, suite: str, rows: Sequence[Row]) -> SuitePlan | None:

@@ -141,6 +141,31 @@ class Index:
         return Row(**values | {"scores": scores, "costs": costs, "path": path, "panels": panels, "slices": slices})
 
 
+def read_index(workspace: Workspace, anew: bool, progress: Progress | None = None) -> tuple[list[Row], tuple[str, ...]]:
+    """All rows of a workspace, and what is wrong with others; an index that turns out damaged is made anew.
+
+    Args:
+        workspace: whose runs.
+        anew: read every run, not only what changed.
+        progress: called before each batch of runs.
+    """
+    try:
+        return _refreshed(workspace, anew, progress)
+    except (
+        sqlite3.DatabaseError,
+        ValueError,
+        TypeError,
+    ):  # pages or rows are torn: all of it is in the run directories
+        index_path(workspace).unlink(missing_ok=True)
+        return _refreshed(workspace, True, progress)
+
+
+def _refreshed(workspace: Workspace, anew: bool, progress: Progress | None) -> tuple[list[Row], tuple[str, ...]]:
+    with Index(workspace) as index:
+        report = index.refresh(anew=anew, progress=progress)
+        return index.rows(), report.damaged
+
+
 def _journals(runs: Path) -> Iterator[tuple[str, Fingerprint]]:
     """Run folders with what their journals look like now."""
     if not runs.is_dir():

@@ -44,8 +44,8 @@ def score_prediction(
         made: the predictions that ``path`` is one of.
     """
     kept = path.with_name(f"{path.stem}.{digest_of([name, split.label_digest, made.code])[:12]}.json")
-    if made.is_there(kept):
-        return Score(**json.loads(kept.read_text()))
+    if made.is_there(kept) and (found := _read(kept)):
+        return found
     started = time.perf_counter()
     truth = truth_volume(split, protocol)
     slices = ((z, mask, truth.read(z)) for z, mask in enumerate(read_predictions(path, ids=protocol.takes_instances)))
@@ -57,3 +57,11 @@ def score_prediction(
     write_text(kept, json.dumps(asdict(score)))  # keys in order: the headline metric first
     made.keep_digest(kept)
     return score
+
+
+def _read(kept: Path) -> Score | None:
+    """The score in a file; None for one that this version did not write, and that has no digest to tell."""
+    try:
+        return Score(**json.loads(kept.read_text()))
+    except (ValueError, TypeError):
+        return None

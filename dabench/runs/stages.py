@@ -37,7 +37,7 @@ class StageChain:
     def is_there(self, index: int) -> bool:
         """Whether a stage is finished and its files are as it wrote them; other ones are reported and deleted."""
         planned = self.plan.stages[index]
-        if index in self._intact or planned.folder.record() is None:
+        if index in self._intact or not planned.folder.is_there():
             return index in self._intact
         with self._alone(planned):
             if changed := planned.folder.altered():

@@ -77,15 +77,21 @@ class StageFolder:
         """Arrays of the stage's own while it trains (`TrainingData.keep`)."""
         return self.path / "kept"
 
+    def is_there(self) -> bool:
+        """Whether the files of a finished stage are there, whatever they hold."""
+        return self._record.is_file() and self.weights.is_file()
+
     def record(self) -> StageRecord | None:
-        """The finished stage's record, or None."""
-        if not self._record.is_file() or not self.weights.is_file():
+        """The finished stage's record; None without one, or with one that this version cannot read."""
+        try:
+            return StageRecord(**json.loads(self._record.read_text())) if self.is_there() else None
+        except (ValueError, TypeError):
             return None
-        return StageRecord(**json.loads(self._record.read_text()))
 
     def altered(self) -> list[str]:
-        """Files of the finished stage that are not as it wrote them; reads them all."""
-        return altered(self._digests)
+        """Files of the finished stage that are not as it wrote them, and a record that cannot be read; reads them all."""
+        unread = [self._record.name] if self.is_there() and self.record() is None else []
+        return list(dict.fromkeys([*unread, *altered(self._digests)]))
 
     def discard(self) -> None:
         """Delete the stage with all that was made from it, so that it is trained again."""

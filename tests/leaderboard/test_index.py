@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from made_up_cells import AJI, DICE, PQ, write_cell
 
 import dabench.leaderboard.index as index_module
 from dabench.files.workspace import Workspace
-from dabench.leaderboard.index import Index
+from dabench.leaderboard.index import Index, read_index
 from dabench.leaderboard.metric import Metric
 
 
@@ -129,6 +131,18 @@ def test_an_index_that_is_none_is_made_anew(workspace, content):
     (workspace.root / "index.db").write_bytes(content)
     assert len(open_and_refresh(workspace)[1]) == 1
     assert len(open_and_refresh(workspace)[0].read) == 0
+
+
+@pytest.mark.parametrize("torn", ["row = '{'", "row = '{}'", "slices = X'00'"])
+def test_an_index_with_a_torn_row_is_made_anew(workspace, torn):
+    """It opens, and its error shows only when it is read."""
+    for seed in range(3):
+        write_cell(workspace.runs, "ipl", seed=seed)
+    rows, _ = read_index(workspace, anew=False)
+    with closing(sqlite3.connect(workspace.root / "index.db")) as db, db:
+        db.execute(f"UPDATE runs SET {torn}")
+    again, damaged = read_index(workspace, anew=False)
+    assert ([row.cell_id for row in again], damaged) == ([row.cell_id for row in rows], ())
 
 
 def test_an_index_of_another_version_is_read_anew(workspace, monkeypatch):

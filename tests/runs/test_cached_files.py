@@ -75,6 +75,30 @@ def test_what_was_not_altered_is_reused(registry, workspace):
     assert [stage.cached for stage in record.stages] == [True, True]
 
 
+@pytest.mark.parametrize("content", ['{"key": ', '{"key": "of a version to come", "colour": 1}', "[]"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_record_that_cannot_be_read_is_named_and_its_stage_trained_again(registry, workspace, content, listed):
+    """Also where no digest tells, as in a stage of an earlier version."""
+    folder = folder_of(workspace, "prompt-das")
+    (folder / "stage.json").write_text(content)
+    if not listed:
+        (folder / "SHA256SUMS").unlink()
+    told, record = again(registry, workspace)
+    assert told.trained == ["prompt-das"]
+    assert [line.partition(" changed")[0] for line in told.altered] == ["prompt-das: stage.json"]
+    assert [stage.cached for stage in record.stages] == [True, False]
+
+
+def test_a_score_that_cannot_be_read_is_computed_again(registry, workspace):
+    """Kept by a version that wrote no digests beside it."""
+    for kept in workspace.stages.rglob("predictions/*.json"):
+        kept.write_text("{}")
+        kept.with_name(f"{kept.name}.sha256").unlink()
+    told, record = again(registry, workspace)
+    assert told.predicted == set()
+    assert 0 <= record.metrics["target_test/dice"] <= 1
+
+
 def test_altered_weights_are_trained_again(registry, workspace):
     folder = folder_of(workspace, "prompt-das")
     weights = folder / "model.safetensors"
