@@ -155,7 +155,7 @@ def read_index(workspace: Workspace, anew: bool, progress: Progress | None = Non
         sqlite3.DatabaseError,
         ValueError,
         TypeError,
-    ):  # pages or rows are torn: all of it is in the run directories
+    ):  # torn, and all is in the run directories
         index_path(workspace).unlink(missing_ok=True)
         return _refreshed(workspace, True, progress)
 

@@ -89,7 +89,7 @@ class StageFolder:
             return None
 
     def altered(self) -> list[str]:
-        """Files of the finished stage that are not as it wrote them, and a record that cannot be read; reads them all."""
+        """Files of the finished stage that are not as it wrote them, or cannot be read; reads them all."""
         unread = [self._record.name] if self.is_there() and self.record() is None else []
         return list(dict.fromkeys([*unread, *altered(self._digests)]))
 
