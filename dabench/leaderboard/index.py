@@ -151,11 +151,7 @@ def read_index(workspace: Workspace, anew: bool, progress: Progress | None = Non
     """
     try:
         return _refreshed(workspace, anew, progress)
-    except (
-        sqlite3.DatabaseError,
-        ValueError,
-        TypeError,
-    ):  # torn, and all is in the run directories
+    except (sqlite3.DatabaseError, ValueError, TypeError, KeyError):  # torn, and all is in the run directories
         index_path(workspace).unlink(missing_ok=True)
         return _refreshed(workspace, True, progress)
 
