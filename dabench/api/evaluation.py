@@ -124,7 +124,7 @@ def _open(registry: Registry, stack: ArrayLike | str | Path, *, instances: bool,
         return as_volume(stack)
     first, second = (IDS, MASK) if instances else (MASK, IDS)
     path = Path(stack) if whole else part_of(Path(stack), first, second)
-    return open_volume(path, [_make(registry, "reader", name) for name in registry.names("reader")])
+    return open_volume(path, registry.made("reader"))
 
 
 def _truth(volume: Volume, name: str, rule: EvaluationProtocol, mapping: dict[int, int] | None) -> Volume:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dabench.cli.numbers import three_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from dabench.interfaces import Volume
-    from dabench.interfaces.observer import Observer
-    from dabench.volumes.measuring import Measures
-
-_Voxel = tuple[float, float, float]
+    from dabench.volumes.measuring.files import MeasuredFile
 
 
 def attach(app: typer.Typer) -> None:
@@ -65,186 +59,50 @@ def measure(
     """
     from dabench.api.progress import make_display
     from dabench.files.atomic import protect
-    from dabench.volumes.instances.parts import IDS, MASK, first_slice, part_of
+    from dabench.volumes.measuring.files import Measuring, measure_file
+    from dabench.volumes.measuring.summary import check_summary, write_summary
 
-    outputs = {"csv": csv, "parquet": parquet, "per_slice": per_slice, "summary": summary}
-    _check(content, dims, summary, split)
+    how = Measuring(content, dims, split, three_numbers("--voxel", voxel or None), min_size, max_size)
+    if summary is not None:
+        check_summary(summary)
     protect([file], csv=csv, parquet=parquet, per_slice=per_slice)
     protect([file], summary=summary if summary and summary.suffix else None)
-    path = part_of(file, MASK) if split != "none" else part_of(file, IDS, MASK)
-    volume = _open(path)
-    size = _voxel_size(voxel, volume, path)
-    dims = dims or (3 if volume.shape[0] > 1 else 2)
-    is_mask = _is_mask(content, volume, path, split)
     with make_display(quiet=as_json, stderr=True) as display:
-        measures = _measure(volume, size, dims, (min_size, max_size), is_mask, scratch, display, split=split)
-    written = _write(measures, outputs, file.name)
-    first = first_slice(file) if file.is_dir() else 0
-    if first and not as_json:
-        typer.echo(f"note: slice 0 of these tables is slice {first} of the scan, at {first * size[0]:g} nm.", err=True)
-    how = f"{volume.dtype} mask, labelled in {dims}-D" if is_mask else f"{volume.dtype} ids"
-    how += ", touching objects cut apart" if split != "none" else ""
+        found = measure_file(file, how, scratch=scratch, observer=display)
+    measures = found.measures
+    tables = {csv: measures.write_csv, parquet: measures.write_parquet, per_slice: measures.write_slices}
+    written = [path for path in tables if path]
+    for path in written:
+        tables[path](path)
+    if summary is not None:
+        written += write_summary(measures, summary, file.name)
     if as_json:
-        _print_json(measures, {"file": str(path), "content": how, "written": written})
+        origin = {"file": str(found.path), "content": found.content, "written": [str(path) for path in written]}
+        typer.echo(json.dumps({**origin, **measures.summary()}, indent=1))
     else:
-        _print(measures, path, how, written)
+        _print(found, written)
 
 
-def _measure(
-    volume: Volume,
-    voxel: _Voxel,
-    dims: int,
-    sizes: tuple[str | None, str | None],
-    is_mask: bool,
-    scratch: Path | None,
-    observer: Observer,
-    *,
-    split: str,
-) -> Measures:
-    """Label (and ``split``) what is a mask, drop what is smaller or larger than ``sizes``, measure."""
-    from dabench.data.blocks import chunks_of
-    from dabench.errors import ConfigError
-    from dabench.volumes.instances import least_voxels, most_voxels
-    from dabench.volumes.instances.settings import default_chunk
-    from dabench.volumes.measuring import measure as measure_ids
-    from dabench.volumes.measuring.filtering import OfSize
-
-    least = least_voxels(sizes[0], voxel, dims) if sizes[0] else 0
-    most = most_voxels(sizes[1], voxel, dims) if sizes[1] else None
-    if most is not None and most < least:
-        raise ConfigError(f"--min-size {sizes[0]}, --max-size {sizes[1]}: nothing is as large and as small as that.")
-    ids = _labelled(volume, dims, least, scratch, observer, split) if is_mask else volume
-    chunk = default_chunk(chunks_of(ids), volume.shape)
-    if most is not None or (least > 1 and not is_mask):
-        ids = OfSize(ids, least, most, chunk, dims)
-    return measure_ids(ids, voxel, chunk, dims, observer.progress("measuring"))
-
-
-def _labelled(volume: Volume, dims: int, least: int, scratch: Path | None, observer: Observer, split: str) -> Volume:
-    """A mask as ids of its objects."""
-    from dabench.data.blocks import chunks_of
-    from dabench.volumes.instances import LabelledVolume, Labelling, LinkedVolume, SplitSlices, find_objects
-    from dabench.volumes.instances.settings import default_chunk
-
-    progress = observer.progress("labelling")
-    if split == "watershed":
-        return LinkedVolume(SplitSlices(volume), dims, least, progress)
-    settings = Labelling.of(volume.shape, dims, default_chunk(chunks_of(volume), volume.shape))
-    with _folder(scratch) as folder:
-        return LabelledVolume(volume, find_objects(volume, settings, least, folder, progress))
-
-
-def _open(path: Path) -> Volume:
-    from dabench.components.registry import Registry
-    from dabench.data.volumes import open_volume
-
-    registry = Registry.load()
-    readers = [registry.get("reader", name).component for name in registry.names("reader")]
-    return open_volume(path, [reader.factory(reader.config()) for reader in readers])
-
-
-def _check(content: str, dims: int | None, summary: Path | None, split: str) -> None:
-    """What is wrong is said before an hour of measuring, not after."""
-    from dabench.errors import ConfigError
-
-    if content not in ("auto", "mask", "ids"):
-        raise ConfigError(f"--content {content!r}: choose one of auto, mask and ids.")
-    if split not in ("none", "watershed"):
-        raise ConfigError(f"--split {split!r}: choose none or watershed.")
-    if dims not in (None, 2, 3):
-        raise ConfigError(f"--dims {dims}: there are 2 (each slice on its own) and 3.")
-    if summary is not None and summary.suffix not in ("", ".png", ".html"):
-        raise ConfigError(f"--summary {summary}: give a folder, or a name that ends in .png or .html.")
-
-
-def _voxel_size(text: str | None, volume: Volume, path: Path) -> _Voxel:
-    """What was given, else what the file says. Raises ConfigError for neither."""
-    from dabench.data.blocks import voxel_of
-    from dabench.errors import ConfigError
-
-    found: _Voxel | None = three_numbers("--voxel", text) if text else voxel_of(volume)
-    if found is None:
-        raise ConfigError(f"{path}: the file does not say how large a voxel is.", "Add --voxel z,y,x (nm).")
-    return found
-
-
-def _is_mask(content: str, volume: Volume, path: Path, split: str) -> bool:
-    """Whether the file holds a mask. Raises DataError for neither mask nor ids, ConfigError for ids to be split."""
-    from dabench.errors import ConfigError, DataError
-    from dabench.evaluation import holds_ids
-
-    if volume.dtype.kind not in "bui":
-        raise DataError(
-            f"{path}: {volume.dtype} is neither a mask nor ids, which are whole numbers.",
-            "Write a mask or instances with dabench predict, or cut the probability at a threshold.",
-        )
-    if content == "auto" and path.parent.name == "labels" and path.name in ("mask", "instances"):
-        content = path.name
-    elif content == "auto":
-        content = "ids" if holds_ids(volume) else "mask"
-    if split != "none" and content != "mask":
-        raise ConfigError(f"{path}: holds ids, which are objects already; --split is for a mask.", "Leave --split out.")
-    return content == "mask"
-
-
-@contextmanager
-def _folder(scratch: Path | None) -> Iterator[Path]:
-    """A folder of one's own that is kept only if this was asked for and something goes wrong."""
-    import shutil
-    from tempfile import TemporaryDirectory
-
-    if scratch is None:
-        with TemporaryDirectory(prefix="dabench-") as folder:
-            yield Path(folder) / "pieces"
-    else:
-        yield scratch / "pieces"
-        shutil.rmtree(scratch / "pieces")
-
-
-def _write(measures: Measures, outputs: dict[str, Path | None], title: str) -> list[str]:
-    from dabench.volumes.measuring.summary import write_summary
-
-    written: list[Path] = []
-    for name, save in (
-        ("csv", measures.write_csv),
-        ("parquet", measures.write_parquet),
-        ("per_slice", measures.write_slices),
-    ):
-        path = outputs[name]
-        if path is not None:
-            save(path)
-            written.append(path)
-    if outputs["summary"] is not None:
-        written += write_summary(measures, outputs["summary"], title)
-    return [str(path) for path in written]
-
-
-def _print_json(measures: Measures, origin: dict[str, Any]) -> None:
-    import json
-
-    typer.echo(json.dumps({**origin, **measures.summary()}, indent=1))
-
-
-#: Share of a volume that no tissue's mitochondria fill.
-_TOO_FULL = 0.9
-
-
-def _print(measures: Measures, path: Path, how: str, written: list[str]) -> None:
+def _print(found: MeasuredFile, written: list[Path]) -> None:
     from dabench.volumes.measuring.summary import lines
 
+    measures, first = found.measures, found.first_slice
+    if first:
+        at = first * measures.voxel[0]
+        typer.echo(f"note: slice 0 of these tables is slice {first} of the scan, at {at:g} nm.", err=True)
     size = " x ".join(map(str, measures.shape))
     voxel = " x ".join(f"{side:g}" for side in measures.voxel)
-    typer.echo(f"{path}: {size} voxels of {voxel} nm (z, y, x); {how}")
+    typer.echo(f"{found.path}: {size} voxels of {voxel} nm (z, y, x); {found.content}")
     for what, value in lines(measures):
         typer.echo(f"  {what:<22} {value}")
     cuts = measures.objects.get("slices")
     if cuts is not None and cuts.size and cuts.max() == 1 and measures.shape[0] > 1:
         typer.echo("  Every object lies on a single slice: for profiles (area, perimeter) measure again with --dims 2.")
-    if measures.summary()["volume_fraction"] > _TOO_FULL:
+    if found.too_full:
         typer.echo(
-            f"warning: {path}: hardly any background. Images or a probability have no objects; "
+            f"warning: {found.path}: hardly any background. Images or a probability have no objects; "
             "measure the mask or the instances.",
             err=True,
         )
-    for name in written:
-        typer.echo(f"wrote {name}")
+    for path in written:
+        typer.echo(f"wrote {path}")

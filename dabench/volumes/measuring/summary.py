@@ -35,8 +35,7 @@ def write_summary(measures: Measures, path: Path, title: str) -> list[Path]:
     Raises:
         ConfigError: another ending.
     """
-    if path.suffix not in ("", ".png", ".html"):
-        raise ConfigError(f"summary {path}: give a folder, or a name that ends in .png or .html.")
+    check_summary(path)
     picture = _png(draw(measures, title))
     targets = [path] if path.suffix else [path / "summary.png", path / "summary.html"]
     for target in targets:
@@ -45,6 +44,12 @@ def write_summary(measures: Measures, path: Path, title: str) -> list[Path]:
         else:
             write_text(target, _page(measures, title, picture))
     return targets
+
+
+def check_summary(path: Path) -> None:
+    """Raises ConfigError for the name of a file that no summary can be."""
+    if path.suffix not in ("", ".png", ".html"):
+        raise ConfigError(f"--summary {path}: give a folder, or a name that ends in .png or .html.")
 
 
 def lines(measures: Measures) -> list[tuple[str, str]]:

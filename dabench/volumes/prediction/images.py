@@ -38,8 +38,7 @@ class ImageSource:
 
     def stored(self, registry: Registry) -> Volume:
         """The images as they are in the file. Raises MissingDataError or DataError."""
-        readers = [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
-        return open_volume(self.path, readers)
+        return open_volume(self.path, registry.made("reader"))
 
     def unit(self, registry: Registry) -> UnitVolume:
         """The images as float32 in [0, 1]. Raises DataError, or ConfigError for an intensity that is none."""

@@ -46,7 +46,7 @@ class Opener:
     def __init__(self, registry: Registry, workspace: Workspace) -> None:
         """Nothing is opened yet."""
         self.registry, self.workspace = registry, workspace
-        self._readers = [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
+        self._readers = registry.made("reader")
 
     def open(self, target: str, given: Given) -> ViewData:
         """The view that a target means, with what was given beside it.
