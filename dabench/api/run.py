@@ -18,6 +18,7 @@ from dabench.runs.plan import Plan, make_plan
 from dabench.runs.results import StageResult
 from dabench.runs.runner import Runner
 from dabench.tracking.journal import JOURNAL
+from dabench.tracking.mlflow_sync import MLFLOW, NOWHERE
 from dabench.tracking.mlflow_writer import MlflowWriter
 from dabench.tracking.record import RunRecord, read_run
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 #: Settings of the budget, and what says how a run is made rather than what it is.
 _BUDGET = ("patches", "rater", "rater_error", "allow_unanswered")
 _OF_THE_CALL = ("config", "tracker", "cache", "workspace", "progress", "sets", "no_cache", "dry_run", "as_json")
-#: The tracker that is a workspace's own MLflow store, and none.
-MLFLOW, NOWHERE = "mlflow", "none"
 
 
 class RunWarning(UserWarning):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,11 +15,7 @@ from dabench.cli import suite as suites
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
-    from dabench.leaderboard.published.table import Comparison, Result
-    from dabench.suites.schedule import SuiteReport
-    from dabench.suites.spec import Suite
+    from dabench.leaderboard.published.table import Comparison
 
 
 def attach(app: typer.Typer) -> None:
@@ -52,8 +47,10 @@ def reproduce(
 
     Example:  dabench reproduce prefer-das/table-2 --preset small --tasks vnc2lucchi,lucchi2vnc
     """
-    from dabench.cli.suite_report import print_plan
+    from dabench.cli.suite_report import print_plan, run_with_lines
+    from dabench.execution.settings import ExecutorSettings
     from dabench.leaderboard.published.table import compare, gather, published, recorded, with_rows
+    from dabench.leaderboard.published.texts import as_json as table_as_json
     from dabench.leaderboard.published.texts import as_markdown
     from dabench.suites.schedule import report
     from dabench.suites.spec import load_suite
@@ -72,38 +69,19 @@ def reproduce(
         results = recorded(suite, read_recorded(source))
     else:
         quiet = as_json or markdown
-        done = report(suite, registry, workspace) if no_run else _run(suite, registry, workspace, jobs, tracker, quiet)
+        if no_run:
+            done = report(suite, registry, workspace)
+        else:
+            done = run_with_lines(suite, registry, workspace, ExecutorSettings(jobs=jobs), tracker, quiet=quiet)
         results = gather(done, workspace)
     tables = compare(suite, results, original)
     if as_json:
-        typer.echo(json.dumps([_as_json(table) for table in tables], indent=1))
+        typer.echo(json.dumps([table_as_json(table) for table in tables], indent=1))
     else:
         for table in tables:
             typer.echo(as_markdown(table)) if markdown else _show(table)
     if done is not None and not no_run:
-        _exit(done)
-
-
-def _run(
-    suite: Suite, registry: Registry, workspace: Workspace, jobs: int | None, tracker: str, quiet: bool
-) -> SuiteReport:
-    from dabench.cli.suite_report import run_with_lines
-    from dabench.execution.jobs import Site
-    from dabench.execution.local import LocalExecutor, visible_gpus
-    from dabench.suites.suite_record import suite_folder
-
-    track = suites.make_tracker(tracker, workspace)
-    logs = suite_folder(workspace, suite.name) / "logs"
-    with LocalExecutor(Site.here(workspace.root), logs, jobs, visible_gpus()) as executor:
-        return run_with_lines(suite, registry, workspace, executor, track, quiet=quiet)
-
-
-def _exit(done: SuiteReport) -> None:
-    """As `dabench suite run` does: 1 if a cell failed, 3 if files are missing."""
-    if done.failed:
-        raise typer.Exit(1)
-    if any(cell.status == "missing" for cell in done.cells):
-        raise typer.Exit(3)
+        raise typer.Exit(done.exit_code)
 
 
 def _show(table: Comparison) -> None:
@@ -126,24 +104,3 @@ def _list(console: Console, title: str, lines: Sequence[str]) -> None:
         console.print(f"\n{title}", style="bold")
     for line in lines:
         console.print(textwrap.indent(textwrap.fill(line, console.width - 4), "  "), markup=False)
-
-
-def _as_json(table: Comparison) -> dict[str, Any]:
-    kept = ("suite", "title", "source", "note", "first", "tasks", "theirs_tasks", "seeds", "comparable")
-    return {
-        **{name: getattr(table, name) for name in kept},
-        "metrics": [str(metric) for metric in table.metrics],
-        "setting": asdict(table.setting),
-        "theirs_setting": asdict(table.theirs_setting),
-        "lines": [{**asdict(line), "metric": str(line.metric), "difference": line.difference} for line in table.lines],
-        "gains": [{**asdict(gain), "metric": str(gain.metric)} for gain in table.gains],
-        "missing": [_listed(result) for result in table.missing],
-        "stale": [_listed(result) for result in table.stale],
-        "unavailable": dict(table.unavailable),
-    }
-
-
-def _listed(result: Result) -> dict[str, Any]:
-    cell = result.cell
-    about = {"row": cell.row, **cell.place, "cell_id": cell.config.cell_id}
-    return {**about, "status": result.status, "reason": result.reason}

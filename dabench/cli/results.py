@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dabench.cli.verify import All, OfSuite, Quick, Runs, chosen_runs
+from dabench.cli.verify import All, OfSuite, Quick, Runs
 
 if TYPE_CHECKING:
     from dabench.checking.bundle_import import Imported
     from dabench.files.tables import Cell, Table
-    from dabench.files.workspace import Workspace
     from dabench.tracking.record import RunRecord
 
 app = typer.Typer(
@@ -68,7 +67,7 @@ def list_runs(
     place = Workspace.find()
     runs, damaged = read_results(place)
     if as_json:
-        typer.echo(json.dumps({"runs": [as_dict(run) for run in runs], "damaged": damaged}, indent=1))
+        typer.echo(json.dumps({"runs": [run.as_json() for run in runs], "damaged": damaged}, indent=1))
         return
     _show(runs, place.runs)
     for message in damaged:
@@ -96,45 +95,19 @@ def export_bundle(
     from dabench.checking.verify import Verifier
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
+    from dabench.suites.run_choice import choose_runs, is_ours_and_finished, records_of
+    from dabench.tracking.recorded import SUFFIX, write_recorded
 
     place = Workspace.find()
-    chosen = chosen_runs(place, runs or [], everything, suite)
-    kept = chosen if runs else [path for path in chosen if _is_ours_and_finished(path)]
-    if output.suffix == ".jsonl":
-        _record(place, kept, suite, output)
+    chosen = choose_runs(place, runs or (), everything=everything, suite=suite)
+    kept = chosen if runs else [path for path in chosen if is_ours_and_finished(path)]
+    if output.suffix == SUFFIX:
+        write_recorded(output, records_of(place, kept, suite))
+        typer.echo(f"{len(kept)} runs: {output}")
         return
     done = export_runs(kept, output, Verifier(Registry.load(), place), origin)
     typer.echo(f"{len(done.cells)} runs, {len(chosen) - len(kept)} left out, {done.size / 1e6:.1f} MB: {output}")
     typer.echo(f"sha256 {done.sha256}")
-
-
-def _record(place: Workspace, paths: list[Path], suite: str | None, output: Path) -> None:
-    from dataclasses import replace
-
-    from dabench.suites.suite_record import all_rows
-    from dabench.tracking.record import read_run
-    from dabench.tracking.recorded import write_recorded
-
-    rows, runs = all_rows(place), []
-    for run in map(read_run, paths):
-        of = suite or run.suite
-        row = rows.get(of, {}).get(run.cell_id)
-        runs.append(replace(run, tags={**run.tags, "suite": of, "row": row}) if row else run)
-    write_recorded(output, runs)
-    typer.echo(f"{len(runs)} runs: {output}")
-
-
-def _is_ours_and_finished(path: Path) -> bool:
-    """A damaged run is kept: the export then names what is wrong with it."""
-    from dabench.errors import DataError
-    from dabench.tracking.events import UNFINISHED
-    from dabench.tracking.record import HERE, read_run
-
-    try:
-        run = read_run(path)
-    except DataError:
-        return True
-    return run.origin == HERE and run.status != UNFINISHED
 
 
 @app.command("import")
@@ -172,21 +145,6 @@ def _show_import(done: Imported, dry_run: bool) -> None:
     whose = "" if done.origin == "here" else f" from {done.origin}"
     would = "would be " if dry_run else ""
     typer.echo(f"{new} runs{whose} {would}imported, {len(done.runs) - new} here already.")
-
-
-def as_dict(run: RunRecord) -> dict[str, Any]:
-    """A run for programs: what identifies it and every number it brought."""
-    return {
-        "cell_id": run.cell_id,
-        "status": run.status,
-        "reason": run.reason,
-        "started": run.started,
-        "ended": run.ended,
-        "directory": run.path.name,
-        "origin": run.origin,
-        "tags": dict(run.tags),
-        "metrics": dict(run.metrics),
-    }
 
 
 def _show(runs: list[RunRecord], folder: Path) -> None:

@@ -8,9 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from dabench.components.registry import Registry
-    from dabench.execution.executor import Executor
     from dabench.files.workspace import Workspace
-    from dabench.suites.schedule import Track
     from dabench.suites.spec import Suite
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Plans, runs and looks after files of cells.")
@@ -54,17 +52,17 @@ def run(
 
     Example:  dabench suite run benchmarks/suites/smoke.yaml --jobs 2
     """
-    from dabench.cli.suite_report import print_plan, print_report, run_with_lines
+    from dabench.cli.suite_report import finish, print_plan, run_with_lines
+    from dabench.execution.settings import ExecutorSettings
 
     suite, registry, workspace = load(file, data, preset, tasks, seeds, sets)
     if dry_run:
         print_plan(suite, registry, workspace, as_json, threads)
         raise typer.Exit
-    track = make_tracker(tracker, workspace)
-    limits = (jobs, threads, per_gpu, _bytes(memory), _bytes(job_memory) or 0)
-    with _executor(executor, suite, workspace, limits, (address, share, gpus_per_job, retries)) as made:
-        done = run_with_lines(suite, registry, workspace, made, track, retries=retries, quiet=as_json)
-    print_report(done, as_json)
+    where = ExecutorSettings(
+        executor, jobs, threads, per_gpu, memory, job_memory, retries, address, share, gpus_per_job
+    )
+    finish(run_with_lines(suite, registry, workspace, where, tracker, quiet=as_json), as_json)
 
 
 @app.command()
@@ -100,10 +98,10 @@ def status(
 
     Example:  dabench suite status benchmarks/suites/smoke.yaml
     """
-    from dabench.cli.suite_report import print_report
+    from dabench.cli.suite_report import finish
     from dabench.suites.schedule import report
 
-    print_report(report(*load(file, data, preset, tasks, seeds, sets)), as_json)
+    finish(report(*load(file, data, preset, tasks, seeds, sets)), as_json)
 
 
 # ------------------------------------------------------------------------------------------------------------ parts
@@ -132,50 +130,3 @@ def _numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise typer.BadParameter(f"--seeds {text!r}: whole numbers, comma-separated.") from None
-
-
-def _bytes(gib: float | None) -> int | None:
-    return None if gib is None else round(gib * 2**30)
-
-
-def _executor(
-    name: str,
-    suite: Suite,
-    workspace: Workspace,
-    limits: tuple[int | None, int, int, int | None, int],
-    cluster: tuple[str, str, float, int],
-) -> Executor:
-    from dabench.errors import UnknownNameError
-    from dabench.execution.jobs import Site
-    from dabench.suites.suite_record import suite_folder
-
-    jobs, threads, per_gpu, memory, job_memory = limits
-    if name == "local":
-        from dabench.execution.local import LocalExecutor, visible_gpus
-
-        site = Site.here(workspace.root, threads, job_memory)
-        return LocalExecutor(site, suite_folder(workspace, suite.name) / "logs", jobs, visible_gpus(), per_gpu, memory)
-    if name != "ray":
-        raise UnknownNameError("executor", name, ["local", "ray"])
-    from dabench.execution.ray_executor import RayExecutor, RayResources
-
-    address, share, gpus, retries = cluster
-    if share not in ("files", "objects"):
-        raise UnknownNameError("--share", share, ["files", "objects"])
-    site = Site.here(workspace.root, threads)
-    return RayExecutor(
-        site, address, RayResources(threads, gpus, max(retries, 3)), "objects" if share == "objects" else "files"
-    )
-
-
-def make_tracker(tracker: str, workspace: Workspace) -> Track | None:
-    """Writes finished runs to MLflow from this process; a store that fails is said once and loses nothing."""
-    if tracker == "none":
-        return None
-    from dabench.tracking.mlflow_sync import MlflowSync
-
-    def warn(error: str) -> None:
-        typer.echo(f"warning: MLflow: {error}\n  Nothing is lost; later: dabench results sync", err=True)
-
-    own = tracker == "mlflow"
-    return MlflowSync(workspace.tracking_uri if own else tracker, workspace.artifacts if own else None, warn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,10 +13,10 @@ from dabench.interfaces.observer import Observer
 
 if TYPE_CHECKING:
     from dabench.components.registry import Registry
-    from dabench.execution.executor import Executor
+    from dabench.execution.settings import ExecutorSettings
     from dabench.files.workspace import Workspace
     from dabench.suites.graph import SuiteGraph
-    from dabench.suites.schedule import SuiteReport, Track
+    from dabench.suites.schedule import SuiteReport
     from dabench.suites.spec import Suite
 
 
@@ -54,22 +54,27 @@ def run_with_lines(
     suite: Suite,
     registry: Registry,
     workspace: Workspace,
-    executor: Executor,
-    track: Track | None,
+    where: ExecutorSettings,
+    tracker: str,
     *,
-    retries: int = 0,
     quiet: bool = False,
 ) -> SuiteReport:
     """Run a suite, and unless ``quiet`` print its plan and a line per job."""
     from dabench.suites.graph import make_graph
     from dabench.suites.schedule import run_suite
     from dabench.suites.spec import expand
+    from dabench.suites.suite_record import suite_folder
+    from dabench.tracking.mlflow_sync import MlflowSync
 
-    graph = make_graph(suite.name, expand(suite), registry, workspace, executor.threads)
-    if not quiet:
-        show_plan(graph)
-    observer = None if quiet else Lines(suite.name)
-    return run_suite(suite, registry, workspace, executor, retries=retries, track=track, observer=observer, graph=graph)
+    track = MlflowSync.of(tracker, workspace, lambda text: typer.echo(f"warning: {text}", err=True))
+    with where.make(workspace.root, suite_folder(workspace, suite.name) / "logs") as executor:
+        graph = make_graph(suite.name, expand(suite), registry, workspace, executor.threads)
+        if not quiet:
+            show_plan(graph)
+        told = None if quiet else Lines(suite.name)
+        return run_suite(
+            suite, registry, workspace, executor, retries=where.retries, track=track, observer=told, graph=graph
+        )
 
 
 def print_plan(suite: Suite, registry: Registry, workspace: Workspace, as_json: bool, threads: int = 1) -> None:
@@ -78,46 +83,12 @@ def print_plan(suite: Suite, registry: Registry, workspace: Workspace, as_json: 
     from dabench.suites.spec import expand
 
     graph = make_graph(suite.name, expand(suite), registry, workspace, threads)
-    typer.echo(json.dumps(_plan_json(graph), indent=1)) if as_json else show_plan(graph)
-
-
-def _states(graph: SuiteGraph) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for node in graph.cells:
-        found[node.state] = found.get(node.state, 0) + 1
-    return found
-
-
-def _plan_json(graph: SuiteGraph) -> dict[str, Any]:
-    once, alone = graph.updates()
-    seconds, unknown = graph.left()
-    return {
-        "suite": graph.suite,
-        "cells": [
-            {
-                "row": n.cell.row,
-                "cell_id": n.cell.config.cell_id,
-                "state": n.state,
-                "reason": n.reason,
-                "stages": n.keys,
-            }
-            for n in graph.cells
-        ],
-        "states": _states(graph),
-        "stages": {
-            "distinct": len(graph.stages),
-            "alone": sum(len(n.keys) for n in graph.cells),
-            "trained": sum(s.seconds is not None for s in graph.stages.values()),
-        },
-        "updates": {"shared": once, "alone": alone},
-        "estimated_seconds": seconds,
-        "stages_of_unknown_speed": unknown,
-    }
+    typer.echo(json.dumps(graph.as_json(), indent=1)) if as_json else show_plan(graph)
 
 
 def show_plan(graph: SuiteGraph) -> None:
     """Cells by state, stages that they share, training that is left, and why a cell does not run."""
-    plan = _plan_json(graph)
+    plan = graph.as_json()
     states = ", ".join(f"{count} {state}" for state, count in plan["states"].items())
     typer.echo(f"{graph.suite}: {len(graph.cells)} cells ({states})")
     stages, updates = plan["stages"], plan["updates"]
@@ -141,35 +112,10 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
 
-def print_report(report: SuiteReport, as_json: bool) -> None:
-    """The state of every cell; exit code 1 if one failed, 3 if files are missing."""
-    if as_json:
-        typer.echo(json.dumps(_report_json(report), indent=1))
-    else:
-        _show_report(report)
-    if report.failed:
-        raise typer.Exit(1)
-    if any(c.status == "missing" for c in report.cells):
-        raise typer.Exit(3)
-
-
-def _report_json(report: SuiteReport) -> dict[str, Any]:
-    seconds = report.graph.seconds()
-    return {
-        "suite": report.suite.name,
-        "counts": report.counts(),
-        "training_seconds": None if seconds is None else {"shared": seconds[0], "alone": seconds[1]},
-        "cells": [
-            {
-                "row": c.node.cell.row,
-                **{k: v for k, v in c.node.cell.place.items()},
-                "cell_id": c.cell_id,
-                "status": c.status,
-                "reason": c.reason,
-            }
-            for c in report.cells
-        ],
-    }
+def finish(report: SuiteReport, as_json: bool) -> None:
+    """Print the state of every cell, and leave with the report's exit code."""
+    typer.echo(json.dumps(report.as_json(), indent=1)) if as_json else _show_report(report)
+    raise typer.Exit(report.exit_code)
 
 
 def _show_report(report: SuiteReport) -> None:

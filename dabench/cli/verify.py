@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dabench.checking.report import Check, RunReport
-    from dabench.files.workspace import Workspace
-
 #: What a state is called where it is called otherwise, and how it looks.
 _MARKS = {"failed": "FAILED", "not checked": "-"}
 _STYLES = {"ok": "green", "FAILED": "bold red", "other data": "yellow"}
@@ -48,9 +45,10 @@ def verify(
     from dabench.checking.verify import Verifier
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
+    from dabench.suites.run_choice import choose_runs
 
     place = Workspace.find()
-    chosen = chosen_runs(place, runs or [], everything, suite)
+    chosen = choose_runs(place, runs or (), everything=everything, suite=suite)
     verifier = Verifier(Registry.load(), place)
     reports = [verifier.verify(path, quick=quick) for path in chosen]
     if as_json:
@@ -60,33 +58,6 @@ def verify(
         _show(reports)
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
-
-
-def chosen_runs(place: Workspace, names: list[str], everything: bool, suite: str | None) -> list[Path]:
-    """Run directories by name, all of them, or those of a suite. Raises ConfigError for none."""
-    from dabench.checking.verify import find_run, run_dirs
-    from dabench.errors import ConfigError
-
-    if bool(names) + everything + (suite is not None) != 1:
-        raise ConfigError("say which runs: RUN..., --all or --suite NAME.", "dabench results ls lists them.")
-    if names:
-        return [find_run(place, name) for name in names]
-    cells = _cells(place, suite) if suite is not None else None
-    found = [p for p in run_dirs(place) if cells is None or p.name.partition("@")[0] in cells]
-    if not found:
-        raise ConfigError(f"no run in {place.runs}" + (f" of the suite {suite!r}." if suite else "."))
-    return found
-
-
-def _cells(place: Workspace, suite: str) -> set[str]:
-    """The cells of a suite: those of its record, and runs that carry its name (imported ones)."""
-    from dabench.suites.suite_record import read_suite_record, started_suites
-    from dabench.tracking.record import RunRecord, read_runs
-
-    tagged = {r.cell_id for r in read_runs(place.runs) if isinstance(r, RunRecord) and r.suite == suite}
-    if tagged and suite not in started_suites(place):
-        return tagged
-    return tagged | {str(cell["cell_id"]) for cell in read_suite_record(place, suite)["cells"]}
 
 
 def _show(reports: list[RunReport]) -> None:

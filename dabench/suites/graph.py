@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -117,6 +118,35 @@ class SuiteGraph:
     def _estimate(self, stage: StageNode) -> float | None:
         rate = self.rates.get(stage.kind)
         return None if rate is None else rate[0] * stage.iterations
+
+    def as_json(self) -> dict[str, Any]:
+        """Cells, their states, stages and updates shared and alone, and the time, for a program."""
+        once, alone = self.updates()
+        seconds, unknown = self.left()
+        cells = [
+            {
+                "row": n.cell.row,
+                "cell_id": n.cell.config.cell_id,
+                "state": n.state,
+                "reason": n.reason,
+                "stages": n.keys,
+            }
+            for n in self.cells
+        ]
+        stages = {
+            "distinct": len(self.stages),
+            "alone": sum(len(n.keys) for n in self.cells),
+            "trained": sum(s.seconds is not None for s in self.stages.values()),
+        }
+        return {
+            "suite": self.suite,
+            "cells": cells,
+            "states": dict(Counter(n.state for n in self.cells)),
+            "stages": stages,
+            "updates": {"shared": once, "alone": alone},
+            "estimated_seconds": seconds,
+            "stages_of_unknown_speed": unknown,
+        }
 
 
 def make_graph(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from dabench.components.registry import Registry
 from dabench.errors import DataError
@@ -54,10 +55,26 @@ class SuiteReport:
 
     def counts(self) -> dict[str, int]:
         """Cells by status."""
-        found: dict[str, int] = {}
-        for cell in self.cells:
-            found[cell.status] = found.get(cell.status, 0) + 1
-        return found
+        return dict(Counter(cell.status for cell in self.cells))
+
+    @property
+    def exit_code(self) -> int:
+        """Of a command that ran it: 1 if a cell failed, 3 if files are missing, else 0."""
+        return 1 if self.failed else 3 if "missing" in self.counts() else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Every cell with its place, status and reason, for a program."""
+        seconds = self.graph.seconds()
+        cells = [
+            {"row": c.node.cell.row, **c.node.cell.place, "cell_id": c.cell_id, "status": c.status, "reason": c.reason}
+            for c in self.cells
+        ]
+        return {
+            "suite": self.suite.name,
+            "counts": self.counts(),
+            "training_seconds": None if seconds is None else {"shared": seconds[0], "alone": seconds[1]},
+            "cells": cells,
+        }
 
 
 class Track(Protocol):

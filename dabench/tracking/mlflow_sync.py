@@ -7,10 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dabench.files.workspace import Workspace
 from dabench.tracking.record import RunRecord
 
 if TYPE_CHECKING:
     from dabench.tracking.mlflow_writer import MlflowWriter
+
+
+#: The tracker that is a workspace's own MLflow store, and none.
+MLFLOW, NOWHERE = "mlflow", "none"
 
 
 class MlflowSync:
@@ -20,6 +25,18 @@ class MlflowSync:
         """Take the writer's arguments, and what is told of a failure."""
         self._uri, self._artifact_root, self._warn = uri, artifact_root, warn
         self._broken = False
+
+    @classmethod
+    def of(cls, tracker: str, workspace: Workspace, warn: Callable[[str], None]) -> MlflowSync | None:
+        """One by name: ``mlflow`` (the workspace's own store), a tracking URI, or ``none``, which is None."""
+        if tracker == NOWHERE:
+            return None
+        own = tracker == MLFLOW
+
+        def told(error: str) -> None:
+            warn(f"MLflow: {error}\n  Nothing is lost; later: dabench results sync")
+
+        return cls(workspace.tracking_uri if own else tracker, workspace.artifacts if own else None, told)
 
     @cached_property
     def _writer(self) -> MlflowWriter:

@@ -203,6 +203,12 @@ class RunRecord:
         """The suite that the cell belongs to; ``adhoc`` without one."""
         return self.tags.get("suite") or "adhoc"
 
+    def as_json(self) -> dict[str, Any]:
+        """What identifies the run and every number it brought, for a program."""
+        about = {name: getattr(self, name) for name in ("cell_id", "status", "reason", "started", "ended")}
+        place = {"directory": self.path.name, "origin": self.origin}
+        return {**about, **place, "tags": dict(self.tags), "metrics": dict(self.metrics)}
+
     @property
     def digest(self) -> str:
         """Digest of the journal: another one means that the run has changed."""

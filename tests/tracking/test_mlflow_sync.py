@@ -25,3 +25,16 @@ def test_a_writer_is_made_when_first_used(workspace, make_run, monkeypatch):
     sync.write(read_run(make_run(workspace.runs)))
     assert told == []
     assert "_writer" in vars(sync)
+
+
+def test_a_store_by_name(workspace):
+    """None for no store; the workspace's own, and what its failure says names the way back."""
+    told: list[str] = []
+    assert MlflowSync.of("none", workspace, told.append) is None
+    workspace.root.mkdir(exist_ok=True)
+    (workspace.root / "mlflow.db").write_text("not a database, and long enough to be taken for one" * 20)
+    own = MlflowSync.of("mlflow", workspace, told.append)
+    assert own is not None
+    own.summarise("suite", [])
+    assert told[0].startswith("MLflow: ")
+    assert "later: dabench results sync" in told[0]

@@ -1,12 +1,14 @@
-"""A comparison in words and tables."""
+"""A comparison in words, in tables, and for a program."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Any
 
 from dabench.files.tables import Cell, Column, Number, Table, escaped
 from dabench.leaderboard.board import BoardKey
-from dabench.leaderboard.published.table import Comparison, Figure, Line
+from dabench.leaderboard.published.table import Comparison, Figure, Line, Result
 
 #: Results of fewer seeds are shown in brackets: they are not called results (DESIGN 6).
 _SEEDS = 3
@@ -76,6 +78,28 @@ def as_markdown(table: Comparison, level: int = 3) -> str:
     if table.note:
         parts += [f"{below} About the published numbers", table.note]
     return "\n\n".join(parts) + "\n"
+
+
+def as_json(table: Comparison) -> dict[str, Any]:
+    """The whole comparison for a program."""
+    kept = ("suite", "title", "source", "note", "first", "tasks", "theirs_tasks", "seeds", "comparable")
+    return {
+        **{name: getattr(table, name) for name in kept},
+        "metrics": [str(metric) for metric in table.metrics],
+        "setting": asdict(table.setting),
+        "theirs_setting": asdict(table.theirs_setting),
+        "lines": [{**asdict(line), "metric": str(line.metric), "difference": line.difference} for line in table.lines],
+        "gains": [{**asdict(gain), "metric": str(gain.metric)} for gain in table.gains],
+        "missing": [_listed(result) for result in table.missing],
+        "stale": [_listed(result) for result in table.stale],
+        "unavailable": dict(table.unavailable),
+    }
+
+
+def _listed(result: Result) -> dict[str, Any]:
+    cell = result.cell
+    about = {"row": cell.row, **cell.place, "cell_id": cell.config.cell_id}
+    return {**about, "status": result.status, "reason": result.reason}
 
 
 def _setting(setting: BoardKey) -> str:
