@@ -78,6 +78,18 @@ class Run:
         """Its part of `dabench.results`: one row a stage, share of test points and metric."""
         return table_of([self.record])
 
+    def as_json(self) -> dict[str, Any]:
+        """How it ended, every tag and metric, and what was found altered and made again, for a program."""
+        said = {name: getattr(self.record, name) for name in ("cell_id", "status", "reason")}
+        return {
+            **said,
+            "guard": self.record.tags.get("guard", "none"),
+            "tags": dict(self.record.tags),
+            "metrics": dict(self.record.metrics),
+            "altered": [{"work": event.work, "reason": event.reason} for event in self.record.altered],
+            "path": str(self.path),
+        }
+
     def __repr__(self) -> str:
         """Name, status and headline."""
         shown = "".join(f", {Metric.of(key, 0.0)}={value:.3f}" for key, value in self.record.cell_scores.items())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from dabench.cli.numbers import three_numbers
+from dabench.cli.options import one_of, three_numbers
 
 if TYPE_CHECKING:
     from dabench.annotation.preference_set import PreferenceSet
@@ -58,12 +58,11 @@ def preferences(
     from typing import cast
 
     from dabench.annotation.preference_set import PreferenceSet
-    from dabench.cli.predict import _one_of
     from dabench.volumes.annotating.preference_routes import preference_routes
     from dabench.volumes.annotating.preferences import Asking, Session
 
     asking = Asking(
-        order=cast("Any", _one_of("--order", order, ("random", "informative"))),
+        order=cast("Any", one_of("--order", order, ("random", "informative"))),
         random_share=random_share,
         repeats=repeats,
         seed=seed,

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import platform
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+import json
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
-
 _MARKS = {"ok": "ok  ", "note": "note", "fail": "FAIL"}
-_GIB = 1024**3
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding. ``state`` is ``ok``, ``note`` (something is missing or slow, the rest works) or ``fail``."""
-
-    name: str
-    state: str
-    detail: str
-    mend: str = ""
 
 
 def attach(app: typer.Typer) -> None:
@@ -39,8 +21,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
 
     Example:  dabench doctor --json
     """
-    import json
-
+    from dabench.checking.machine import examine
     from dabench.files.workspace import Workspace
 
     checks = list(examine(Workspace.find()))
@@ -53,125 +34,3 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
                 typer.echo(f"        {check.mend}")
     if any(check.state == "fail" for check in checks):
         raise typer.Exit(1)
-
-
-def examine(place: Workspace) -> Iterator[Check]:
-    """All checks in order; one that raises is itself a finding."""
-    yield _python()
-    yield from _tried("torch", _torch)
-    yield from _tried("workspace", lambda: _workspace(place))
-    yield from _tried("plugins", lambda: _components(place))
-    yield from _tried("weights", lambda: _weights(place))
-    yield from _tried("MLflow store", lambda: _store(place))
-
-
-def _tried(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-    try:
-        yield from look()
-    except Exception as error:
-        yield Check(name, "fail", f"{type(error).__name__}: {error}")
-
-
-def _python() -> Check:
-    good = sys.version_info >= (3, 11)
-    detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return Check("python", "ok" if good else "fail", detail, "" if good else "dabench needs Python 3.11 or newer.")
-
-
-def _torch() -> Iterator[Check]:
-    import torch
-
-    yield Check("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
-    if not torch.cuda.is_available():
-        yield Check("devices", "ok", "cpu (no usable GPU: presets tiny and small are made for this)")
-        return
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        yield Check("devices", "ok", f"cuda:{index} {properties.name}, {properties.total_memory / _GIB:.0f} GiB")
-
-
-def _workspace(place: Workspace) -> Iterator[Check]:
-    import os
-    import shutil
-
-    there = next(p for p in (place.root, *place.root.parents) if p.exists())
-    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    new = "" if there == place.root else " (made by the first run)"
-    mend = "" if writable else "Choose another folder: --workspace FOLDER or DABENCH_WORKSPACE"
-    yield Check(
-        "workspace", "ok" if writable else "fail", f"{place.root}{new}{'' if writable else ': not writable'}", mend
-    )
-    free = shutil.disk_usage(there).free / _GIB
-    state = "fail" if free < 0.2 else "note" if free < 5 else "ok"
-    yield Check("disk", state, f"{free:.1f} GiB free", "" if state == "ok" else "Make room, or move the workspace.")
-
-
-def _components(place: Workspace) -> Iterator[Check]:
-    from dabench.components.registry import Registry
-
-    registry = Registry.load()
-    yield from _plugins(registry)
-    yield _data_root(place.data)
-    yield from (_domain(registry, item.name, place.data) for item in registry.of_kind("domain"))
-
-
-def _data_root(root: Path) -> Check:
-    if root.is_dir():
-        return Check("data root", "ok", str(root))
-    mend = "Set DABENCH_DATA to where real data are; the phantom domains need none."
-    return Check("data root", "note", f"{root}: not there", mend)
-
-
-def _plugins(registry: Registry) -> Iterator[Check]:
-    """Loaded plugins in one line, each failed one in its own; only one of dabench's own is essential."""
-    loaded = [status for status in registry.plugins.values() if not status.error]
-    state = "ok" if loaded else "fail"
-    names = ", ".join(f"{s.name} ({s.distribution})" if s.distribution != "dabench" else s.name for s in loaded)
-    yield Check(
-        "plugins", state, f"{len(loaded)} loaded: {names}", "" if loaded else "Install dabench: pip install -e ."
-    )
-    for status in registry.failures():
-        own = status.distribution == "dabench"
-        yield Check(
-            f"plugin {status.name}",
-            "fail" if own else "note",
-            f"not loaded, from {status.distribution}: {status.error}",
-            "Install dabench again." if own else f"Mend or remove it: pip uninstall {status.distribution}",
-        )
-
-
-def _domain(registry: Registry, name: str, root: Path) -> Check:
-    try:
-        component = registry.get("domain", name).component
-        missing = list(component.factory(component.config()).missing())
-    except Exception as error:
-        return Check(f"domain {name}", "note", f"{type(error).__name__}: {error}")
-    if not missing:
-        return Check(f"domain {name}", "ok", "ready")
-    first = missing[0].removeprefix(f"{root}/")
-    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    return Check(f"domain {name}", "note", f"missing {first}{more} (where to get it: dabench info {name})")
-
-
-def _weights(place: Workspace) -> Iterator[Check]:
-    from dabench.runs.weights import WeightsStore
-
-    names = [record.name for record in WeightsStore(place.weights).records()]
-    yield Check("weights", "ok", ", ".join(names) or "none added (only the preset paper asks for any)")
-
-
-def _store(place: Workspace) -> Iterator[Check]:
-    from dabench.files.workspace import sqlite_path
-    from dabench.tracking.mlflow_writer import MlflowWriter
-
-    path = sqlite_path(place.tracking_uri)
-    if path is not None and not path.exists():
-        yield Check("MLflow store", "ok", "made by the first run")
-        return
-    try:
-        MlflowWriter(place.tracking_uri)
-    except Exception as error:
-        mend = "Results are safe in the run directories: move the store away, then dabench results sync"
-        yield Check("MLflow store", "note", f"{error}", mend)
-        return
-    yield Check("MLflow store", "ok", place.tracking_uri)

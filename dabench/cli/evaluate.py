@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dabench.cli.options import label_values as read_values
+from dabench.cli.options import slice_range
+
 if TYPE_CHECKING:
     from dabench.api.evaluation import Evaluation
 
@@ -63,10 +66,10 @@ def evaluate(
         labels,
         protocol,
         threshold=threshold,
-        label_values=_values(label_values) if label_values else None,
-        slices=_range("--slices", slices),
-        label_slices=_range("--label-slices", label_slices),
-        labelled=_range("--labelled", labelled),
+        label_values=read_values(label_values),
+        slices=slice_range("--slices", slices),
+        label_slices=slice_range("--label-slices", label_slices),
+        labelled=slice_range("--labelled", labelled),
         predicted=predicted,
     )
     if per_slice:
@@ -76,30 +79,6 @@ def evaluate(
         typer.echo(json.dumps({**origin, **report.as_json()}, indent=1))
     else:
         _print_table(report, f"{protocol}: {prediction.name} against {labels.name}")
-
-
-def _values(text: str) -> dict[int, int]:
-    """``0:0,255:1`` as a mapping. Raises ConfigError."""
-    from dabench.errors import ConfigError
-
-    try:
-        pairs = [part.split(":") for part in text.split(",")]
-        return {int(value): int(label) for value, label in pairs}
-    except ValueError:
-        raise ConfigError(f"--label-values {text!r}: write pairs VALUE:LABEL, for example 0:0,255:1.") from None
-
-
-def _range(option: str, text: str | None) -> slice | None:
-    """``A:B`` as slices; either may be left out. Raises ConfigError."""
-    from dabench.errors import ConfigError
-
-    if text is None:
-        return None
-    try:
-        first, last = (int(part) if part else None for part in text.split(":"))
-    except ValueError:
-        raise ConfigError(f"{option} {text!r}: write A:B, for example {option} 0:10.") from None
-    return slice(first, last)
 
 
 def _why(report: Evaluation) -> str:

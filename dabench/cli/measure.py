@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dabench.cli.numbers import three_numbers
+from dabench.cli.options import three_numbers
 
 if TYPE_CHECKING:
     from dabench.volumes.measuring.files import MeasuredFile

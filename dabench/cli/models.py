@@ -10,7 +10,6 @@ import typer
 
 if TYPE_CHECKING:
     from dabench.api.model import Model
-    from dabench.models import ModelCard
 
 app = typer.Typer(help="List, show, export and register trained models.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -64,7 +63,7 @@ def show(
     path = find(reference, Workspace.find())
     # A file tells of itself also where the plugins that it needs are not installed.
     card = read_model_card(path) if path.is_file() else _load(reference).card
-    typer.echo(card.model_dump_json(indent=1) if as_json else _page(card))
+    typer.echo(card.model_dump_json(indent=1) if as_json else card.page())
 
 
 @app.command("export")
@@ -119,41 +118,3 @@ def _load(reference: str) -> Model:
     for text in model.loaded.warnings:
         typer.echo(f"warning: {text}", err=True)
     return model
-
-
-def _pixels(card: ModelCard) -> str:
-    return " of " + " x ".join(f"{side:g}" for side in card.pixel_size) + " nm" if card.pixel_size else ""
-
-
-def _page(card: ModelCard) -> str:
-    """The card for a reader: one line a fact."""
-    config = card.config
-    voxel = " x ".join(f"{side:g}" for side in card.voxel) + " nm (z, y, x)" if card.voxel else "not known"
-    facts = {
-        "name": card.name,
-        "method": f"{config.method}, stage {card.stage}, {card.update} updates, seed {card.seed}",
-        "task": f"{card.task.name} ({config.data} data), target voxels {voxel}",
-        "annotation": _annotation(card),
-        "network": f"{card.part('network')} on {card.part('backbone')}, preset {config.preset}",
-        "use": f"tile {card.tile} px{_pixels(card)}, intensity {card.intensity}, profile {card.inference}, "
-        f"threshold {card.threshold:g}" + (f", pairs {card.neighbour:g} nm apart" if card.neighbour else ""),
-        "weights": f"sha256 {card.digest[:16]}… ({', '.join(card.modules)})",
-        "made by": f"dabench {card.dabench_version}, torch {card.torch_version}, {card.created}",
-    }
-    lines = [f"{key:<11} {value}" for key, value in facts.items()]
-    for score in card.scores:
-        numbers = "  ".join(f"{metric} {value:.4f}" for metric, value in score.metrics.items())
-        given = f", {score.test_points:.0%} of centres given" if score.test_points else ""
-        lines.append(f"{'score':<11} {numbers}  (target test split, {score.protocol}, {score.inference}{given})")
-    lines += [
-        f"{'part':<11} {p.key} of {p.distribution} {p.version}  [{p.licence or 'no licence note'}]" for p in card.parts
-    ]
-    return "\n".join([*lines, *(f"{'note':<11} {note}" for note in card.notes)])
-
-
-def _annotation(card: ModelCard) -> str:
-    """Who answered what; simulated answers are called simulated."""
-    if card.rater == "none":
-        return "none"
-    who = "simulated from labels" if card.simulated else card.rater
-    return f"{who} (points {card.budget.points:g}, patches {card.budget.patches:g})"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from dabench.cli.numbers import three_numbers
-
-if TYPE_CHECKING:
-    from dabench.volumes.prediction import PredictionPlan, Summary
+from dabench.cli.options import one_of, slice_range, three_numbers
+from dabench.errors import ConfigError
 
 
 def attach(app: typer.Typer) -> None:
@@ -71,123 +71,65 @@ def predict(
     from dabench.api.prediction import Workers, prepare_prediction
     from dabench.api.progress import make_display
     from dabench.volumes.prediction import Request
+    from dabench.volumes.prediction.texts import plan_lines, summary_lines
 
     request = Request(
         run=run,
         images=images,
         output=output,
         points=points,
-        points_unit=_one_of("--points-unit", points_unit, ("voxel", "nm")),
+        points_unit=one_of("--points-unit", points_unit, ("voxel", "nm")),
         profile=profile,
         voxel=three_numbers("--voxel", voxel),
         intensity=intensity,
         slices=_pair(slices),
         threshold=threshold,
-        instances=_one_of("--instances", instances, ("3d", "2d", "none")),
+        instances=one_of("--instances", instances, ("3d", "2d", "none")),
         min_size=min_size,
-        split=_one_of("--split", split, ("none", "watershed")),
+        split=one_of("--split", split, ("none", "watershed")),
         chunk=three_numbers("--chunk", chunk, int),
-        precision=_one_of("--precision", precision, ("auto", "float32", "bfloat16")),
+        precision=one_of("--precision", precision, ("auto", "float32", "bfloat16")),
         device=device,
         gpus=gpus_per_job,
         batch=batch,
-        what=_one_of("--what", what, ("mask", "probability", "instances")),
+        what=one_of("--what", what, ("mask", "probability", "instances")),
         overwrite=overwrite,
-        pixel_size=_one_of("--pixel-size", pixel_size, ("match", "native")),
+        pixel_size=one_of("--pixel-size", pixel_size, ("match", "native")),
     )
     workers = Workers(
-        _one_of("--executor", executor, ("local", "ray")),
+        one_of("--executor", executor, ("local", "ray")),
         jobs,
         address,
-        _one_of("--share", share, ("files", "objects")),
+        one_of("--share", share, ("files", "objects")),
     )
     prepared = prepare_prediction(request, workers)
-    if dry_run:
-        _print_plan(prepared.plan, workers.here, as_json=as_json)
-        return
-    prepared = prepared.ready()
+    if not dry_run:
+        prepared = prepared.ready()
+    plan = prepared.plan
     if not as_json:
-        _print_plan(prepared.plan, workers.here, as_json=False)
+        _say(plan_lines(plan, workers.here))
+    if dry_run:
+        if as_json:
+            typer.echo(json.dumps(plan.describe(), indent=1))
+        return
     with make_display(quiet=as_json) as display:
         summary = prepared.execute(display)
-    _print_summary(summary, prepared.plan, as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps({**plan.describe(), **summary.as_json()}, indent=1))
+    else:
+        _say(summary_lines(summary))
 
 
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
-    from dabench.errors import ConfigError, UnknownNameError
-
-    if value not in allowed:
-        raise UnknownNameError(f"value of {option}", value, allowed) if value else ConfigError(f"{option} is empty.")
-    return value
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)
 
 
 def _pair(text: str | None) -> tuple[int, int] | None:
     """``A:B`` as two numbers, or None. Raises ConfigError."""
-    from dabench.errors import ConfigError
-
-    if text is None:
+    found = slice_range("--slices", text, "0:100")
+    if found is None:
         return None
-    try:
-        first, last = (int(part) for part in text.split(":"))
-    except ValueError:
-        raise ConfigError(f"--slices {text!r}: write A:B, for example --slices 0:100.") from None
-    return first, last
-
-
-def _print_plan(plan: PredictionPlan, processes: int, *, as_json: bool) -> None:
-    """Show what is to come; ``processes`` predict on this machine, 0: as many as a cluster has room for."""
-    import json
-
-    said = plan.describe()
-    if as_json:
-        typer.echo(json.dumps(said, indent=1))
-        return
-    shape, chunk = (" x ".join(map(str, said[key])) for key in ("shape", "chunk"))
-    voxel = " x ".join(f"{v:g}" for v in said["voxel_nm"]) + " nm" if said["voxel_nm"] else "voxel size unknown"
-    points = "automatic, without points" if said["points"] is None else f"{said['points']} points as prompts"
-    whose = ", the model's own" if said["objects_of"] == "model" else ""
-    whose += ", touching ones cut apart" if said["split"] == "watershed" else ""
-    size = f"{said['instances']} of {said['min_voxels']} voxels and more{whose}"
-    objects = "none" if said["instances"] == "none" else size
-    typer.echo(f"model     {said['model']}, threshold {said['threshold']:g}, {points}")
-    typer.echo(f"images    {said['images']}: {shape}, {voxel}, intensity {said['intensity']}")
-    typer.echo(
-        f"tiles     {said['tiles']} of {said['tile']}, profile {said['profile']}, "
-        f"{said['precision']} on {said['device']}"
-    )
-    typer.echo(
-        f"chunks    {said['chunks']} of {chunk}; {said['recomputed']:.1%} of the tiles are predicted again at borders"
-    )
-    each = "" if processes == 1 else f" in each of {processes or 'the'} processes"
-    typer.echo(f"memory    about {_size(said['memory_bytes'])} and the network's own{each}")
-    typer.echo(f"output    {said['output']}, about {_size(said['output_bytes'])}; instances: {objects}")
-    for note in said["notes"]:
-        typer.echo(f"note      {note}")
-
-
-def _print_summary(summary: Summary, plan: PredictionPlan, *, as_json: bool) -> None:
-    import json
-    import shlex
-
-    if as_json:
-        typer.echo(json.dumps({**plan.describe(), **summary.as_json()}, indent=1))
-        return
-    shape = " x ".join(map(str, summary.shape))
-    speed = f", {summary.tiles / summary.predicting_seconds:.1f} tiles/s" if summary.predicting_seconds else ""
-    before = f" ({summary.continued} chunks were there)" if summary.continued else ""
-    objects = "" if summary.objects is None else f", {summary.objects} objects"
-    typer.echo(f"{summary.path}: {shape} in {summary.seconds:.0f} s{speed}{before}")
-    typer.echo(f"{summary.foreground:.2%} foreground{objects}")
-    if summary.path.suffix == ".zarr":
-        file, table = shlex.quote(str(summary.path)), shlex.quote(summary.path.with_suffix(".csv").name)
-        typer.echo(f"next: dabench view {file}")
-        if summary.objects:
-            typer.echo(f"      dabench measure {file} --csv {table}")
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
+    if found.start is None or found.stop is None:
+        raise ConfigError(f"--slices {text!r}: write A:B, for example --slices 0:100.")
+    return found.start, found.stop

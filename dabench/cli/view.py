@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dabench.cli.numbers import three_numbers
+from dabench.cli.options import label_values as read_values
+from dabench.cli.options import slice_range, three_numbers
 
 if TYPE_CHECKING:
     from dabench.types import Window
-    from dabench.volumes.viewer.downsampling import Downsampling
     from dabench.volumes.viewer.html import Written
-    from dabench.volumes.viewer.view_data import ViewData
 
 #: From this size on a page opens slowly.
 _LARGE = 150 * 10**6
@@ -55,15 +54,17 @@ def view(
 
     Example:  dabench view mito.zarr --images scan.zarr --labels truth.tif --slices 0:40 --output look.html
     """
+    from dabench.api.progress import make_display
     from dabench.components.registry import Registry
     from dabench.files.atomic import protect
     from dabench.files.workspace import Workspace
+    from dabench.volumes.viewer.downsampling import choose_downsampling
+    from dabench.volumes.viewer.html import write_page
     from dabench.volumes.viewer.targets import Given, Opener
 
-    values = _values(label_values) if label_values else None
     if not napari:
         protect([Path(target), images, labels, probability, points], output=output)
-    given = Given(images, labels, values, probability, points, three_numbers("--voxel", voxel))
+    given = Given(images, labels, read_values(label_values), probability, points, three_numbers("--voxel", voxel))
     view_data = Opener(Registry.load(), Workspace.find()).open(target, given)
     if napari:
         from dabench.errors import ConfigError
@@ -75,7 +76,12 @@ def view(
             )
         open_napari(view_data)
         return
-    written = _write(view_data, _cut(view_data, slices, every, most, window, side), output, quiet=as_json)
+    shape = view_data.images.shape
+    part = slice_range("--slices", slices or None, f"0:{min(shape[0], 10)}")
+    wanted = None if part is None else range(part.start or 0, shape[0] if part.stop is None else part.stop)
+    cut = choose_downsampling(shape, slices=wanted, every=every, most=most, window=_window(window), side=side)
+    with make_display(quiet=as_json, stderr=True) as display:
+        written = write_page(view_data, cut, output, display.progress("slices"))
     _report(written, as_json)
     if not (no_open or as_json) and _has_display():
         import webbrowser
@@ -83,39 +89,12 @@ def view(
         webbrowser.open(output.resolve().as_uri())
 
 
-def _values(text: str) -> dict[int, int]:
-    from dabench.cli.evaluate import _values as values
-
-    return values(text)
-
-
-def _cut(view_data: ViewData, slices: str | None, every: int, most: int, window: str | None, side: int) -> Downsampling:
-    from dabench.volumes.viewer.downsampling import choose_downsampling
-
-    depth = view_data.images.shape[0]
-    wanted = _slices(slices, depth) if slices else None
-    part = _window(window) if window else None
-    return choose_downsampling(view_data.images.shape, slices=wanted, every=every, most=most, window=part, side=side)
-
-
-def _slices(text: str, depth: int) -> range:
-    """``A:B`` as a range; either may be left out. Raises ConfigError."""
-    from dabench.errors import ConfigError
-
-    first, colon, last = text.partition(":")
-    try:
-        chosen = range(int(first or 0), int(last or depth))
-    except ValueError:
-        colon, chosen = "", range(0)
-    if not colon:
-        raise ConfigError(f"--slices {text!r}: write A:B, for example  --slices 0:{min(depth, 10)}")
-    return chosen
-
-
-def _window(text: str) -> Window:
+def _window(text: str | None) -> Window | None:
     from dabench.errors import ConfigError
     from dabench.types import Window
 
+    if not text:
+        return None
     try:
         y, x, height, width = (int(part) for part in text.split(","))
     except ValueError:
@@ -123,14 +102,6 @@ def _window(text: str) -> Window:
             f"--window {text!r}: first row, first column, rows, columns, for example  --window 0,0,512,512"
         ) from None
     return Window(y, x, height, width)
-
-
-def _write(view_data: ViewData, cut: Downsampling, output: Path, *, quiet: bool) -> Written:
-    from dabench.api.progress import make_display
-    from dabench.volumes.viewer.html import write_page
-
-    with make_display(quiet=quiet, stderr=True) as display:
-        return write_page(view_data, cut, output, display.progress("slices"))
 
 
 def _report(written: Written, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -51,6 +52,10 @@ class PartCard(_Frozen):
         """``kind:name``."""
         return f"{self.kind}:{self.name}"
 
+    def line(self) -> str:
+        """In words, with its licence."""
+        return f"{self.key} of {self.distribution} {self.version}  [{self.licence or 'no licence note'}]"
+
 
 class ScoreCard(_Frozen):
     """What the model scored on the target's test split, under which rule."""
@@ -61,6 +66,12 @@ class ScoreCard(_Frozen):
     test_points: float = Field(description="Share of true centres given as prompts.")
     slices: int = Field(description="Slices that count.")
     metrics: dict[str, float] = Field(description="Metric -> mean over slices.")
+
+    def line(self) -> str:
+        """In words: every metric, and where it comes from."""
+        numbers = "  ".join(f"{metric} {value:.4f}" for metric, value in self.metrics.items())
+        given = f", {self.test_points:.0%} of centres given" if self.test_points else ""
+        return f"{numbers}  (target test split, {self.protocol}, {self.inference}{given})"
 
 
 class Digests(_Frozen):
@@ -117,6 +128,42 @@ class ModelCard(_Frozen):
     def part(self, kind: str) -> str:
         """The last part of a kind, ``none`` without one."""
         return next((part.name for part in reversed(self.parts) if part.kind == kind), "none")
+
+    def page(self) -> str:
+        """The card for a reader: one line a fact."""
+        config = self.config
+        voxel = _nm(self.voxel) + " (z, y, x)" if self.voxel else "not known"
+        pixels = f" of {_nm(self.pixel_size)}" if self.pixel_size else ""
+        pairs = f", pairs {self.neighbour:g} nm apart" if self.neighbour else ""
+        facts = [
+            ("name", self.name),
+            ("method", f"{config.method}, stage {self.stage}, {self.update} updates, seed {self.seed}"),
+            ("task", f"{self.task.name} ({config.data} data), target voxels {voxel}"),
+            ("annotation", self._annotation()),
+            ("network", f"{self.part('network')} on {self.part('backbone')}, preset {config.preset}"),
+            (
+                "use",
+                f"tile {self.tile} px{pixels}, intensity {self.intensity}, profile {self.inference}, "
+                f"threshold {self.threshold:g}{pairs}",
+            ),
+            ("weights", f"sha256 {self.digest[:16]}… ({', '.join(self.modules)})"),
+            ("made by", f"dabench {self.dabench_version}, torch {self.torch_version}, {self.created}"),
+            *(("score", score.line()) for score in self.scores),
+            *(("part", part.line()) for part in self.parts),
+            *(("note", note) for note in self.notes),
+        ]
+        return "\n".join(f"{key:<11} {value}" for key, value in facts)
+
+    def _annotation(self) -> str:
+        """Who answered what; simulated answers are called simulated."""
+        if self.rater == "none":
+            return "none"
+        who = "simulated from labels" if self.simulated else self.rater
+        return f"{who} (points {self.budget.points:g}, patches {self.budget.patches:g})"
+
+
+def _nm(sides: Sequence[float]) -> str:
+    return " x ".join(f"{side:g}" for side in sides) + " nm"
 
 
 def read_card(text: str, where: str) -> ModelCard:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dabench.api.progress import PlainDisplay
-from dabench.cli.run import _as_json
+from dabench.api.run import Run
 from dabench.components.registry import Registry
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
@@ -194,6 +194,6 @@ def test_a_stage_is_on_record_though_nobody_looks_on(registry, workspace):
 def test_json_of_a_run_lists_it(registry, workspace):
     alter(folder_of(workspace, "supervised") / "model.safetensors")
     record = run_cell(few("prompt-das"), registry, workspace)
-    (said,) = _as_json(record)["altered"]
+    (said,) = Run(record, workspace, few("prompt-das")).as_json()["altered"]
     assert said == {"work": "supervised", "reason": record.altered[0].reason}
     assert json.loads(json.dumps(said)) == said

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dabench.cli.run import _choice
+from dabench.cli.run_report import _choice
 from dabench.components.registry import PluginStatus, Registry
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from dabench.api.progress import PlainDisplay, clock, make_display
 from dabench.cli import predict as command
+from dabench.cli.options import one_of
 from dabench.errors import ConfigError, DabenchError, DataError, MissingDataError, UnknownNameError
 from dabench.inference import Tiling, profile_named
 from dabench.ops.splitting import split_touching
@@ -135,7 +136,7 @@ def test_outputs_and_images_that_are_none(invoke, tmp_path, registry):
     with pytest.raises(MissingDataError):
         make_prediction_plan(request_of(tmp_path, images=tmp_path / "none.tif"), fake_model(), registry)
     with pytest.raises(UnknownNameError):
-        command._one_of("--what", "x", ("a",))
+        one_of("--what", "x", ("a",))
 
 
 # ---------------------------------------------------------------- plans

@@ -1,0 +1,74 @@
+"""What ``dabench results`` prints: the runs of a workspace as a table, and what an import did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from dabench.checking.bundle_import import Imported
+    from dabench.files.tables import Cell, Table
+    from dabench.tracking.record import RunRecord
+
+
+def show_import(done: Imported, dry_run: bool) -> None:
+    """Print what an import took over, or would take over."""
+    for run in done.runs:
+        unchecked = ", ".join(check.name for check in run.report.unchecked) if run.report.status == "ok" else ""
+        note = f"  (not checked here: {unchecked})" if unchecked else ""
+        typer.echo(f"{'new' if run.is_new else 'here already':<12}  {run.folder}{note}")
+    new = sum(run.is_new for run in done.runs)
+    whose = "" if done.origin == "here" else f" from {done.origin}"
+    would = "would be " if dry_run else ""
+    typer.echo(f"{new} runs{whose} {would}imported, {len(done.runs) - new} here already.")
+
+
+def show_runs(runs: list[RunRecord], folder: Path) -> None:
+    """Print the runs of a folder, or how to make one."""
+    from dabench.cli.tables import console, show
+
+    if not runs:
+        typer.echo(
+            f"No runs in {folder} yet. Make one: dabench run --method source-only --task human2stem --data phantom"
+        )
+        return
+    show(_table(runs), console(200))
+
+
+def _table(runs: list[RunRecord]) -> Table:
+    from dabench.files.tables import Column, Table
+    from dabench.tracking.record import HERE
+
+    columns = [Column(name, "text") for name in ("task", "method", "po", "preset", "budget", "seed", "status")]
+    columns += map(Column, ("Dice", "AJI", "PQ", "label s", "train s"))
+    ordered = sorted(runs, key=lambda r: (r.tags.get("task", ""), r.tags.get("method", ""), r.started))
+    rows = [_row(run) for run in ordered]
+    if any(run.origin != HERE for run in runs):
+        columns.append(Column("origin", "text"))
+        rows = [(*row, run.origin) for row, run in zip(rows, ordered, strict=True)]
+    return Table.of(columns, rows)
+
+
+def _row(run: RunRecord) -> tuple[Cell, ...]:
+    from dabench.files.tables import Number
+    from dabench.tracking.scores import ScoreKey
+
+    tags = run.tags
+    task = tags.get("task", "") + (f" ({tags['data']})" if tags.get("data", "real") != "real" else "")
+    budget = f"{_percent(tags.get('points'))} / {_percent(tags.get('patches'))}"
+    named = (task, tags.get("method", run.cell_id), tags.get("po", ""), tags.get("preset", ""), budget)
+    scores = [run.cell_scores.get(ScoreKey(0.0, name)) for name in ("dice", "aji", "pq")]
+    spent = (run.costs.annotation_seconds, run.costs.train_seconds)
+    numbers = [(value, 4) for value in scores] + [(value, 0) for value in spent]
+    shown = (None if value is None else Number(value, digits=digits) for value, digits in numbers)
+    return (*named, tags.get("seed", ""), run.status, *shown)
+
+
+def _percent(fraction: str | None) -> str:
+    """A tag that holds a fraction, as per cent; the tag itself where it holds something else."""
+    try:
+        return f"{float(fraction or 0):.0%}"
+    except ValueError:
+        return str(fraction)
