@@ -18,7 +18,8 @@ from pydantic.fields import FieldInfo
 
 from dabench.components.hookspecs import KINDS
 from dabench.components.registry import Registered, Registry
-from dabench.runs.config import BudgetConfig, Fraction, RunConfig
+from dabench.runs.budget import BudgetConfig, Fraction
+from dabench.runs.config import RunConfig
 
 TARGET = Path(__file__).with_name("configuration.md")
 PRESETS = ("tiny", "small", "paper")

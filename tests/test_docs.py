@@ -17,7 +17,8 @@ from dabench.cli.main import app
 from dabench.components import hookspecs
 from dabench.components.hookspecs import KINDS
 from dabench.components.registry import Registry
-from dabench.runs.config import BudgetConfig, RunConfig
+from dabench.runs.budget import BudgetConfig
+from dabench.runs.config import RunConfig
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -28,7 +28,7 @@ def config_of(run: str | Path, changes: Mapping[str, Any], workspace: str | Path
         ConfigError: a change that is wrong.
     """
     from dabench.models.loading import find
-    from dabench.tracking.record import read_run
+    from dabench.tracking.run_reader import read_run
 
     record = read_run(find(run, Workspace.find(workspace)))
     given = {name: value for name, value in changes.items() if value is not None}

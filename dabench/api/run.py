@@ -20,7 +20,8 @@ from dabench.runs.runner import Runner
 from dabench.tracking.journal import JOURNAL
 from dabench.tracking.mlflow_sync import MLFLOW, NOWHERE
 from dabench.tracking.mlflow_writer import MlflowWriter
-from dabench.tracking.record import RunRecord, read_run
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_run
 
 if TYPE_CHECKING:
     import pandas as pd

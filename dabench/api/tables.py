@@ -14,7 +14,8 @@ from dabench.leaderboard import exports
 from dabench.leaderboard.board import Board, Standing
 from dabench.leaderboard.gather import Leaderboard, load
 from dabench.leaderboard.html import render_html
-from dabench.tracking.record import RunRecord, read_runs
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_runs
 
 if TYPE_CHECKING:
     import pandas as pd

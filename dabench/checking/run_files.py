@@ -17,7 +17,8 @@ from dabench.files.problems import problems
 from dabench.runs.config import FORMER, RunConfig, validate_config
 from dabench.tracking.events import Event, InputData
 from dabench.tracking.journal import JOURNAL, read_journal
-from dabench.tracking.record import HERE, ORIGIN, RunRecord, read_run
+from dabench.tracking.record import HERE, ORIGIN, RunRecord
+from dabench.tracking.run_reader import read_run
 
 _SHA = r"^[0-9a-f]{64}$"
 

@@ -25,7 +25,8 @@ from dabench.interfaces.observer import Progress
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row, order, row_of
 from dabench.tracking.journal import JOURNAL
-from dabench.tracking.record import Costs, read_run
+from dabench.tracking.record import Costs
+from dabench.tracking.run_reader import read_run
 
 #: Raised when rows are to be read differently: then the next refresh reads every run anew.
 FORMAT = 3

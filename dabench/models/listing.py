@@ -10,7 +10,8 @@ from dabench.errors import DabenchError, DataError
 from dabench.files.workspace import Workspace
 from dabench.models.loading import models_folder
 from dabench.models.model_file import SUFFIX, read_model_card
-from dabench.tracking.record import RunRecord, read_runs
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_runs
 from dabench.training.store import StageFolder
 
 

@@ -19,7 +19,8 @@ from dabench.runs.annotation import budget_of
 from dabench.runs.config import RunConfig, validate_config
 from dabench.runs.domains import all_domains
 from dabench.runs.events import parts
-from dabench.tracking.record import RunRecord, read_run
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_run
 from dabench.training.store import StageFolder
 
 

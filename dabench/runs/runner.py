@@ -31,7 +31,8 @@ from dabench.tracking.curves import plot_curves
 from dabench.tracking.events import Altered, CellFinished, Phase
 from dabench.tracking.journal import Journal
 from dabench.tracking.lock import exclusive
-from dabench.tracking.record import RunRecord, read_run
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_run
 
 
 class Runner:

@@ -17,7 +17,7 @@ from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, make_plan
 from dabench.runs.task import TaskData
 from dabench.suites.spec import SuiteCell
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 
 #: Bytes that a job is expected to take while nothing like it has run here.
 _MEMORY = 2 * 2**30

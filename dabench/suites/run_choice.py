@@ -11,7 +11,8 @@ from dabench.errors import ConfigError, DataError
 from dabench.files.workspace import Workspace
 from dabench.suites.suite_record import all_rows, read_suite_record, started_suites
 from dabench.tracking.events import UNFINISHED
-from dabench.tracking.record import HERE, RunRecord, read_run, read_runs
+from dabench.tracking.record import HERE, RunRecord
+from dabench.tracking.run_reader import read_run, read_runs
 
 
 def choose_runs(

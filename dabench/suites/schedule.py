@@ -20,7 +20,8 @@ from dabench.suites.graph import CellNode, SuiteGraph, make_graph
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import cell_rows, threads_of, write_suite_record
 from dabench.tracking.events import Altered
-from dabench.tracking.record import RunRecord, read_run
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_run
 
 #: Statuses that make a suite's exit code 1.
 BAD = ("failed", "oom", "killed")

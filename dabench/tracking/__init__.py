@@ -19,7 +19,8 @@ from dabench.tracking.events import (
 )
 from dabench.tracking.frames import results_table
 from dabench.tracking.journal import Curve, CurveLog, Journal, read_curve, read_journal
-from dabench.tracking.record import RunRecord, read_run, read_runs
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_run, read_runs
 from dabench.tracking.scores import ScoreKey, ScoreRow
 
 __all__ = [

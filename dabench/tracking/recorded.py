@@ -15,7 +15,8 @@ from dabench.errors import DataError
 from dabench.files.atomic import write_text
 from dabench.tracking.events import CellStarted, to_line
 from dabench.tracking.journal import read_journal
-from dabench.tracking.record import HERE, RunRecord, record_of
+from dabench.tracking.record import HERE, RunRecord
+from dabench.tracking.run_reader import record_of
 
 #: How such a file's name ends.
 SUFFIX = ".jsonl"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from dabench.errors import DataError
 from dabench.files.workspace import Workspace
-from dabench.tracking.record import RunRecord, read_runs
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_runs
 from dabench.tracking.translate import signature
 
 #: The row of each cell, by suite.

@@ -18,7 +18,7 @@ from dabench.errors import ConfigError, MissingDataError, UnknownNameError
 from dabench.files.workspace import Workspace
 from dabench.runs.config import validate_config
 from dabench.tracking.journal import JOURNAL
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 from tests.conftest import FEW
 
 PHANTOM = {"task": "human2stem", "data": "phantom", "preset": "tiny", "tracker": "none", "progress": False}

@@ -177,7 +177,7 @@ def test_core_names_no_component():
 def test_core_knows_no_preference_setting():
     """`po` is a setting of the methods that have it; beside the shortcuts for people, old records may name it."""
     allowed = {"cli", "api", "__init__.py"}
-    old_records = {"dabench/runs/config.py", "dabench/tracking/record.py", "dabench/tracking/frames.py"}
+    old_records = {"dabench/runs/config.py", "dabench/tracking/run_reader.py", "dabench/tracking/frames.py"}
     found = [
         f"{rel(path)}:{node.lineno}"
         for path in core_files()

@@ -20,7 +20,8 @@ from dabench.cli.main import app
 from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
 from dabench.runs.plan import make_plan
-from dabench.tracking.record import RunRecord, read_run, read_runs
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_run, read_runs
 from tests.checking.conftest import Made
 from tests.checking.forging import JOURNAL, edit_journal, reseal
 from tests.conftest import few

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from dabench.cli.suite import app
 from dabench.errors import UnknownNameError
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 from tests.conftest import FEW
 
 SUITE = {

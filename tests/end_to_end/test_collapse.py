@@ -18,7 +18,7 @@ from dabench.files.workspace import Workspace
 from dabench.tracking import RunRecord
 from dabench.tracking.events import Guarded
 from dabench.tracking.journal import read_journal
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 
 pytestmark = pytest.mark.slow
 #: A source model that finds mitochondria, then some seventy times the learning rate: foreground everywhere.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from dabench.cli.main import app
-from dabench.tracking.record import read_runs
+from dabench.tracking.run_reader import read_runs
 
 PAGE = Path(__file__).parents[2] / "docs" / "write-a-plugin.md"
 

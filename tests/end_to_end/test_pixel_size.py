@@ -19,7 +19,7 @@ from dabench.data.phantom import make_phantom
 from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
 from dabench.runs.predict import read_predictions
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 from tests.conftest import FEW
 
 #: Enough updates to find mitochondria, few enough for a test.

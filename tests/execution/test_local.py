@@ -22,7 +22,7 @@ from dabench.runs.plan import make_plan
 from dabench.suites.graph import make_graph
 from dabench.suites.schedule import run_suite
 from dabench.suites.spec import expand
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 
 GIB = 2**30
 

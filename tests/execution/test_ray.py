@@ -13,7 +13,7 @@ from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
 from dabench.suites.schedule import run_suite
 from dabench.suites.spec import Suite, expand
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 from tests.suites.conftest import InlineExecutor
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'dabench[ray]'")

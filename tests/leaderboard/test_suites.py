@@ -15,8 +15,8 @@ from dabench.leaderboard.gather import load
 from dabench.leaderboard.suite_plan import read_suite_plan
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import write_suite_record
-from dabench.tracking.record import read_run
 from dabench.tracking.recorded import write_recorded
+from dabench.tracking.run_reader import read_run
 
 TASKS = ("human2stem", "lucchi2vnc")
 SUITE = {

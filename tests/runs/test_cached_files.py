@@ -15,7 +15,8 @@ from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
 from dabench.runs.runner import run_cell
-from dabench.tracking.record import RunRecord, read_run
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_run
 from tests.conftest import few
 
 

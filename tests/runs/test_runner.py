@@ -22,7 +22,7 @@ from dabench.plugin import Component, Domain, MissingDataError, PluginError, Set
 from dabench.runs.config import validate_config
 from dabench.runs.plan import make_plan
 from dabench.runs.runner import Runner, run_cell
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 from dabench.training.stage_data import StageData
 from tests.conftest import few
 

@@ -18,7 +18,7 @@ from dabench.runs.plan import Plan, make_plan
 from dabench.runs.runner import Runner
 from dabench.runs.source_model import begin_with, load_network
 from dabench.runs.weights import WeightsStore
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 from tests.conftest import few
 
 

@@ -16,7 +16,8 @@ from dabench.suites.graph import make_graph
 from dabench.suites.schedule import report, run_suite
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import all_rows, cell_rows, read_suite_record, started_suites, write_suite_record
-from dabench.tracking.record import RunRecord, read_run
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_run
 from tests.suites.conftest import SOURCE, InlineExecutor
 
 

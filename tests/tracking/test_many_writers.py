@@ -14,8 +14,8 @@ from mlflow.tracking import MlflowClient
 
 from dabench.files.workspace import sqlite_path
 from dabench.tracking.mlflow_writer import MlflowWriter
-from dabench.tracking.record import read_run
 from dabench.tracking.replay import sync
+from dabench.tracking.run_reader import read_run
 
 WRITERS = 8
 RUNS = 2

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from dabench.errors import DataError
-from dabench.tracking.record import read_run
 from dabench.tracking.recorded import read_recorded, write_recorded
+from dabench.tracking.run_reader import read_run
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from dabench.leaderboard.published.measures import reference, value_of
 from dabench.runs.config import RunConfig
 from dabench.suites.schedule import SuiteReport
 from dabench.suites.spec import Published, Suite, SuiteCell, expand, row_name
-from dabench.tracking.record import RunRecord, read_run
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_run
 
 #: Statuses of cells that have a result. A stale one was made by other code or on other data than there are now.
 SCORED = ("ok", "stale")

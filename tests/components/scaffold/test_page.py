@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dabench.data.phantom import make_phantom
-from dabench.tracking.record import read_runs
+from dabench.tracking.run_reader import read_runs
 from tests.components.scaffold.following import HastyReader, Reader, change, steps
 
 PAGE = Path(__file__).parents[3] / "docs" / "bring-your-own-method.md"

@@ -11,7 +11,8 @@ from dabench.files.workspace import Workspace
 from dabench.leaderboard.published.table import Result
 from dabench.suites.spec import Suite, SuiteCell, expand
 from dabench.tracking import CellFinished, CellStarted, Journal, Scored, StageFinished
-from dabench.tracking.record import RunRecord, read_run
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_run
 
 #: Theirs: paper preset on real data. Two tasks, a row that cannot run, one that is the first, one that is better.
 CONTENT: dict[str, Any] = {
