@@ -9,12 +9,10 @@ Deviations: see docs/methods/damt-net.md.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from dabench.ops.adversarial import PatchDiscriminator, two_classes
@@ -25,54 +23,17 @@ from dabench.ops.prompts import NetworkOutput
 from dabench.ops.views import view_source
 from dabench.plugin import (
     Adaptation,
-    AdaptationSettings,
-    AdversarialSettings,
     AdversarialStage,
     Batch,
     Component,
     FlippedPredictor,
-    OptimizerSpec,
     Predictor,
     Register,
     hookimpl,
 )
 from dabench_damt_net.morphology import MorphologyPredictor
 from dabench_damt_net.parts import FeatureDiscriminator, ReconstructionDecoder
-
-
-class DAMTNetSettings(AdversarialSettings, AdaptationSettings):
-    """Weights of segmenter, discriminators and reconstruction; what is done to a prediction."""
-
-    start: str = "source-only"
-    network: str = "promptable"
-    backbone: str = "conv-small"
-    momentum: tuple[float, float] = Field((0.9, 0.999), description="Betas of the optimizer.")
-    discriminator_floor: float = Field(0.0, ge=0, le=1, description="Lowest share of it (paper ends at 0.03).")
-    feature_width: int = Field(48, ge=1, description="Channels of the feature discriminator's layers (paper: 48).")
-    label_adversary: float = Field(1e-3, ge=0, description="λ of the adversarial loss on labels (paper: 1e-3).")
-    feature_adversary: float = Field(1e-3, ge=0, description="λ of the adversarial loss on features (paper: 1e-3).")
-    reconstruction: float = Field(5e-4, ge=0, description="λ of the reconstruction (paper: 5e-4).")
-    reconstruction_after: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="Share of the updates before reconstruction joins (paper: 0; release's notes: > 0).",
-    )
-    elastic: float = Field(
-        0.0, ge=0, le=1, description="Probability of elastic deformation of the source (paper: 0.3)."
-    )
-    flips: bool = Field(False, description="Predict the mean of four flips (paper: yes).")
-    morphology: bool = Field(
-        False, description="Finish slices with the method's own post-processing (paper: yes; no other method has it)."
-    )
-    opening: int = Field(15, ge=1, description="Width of its opening in pixels (paper: 15, at the end 10).")
-    smallest: int = Field(400, ge=1, description="Pixels of the smallest component that stays (paper: 400, 600).")
-
-    def optimizer_spec(self) -> OptimizerSpec:
-        return replace(super().optimizer_spec(), betas=self.momentum)
-
-    def discriminator_spec(self) -> OptimizerSpec:
-        return replace(super().discriminator_spec(), floor=self.discriminator_floor)
+from dabench_damt_net.settings import PRESETS, DAMTNetSettings
 
 
 class DAMTNetStage(AdversarialStage):
@@ -122,30 +83,6 @@ class DAMTNetStage(AdversarialStage):
         return MorphologyPredictor(found, s.opening, s.smallest) if s.morphology else found
 
 
-_PAPER = {
-    "start": "scratch",
-    "network": "unet",
-    "backbone": "none",
-    "crop": 512,
-    "batch": 1,
-    "iterations": 100_000,
-    "optimizer": "adam",
-    "lr": 5e-5,
-    "momentum": (0.9, 0.99),
-    "weight_decay": 0.0,
-    "warmup": 0,
-    "clip": 0.0,
-    "floor": 0.18,
-    "discriminator_floor": 0.03,
-    "discriminator_widths": (64, 128, 256, 512),
-    "overlap": 0.0,
-    "foreground": 0.0,
-    "elastic": 0.3,
-    "recalibrate": 0,
-    "flips": True,
-}
-
-
 @hookimpl
 def register_methods(register: Register) -> None:
     """Register ``damt-net``."""
@@ -157,16 +94,6 @@ def register_methods(register: Register) -> None:
             summary="Adversaries on segmentation and decoder feature, and a decoder that rebuilds both domains.",
             paper="Peng, Yi, Yuan, Domain Adaptive Multi-Task Learning, IEEE J. Sel. Top. Signal Process. 2020",
             licence="Apache-2.0, own implementation (the release is for non-commercial research)",
-            presets={
-                "tiny": {
-                    "crop": 96,
-                    "iterations": 120,
-                    "recalibrate": 20,
-                    "discriminator_widths": (16, 32, 64),
-                    "feature_width": 16,
-                },
-                "small": {},
-                "paper": _PAPER,
-            },
+            presets=PRESETS,
         )
     )

@@ -10,10 +10,8 @@ Deviations, and which of paper and release is followed where they differ: see do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +19,6 @@ from torch import Tensor, nn
 from dabench.ops.augmentation import STRONG
 from dabench.ops.batchnorm import frozen_statistics
 from dabench.ops.density import density_maps
-from dabench.ops.discs import stamp_discs
 from dabench.ops.losses import detection_loss, segmentation_loss, sparse_detection_loss
 from dabench.ops.objectives import supervised_terms
 from dabench.ops.prompts import NetworkOutput, pad_points
@@ -47,14 +44,17 @@ from dabench.plugin import (
     hookimpl,
     starting_point,
 )
-from dabench_ipl.contrast import ContrastBranch, ProjectionHead, QueryRule, Seen
-from dabench_ipl.prototypes import ALIGNMENTS, PrototypeMemory
-from dabench_ipl.settings import IPLSettings, Phase, deciding, detection_phase, segmentation_phase, source_phase
-
-#: 1e-2 on the paper's 0-255 density maps is 1e-2 · 255² on ours.
-_PAPER_DETECTION = 650.25
-#: Radius in pixels around a given point whose features make the prototype of the given points.
-_AT_POINT = 3.0
+from dabench_ipl.contrast import ContrastBranch, Seen, contrast_branch
+from dabench_ipl.prototypes import ALIGNMENTS
+from dabench_ipl.settings import (
+    PRESETS,
+    IPLSettings,
+    Phase,
+    deciding,
+    detection_phase,
+    segmentation_phase,
+    source_phase,
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,10 @@ class IPLStage(SelfTrainingStage):
         on_target = self._forward(target.images)
         terms |= self._target_terms(on_target, target)
         if self.branch is not None:
-            seen = {"source": self._seen(on_source, source), "target": self._seen(on_target, target)}
+            seen = {
+                "source": self.branch.see(on_source, source.labels),
+                "target": self.branch.see(on_target, target.labels, target.given),
+            }
             terms["contrast"] = self.phase.contrast * self._contrast(self.branch, seen, batch)
         self.watched = {
             "pseudo_foreground": (pseudo.labels == 1).float().mean(),
@@ -154,19 +157,6 @@ class IPLStage(SelfTrainingStage):
             terms["target_detection"] = p.target_detection * loss
         return terms
 
-    def _seen(self, output: NetworkOutput, crops: SourceCrops | Pseudo) -> Seen:
-        """What the contrast looks at: features, confidence, labels and pixels at given points."""
-        assert self.branch is not None
-        encoder = cast(Any, output.features).encoder
-        size = (crops.labels.shape[-2], crops.labels.shape[-1])
-        features = self.branch.head(encoder[read_map(encoder)], size)
-        points = None
-        if isinstance(crops, Pseudo):
-            nowhere = torch.zeros_like(crops.labels)
-            discs = [stamp_discs(plane, p, _AT_POINT, 1) for plane, p in zip(nowhere, crops.given, strict=True)]
-            points = torch.stack(discs) == 1
-        return Seen(features, output.probability, crops.labels, points)
-
     def _contrast(self, branch: ContrastBranch, seen: dict[str, Seen], batch: Batch) -> Tensor:
         """Eq. 4 against the prototypes of the last renewal; the first batch makes the first ones."""
         branch.observe(seen["source"], seen["target"], sure=self.phase.sure, generator=batch.generator)
@@ -185,21 +175,6 @@ def source_terms(output: NetworkOutput, crops: SourceCrops, phase: Phase, overla
         truth = density_maps(pad_points(crops.points), (crops.labels.shape[-2], crops.labels.shape[-1]))
         terms["detection"] = phase.source_detection * detection_loss(_density(output), truth)
     return terms
-
-
-def read_map(maps: Sequence[Any]) -> int:
-    """Which of the network's maps the head reads: the last but one (288 channels in the paper's network)."""
-    return len(maps) - 2 if len(maps) > 1 else 0
-
-
-def contrast_branch(settings: IPLSettings, network: nn.Module) -> ContrastBranch:
-    """Projection head on the network's maps, and an empty memory."""
-    s = settings
-    channels = cast(Any, network).encoder_channels
-    head = ProjectionHead(channels[read_map(channels)], s.width)
-    return ContrastBranch(
-        head, PrototypeMemory(s.width, s.memory, s.clusters), QueryRule(s.query_rule, s.queries, s.easy, s.hard)
-    )
 
 
 def _density(output: NetworkOutput) -> Tensor:
@@ -257,35 +232,6 @@ class IPL(Method):
         )
 
 
-_PAPER = {
-    "start": "scratch",
-    "network": "factorised-deep",
-    "backbone": "none",
-    "crop": 512,
-    "batch": 1,
-    "source_iterations": 50_000,
-    "detection_iterations": 50_000,
-    "detection_rounds": 4,
-    "iterations": 50_000,
-    "rounds": 3,
-    "optimizer": "sgd",
-    "lr": 5e-5,
-    "weight_decay": 5e-4,
-    "warmup": 0,
-    "clip": 0.0,
-    "target_points": 0.0,
-    "foreground": 0.0,
-    "detection_source": _PAPER_DETECTION,
-    "detection_target": _PAPER_DETECTION,
-    "detection": _PAPER_DETECTION,
-    "detection_contrast": 5e-3,
-    "query_rule": "confidence",
-    "prototype_every": 1000,
-    "keep_head": True,
-    "recalibrate": 0,
-}
-
-
 @hookimpl
 def register_methods(register: Register) -> None:
     """Register ``ipl``."""
@@ -297,10 +243,6 @@ def register_methods(register: Register) -> None:
             summary="Rounds of detection, then of instance-aware pseudo-labels with class-focused contrast.",
             paper="Xiong et al., Instance-Aware Pseudo-Labeling and Class-Focused Contrastive Learning",
             licence="Apache-2.0, own implementation (the release has no licence)",
-            presets={
-                "tiny": {"crop": 96, "detection_iterations": 90, "iterations": 120, "recalibrate": 20, "queries": 256},
-                "small": {},
-                "paper": _PAPER,
-            },
+            presets=PRESETS,
         )
     )

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dabench.ops.discs import stamp_discs
 from dabench.ops.precision import full_precision
+from dabench.ops.prompts import NetworkOutput
 from dabench_ipl.prototypes import Alignment, PrototypeMemory
+from dabench_ipl.settings import IPLSettings
+
+#: Radius in pixels around a given point whose features make the prototype of the given points.
+_AT_POINT = 3.0
 
 
 class ProjectionHead(nn.Module):
@@ -137,6 +144,22 @@ class ContrastBranch(nn.Module):
         super().__init__()
         self.head, self.memory, self.rule = head, memory, rule
 
+    def see(self, output: NetworkOutput, labels: Tensor, given: Sequence[Tensor] | None = None) -> Seen:
+        """What the contrast looks at: features, confidence, labels and, of a target, pixels at given points.
+
+        Args:
+            output: of the network, with its feature maps.
+            labels: (B, H, W), or pseudo-labels.
+            given: (N, 2) points x, y of each sample.
+        """
+        encoder = cast(Any, output.features).encoder
+        features = self.head(encoder[read_map(encoder)], (labels.shape[-2], labels.shape[-1]))
+        points = None
+        if given is not None:
+            nowhere = torch.zeros_like(labels)
+            points = torch.stack([stamp_discs(plane, p, _AT_POINT, 1) for plane, p in zip(nowhere, given, strict=True)])
+        return Seen(features, output.probability, labels, None if points is None else points == 1)
+
     def observe(self, source: Seen, target: Seen, *, sure: bool, generator: torch.Generator) -> None:
         """Add features of every group to the memory.
 
@@ -199,3 +222,18 @@ def prototype_contrast(queries: Tensor, positives: Tensor, negatives: Tensor, te
         toward = queries.float() @ key / temperature
         away = queries.float() @ negatives.detach().float().T / temperature
         return (torch.logsumexp(torch.cat([toward[:, None], away], dim=1), dim=1) - toward).mean()
+
+
+def read_map(maps: Sequence[Any]) -> int:
+    """Which of the network's maps the head reads: the last but one (288 channels in the paper's network)."""
+    return len(maps) - 2 if len(maps) > 1 else 0
+
+
+def contrast_branch(settings: IPLSettings, network: nn.Module) -> ContrastBranch:
+    """Projection head on the network's maps, and an empty memory."""
+    s = settings
+    channels = cast(Any, network).encoder_channels
+    head = ProjectionHead(channels[read_map(channels)], s.width)
+    return ContrastBranch(
+        head, PrototypeMemory(s.width, s.memory, s.clusters), QueryRule(s.query_rule, s.queries, s.easy, s.hard)
+    )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from dabench.plugin import AdaptationSettings, CropSpec
 from dabench_ipl.prototypes import AlignmentName
+
+#: 1e-2 on the paper's 0-255 density maps is 1e-2 · 255² on ours.
+_PAPER_DETECTION = 650.25
 
 
 class IPLSettings(AdaptationSettings):
@@ -163,3 +166,36 @@ def segmentation_phase(s: IPLSettings) -> Phase:
         target_detection=s.detection,
         contrast=s.contrast,
     )
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {"crop": 96, "detection_iterations": 90, "iterations": 120, "recalibrate": 20, "queries": 256},
+    "small": {},
+    "paper": {
+        "start": "scratch",
+        "network": "factorised-deep",
+        "backbone": "none",
+        "crop": 512,
+        "batch": 1,
+        "source_iterations": 50_000,
+        "detection_iterations": 50_000,
+        "detection_rounds": 4,
+        "iterations": 50_000,
+        "rounds": 3,
+        "optimizer": "sgd",
+        "lr": 5e-5,
+        "weight_decay": 5e-4,
+        "warmup": 0,
+        "clip": 0.0,
+        "target_points": 0.0,
+        "foreground": 0.0,
+        "detection_source": _PAPER_DETECTION,
+        "detection_target": _PAPER_DETECTION,
+        "detection": _PAPER_DETECTION,
+        "detection_contrast": 5e-3,
+        "query_rule": "confidence",
+        "prototype_every": 1000,
+        "keep_head": True,
+        "recalibrate": 0,
+    },
+}

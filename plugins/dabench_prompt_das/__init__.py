@@ -12,18 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import replace
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from dabench.ops.augmentation import View, ViewOptions
 from dabench.ops.batchnorm import frozen_statistics
 from dabench.ops.density import density_maps
 from dabench.ops.discs import stamp_discs
-from dabench.ops.losses import DETECTION_WEIGHT, detection_loss, segmentation_loss
+from dabench.ops.losses import detection_loss, segmentation_loss
 from dabench.ops.objectives import LabelledWeights, labelled_terms
 from dabench.ops.prompts import pad_points, random_subset
 from dabench.ops.views import draw_views, view_images, view_labels, view_maps, view_points, view_source
@@ -33,11 +30,9 @@ from dabench.plugin import (
     Budget,
     Component,
     Components,
-    CropSpec,
     Method,
     PseudoTargets,
     Register,
-    SchemeSettings,
     SelfTraining,
     SelfTrainingStage,
     Stage,
@@ -50,63 +45,7 @@ from dabench.plugin import (
 from dabench_prompt_das.contrast import ContrastPoints, contrast_loss, draw_contrast
 from dabench_prompt_das.pseudo_points import RULES, estimate_points, with_points
 from dabench_prompt_das.ranking import Limits, component_scores, counted_slices, limits_of, ranked, sampled_slices
-
-
-class PromptDASSettings(SchemeSettings):
-    """Stage 1 of Prefer-DAS."""
-
-    self_training: str = "mean-teacher"
-    overlap: float = 0.0
-    refresh_every: int = Field(
-        100, ge=1, description="Updates between two looks at the target's training set: rankings, rounds of a scheme."
-    )
-    target_points: float = Field(
-        0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is."
-    )
-    detection: float = Field(30.0, ge=0, description="λ1 on 0-1 maps (paper: 1e-3 on 0-255, that is 65).")
-    contrast: float = Field(1e-3, ge=0, description="λ2, weight of the contrast (paper: 1e-3).")
-    point_weight: float = Field(0.2, ge=0, description="Weight of the loss on discs at given points (paper: 0).")
-    point_radius: float = Field(5.0, ge=0, description="Radius of those discs in pixels.")
-    pseudo_points: bool = Field(
-        True, description="Without given points, take confident points of the source model for them (paper: yes)."
-    )
-    point_rule: Literal["cautious", "release"] = Field(
-        "cautious",
-        description="Which of its peaks are confident: sure in probability too, and whole (cautious), or all above "
-        "125 of 255 (release, at test; papers: not stated).",
-    )
-    point_decay: bool = Field(
-        True, description="Those points are proposals: crops get them with a chance that falls to 0 (paper: no)."
-    )
-    trusted: float = Field(
-        0.5,
-        ge=0,
-        description="Likeliest components that are foreground, as a share of the implied count; 0: off (paper).",
-    )
-    possible: float = Field(
-        1.0, ge=0, description="Components past this share of the implied count are background (with trusted > 0)."
-    )
-    rank_slices: int = Field(12, ge=1, description="Most slices that a ranking looks at.")
-    target_weight: float = Field(1.0, ge=0, description="Weight of the target's segmentation loss (release: 1).")
-    detection_pseudo: bool = Field(True, description="Learn detection on the target (Table II, Detect.).")
-    segmentation_pseudo: bool = Field(True, description="Learn segmentation on the target (Table II, Segment.).")
-    prompts: bool = Field(True, description="Give points as prompts while training (Table II, Training Prompts).")
-    fg_confidence: float = Field(0.9, ge=0.5, le=1, description="Queries of the contrast lie above, δ_f (paper: 0.9).")
-    bg_confidence: float = Field(
-        0.1, ge=0, le=0.5, description="Negatives of the contrast lie below, δ_b (paper: 0.1)."
-    )
-    queries: int = Field(64, ge=1, description="Most queries a crop (release: 256).")
-    negatives: int = Field(64, ge=1, description="Negatives a crop, N^n (paper: 256).")
-    temperature: float = Field(0.5, gt=0, description="τ of the contrast (paper: 0.5).")
-    frozen_keys: bool = Field(False, description="No gradient through the contrast's keys (release: yes).")
-    contrast_points: Literal["given", "detected"] = Field(
-        "given", description="Points whose mean is the foreground key: the given ones (paper), or detected ones too."
-    )
-    motion_blur: float = Field(0.0, ge=0, le=1, description="Probability of motion blur (release: for Lucchi).")
-    elastic: float = Field(0.0, ge=0, le=1, description="Probability of elastic deformation (Prompt-DAS: 0.3).")
-
-    def crops(self) -> CropSpec:
-        return replace(super().crops(), target_points=self.target_points)
+from dabench_prompt_das.settings import PRESETS, PromptDASSettings
 
 
 class PromptDASStage(SelfTrainingStage):
@@ -261,26 +200,6 @@ class PromptDAS(Method):
         return [*before, spec]
 
 
-_PAPER = {
-    "crop": 384,
-    "iterations": 16_000,
-    "lr": 1e-5,
-    "warmup": 0,
-    "floor": 0.1,
-    "clip": 0.0,
-    "detection": DETECTION_WEIGHT,
-    "point_weight": 0.0,
-    "trusted": 0.0,
-    "target_points": 0.7,
-    "queries": 256,
-    "negatives": 256,
-    "frozen_keys": True,
-    "point_rule": "release",
-    "point_decay": False,
-    "recalibrate": 0,
-}
-
-
 @hookimpl
 def register_methods(register: Register) -> None:
     """Register ``prompt-das``."""
@@ -292,10 +211,6 @@ def register_methods(register: Register) -> None:
             summary="Mean teacher with detection and segmentation pseudo-labels, point prompts and contrast.",
             paper="Prompt-DAS, MICCAI 2025; stage 1 of Prefer-DAS, 2026",
             licence="Apache-2.0, own implementation (the release has no licence and no training code)",
-            presets={
-                "tiny": {"crop": 96, "iterations": 200, "recalibrate": 20},
-                "small": {},
-                "paper": _PAPER,
-            },
+            presets=PRESETS,
         )
     )

@@ -12,11 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from dabench.ops.augmentation import ViewOptions
@@ -35,7 +32,6 @@ from dabench.plugin import (
     Method,
     NetworkPredictor,
     NetworkStage,
-    OptimizerSpec,
     Prediction,
     Predictor,
     Register,
@@ -44,40 +40,10 @@ from dabench.plugin import (
     StageSpec,
     TaskInfo,
     TrainingData,
-    TrainingSettings,
     hookimpl,
     plain_batches,
 )
-
-
-class RecipeSettings(TrainingSettings):
-    """How a network learns from labels, of whichever domain."""
-
-    network: str = Field("residual-unet", description="Network of a source model of its own.")
-    backbone: str = Field("none", description="Its encoder; none: the network has its own.")
-    batch: int = 4
-    iterations: int = Field(1000, ge=1, description="Updates of the target model.")
-    lr: float = 1e-3
-    warmup: int = 50
-    power: float = Field(0.9, ge=0, description="Power of the learning rate's decay.")
-    dropout: float = Field(0.2, ge=0, lt=1, description="Share of feature maps dropped while training.")
-    test_dropout: bool = Field(False, description="Drop at the final prediction too (paper: yes).")
-
-    def optimizer_spec(self) -> OptimizerSpec:
-        return replace(super().optimizer_spec(), power=self.power)
-
-
-class UALRSettings(RecipeSettings):
-    """The recipe of both models, the start, and the scheme that labels the target."""
-
-    start: Literal["source-only", "scratch"] = Field(
-        "source-only", description="Label with the shared source model, or train one by the same recipe (paper)."
-    )
-    source_iterations: int = Field(1000, ge=1, description="Updates of a source model of its own (paper: 20,000).")
-    self_training: str = Field("uncertainty", description="Scheme that labels the target.")
-    recalibrate: int = Field(
-        60, ge=0, description="Target batches that renew the labelling model's BatchNorm statistics (0: none)."
-    )
+from dabench_ualr.settings import PRESETS, RecipeSettings, UALRSettings
 
 
 class DropoutPredictor(Predictor):
@@ -230,26 +196,6 @@ class UALR(Method):
         )
 
 
-_PAPER = {
-    "start": "scratch",
-    "crop": 256,
-    "batch": 64,
-    "iterations": 10_000,
-    "source_iterations": 20_000,
-    "optimizer": "adam",
-    "weight_decay": 0.0,
-    "warmup": 1000,
-    "power": 2.0,
-    "floor": 0.1,
-    "clip": 0.0,
-    "overlap": 0.0,
-    "foreground": 0.0,
-    "dropout": 0.5,
-    "test_dropout": True,
-    "recalibrate": 0,
-}
-
-
 @hookimpl
 def register_methods(register: Register) -> None:
     """Register ``ualr``."""
@@ -261,10 +207,6 @@ def register_methods(register: Register) -> None:
             summary="Pseudo-labels rectified by Monte-Carlo dropout, and a target model trained from scratch on them.",
             paper="Wu et al., Uncertainty-aware Label Rectification for Mitochondria Segmentation, MICCAI 2021",
             licence="Apache-2.0, own implementation (the release has no licence)",
-            presets={
-                "tiny": {"crop": 96, "iterations": 400, "source_iterations": 400, "warmup": 20, "recalibrate": 20},
-                "small": {},
-                "paper": _PAPER,
-            },
+            presets=PRESETS,
         )
     )
