@@ -18,10 +18,8 @@ from dabench.runs.plan import Plan, make_plan
 from dabench.runs.results import StageResult
 from dabench.runs.runner import Runner
 from dabench.tracking.journal import JOURNAL
-from dabench.tracking.mlflow_sync import MLFLOW, NOWHERE
-from dabench.tracking.mlflow_writer import MlflowWriter
+from dabench.tracking.mlflow_sync import MLFLOW, MlflowSync
 from dabench.tracking.record import RunRecord
-from dabench.tracking.run_reader import read_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,14 +255,11 @@ def prepare(
 
 def _track(tracker: str, path: Path, workspace: Workspace, warn: Callable[[str], None]) -> str:
     """Write the run to MLflow; a store that fails never loses the result, which is in the run directory already."""
-    if tracker == NOWHERE or not (path / JOURNAL).is_file():
+    store = MlflowSync.of(tracker, workspace, warn)
+    if store is None or not (path / JOURNAL).is_file():
         return ""
-    uri = workspace.tracking_uri if tracker == MLFLOW else tracker
-    try:
-        MlflowWriter(uri, workspace.artifacts if tracker == MLFLOW else None, warn).write(read_run(path))
-    except Exception as error:
-        warn(f"MLflow: {error}\n  Nothing is lost; later: dabench results sync")
-    return uri
+    store.write(path)
+    return store.uri
 
 
 def _warn(text: str) -> None:

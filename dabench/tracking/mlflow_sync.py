@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dabench.files.workspace import Workspace
 from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_run
 
 if TYPE_CHECKING:
     from dabench.tracking.mlflow_writer import MlflowWriter
@@ -23,7 +24,7 @@ class MlflowSync:
 
     def __init__(self, uri: str, artifact_root: Path | None, warn: Callable[[str], None]) -> None:
         """Take the writer's arguments, and what is told of a failure."""
-        self._uri, self._artifact_root, self._warn = uri, artifact_root, warn
+        self.uri, self._artifact_root, self._warn = uri, artifact_root, warn
         self._broken = False
 
     @classmethod
@@ -32,21 +33,17 @@ class MlflowSync:
         if tracker == NOWHERE:
             return None
         own = tracker == MLFLOW
-
-        def told(error: str) -> None:
-            warn(f"MLflow: {error}\n  Nothing is lost; later: dabench results sync")
-
-        return cls(workspace.tracking_uri if own else tracker, workspace.artifacts if own else None, told)
+        return cls(workspace.tracking_uri if own else tracker, workspace.artifacts if own else None, warn)
 
     @cached_property
     def _writer(self) -> MlflowWriter:
         from dabench.tracking.mlflow_writer import MlflowWriter
 
-        return MlflowWriter(self._uri, self._artifact_root, self._warn)
+        return MlflowWriter(self.uri, self._artifact_root, self._warn)
 
-    def write(self, run: RunRecord) -> None:
-        """Carry one run."""
-        self._try(lambda: self._writer.write(run))
+    def write(self, run: RunRecord | Path) -> None:
+        """Carry one run: its record, or its directory."""
+        self._try(lambda: self._writer.write(read_run(run) if isinstance(run, Path) else run))
 
     def summarise(self, suite: str, runs: Sequence[RunRecord]) -> None:
         """Carry what the runs of a suite say together."""
@@ -59,4 +56,4 @@ class MlflowSync:
             act()
         except Exception as error:  # whatever it is, results lie in the run directories
             self._broken = True
-            self._warn(str(error))
+            self._warn(f"MLflow: {error}\n  Nothing is lost; later: dabench results sync")
