@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dabench.components.registry import Registry
-from dabench.data.adding import refuse_doubtful, refuse_images
+from dabench.data.label_values import refuse_doubtful, refuse_images
 from dabench.data.labels import InstanceIds, MappedLabels
 from dabench.data.volumes import CachedVolume, SliceRange, open_volume
 from dabench.errors import ConfigError

@@ -178,6 +178,10 @@ class Registry:
         """All components of one kind, by name."""
         return [self._items[kind, name] for name in self.names(kind)]
 
+    def made(self, kind: str) -> dict[str, Any]:
+        """All components of one kind with their default settings, by name."""
+        return {item.name: item.component.factory(item.component.config()) for item in self.of_kind(kind)}
+
     def __iter__(self) -> Iterator[Registered]:
         """All components, by kind and name."""
         return iter(item for _, item in sorted(self._items.items()))

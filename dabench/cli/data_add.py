@@ -1,0 +1,118 @@
+"""``dabench data add``: a card for the user's own volume."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from dabench.cli.numbers import finite_numbers, slice_range
+
+if TYPE_CHECKING:
+    from dabench.data.adding import Added, NewSplit
+    from dabench.data.card import SplitName
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the command to  dabench data."""
+    app.command("add")(add)
+
+
+def add(
+    name: Annotated[str, typer.Argument(help="Name of the new domain: lower-case letters, digits, + . _ -")],
+    images: Annotated[
+        Path, typer.Option(help="TIFF, HDF5, zarr, NIfTI or a folder of slices; scan.h5/raw is a volume in a file.")
+    ],
+    voxel: Annotated[str | None, typer.Option(help="Voxel size in nm: z,y,x [default: what the file says].")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Labels of the same slices.")] = None,
+    split: Annotated[str, typer.Option(help="train, test or unlabelled.")] = "train",
+    slices: Annotated[str | None, typer.Option(help="Only slices FIRST:LAST (LAST not included).")] = None,
+    label_slices: Annotated[
+        str | None, typer.Option(help="The same of the label file, where it counts its slices in another way.")
+    ] = None,
+    labelled: Annotated[
+        str | None, typer.Option(help="Slices FIRST:LAST of the images that the labels cover; the others are unknown.")
+    ] = None,
+    label_kind: Annotated[str, typer.Option(help="auto, semantic or instance.")] = "auto",
+    value: Annotated[
+        list[str] | None, typer.Option(help="What a label value is: STORED=0, =1 or =255 (ignore).")
+    ] = None,
+    intensity: Annotated[str | None, typer.Option(help="Values LOW,HIGH that become 0 and 1.")] = None,
+    neighbours: Annotated[bool, typer.Option(help="Whether slices z and z+1 lie next to each other.")] = True,
+    description: Annotated[str, typer.Option(help="What it is, in a sentence.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite a split that exists.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Write a card for your own volume; call it once a split.
+
+    Example:  dabench data add liver --images liver.zarr --labels liver_mito.tif --voxel 50,8,8 --split train
+    """
+    from dabench.components.registry import Registry
+    from dabench.data.adding import NewSplit
+    from dabench.data.adding import add as add_card
+    from dabench.files.workspace import Workspace
+    from dabench.runs.domains import check_free, opener
+
+    registry = Registry.load()
+    check_free(registry, name)
+    new = NewSplit(
+        name,
+        cast("SplitName", split),
+        images,
+        labels,
+        voxel=finite_numbers("--voxel", voxel, "30,8,8"),
+        intensity=finite_numbers("--intensity", intensity, "0,4095"),
+        slices=slice_range("--slices", slices),
+        label_slices=slice_range("--label-slices", label_slices),
+        labelled=slice_range("--labelled", labelled),
+        kind=_kind(label_kind),
+        values=_values(value or []),
+        neighbours=neighbours,
+        description=description,
+    )
+    path = Workspace.find().cards / f"{name}.yaml"
+    added = add_card(new, path, opener(registry), replace=replace)
+    for text in added.warnings:
+        typer.echo(f"warning: {text}", err=True)
+    _report(added, new, path, as_json=as_json)
+
+
+def _report(added: Added, new: NewSplit, path: Path, *, as_json: bool) -> None:
+    from dabench.data.adding import shown
+
+    card = added.card
+    if as_json:
+        typer.echo(json.dumps({"card": str(path), **card.model_dump(mode="json")}, indent=1))
+        return
+    meant = f"labels {card.label_kind} {card.mapping()}" if new.labels else "no labels"
+    depth, height, width = added.shape
+    typer.echo(f"{path}: domain {card.name!r}, splits {', '.join(card.splits)}; voxel {shown(card.voxel)} nm; {meant}")
+    typer.echo(f"{new.split}: {depth} slices of {height} x {width} (rows x columns)")
+    if new.slices and new.slices[0]:
+        typer.echo(f"Points and preferences count its slices: 0 is slice {new.slices[0]} of {new.images}.")
+    typer.echo(f"Look at it:  dabench data show {card.name} --split {new.split}")
+
+
+def _kind(text: str) -> Any:
+    from dabench.errors import UnknownNameError
+
+    known = ("auto", "semantic", "instance")
+    if text not in known:
+        raise UnknownNameError("label kind", text, known)
+    return text
+
+
+def _values(texts: list[str]) -> dict[int, int]:
+    from dabench.errors import ConfigError
+
+    found = {}
+    for text in texts:
+        stored, equals, label = text.partition("=")
+        if not equals or not stored.lstrip("-").isdigit() or label not in ("0", "1", "255"):
+            raise ConfigError(
+                f"--value {text!r}: expected STORED=LABEL with LABEL 0, 1 or 255, for example  --value 2=1"
+            )
+        found[int(stored)] = int(label)
+    return found
