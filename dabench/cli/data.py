@@ -78,6 +78,10 @@ def verify(
             typer.echo(
                 f"{name} {report.split:<11} {state:<4} {report.shape} {report.dtype}  {share}  {report.digest[:12]}"
             )
+            if report.blank:
+                typer.echo(f"  note: {report.blank} of {report.shape[0] if report.shape else 0} slices are blank")
+            for note in report.notes:
+                typer.echo(f"  note: {note}")
     problems = [f"{report.split}: {problem}" for report in reports for problem in report.problems]
     if problems:
         raise DataError(f"{name}: {len(problems)} problem(s).\n" + "\n".join(problems))

@@ -41,6 +41,12 @@ def add(
     ] = None,
     intensity: Annotated[str | None, typer.Option(help="Values LOW,HIGH that become 0 and 1.")] = None,
     neighbours: Annotated[bool, typer.Option(help="Whether slices z and z+1 lie next to each other.")] = True,
+    in_order: Annotated[
+        bool, typer.Option("--in-order", help="Images and labels are pairs in order, whatever their files' numbers.")
+    ] = False,
+    blank: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the images that may be blank or absent from the file.")
+    ] = 0.5,
     description: Annotated[str, typer.Option(help="What it is, in a sentence.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite a split that exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
@@ -70,6 +76,8 @@ def add(
         kind=_kind(label_kind),
         values=_values(value or []),
         neighbours=neighbours,
+        in_order=in_order,
+        blank=blank,
         description=description,
     )
     path = Workspace.find().cards / f"{name}.yaml"
@@ -80,7 +88,7 @@ def add(
 
 
 def _report(added: Added, new: NewSplit, path: Path, *, as_json: bool) -> None:
-    from dabench.data.adding import shown
+    from dabench.data.doubts import shown
 
     card = added.card
     if as_json:

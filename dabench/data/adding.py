@@ -11,7 +11,10 @@ from dabench.data.blocks import voxel_of
 from dabench.data.card import Card, SplitName, load_card, parse_card, save_card
 from dabench.data.card_domain import CardDomain
 from dabench.data.digests import DigestCache
+from dabench.data.doubts import Voxel, doubts, same_voxel, shown
 from dabench.data.label_values import LabelKind, meaning_of, spread
+from dabench.data.origin import MOST_BLANK, blank_slices, files_of, need_seen
+from dabench.data.overlap import overlaps
 from dabench.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -20,10 +23,6 @@ if TYPE_CHECKING:
 
     from dabench.data.card import Slices
     from dabench.interfaces import Volume
-
-#: Share by which the user's voxel size may differ from the file's without a word.
-_TOLERANCE = 0.01
-Voxel = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ class NewSplit:
     values: Mapping[int, int] = field(default_factory=dict)
     intensity: tuple[float, float] | None = None
     neighbours: bool = True
+    in_order: bool = False
+    blank: float = MOST_BLANK
     description: str = ""
 
 
@@ -65,12 +66,22 @@ def add(new: NewSplit, path: Path, open_volume: Callable[[Path], Volume], *, rep
         MissingDataError, DataError: the files do not open or do not fit together.
         ConfigError: a value does not fit (name, voxel), or the card at ``path`` says something else.
     """
-    images = open_volume(new.images)
-    voxel, warning = choose_voxel(images, new.voxel, str(new.images))
+    voxel, warning = choose_voxel(open_volume(new.images), new.voxel, str(new.images))
     card = add_split(path, new_card(new, voxel, open_volume), replace=replace)
+    if twice := overlaps(card):
+        raise ConfigError(f"{path}: {'; '.join(twice)}.", "Say which slices belong to each split:  --slices FIRST:LAST")
+    split = CardDomain(card, digests=DigestCache()).open(new.split, open_volume)
+    blank = _count_blank(split.images, new)
     save_card(card, path)
-    depth = new.slices[1] - new.slices[0] if new.slices else images.shape[0]
-    return Added(card, (depth, *images.shape[1:]), tuple(filter(None, (warning, doubt_voxel(voxel)))))
+    return Added(card, split.images.shape, tuple(filter(None, (warning, doubt_voxel(voxel), *doubts(split), blank))))
+
+
+def _count_blank(images: Volume, new: NewSplit) -> str:
+    """How many of some slices are blank, in words; "" for none. Raises DataError for too many."""
+    looked_at = spread(images.shape[0])
+    blank = blank_slices(images, looked_at)
+    need_seen(len(blank), len(looked_at), str(new.images), new.blank, "--blank")
+    return f"{len(blank)} of {len(looked_at)} slices that were looked at hold one value only." if blank else ""
 
 
 def new_card(new: NewSplit, voxel: Voxel, open_volume: Callable[[Path], Volume]) -> Card:
@@ -93,6 +104,8 @@ def new_card(new: NewSplit, voxel: Voxel, open_volume: Callable[[Path], Volume])
                 "slices": new.slices,
                 "label_slices": new.label_slices,
                 "labelled": new.labelled,
+                "in_order": new.in_order,
+                "blank": new.blank,
             }
         },
         "label_kind": found_kind,
@@ -103,7 +116,8 @@ def new_card(new: NewSplit, voxel: Voxel, open_volume: Callable[[Path], Volume])
     }
     if new.intensity is None:
         _need_range(open_volume(new.images), new.images)
-    card = parse_card(raw | {"sha256": {str(path): digests.of(path) for path in files}}, f"card {new.name!r}")
+    sha256 = {str(path): digests.of(path, files_of(open_volume(path))) for path in files}
+    card = parse_card(raw | {"sha256": sha256}, f"card {new.name!r}")
     CardDomain(card, digests=digests).open(new.split, open_volume)
     return card
 
@@ -127,7 +141,7 @@ def choose_voxel(volume: Volume, given: Voxel | None, name: str) -> tuple[Voxel,
         )
     if given is None or said is None:
         return given or said or (0, 0, 0), ""
-    if all(abs(a - b) <= _TOLERANCE * b for a, b in zip(given, said, strict=True)):
+    if same_voxel(given, said):
         return given, ""
     return given, f"{name} says that a voxel is {shown(said)} nm, --voxel says {shown(given)} nm; --voxel is taken."
 
@@ -139,11 +153,6 @@ def doubt_voxel(voxel: Voxel) -> str:
     if voxel[0] < max(voxel[1:]):
         return f"a voxel of {shown(voxel)} nm is thinner than it is wide: the order is z,y,x."
     return ""
-
-
-def shown(voxel: Voxel) -> str:
-    """A voxel size as ``--voxel`` takes it."""
-    return ",".join(f"{size:g}" for size in voxel)
 
 
 def _need_range(volume: Volume, images: Path) -> None:
