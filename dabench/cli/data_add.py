@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from dabench.cli.numbers import finite_numbers, slice_range
+from dabench.cli.data_options import finite_numbers, slice_range
+from dabench.cli.data_options import label_kind as kind_of
+from dabench.cli.data_options import label_values as values_of
 
 if TYPE_CHECKING:
     from dabench.data.adding import Added, NewSplit
@@ -36,8 +38,11 @@ def add(
         str | None, typer.Option(help="Slices FIRST:LAST of the images that the labels cover; the others are unknown.")
     ] = None,
     label_kind: Annotated[str, typer.Option(help="auto, semantic or instance.")] = "auto",
-    value: Annotated[
-        list[str] | None, typer.Option(help="What a label value is: STORED=0, =1 or =255 (ignore).")
+    label_values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label-values", "--value", metavar="V:L,...", help="What label values are: 0, 1 or 255 (ignore)."
+        ),
     ] = None,
     intensity: Annotated[str | None, typer.Option(help="Values LOW,HIGH that become 0 and 1.")] = None,
     neighbours: Annotated[bool, typer.Option(help="Whether slices z and z+1 lie next to each other.")] = True,
@@ -73,8 +78,8 @@ def add(
         slices=slice_range("--slices", slices),
         label_slices=slice_range("--label-slices", label_slices),
         labelled=slice_range("--labelled", labelled),
-        kind=_kind(label_kind),
-        values=_values(value or []),
+        kind=kind_of(label_kind),
+        values=values_of("--label-values", label_values),
         neighbours=neighbours,
         in_order=in_order,
         blank=blank,
@@ -101,26 +106,3 @@ def _report(added: Added, new: NewSplit, path: Path, *, as_json: bool) -> None:
     if new.slices and new.slices[0]:
         typer.echo(f"Points and preferences count its slices: 0 is slice {new.slices[0]} of {new.images}.")
     typer.echo(f"Look at it:  dabench data show {card.name} --split {new.split}")
-
-
-def _kind(text: str) -> Any:
-    from dabench.errors import UnknownNameError
-
-    known = ("auto", "semantic", "instance")
-    if text not in known:
-        raise UnknownNameError("label kind", text, known)
-    return text
-
-
-def _values(texts: list[str]) -> dict[int, int]:
-    from dabench.errors import ConfigError
-
-    found = {}
-    for text in texts:
-        stored, equals, label = text.partition("=")
-        if not equals or not stored.lstrip("-").isdigit() or label not in ("0", "1", "255"):
-            raise ConfigError(
-                f"--value {text!r}: expected STORED=LABEL with LABEL 0, 1 or 255, for example  --value 2=1"
-            )
-        found[int(stored)] = int(label)
-    return found

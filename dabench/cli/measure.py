@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dabench.cli.data_options import label_values as values_of
 from dabench.cli.numbers import three_numbers
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ def measure(
     content: Annotated[
         str, typer.Option(metavar="auto|mask|ids", help="What the file holds; a mask is labelled first.")
     ] = "auto",
+    label_values: Annotated[
+        str | None, typer.Option(metavar="V:L,...", help="What its values are: 0:0,1:1,255:255 (255: of no object).")
+    ] = None,
     split: Annotated[
         str,
         typer.Option(metavar="none|watershed", help="watershed: objects of a mask that touch are cut apart at necks."),
@@ -75,14 +79,15 @@ def measure(
     volume = _open(path)
     size = _voxel_size(voxel, volume, path)
     dims = dims or (3 if volume.shape[0] > 1 else 2)
-    is_mask = _is_mask(content, volume, path, split)
+    kind = volume.dtype
+    is_mask, volume = _content(content, volume, path, split, values_of("--label-values", label_values))
     with make_display(quiet=as_json, stderr=True) as display:
         measures = _measure(volume, size, dims, (min_size, max_size), is_mask, scratch, display, split=split)
     written = _write(measures, outputs, file.name)
     first = first_slice(file) if file.is_dir() else 0
     if first and not as_json:
         typer.echo(f"note: slice 0 of these tables is slice {first} of the scan, at {first * size[0]:g} nm.", err=True)
-    how = f"{volume.dtype} mask, labelled in {dims}-D" if is_mask else f"{volume.dtype} ids"
+    how = f"{kind} mask, labelled in {dims}-D" if is_mask else f"{kind} ids"
     how += ", touching objects cut apart" if split != "none" else ""
     if as_json:
         _print_json(measures, {"file": str(path), "content": how, "written": written})
@@ -168,23 +173,15 @@ def _voxel_size(text: str | None, volume: Volume, path: Path) -> _Voxel:
     return found
 
 
-def _is_mask(content: str, volume: Volume, path: Path, split: str) -> bool:
-    """Whether the file holds a mask. Raises DataError for neither mask nor ids, ConfigError for ids to be split."""
-    from dabench.errors import ConfigError, DataError
-    from dabench.evaluation import holds_ids
+def _content(content: str, volume: Volume, path: Path, split: str, values: dict[int, int]) -> tuple[bool, Volume]:
+    """Whether the file holds a mask, and what it holds. Raises ConfigError for ids to be split."""
+    from dabench.errors import ConfigError
+    from dabench.volumes.measuring.content import content_of
 
-    if volume.dtype.kind not in "bui":
-        raise DataError(
-            f"{path}: {volume.dtype} is neither a mask nor ids, which are whole numbers.",
-            "Write a mask or instances with dabench predict, or cut the probability at a threshold.",
-        )
-    if content == "auto" and path.parent.name == "labels" and path.name in ("mask", "instances"):
-        content = path.name
-    elif content == "auto":
-        content = "ids" if holds_ids(volume) else "mask"
-    if split != "none" and content != "mask":
+    is_mask, volume = content_of(volume, path, content, values)
+    if split != "none" and not is_mask:
         raise ConfigError(f"{path}: holds ids, which are objects already; --split is for a mask.", "Leave --split out.")
-    return content == "mask"
+    return is_mask, volume
 
 
 @contextmanager

@@ -178,9 +178,9 @@ class Registry:
         """All components of one kind, by name."""
         return [self._items[kind, name] for name in self.names(kind)]
 
-    def made(self, kind: str) -> dict[str, Any]:
-        """All components of one kind with their default settings, by name."""
-        return {item.name: item.component.factory(item.component.config()) for item in self.of_kind(kind)}
+    def made(self, kind: str) -> list[Any]:
+        """Every component of a kind, with its default settings."""
+        return [item.component.factory(item.component.config()) for item in self.of_kind(kind)]
 
     def __iter__(self) -> Iterator[Registered]:
         """All components, by kind and name."""

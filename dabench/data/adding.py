@@ -12,7 +12,7 @@ from dabench.data.card import Card, SplitName, load_card, parse_card, save_card
 from dabench.data.card_domain import CardDomain
 from dabench.data.digests import DigestCache
 from dabench.data.doubts import Voxel, doubts, same_voxel, shown
-from dabench.data.label_values import LabelKind, meaning_of, spread
+from dabench.data.label_values import LabelKind, Meaning, meaning_of, spread
 from dabench.data.origin import MOST_BLANK, blank_slices, files_of, need_seen
 from dabench.data.overlap import overlaps
 from dabench.errors import ConfigError, DataError
@@ -69,7 +69,10 @@ def add(new: NewSplit, path: Path, open_volume: Callable[[Path], Volume], *, rep
     voxel, warning = choose_voxel(open_volume(new.images), new.voxel, str(new.images))
     card = add_split(path, new_card(new, voxel, open_volume), replace=replace)
     if twice := overlaps(card):
-        raise ConfigError(f"{path}: {'; '.join(twice)}.", "Say which slices belong to each split:  --slices FIRST:LAST")
+        raise ConfigError(
+            f"{path}: {'; '.join(twice)}.",
+            "Give other files, or say which slices belong to each split:  --slices FIRST:LAST",
+        )
     split = CardDomain(card, digests=DigestCache()).open(new.split, open_volume)
     blank = _count_blank(split.images, new)
     save_card(card, path)
@@ -91,7 +94,10 @@ def new_card(new: NewSplit, voxel: Voxel, open_volume: Callable[[Path], Volume])
         MissingDataError, DataError: the files do not open or do not fit together.
         ConfigError: a value does not fit (name, voxel).
     """
-    found_kind, found_values = meaning_of(new.labels, open_volume, new.kind, new.values)
+    kind = new.kind if new.kind != "auto" else "semantic"
+    meaning = Meaning(kind, new.values)
+    if new.labels is not None:
+        meaning = meaning_of(open_volume(new.labels), str(new.labels), new.kind, new.values)
     digests = DigestCache()
     files = [path.absolute() for path in (new.images, new.labels) if path is not None]
     raw: dict[str, object] = {
@@ -108,8 +114,8 @@ def new_card(new: NewSplit, voxel: Voxel, open_volume: Callable[[Path], Volume])
                 "blank": new.blank,
             }
         },
-        "label_kind": found_kind,
-        "label_values": found_values,
+        "label_kind": meaning.kind,
+        "label_values": dict(meaning.values),
         "voxel": voxel,
         "neighbours": new.neighbours,
         "intensity": new.intensity,
@@ -198,7 +204,7 @@ def add_split(path: Path, card: Card, *, replace: bool = False) -> Card:
         raise ConfigError(
             f"{path}: its labels are {old.label_kind} {old.mapping()}, the new ones are {card.label_kind} "
             f"{card.mapping()}.",
-            "Say what the values mean with --value and --label-kind, or add the volume under another name.",
+            "Say what the values mean with --label-values and --label-kind, or add the volume under another name.",
         )
     labelled = card if any(s.labels for s in card.splits.values()) else old
     splits = {**old.splits, **card.splits}

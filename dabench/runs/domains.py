@@ -24,7 +24,8 @@ def all_domains(assembly: Assembly, workspace: Workspace) -> dict[str, Callable[
 
 def known_domains(registry: Registry, workspace: Workspace) -> dict[str, Domain]:
     """Each domain with its default settings, by name."""
-    return {**registry.made("domain"), **_own(registry, workspace)}
+    registered = dict(zip(registry.names("domain"), registry.made("domain"), strict=True))
+    return {**registered, **_own(registry, workspace)}
 
 
 def _own(registry: Registry, workspace: Workspace) -> dict[str, Domain]:
@@ -60,7 +61,7 @@ def check_free(registry: Registry, name: str) -> None:
 
 def opener(registry: Registry) -> Callable[[Path], Volume]:
     """What opens any file or folder with the registered readers (`dabench.data.volumes.open_volume`)."""
-    readers = list(registry.made("reader").values())
+    readers = registry.made("reader")
     return lambda path: open_volume(path, readers)
 
 

@@ -48,9 +48,9 @@ def test_meaning_is_guessed_from_the_values(tmp_path, values, kind, mapping):
 
 def test_unclear_values_are_refused_and_can_be_said(tmp_path):
     images, labels = write(tmp_path, "im.tif", IMAGES), labels_of(tmp_path, 0, 128, 255)
-    with pytest.raises(ConfigError, match=r"hold the values \[0, 128, 255\]") as caught:
+    with pytest.raises(ConfigError, match=r"holds the values 0, 128, 255") as caught:
         new_card(NewSplit("liver", "train", images, labels), VOXEL, opener)
-    assert "--value 255=1" in caught.value.mend
+    assert "--label-values 0:0,128:1,255:255" in caught.value.mend
     card = new_card(NewSplit("liver", "train", images, labels, values={255: 1, 128: 0, 0: 255}), VOXEL, opener)
     assert card.label_values == {255: 1, 128: 0, 0: 255}
 
