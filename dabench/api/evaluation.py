@@ -191,7 +191,7 @@ def _prediction(
         return False, stack
     if said == "mask" and not values:  # whatever is not 0
         return False, Meaning("instance").mask(stack, name)
-    ids = "--predicted ids" if rule.takes_instances else "--predicted mask"
+    ids = "for ids of objects  --predicted ids" if rule.takes_instances else "if all but 0 counts  --predicted mask"
     flags = Flags("--predicted-values", ids, "--threshold 128")
     kind: LabelKind = "instance" if said == "ids" else "auto"
     meaning = meaning_of(stack, name, kind, _checked("--predicted-values", values), flags)

@@ -11,9 +11,9 @@ from dabench.data.blocks import voxel_of
 from dabench.data.card import Card, SplitName, load_card, parse_card, save_card
 from dabench.data.card_domain import CardDomain
 from dabench.data.digests import DigestCache
-from dabench.data.doubts import Voxel, doubts, same_voxel, shown
-from dabench.data.label_values import LabelKind, Meaning, meaning_of, spread
-from dabench.data.origin import MOST_BLANK, blank_slices, files_of, need_seen
+from dabench.data.doubts import Voxel, doubts, image_notes, same_voxel, shown
+from dabench.data.label_values import LabelKind, Meaning, meaning_of
+from dabench.data.origin import MOST_BLANK, files_of, spread
 from dabench.data.overlap import overlaps
 from dabench.errors import ConfigError, DataError
 
@@ -74,17 +74,9 @@ def add(new: NewSplit, path: Path, open_volume: Callable[[Path], Volume], *, rep
             "Give other files, or say which slices belong to each split:  --slices FIRST:LAST",
         )
     split = CardDomain(card, digests=DigestCache()).open(new.split, open_volume)
-    blank = _count_blank(split.images, new)
+    said = [warning, doubt_voxel(voxel), *image_notes(split.images, str(new.images), new.blank), *doubts(split)]
     save_card(card, path)
-    return Added(card, split.images.shape, tuple(filter(None, (warning, doubt_voxel(voxel), *doubts(split), blank))))
-
-
-def _count_blank(images: Volume, new: NewSplit) -> str:
-    """How many of some slices are blank, in words; "" for none. Raises DataError for too many."""
-    looked_at = spread(images.shape[0])
-    blank = blank_slices(images, looked_at)
-    need_seen(len(blank), len(looked_at), str(new.images), new.blank, "--blank")
-    return f"{len(blank)} of {len(looked_at)} slices that were looked at hold one value only." if blank else ""
+    return Added(card, split.images.shape, tuple(dict.fromkeys(filter(None, said))))
 
 
 def new_card(new: NewSplit, voxel: Voxel, open_volume: Callable[[Path], Volume]) -> Card:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dabench.data.blocks import voxel_of
-from dabench.data.origin import absent_of, names_of, notes_of
+from dabench.data.origin import absent_of, blank_slices, names_of, need_seen, need_stored, notes_of, spread
 from dabench.data.pairing import Numbering, shift
 from dabench.errors import DataError
 
@@ -34,6 +34,22 @@ def doubts(split: Split) -> list[str]:
                 f"labels: their file says that a voxel is {shown(other)} nm, the images' is {shown(split.voxel)}."
             )
     return list(dict.fromkeys(said))
+
+
+def image_notes(images: Volume, name: str, most_blank: float) -> list[str]:
+    """What of images is not stored, blank or left out, for a plan; 16 slices are looked at.
+
+    Raises:
+        DataError: more than a share of them is blank or not stored; names the flag that allows it.
+    """
+    absent = need_stored(images, name, most_blank, "--blank")
+    said = [*notes_of(images), *_numbers("images", images, neighbours=True)]
+    said += [f"images: {absent}."] if absent.missing else []
+    looked_at = spread(images.shape[0])
+    if blank := blank_slices(images, looked_at):
+        need_seen(len(blank), len(looked_at), name, most_blank, "--blank")
+        said.append(f"images: {len(blank)} of {len(looked_at)} slices that were looked at hold one value only.")
+    return said
 
 
 def same_voxel(one: Voxel, other: Voxel) -> bool:

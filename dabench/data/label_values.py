@@ -10,6 +10,7 @@ import numpy as np
 
 from dabench.data.blocks import block_grid, chunks_of, read_block
 from dabench.data.labels import Foreground, InstanceIds, MappedLabels
+from dabench.data.origin import spread
 from dabench.errors import ConfigError, DataError
 from dabench.types import Block
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from dabench.types import Array
 
 LabelKind = Literal["auto", "semantic", "instance"]
-#: Slices of a volume that are looked at to guess what its values mean.
-_LOOKED_AT = 16
 #: Pixels of a slice that are looked at together.
 _BAND = 2**22
 #: Less of it, and many values are taken for an image: no tissue consists of mitochondria alone.
@@ -39,18 +38,19 @@ class Flags:
     """How a command is told what values mean, for the error that asks."""
 
     values: str = "--label-values"
-    ids: str = "--label-kind instance"
+    ids: str = "for ids of objects  --label-kind instance"
     #: What takes the values for a probability, where the command knows such a thing.
     grey: str = ""
 
     def mend(self, values: Iterable[int]) -> str:
         """What to write, with an example of these values."""
-        example = ",".join(f"{value}:{_usual(value)}" for value in sorted(values)[:_FEW])
+        few = sorted(values)[:_FEW]
+        example = ",".join(f"{value}:{0 if value == few[0] > 0 else _usual(value)}" for value in few)
         said = (
             f"Say what each value is (0 background, 1 mitochondrion, 255 ignore), for example  {self.values} {example}"
         )
         grey = f"; for a probability  {self.grey}" if self.grey else ""
-        return f"{said}; for ids of objects  {self.ids}{grey}"
+        return f"{said}; {self.ids}{grey}"
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,6 @@ def meaning_of(
     if doubt := _doubt(seen, volume.dtype, kind):
         raise ConfigError(f"{name}: holds the values {_shown(seen.values)}: {doubt}.", flags.mend(seen.values))
     return Meaning("instance")
-
-
-def spread(count: int) -> list[int]:
-    """At most 16 evenly spaced slices."""
-    return [int(z) for z in np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).round())]
 
 
 def _doubt(seen: _Seen, dtype: np.dtype[Any], kind: LabelKind) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Share of a stack of images that may be blank or absent, unless the user says another one.
 MOST_BLANK = 0.5
+#: Slices of a volume that stand for all.
+_LOOKED_AT = 16
 #: Pixels of a slice that are compared at once.
 _BAND = 2**22
 
@@ -86,6 +88,11 @@ def need_stored(images: Volume, name: str, most: float, flag: str) -> Absent:
             f"Copy the volume again, as a whole. Where nothing was ever recorded there:  {flag} {_up(absent.share)}",
         )
     return absent
+
+
+def spread(count: int) -> list[int]:
+    """At most 16 evenly spaced slices."""
+    return [int(z) for z in np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).round())]
 
 
 class Blank:

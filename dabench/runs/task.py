@@ -215,6 +215,14 @@ class TaskData:
         labelled = [self.labelled_split(crops)] if crops.source else []
         return [*labelled, *([self.target_train] if crops.target or spec.asks else [])]
 
+    def inputs(self, specs: Iterable[StageSpec]) -> list[tuple[Domain, Split]]:
+        """All splits that a run reads, each once with its domain, the target's test split among them."""
+        found = {(split.domain, split.name): split for spec in specs for split in self.read_by(spec)}
+        if "test" in self._target.splits():
+            found |= {(self.target_test.domain, "test"): self.target_test}
+        names = dict(zip((self.source, self.target), (self._source, self._target), strict=True))
+        return [(names.get(domain, self._target), split) for (domain, _), split in found.items()]
+
     def data_digest(self, spec: StageSpec) -> dict[str, str]:
         """Digests of all that a stage reads, for its key."""
         crops = spec.crops

@@ -12,7 +12,7 @@ from dabench.errors import DataError
 if TYPE_CHECKING:
     from dabench.interfaces import Volume
 
-_FLAGS = Flags(ids="--content ids")
+_FLAGS = Flags(ids="for ids of objects  --content ids")
 
 
 def content_of(

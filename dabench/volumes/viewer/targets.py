@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dabench.volumes.viewer.view_data import Voxel
 
 #: How the meaning of a prediction's values is said.
-_FLAGS = Flags("--predicted-values", "--predicted ids", "--probability FILE")
+_FLAGS = Flags("--predicted-values", "for ids of objects  --predicted ids", "--probability FILE")
 _PROBABILITY, _MASK, _INSTANCES = "probability", "prediction", "instances"
 #: Where a predicted OME-Zarr has its label images, by what they are here.
 _INSIDE = {_MASK: "labels/mask", _INSTANCES: "labels/instances"}
