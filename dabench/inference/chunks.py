@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dabench.errors import PluginError, PredictionError
+from dabench.errors import PluginError
 from dabench.inference.instances import JoinedInstances
 from dabench.inference.tiles import Blend, on_device, pad_to_tile, turn_points
 from dabench.types import Window
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from dabench.inference.tile_grid import TileGrid
     from dabench.interfaces import Predictor
     from dabench.types import Array, Prediction
-
-
-#: By as much a probability may leave 0 to 1: half floats add up to that.
-_ROUNDING = 0.01
 
 
 @dataclass(frozen=True)
@@ -137,9 +133,7 @@ class _Canvas:
         points = None
         if self._sections.points is not None:
             points = [turn_points(self._local(k, w), turns, w.height) for k, w in batch]
-        found = predictor.predict(torch.rot90(tiles, turns, (-2, -1)), points, density=density)
-        _need_probabilities(found.probability)
-        return found
+        return predictor.predict(torch.rot90(tiles, turns, (-2, -1)), points, density=density)
 
     def _asked(self, k: int, window: Window) -> bool:
         """Whether a network has to look at a tile: a section of it is more than one grey, or it has points."""
@@ -169,13 +163,6 @@ class _Canvas:
         if self._sections.points is None:
             return torch.zeros((0, 2))
         return torch.from_numpy(window.to_local(self._sections.points[k])).to(self._device)
-
-
-def _need_probabilities(found: torch.Tensor) -> None:
-    """Raises PredictionError for NaN and for values beyond 0 and 1, but what rounding adds."""
-    low, high = (float(end) for end in found.aminmax())
-    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
-        raise PredictionError(f"the model predicts values from {low:g} to {high:g}; probabilities lie in 0 to 1.")
 
 
 def _add(

@@ -216,10 +216,8 @@ class TaskData:
         return [*labelled, *([self.target_train] if crops.target or spec.asks else [])]
 
     def inputs(self, specs: Iterable[StageSpec]) -> list[tuple[Domain, Split]]:
-        """All splits that a run reads, each once with its domain, the target's test split among them."""
+        """All splits that stages read, each once with its domain; the test split stays closed until it is scored."""
         found = {(split.domain, split.name): split for spec in specs for split in self.read_by(spec)}
-        if "test" in self._target.splits():
-            found |= {(self.target_test.domain, "test"): self.target_test}
         names = dict(zip((self.source, self.target), (self._source, self._target), strict=True))
         return [(names.get(domain, self._target), split) for (domain, _), split in found.items()]
 
