@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dabench.data.card import Slices
-    from dabench.interfaces import Volume
+    from dabench.interfaces import Split, Volume
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,13 @@ def add(new: NewSplit, path: Path, open_volume: Callable[[Path], Volume], *, rep
             "Give other files, or say which slices belong to each split:  --slices FIRST:LAST",
         )
     split = CardDomain(card, digests=DigestCache()).open(new.split, open_volume)
-    said = [warning, doubt_voxel(voxel), *image_notes(split.images, str(new.images), new.blank), *doubts(split)]
+    said = [warning, doubt_voxel(voxel), *_notes(split, new), *doubts(split)]
     save_card(card, path)
     return Added(card, split.images.shape, tuple(dict.fromkeys(filter(None, said))))
+
+
+def _notes(split: Split, new: NewSplit) -> list[str]:
+    return image_notes(split.images, str(new.images), new.blank, neighbours=new.neighbours)
 
 
 def new_card(new: NewSplit, voxel: Voxel, open_volume: Callable[[Path], Volume]) -> Card:

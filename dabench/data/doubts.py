@@ -36,14 +36,16 @@ def doubts(split: Split) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-def image_notes(images: Volume, name: str, most_blank: float) -> list[str]:
+def image_notes(images: Volume, name: str, most_blank: float, *, neighbours: bool = True) -> list[str]:
     """What of images is not stored, blank or left out, for a plan; 16 slices are looked at.
+
+    Without ``neighbours`` slices are not meant to lie next to each other, and numbers may have gaps.
 
     Raises:
         DataError: more than a share of them is blank or not stored; names the flag that allows it.
     """
     absent = need_stored(images, name, most_blank, "--blank")
-    said = [*notes_of(images), *_numbers("images", images, neighbours=True)]
+    said = [*notes_of(images), *_numbers("images", images, neighbours=neighbours)]
     said += [f"images: {absent}."] if absent.missing else []
     looked_at = spread(images.shape[0])
     if blank := blank_slices(images, looked_at):

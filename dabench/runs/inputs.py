@@ -27,7 +27,7 @@ def input_notes(domain: Domain, split: Split) -> list[str]:
         return []
     most = domain.card.splits[split.name].blank  # type: ignore[index]
     name = f"{split.domain}, {split.name}"
-    found = dict.fromkeys([*image_notes(split.images, name, most), *doubts(split)])
+    found = dict.fromkeys([*image_notes(split.images, name, most, neighbours=split.neighbours), *doubts(split)])
     return [f"{name}: {text}" for text in found]
 
 

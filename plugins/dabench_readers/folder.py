@@ -40,6 +40,8 @@ _DAMAGE = (
 )
 #: As few pictures of another format are left out of a folder that has several slices; of more, either may be meant.
 _FEW, _SEVERAL = 2, 5
+#: As many files that were left out are named.
+_SHOWN = 8
 
 
 class FolderReader(Reader):
@@ -64,7 +66,7 @@ class FolderReader(Reader):
         first = _load(slices[0], 0)
         volume = FolderVolume(slices, first.shape, first.dtype, white_is_zero=_white_is_zero(slices[0]))
         if strays := sorted(p.name for p in set(files) - set(found)):
-            shown = ", ".join(strays[:5]) + (f" and {len(strays) - 5} more" if len(strays) > 5 else "")
+            shown = ", ".join(strays[:_SHOWN]) + (f" and {len(strays) - _SHOWN} more" if len(strays) > _SHOWN else "")
             volume.notes = (f"{path}: left out, as no {kind} slices: {shown}.",)
         return volume
 
@@ -141,6 +143,8 @@ def _white_is_zero(path: Path) -> bool:
 def _load_picture(path: Path) -> Array:
     with Image.open(path) as picture:
         picture.load()
+        if picture.mode == "1":  # whose bytes in memory are 0 and 255, which is no boolean of NumPy's
+            return np.array(picture.convert("L")) > 0
         if picture.mode == "P" and not _is_index_map(picture):
             return np.array(picture.convert("L"))
         return np.array(picture)
