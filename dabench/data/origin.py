@@ -66,11 +66,7 @@ def notes_of(volume: Volume) -> tuple[str, ...]:
 
 
 def absent_of(volume: Volume) -> Absent:
-    """How much of a volume is not stored, and reads as its fill value. Decodes nothing.
-
-    Raises:
-        DataError: chunks lie there that the metadata do not name.
-    """
+    """How much of a volume is not stored, and reads as its fill value. Decodes nothing."""
     first, last, base = 0, volume.shape[0], volume
     while (inner := getattr(base, "volume", None)) is not None:
         first, last = (first + getattr(base, "first", 0), last + getattr(base, "first", 0))

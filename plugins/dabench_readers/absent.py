@@ -13,8 +13,8 @@ from typing import Any
 from dabench.plugin import DataError
 
 _METADATA = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
-#: A chunk's key, whatever the metadata say: ``0.0.0``, ``0/0/0``, ``c/0/0/0``, ``c.0.0.0``.
-_KEY = re.compile(r"(c[./])?\d+([./]\d+)*")
+#: How the name of a chunk begins, whatever the metadata say: ``0.0.0``, ``0``, ``c``, ``c.0.0.0``.
+_KEY = re.compile(r"c|(c\.)?\d+(\.\d+)*")
 #: Chunks that are looked for one by one; of larger grids the files are counted.
 _MOST = 2**20
 
@@ -27,9 +27,6 @@ def absent_chunks(path: Path, array: Any, axis: int, slices: range) -> tuple[int
         array: the opened zarr array.
         axis: which of its axes is z.
         slices: those that are wanted.
-
-    Raises:
-        DataError: files of chunks lie there under keys that the metadata do not name.
     """
     sizes = array.shards or array.chunks
     grid = [range(-(-length // size)) for length, size in zip(array.shape, sizes, strict=True)]
@@ -39,27 +36,22 @@ def absent_chunks(path: Path, array: Any, axis: int, slices: range) -> tuple[int
     if total > _MOST:
         return total - min(len(files), total), total
     keys = {array.metadata.encode_chunk_key(place) for place in product(*grid)}
-    missing = len(keys - files)
-    if missing == total:
-        _need_keys(path, array, files)
-    return missing, total
+    return len(keys - files), total
 
 
-def _need_keys(path: Path, array: Any, files: set[str]) -> None:
-    expected = array.metadata.encode_chunk_key((0,) * array.ndim)
-    others = sorted(file for file in files if _KEY.fullmatch(file) and not _is_key(array, file))
-    if others:
+def need_keys(path: Path, array: Any) -> None:
+    """Raises DataError where files of chunks lie in a folder under keys that the metadata do not name."""
+    name = str(array.metadata.encode_chunk_key((0,) * array.ndim))
+    first = name.split("/")[0]
+    expected = re.compile(re.sub(r"\d+", r"\\d+", re.escape(first)))
+    with os.scandir(path) as entries:
+        found = next((entry.name for entry in entries if _KEY.fullmatch(entry.name)), first)
+    if not expected.fullmatch(found):
         raise DataError(
-            f"{path}: its metadata name chunks like {expected!r}, their files are named like {others[0]!r}: "
-            "the separator between the numbers (`dimension_separator`, or `chunk_key_encoding`) is another one.",
+            f"{path}: its metadata name chunks like {name!r}, and there is {found!r}: the separator between the numbers "
+            "(`dimension_separator`, or `chunk_key_encoding`) is another one.",
             "Mend the metadata, or copy the store again.",
         )
-
-
-def _is_key(array: Any, file: str) -> bool:
-    """Whether a file is named as the metadata name a chunk, within the array or beyond it."""
-    place = tuple(int(number) for number in re.findall(r"\d+", file))
-    return len(place) == array.ndim and bool(array.metadata.encode_chunk_key(place) == file)
 
 
 def _files(root: str, below: str = "") -> Iterator[str]:

@@ -74,15 +74,16 @@ def test_chunks_under_other_keys_are_an_error(tmp_path, opener, encoding, wrong)
         text.replace(f'"dimension_separator": "{encoding}"', f'"dimension_separator": "{wrong}"')
     )
     with pytest.raises(DataError, match="dimension_separator"):
-        absent_of(opener(path))
+        opener(path)
 
 
 def test_v3_chunks_without_their_prefix_are_an_error(tmp_path, opener):
     path = zarr_of(tmp_path / "a.zarr", zarr_format=3)
     for part in (path / "c").iterdir():
         part.rename(path / part.name)
-    with pytest.raises(DataError, match=r"'c/0/0/0'.*'0/0/0'"):
-        absent_of(opener(path))
+    (path / "c").rmdir()
+    with pytest.raises(DataError, match=r"'c/0/0/0', and there is '0'"):
+        opener(path)
 
 
 def test_datasets_of_hdf5(tmp_path, opener):
