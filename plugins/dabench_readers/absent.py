@@ -48,7 +48,7 @@ def need_keys(path: Path, array: Any) -> None:
         found = next((entry.name for entry in entries if _KEY.fullmatch(entry.name)), first)
     if not expected.fullmatch(found):
         raise DataError(
-            f"{path}: its metadata name chunks like {name!r}, and there is {found!r}: the separator between the numbers "
+            f"{path}: its metadata name chunks like {name!r}, and there is {found!r}: the separator between numbers "
             "(`dimension_separator`, or `chunk_key_encoding`) is another one.",
             "Mend the metadata, or copy the store again.",
         )
