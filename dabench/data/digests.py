@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dabench.errors import DataError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
+from dabench.files.litter import is_litter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 _ZARR = ("zarr.json", ".zgroup", ".zarray")
 #: Folder of a zarr store whose label images are volumes of their own: adding one leaves the images what they were.
 _LABELS = "labels"
-#: What desktops leave in folders (beside hidden files), and the hidden files that are part of a zarr store.
-_LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
-_HIDDEN = {".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 
 
 def container(path: Path) -> Path | None:
@@ -84,7 +82,7 @@ class DigestCache:
         return self._folder(path, fresh)
 
     def _folder(self, path: Path, fresh: bool) -> str:
-        names = sorted(p for p in path.iterdir() if p.is_file() and not _is_litter(p.name))
+        names = sorted(p for p in path.iterdir() if p.is_file() and not is_litter(p.name))
         return digest_of([(p.name, self._file(p, fresh)) for p in names])
 
     def _store(self, path: Path, fresh: bool) -> str:
@@ -126,10 +124,6 @@ class DigestCache:
             self._path = None  # a workspace that cannot be written: keep the digests in memory
 
 
-def _is_litter(name: str) -> bool:
-    return name.lower() in _LITTER or (name.startswith(".") and name not in _HIDDEN)
-
-
 def _walk(root: str, below: str = "") -> Iterator[tuple[str, int, int]]:
     """Every file of a zarr store below a folder: relative name, bytes, time of change in ns. Links are followed.
 
@@ -139,7 +133,7 @@ def _walk(root: str, below: str = "") -> Iterator[tuple[str, int, int]]:
     with os.scandir(f"{root}/{below}") as entries:
         for entry in entries:
             name = f"{below}/{entry.name}" if below else entry.name
-            if _is_litter(entry.name):
+            if is_litter(entry.name):
                 continue
             if not entry.is_dir():
                 status = _status(root, name)

@@ -13,6 +13,7 @@ from dabench.data.resampled import ResampledVolume
 from dabench.data.volumes import Upright, open_volume
 from dabench.errors import ConfigError
 from dabench.files.digests import digest_of
+from dabench.files.litter import is_litter
 from dabench.ops.resampling import Resampling
 
 if TYPE_CHECKING:
@@ -89,5 +90,5 @@ def low_and_high(text: str) -> tuple[float, float]:
 
 
 def _files(path: Path) -> list[tuple[Path, os.stat_result]]:
-    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+    files = sorted(f for f in path.rglob("*") if f.is_file() and not is_litter(f.name)) if path.is_dir() else [path]
     return [(f, f.stat()) for f in files]
