@@ -19,7 +19,6 @@ from dabench.volumes.instances import LabelledVolume, Labelling, find_objects
 from dabench.volumes.instances.parts import IDS, MASK, has_objects_of_model, part_of
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
     from dabench.interfaces import EvaluationProtocol, Volume
@@ -100,9 +99,11 @@ def evaluate(
     if labelled is not None:
         stack = _cut("--labelled", stack, labelled, _named(prediction, "prediction"))
     wanted = None if slices is None else _inside("--slices", slices, truth.shape[0], name)
-    ids, stack = _prediction(predicted, predicted_values, rule, stack, _named(prediction, "prediction"), threshold)
+    ids, counts, stack = _prediction(
+        predicted, predicted_values, rule, stack, _named(prediction, "prediction"), threshold
+    )
     report = evaluate_stacks(stack, truth, rule, name=protocol, slices=wanted, threshold=threshold, ids=ids)
-    how = f"{kind} instance ids" if ids else _how(kind, threshold)
+    how = f"{kind} instance ids" if ids else f"{kind}, foreground where {counts}"
     how += "; labels: a mask, whose components are the true objects" if is_mask else ""
     return Evaluation(**vars(report), foreground=how)
 
@@ -176,8 +177,11 @@ def _prediction(
     stack: Volume,
     name: str,
     threshold: float | None,
-) -> tuple[bool, Volume]:
-    """Whether the prediction is handed over as ids, and the prediction. Raises ConfigError where that cannot be."""
+) -> tuple[bool, str, Volume]:
+    """Whether the prediction is handed over as ids, which of its values count, and the prediction as it is meant.
+
+    Raises ConfigError for what cannot be, and values that can mean several things.
+    """
     if said not in ("auto", "mask", "ids"):
         raise ConfigError(f"--predicted {said!r}: choose one of auto, mask and ids.")
     if said == "ids" and not rule.takes_instances:
@@ -188,16 +192,24 @@ def _prediction(
     if said == "ids" and (not whole_numbers or threshold is not None):
         raise ConfigError(f"--predicted ids: ids are whole numbers and have no threshold, the stack is {stack.dtype}.")
     if not whole_numbers or threshold is not None:
-        return False, stack
+        from_ = 0.5 if threshold is None and stack.dtype.kind == "f" else threshold
+        return False, "not 0" if from_ is None else f">= {from_:g}", stack
     if said == "mask" and not values:  # whatever is not 0
-        return False, Meaning("instance").mask(stack, name)
+        return False, "not 0", Meaning("instance").mask(stack, name)
     ids = "for ids of objects  --predicted ids" if rule.takes_instances else "if all but 0 counts  --predicted mask"
     flags = Flags("--predicted-values", ids, "--threshold 128")
     kind: LabelKind = "instance" if said == "ids" else "auto"
     meaning = meaning_of(stack, name, kind, _checked("--predicted-values", values), flags)
     if meaning.kind == "semantic" or not rule.takes_instances:
-        return False, meaning.mask(stack, name)
-    return True, meaning.ids(stack, name)
+        return False, _counted(meaning), meaning.mask(stack, name)
+    return True, "", meaning.ids(stack, name)
+
+
+def _counted(meaning: Meaning) -> str:
+    """The values of a mask that count, in words."""
+    if meaning.kind == "instance" or not [value for value, label in meaning.values.items() if value and label != 1]:
+        return "not 0"
+    return " or ".join(str(value) for value, label in meaning.values.items() if label == 1)
 
 
 def _check_threshold(threshold: float | None, stack: Volume) -> None:
@@ -206,9 +218,3 @@ def _check_threshold(threshold: float | None, stack: Volume) -> None:
             f"--threshold {threshold:g}: the prediction holds {stack.dtype}, of which everything above 0 would pass.",
             f"For probabilities stored as 0 to 255 use --threshold {round(256 * threshold)}.",
         )
-
-
-def _how(dtype: np.dtype[Any], threshold: float | None) -> str:
-    if threshold is None and dtype.kind == "f":
-        threshold = 0.5
-    return f"{dtype}, foreground where {'not 0' if threshold is None else f'>= {threshold:g}'}"

@@ -289,6 +289,20 @@ def test_a_probability_in_bytes_is_no_mask():
         assert found["metrics"]["dice"] == 1
 
 
+def test_what_counted_is_said_as_it_is():
+    tiff("true.tif", LABELS)
+    tiff("p.tif", LABELS + 1)
+    said = call("evaluate", "--prediction", "p.tif", "--labels", "true.tif", "--predicted-values", "1:0,2:1")
+    assert "Prediction: uint8, foreground where 2." in said
+    assert "where not 0." in call("evaluate", "--prediction", "true.tif", "--labels", "true.tif")
+    tiff("logits.tif", LABELS.astype(np.float32) * 20 - 10)
+    with pytest.raises(DataError, match="slice 0: the prediction holds values from -10 to 10") as caught:
+        call("evaluate", "--prediction", "logits.tif", "--labels", "true.tif")
+    assert "--threshold" in caught.value.mend
+    scored = call("evaluate", "--prediction", "logits.tif", "--labels", "true.tif", "--threshold", "0", "--json")
+    assert json.loads(scored)["metrics"]["dice"] == 1
+
+
 def test_masks_of_one_bit_are_masks():
     slices("bits", LABELS.astype(bool), numbered("{}.png", *range(6)))
     slices("im", IMAGES, numbered("{}.png", *range(6)))
