@@ -79,5 +79,9 @@ class DivergedError(DabenchError):
     """A loss became NaN or infinite. Names the step and the terms; the last good checkpoint is kept."""
 
 
+class PredictionError(DabenchError):
+    """A model predicts NaN, values that are no probabilities, or one value everywhere: there is nothing to score."""
+
+
 class OutOfMemoryError(DabenchError):
     """The device ran out of memory; the cell's status is ``oom``."""

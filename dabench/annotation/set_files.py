@@ -16,6 +16,7 @@ import numpy as np
 
 from dabench.errors import ConfigError, DataError
 from dabench.files.atomic import atomic
+from dabench.files.litter import is_litter
 from dabench.types import Array
 
 
@@ -46,9 +47,9 @@ class SetFiles:
     def names(self) -> list[str]:
         """Files of the set's own folder, sorted."""
         if self._zip is None:
-            return sorted(p.name for p in self.path.iterdir() if p.is_file())
+            return sorted(p.name for p in self.path.iterdir() if p.is_file() and not is_litter(p.name))
         inside = [n.removeprefix(self._prefix) for n in self._zip.namelist() if n.startswith(self._prefix)]
-        return sorted(name for name in inside if name and "/" not in name)
+        return sorted(name for name in inside if name and "/" not in name and not is_litter(name))
 
     def read(self, name: str) -> bytes:
         """Content of a file. Raises DataError with its name."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dabench.components.registry import Registry
-from dabench.data.adding import refuse_doubtful, refuse_images
-from dabench.data.labels import InstanceIds, MappedLabels
+from dabench.data.label_values import Flags, LabelKind, Meaning, meaning_of
+from dabench.data.labels import WithIgnored
 from dabench.data.volumes import CachedVolume, SliceRange, open_volume
 from dabench.errors import ConfigError
-from dabench.evaluation import Report, evaluate_stacks, holds_ids
+from dabench.evaluation import Report, evaluate_stacks
 from dabench.volumes.arrays import ArrayLike, as_volume
 from dabench.volumes.instances import LabelledVolume, Labelling, find_objects
 from dabench.volumes.instances.parts import IDS, MASK, has_objects_of_model, part_of
@@ -44,28 +44,33 @@ def evaluate(
     *,
     threshold: float | None = None,
     label_values: Mapping[int, int] | None = None,
+    label_kind: LabelKind = "auto",
     slices: slice | None = None,
     label_slices: slice | None = None,
     labelled: slice | None = None,
     predicted: str = "auto",
+    predicted_values: Mapping[int, int] | None = None,
 ) -> Evaluation:
     """Score a prediction against labels, as `dabench evaluate` does.
 
     Args:
         prediction: ``(Z, Y, X)``, or ``(Y, X)`` for one slice: an array, anything that is cut like one (zarr, HDF5),
-            or a path. Floating point is a probability, foreground from 0.5 on; anything else is foreground where not 0.
-        labels: of the same shape. What is not 0 is foreground, unless ``label_values`` says otherwise.
+            or a path. Floating point is a probability, foreground from 0.5 on; whole numbers are a mask (0 and one
+            other value) or ids.
+        labels: of the same shape: a mask or ids.
         protocol: rule of scoring (``dabench ls protocols``).
         threshold: foreground from this value on.
-        label_values: stored value -> 0, 1 or 255 (ignore).
+        label_values: stored value -> 0, 1 or 255 (ignore), where values can mean several things.
+        label_kind: ``semantic``, or ``instance`` (ids of objects), where it does not follow from the values.
         slices: score these only: ``slice(10, 20)``.
         label_slices: the prediction covers only these slices of the labels.
         labelled: the labels cover only these slices of the prediction.
-        predicted: ``auto``, ``mask`` or ``ids``: what the prediction holds, for rules that take ids.
+        predicted: ``auto``, ``mask`` or ``ids``: what the prediction holds.
+        predicted_values: stored value -> 0 or 1, where values of the prediction can mean several things.
 
     Raises:
         UnknownNameError: no such protocol.
-        ConfigError: settings that contradict each other or the stacks.
+        ConfigError: settings that contradict each other or the stacks, or values that can mean several things.
         DataError: a file is missing or damaged, shapes differ, or values mean nothing.
 
     Example:
@@ -83,22 +88,22 @@ def evaluate(
     registry = Registry.load()
     rule = _make(registry, "protocol", protocol)
     stack = _open(registry, prediction, instances=_counts_ids(rule, prediction), whole=threshold is not None)
+    kind = stack.dtype
     stored, name = _open(registry, labels, instances=rule.wants_instances), _named(labels, "labels")
-    mapping = _checked(label_values) if label_values else None
-    if not mapping:
-        refuse_images(stored, name, "--label-values 0:0,1:1,... (what each value means)")
-        refuse_doubtful(stored, name, "--label-values 0:0,1:1,255:255  (255 = ignore)")
-    is_mask = rule.wants_instances and not mapping and not holds_ids(stored)
-    truth = _truth(_objects(stored, rule) if is_mask else stored, name, rule, mapping)
+    meaning = meaning_of(stored, name, label_kind, _checked("--label-values", label_values))
+    is_mask = rule.wants_instances and meaning.kind == "semantic"
+    truth = _truth(stored, name, rule, meaning)
     _check_threshold(threshold, stack)
     if label_slices is not None:
         truth = _cut("--label-slices", truth, label_slices, name)
     if labelled is not None:
         stack = _cut("--labelled", stack, labelled, _named(prediction, "prediction"))
     wanted = None if slices is None else _inside("--slices", slices, truth.shape[0], name)
-    ids = _are_ids(predicted, rule, stack, threshold, wanted)
+    ids, counts, stack = _prediction(
+        predicted, predicted_values, rule, stack, _named(prediction, "prediction"), threshold
+    )
     report = evaluate_stacks(stack, truth, rule, name=protocol, slices=wanted, threshold=threshold, ids=ids)
-    how = f"{stack.dtype} instance ids" if ids else _how(stack, threshold)
+    how = f"{kind} instance ids" if ids else f"{kind}, foreground where {counts}"
     how += "; labels: a mask, whose components are the true objects" if is_mask else ""
     return Evaluation(**vars(report), foreground=how)
 
@@ -127,11 +132,13 @@ def _open(registry: Registry, stack: ArrayLike | str | Path, *, instances: bool,
     return open_volume(path, registry.made("reader"))
 
 
-def _truth(volume: Volume, name: str, rule: EvaluationProtocol, mapping: dict[int, int] | None) -> Volume:
-    """The labels as the protocol wants them: ids as they are, or 0/1/255."""
-    if rule.wants_instances:
-        return InstanceIds(volume, mapping or {}, name)
-    return MappedLabels(volume, mapping or {}, name, instances=mapping is None)
+def _truth(volume: Volume, name: str, rule: EvaluationProtocol, meaning: Meaning) -> Volume:
+    """The labels as the protocol wants them: ids (of a mask, its components), or 0/1/255."""
+    if not rule.wants_instances:
+        return meaning.labels(volume, name)
+    if meaning.kind == "instance":
+        return meaning.ids(volume, name)
+    return WithIgnored(_objects(meaning.mask(volume, name), rule), meaning.labels(volume, name))
 
 
 def _objects(mask: Volume, rule: EvaluationProtocol) -> Volume:
@@ -141,12 +148,12 @@ def _objects(mask: Volume, rule: EvaluationProtocol) -> Volume:
         return CachedVolume(LabelledVolume(mask, find_objects(mask, settings, 0, Path(folder))))
 
 
-def _checked(mapping: Mapping[int, int]) -> dict[int, int]:
-    wrong = sorted(set(mapping.values()) - {0, 1, 255})
-    if wrong:
+def _checked(option: str, mapping: Mapping[int, int] | None) -> dict[int, int]:
+    wrong = sorted(set((mapping or {}).values()) - {0, 1, 255})
+    if mapping and wrong:
         said = ",".join(f"{value}:{label}" for value, label in mapping.items())
-        raise ConfigError(f"--label-values '{said}': label {wrong[0]} is none of 0, 1 and 255 (ignore).")
-    return dict(mapping)
+        raise ConfigError(f"{option} '{said}': label {wrong[0]} is none of 0, 1 and 255 (ignore).")
+    return dict(mapping or {})
 
 
 def _inside(option: str, chosen: slice, count: int, name: str) -> range:
@@ -163,17 +170,46 @@ def _cut(option: str, volume: Volume, chosen: slice, name: str) -> Volume:
     return SliceRange(volume, inside.start, inside.stop, name)
 
 
-def _are_ids(said: str, rule: EvaluationProtocol, stack: Volume, threshold: float | None, wanted: range | None) -> bool:
-    """Whether the prediction is handed over as ids. Raises ConfigError where that was asked for and cannot be."""
+def _prediction(
+    said: str,
+    values: Mapping[int, int] | None,
+    rule: EvaluationProtocol,
+    stack: Volume,
+    name: str,
+    threshold: float | None,
+) -> tuple[bool, str, Volume]:
+    """Whether the prediction is handed over as ids, which of its values count, and the prediction as it is meant.
+
+    Raises ConfigError for what cannot be, and values that can mean several things.
+    """
     if said not in ("auto", "mask", "ids"):
         raise ConfigError(f"--predicted {said!r}: choose one of auto, mask and ids.")
     if said == "ids" and not rule.takes_instances:
         raise ConfigError(
             "--predicted ids: this protocol makes its own objects of a mask.", "Use instances-2d@1 or instances-3d@1."
         )
-    if said == "ids" and (stack.dtype.kind not in "iu" or threshold is not None):
+    whole_numbers = stack.dtype.kind in "iu"
+    if said == "ids" and (not whole_numbers or threshold is not None):
         raise ConfigError(f"--predicted ids: ids are whole numbers and have no threshold, the stack is {stack.dtype}.")
-    return said == "ids" or (said == "auto" and rule.takes_instances and threshold is None and holds_ids(stack, wanted))
+    if not whole_numbers or threshold is not None:
+        from_ = 0.5 if threshold is None and stack.dtype.kind == "f" else threshold
+        return False, "not 0" if from_ is None else f">= {from_:g}", stack
+    if said == "mask" and not values:  # whatever is not 0
+        return False, "not 0", Meaning("instance").mask(stack, name)
+    ids = "for ids of objects  --predicted ids" if rule.takes_instances else "if all but 0 counts  --predicted mask"
+    flags = Flags("--predicted-values", ids, "--threshold 128")
+    kind: LabelKind = "instance" if said == "ids" else "auto"
+    meaning = meaning_of(stack, name, kind, _checked("--predicted-values", values), flags)
+    if meaning.kind == "semantic" or not rule.takes_instances:
+        return False, _counted(meaning), meaning.mask(stack, name)
+    return True, "", meaning.ids(stack, name)
+
+
+def _counted(meaning: Meaning) -> str:
+    """The values of a mask that count, in words."""
+    if meaning.kind == "instance" or not [value for value, label in meaning.values.items() if value and label != 1]:
+        return "not 0"
+    return " or ".join(str(value) for value, label in meaning.values.items() if label == 1)
 
 
 def _check_threshold(threshold: float | None, stack: Volume) -> None:
@@ -182,9 +218,3 @@ def _check_threshold(threshold: float | None, stack: Volume) -> None:
             f"--threshold {threshold:g}: the prediction holds {stack.dtype}, of which everything above 0 would pass.",
             f"For probabilities stored as 0 to 255 use --threshold {round(256 * threshold)}.",
         )
-
-
-def _how(volume: Volume, threshold: float | None) -> str:
-    if threshold is None and volume.dtype.kind == "f":
-        threshold = 0.5
-    return f"{volume.dtype}, foreground where {'not 0' if threshold is None else f'>= {threshold:g}'}"

@@ -84,7 +84,7 @@ def check_costs(run: RunFiles, here: References, found: Findings) -> None:
     except DabenchError as error:
         found.skip(f"annotation: {first_line(error)}")
         return
-    for path in sorted((run.path / "annotation").glob("*")):
+    for path in sorted((run.path / "annotation").glob("[!.]*")):
         if path.stem not in weak_labels:
             found.skip(f"annotation/{path.name}: no weak label of that name is registered here")
             continue
@@ -108,7 +108,7 @@ def check_costs(run: RunFiles, here: References, found: Findings) -> None:
 def check_slices(run: RunFiles, here: References, found: Findings) -> None:
     """Every score on the test split has its rows, is their mean where the protocol takes means, and is in the table."""
     known = {csv_name(s, run.path) for s in run.events if isinstance(s, Scored)}
-    for path in sorted((run.path / "per_slice").glob("*.csv")):
+    for path in sorted((run.path / "per_slice").glob("[!.]*.csv")):
         if f"per_slice/{path.name}" not in known:
             found.problem(f"per_slice/{path.name}: no score in the journal belongs to it")
     scores = [s for s in run.record.scores if s.split == RANKED_SPLIT]

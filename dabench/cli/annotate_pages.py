@@ -139,16 +139,16 @@ class _Shown(NamedTuple):
 
 def _images(opener: Opener, domain: str | None, split: str, images: Path | None) -> _Shown:
     """The volume that is clicked on. Raises ConfigError unless one of domain and images is given."""
-    from dabench.cli.data import _domain
     from dabench.data.blocks import voxel_of
     from dabench.errors import ConfigError
+    from dabench.runs.domains import known_domain
 
     if (domain is None) == (images is None):
         raise ConfigError("which images?", "Give one of --domain NAME and --images FILE.")
     if images is not None:
         volume = opener.images(images)
         return _Shown(images.name, volume, voxel_of(volume))
-    opened = _domain(opener.registry, str(domain)).open(split, opener.volume)
+    opened = known_domain(opener.registry, opener.workspace, str(domain)).open(split, opener.volume)
     return _Shown(f"{domain}, {split}", opened.images, opened.voxel)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dabench.cli.options import label_values as read_values
+from dabench.cli.options import label_kind as kind_of
+from dabench.cli.options import label_values as values_of
 from dabench.cli.options import slice_range
 
 if TYPE_CHECKING:
@@ -35,23 +36,26 @@ def evaluate(
     ] = None,
     label_values: Annotated[
         str | None,
-        typer.Option(metavar="V:L,...", help="What label values mean, e.g. 0:0,1:1,2:255 (255 ignore) [not 0 is 1]."),
+        typer.Option(metavar="V:L,...", help="What label values are: 0:0,1:1,2:255 (255 ignore) [asked if in doubt]."),
     ] = None,
+    label_kind: Annotated[str, typer.Option(help="What the labels are: auto, semantic or instance (ids).")] = "auto",
     threshold: Annotated[
         float | None, typer.Option(help="Foreground from this value on [0.5 for floating point, else: not 0].")
     ] = None,
     predicted: Annotated[
         str,
-        typer.Option(
-            metavar="auto|mask|ids", help="What the prediction holds, for rules that take ids (instances-3d@1)."
-        ),
+        typer.Option(metavar="auto|mask|ids", help="What the prediction holds (mask: what is not 0)."),
     ] = "auto",
+    predicted_values: Annotated[
+        str | None, typer.Option(metavar="V:L,...", help="What values of the prediction are: 1:0,2:1.")
+    ] = None,
     per_slice: Annotated[Path | None, typer.Option(help="Also write one row a slice to this CSV file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, rows included.")] = False,
 ) -> None:
     """Score a stack of predictions against a stack of labels.
 
-    Any label that is not 0 is foreground unless --label-values says otherwise. Nothing is resampled: shapes must match.
+    Labels are a mask (0 and one other value) or ids of objects; what can mean several things is asked for. Nothing is
+    resampled: shapes must match.
     Where the rule wants true ids and the labels are a mask, its components are the objects, and the output says so.
     Of an OME-Zarr of dabench predict, the instances are scored where the rule takes ids, else the mask.
 
@@ -66,11 +70,13 @@ def evaluate(
         labels,
         protocol,
         threshold=threshold,
-        label_values=read_values(label_values),
+        label_values=values_of("--label-values", label_values),
+        label_kind=kind_of(label_kind),
         slices=slice_range("--slices", slices),
         label_slices=slice_range("--label-slices", label_slices),
         labelled=slice_range("--labelled", labelled),
         predicted=predicted,
+        predicted_values=values_of("--predicted-values", predicted_values),
     )
     if per_slice:
         report.write_csv(per_slice)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dabench.cli.options import label_values as values_of
 from dabench.cli.options import three_numbers
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def measure(
     content: Annotated[
         str, typer.Option(metavar="auto|mask|ids", help="What the file holds; a mask is labelled first.")
     ] = "auto",
+    label_values: Annotated[
+        str | None, typer.Option(metavar="V:L,...", help="What its values are: 0:0,1:1,255:255 (255: of no object).")
+    ] = None,
     split: Annotated[
         str,
         typer.Option(metavar="none|watershed", help="watershed: objects of a mask that touch are cut apart at necks."),
@@ -62,7 +66,8 @@ def measure(
     from dabench.volumes.measuring.files import Measuring, measure_file
     from dabench.volumes.measuring.summary import check_summary, write_summary
 
-    how = Measuring(content, dims, split, three_numbers("--voxel", voxel or None), min_size, max_size)
+    size, values = three_numbers("--voxel", voxel or None), values_of("--label-values", label_values)
+    how = Measuring(content, dims, split, size, min_size, max_size, values)
     if summary is not None:
         check_summary(summary)
     protect([file], csv=csv, parquet=parquet, per_slice=per_slice)

@@ -60,6 +60,9 @@ def predict(
     share: Annotated[
         str, typer.Option(help="Ray: nodes see the images and the model by path (files), or are sent them (objects).")
     ] = "files",
+    blank: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the images that may be blank or absent from the file.")
+    ] = 0.5,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
@@ -94,6 +97,7 @@ def predict(
         batch=batch,
         what=one_of("--what", what, ("mask", "probability", "instances")),
         overwrite=overwrite,
+        blank=blank,
         pixel_size=one_of("--pixel-size", pixel_size, ("match", "native")),
     )
     workers = Workers(

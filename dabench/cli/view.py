@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dabench.cli.options import label_values as read_values
+from dabench.cli.options import label_kind as kind_of
+from dabench.cli.options import label_values as values_of
 from dabench.cli.options import slice_range, three_numbers
 
 if TYPE_CHECKING:
@@ -33,7 +34,14 @@ def view(
     labels: Annotated[Path | None, typer.Option(help="Truth: its contours, errors, Dice.")] = None,
     label_values: Annotated[
         str | None,
-        typer.Option(metavar="V:L,...", help="What label values mean, e.g. 0:0,1:1,2:255 (255 ignore) [not 0 is 1]."),
+        typer.Option(metavar="V:L,...", help="What label values are: 0:0,1:1,2:255 (255 ignore) [asked if in doubt]."),
+    ] = None,
+    label_kind: Annotated[str, typer.Option(help="What the labels are: auto, semantic or instance (ids).")] = "auto",
+    predicted: Annotated[
+        str, typer.Option(metavar="auto|mask|ids", help="What a file of a prediction holds (mask: what is not 0).")
+    ] = "auto",
+    predicted_values: Annotated[
+        str | None, typer.Option(metavar="V:L,...", help="What values of the prediction are: 1:0,2:1.")
     ] = None,
     probability: Annotated[Path | None, typer.Option(help="Probability, floating point or uint8 as predicted.")] = None,
     points: Annotated[Path | None, typer.Option(help="Points to mark: a CSV or JSON of clicks.")] = None,
@@ -64,7 +72,17 @@ def view(
 
     if not napari:
         protect([Path(target), images, labels, probability, points], output=output)
-    given = Given(images, labels, read_values(label_values), probability, points, three_numbers("--voxel", voxel))
+    given = Given(
+        images,
+        labels,
+        values_of("--label-values", label_values),
+        probability,
+        points,
+        three_numbers("--voxel", voxel),
+        kind_of(label_kind),
+        predicted,
+        values_of("--predicted-values", predicted_values),
+    )
     view_data = Opener(Registry.load(), Workspace.find()).open(target, given)
     if napari:
         from dabench.errors import ConfigError

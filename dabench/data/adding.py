@@ -2,83 +2,125 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dabench.data.blocks import voxel_of
-from dabench.data.card import Card, SplitName, load_card, parse_card
+from dabench.data.card import Card, SplitName, load_card, parse_card, save_card
 from dabench.data.card_domain import CardDomain
 from dabench.data.digests import DigestCache
+from dabench.data.doubts import Voxel, doubts, image_notes, same_voxel, shown
+from dabench.data.label_values import LabelKind, Meaning, meaning_of
+from dabench.data.origin import MOST_BLANK, files_of, spread
+from dabench.data.overlap import overlaps
 from dabench.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from dabench.data.card import Slices
-    from dabench.interfaces import Volume
-
-LabelKind = Literal["auto", "semantic", "instance"]
-#: Slices of a volume that are looked at to guess what its values mean.
-_LOOKED_AT = 16
-#: Share by which the user's voxel size may differ from the file's without a word.
-_TOLERANCE = 0.01
-#: Less of it, and many values are taken for an image: no tissue consists of mitochondria alone.
-_LEAST_BACKGROUND = 0.05
-Voxel = tuple[float, float, float]
+    from dabench.interfaces import Split, Volume
 
 
-def new_card(
-    name: str,
-    split: SplitName,
-    images: Path,
-    labels: Path | None,
-    voxel: Voxel,
-    open_volume: Callable[[Path], Volume],
-    *,
-    slices: Slices | None = None,
-    label_slices: Slices | None = None,
-    labelled: Slices | None = None,
-    kind: LabelKind = "auto",
-    values: dict[int, int] | None = None,
-    intensity: tuple[float, float] | None = None,
-    neighbours: bool = True,
-    description: str = "",
-) -> Card:
+@dataclass(frozen=True)
+class NewSplit:
+    """What a user says of a split of a domain of their own; as on the card (`dabench.data.card`).
+
+    ``images`` and ``labels`` may name a volume inside a file. ``voxel`` is left out where the file says it, ``values``
+    where the labels can mean one thing only.
+    """
+
+    name: str
+    split: SplitName
+    images: Path
+    labels: Path | None = None
+    voxel: Voxel | None = None
+    slices: Slices | None = None
+    label_slices: Slices | None = None
+    labelled: Slices | None = None
+    kind: LabelKind = "auto"
+    values: Mapping[int, int] = field(default_factory=dict)
+    intensity: tuple[float, float] | None = None
+    neighbours: bool = True
+    in_order: bool = False
+    blank: float = MOST_BLANK
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of it: the whole card, shape of the split's images (slices, rows, columns), and what is strange."""
+
+    card: Card
+    shape: tuple[int, int, int]
+    warnings: tuple[str, ...]
+
+
+def add(new: NewSplit, path: Path, open_volume: Callable[[Path], Volume], *, replace: bool = False) -> Added:
+    """Write the card of a new split, or add the split to the card at ``path``; with ``replace`` over one that is there.
+
+    Raises:
+        MissingDataError, DataError: the files do not open or do not fit together.
+        ConfigError: a value does not fit (name, voxel), or the card at ``path`` says something else.
+    """
+    voxel, warning = choose_voxel(open_volume(new.images), new.voxel, str(new.images))
+    card = add_split(path, new_card(new, voxel, open_volume), replace=replace)
+    if twice := overlaps(card):
+        raise ConfigError(
+            f"{path}: {'; '.join(twice)}.",
+            "Give other files, or say which slices belong to each split:  --slices FIRST:LAST",
+        )
+    split = CardDomain(card, digests=DigestCache()).open(new.split, open_volume)
+    said = [warning, doubt_voxel(voxel), *_notes(split, new), *doubts(split)]
+    save_card(card, path)
+    return Added(card, split.images.shape, tuple(dict.fromkeys(filter(None, said))))
+
+
+def _notes(split: Split, new: NewSplit) -> list[str]:
+    return image_notes(split.images, str(new.images), new.blank, neighbours=new.neighbours)
+
+
+def new_card(new: NewSplit, voxel: Voxel, open_volume: Callable[[Path], Volume]) -> Card:
     """A card with one split, whose label values are those given or found in the file.
-
-    Args are those of the card (`dabench.data.card`); ``images`` and ``labels`` may name a volume inside a file.
 
     Raises:
         MissingDataError, DataError: the files do not open or do not fit together.
         ConfigError: a value does not fit (name, voxel).
     """
-    found_kind, found_values = _meaning(labels, open_volume, kind, values)
+    kind = new.kind if new.kind != "auto" else "semantic"
+    meaning = Meaning(kind, new.values)
+    if new.labels is not None:
+        meaning = meaning_of(open_volume(new.labels), str(new.labels), new.kind, new.values)
     digests = DigestCache()
-    files = [path.absolute() for path in (images, labels) if path is not None]
+    files = [path.absolute() for path in (new.images, new.labels) if path is not None]
     raw: dict[str, object] = {
-        "name": name,
-        "description": description or f"Added from {images}.",
+        "name": new.name,
+        "description": new.description or f"Added from {new.images}.",
         "splits": {
-            split: {
-                "images": str(images.absolute()),
-                "labels": str(labels.absolute()) if labels else None,
-                "slices": slices,
-                "label_slices": label_slices,
-                "labelled": labelled,
+            new.split: {
+                "images": str(new.images.absolute()),
+                "labels": str(new.labels.absolute()) if new.labels else None,
+                "slices": new.slices,
+                "label_slices": new.label_slices,
+                "labelled": new.labelled,
+                "in_order": new.in_order,
+                "blank": new.blank,
             }
         },
-        "label_kind": found_kind,
-        "label_values": found_values,
+        "label_kind": meaning.kind,
+        "label_values": dict(meaning.values),
         "voxel": voxel,
-        "neighbours": neighbours,
-        "intensity": intensity,
+        "neighbours": new.neighbours,
+        "intensity": new.intensity,
     }
-    if intensity is None:
-        _need_range(open_volume(images), images)
-    card = parse_card(raw | {"sha256": {str(path): digests.of(path) for path in files}}, f"card {name!r}")
-    CardDomain(card, digests=digests).open(split, open_volume)
+    if new.intensity is None:
+        _need_range(open_volume(new.images), new.images)
+    sha256 = {str(path): digests.of(path, files_of(open_volume(path))) for path in files}
+    card = parse_card(raw | {"sha256": sha256}, f"card {new.name!r}")
+    CardDomain(card, digests=digests).open(new.split, open_volume)
     return card
 
 
@@ -101,7 +143,7 @@ def choose_voxel(volume: Volume, given: Voxel | None, name: str) -> tuple[Voxel,
         )
     if given is None or said is None:
         return given or said or (0, 0, 0), ""
-    if all(abs(a - b) <= _TOLERANCE * b for a, b in zip(given, said, strict=True)):
+    if same_voxel(given, said):
         return given, ""
     return given, f"{name} says that a voxel is {shown(said)} nm, --voxel says {shown(given)} nm; --voxel is taken."
 
@@ -115,16 +157,11 @@ def doubt_voxel(voxel: Voxel) -> str:
     return ""
 
 
-def shown(voxel: Voxel) -> str:
-    """A voxel size as ``--voxel`` takes it."""
-    return ",".join(f"{size:g}" for size in voxel)
-
-
 def _need_range(volume: Volume, images: Path) -> None:
     """Raises DataError for floating-point images that no declared range brings to [0, 1]; proposes the range seen."""
     if volume.dtype.kind != "f":
         return
-    low, high, slices = np.inf, -np.inf, _spread(volume.shape[0])
+    low, high, slices = np.inf, -np.inf, spread(volume.shape[0])
     for z in slices:
         image = volume.read(z)
         if not np.isfinite(image).all():
@@ -163,7 +200,7 @@ def add_split(path: Path, card: Card, *, replace: bool = False) -> Card:
         raise ConfigError(
             f"{path}: its labels are {old.label_kind} {old.mapping()}, the new ones are {card.label_kind} "
             f"{card.mapping()}.",
-            "Say what the values mean with --value and --label-kind, or add the volume under another name.",
+            "Say what the values mean with --label-values and --label-kind, or add the volume under another name.",
         )
     labelled = card if any(s.labels for s in card.splits.values()) else old
     splits = {**old.splits, **card.splits}
@@ -176,80 +213,3 @@ def add_split(path: Path, card: Card, *, replace: bool = False) -> Card:
         "label_values": labelled.label_values,
     }
     return old.model_copy(update=update)
-
-
-def _meaning(
-    labels: Path | None, open_volume: Callable[[Path], Volume], kind: LabelKind, values: dict[int, int] | None
-) -> tuple[str, dict[int, int]]:
-    """Label kind and values: as given, else guessed from the values that the file holds."""
-    if labels is None or values:
-        return ("semantic" if kind == "auto" else kind), dict(values or {})
-    if kind == "instance":
-        return kind, {}
-    found, background = _values(open_volume(labels))
-    if len(found - {0}) <= 1:
-        return "semantic", {0: 0, **dict.fromkeys(found - {0}, 1)}
-    if kind == "semantic" or max(found) == 255:
-        raise ConfigError(
-            f"{labels}: labels hold the values {sorted(found)[:12]}, which can mean several things.",
-            "Say what each one is, for example  --value 255=1 --value 128=0 --value 0=255  (255 = ignore), "
-            "or  --label-kind instance",
-        )
-    if background < _LEAST_BACKGROUND:
-        raise _images_as_labels(str(labels), len(found), background, "--label-kind instance")
-    return "instance", {}
-
-
-#: Labels whose meaning cannot be guessed.
-_DOUBTFUL = {0, 1, 255}
-
-
-def refuse_images(labels: Volume, name: str, otherwise: str) -> None:
-    """Raises ConfigError where labels have many values and hardly a zero, as images do.
-
-    Args:
-        labels: of whole numbers; some slices are looked at.
-        name: of the file.
-        otherwise: the option that says that they are labels all the same.
-    """
-    slices = [labels.read(z) for z in _spread(labels.shape[0])[::5]]
-    background = float(np.mean([np.mean(pixels == 0) for pixels in slices]))
-    if background < _LEAST_BACKGROUND and (count := len(np.unique(slices[0]))) > 2:
-        raise _images_as_labels(name, count, background, otherwise)
-
-
-def refuse_doubtful(labels: Volume, name: str, otherwise: str) -> None:
-    """Raises ConfigError where some slices hold 0, 1 and 255 and nothing else: 255 may be foreground or ignored."""
-    found: set[int] = set()
-    for z in _spread(labels.shape[0]):
-        found.update(np.unique(labels.read(z)).tolist())
-        if len(found) > len(_DOUBTFUL):
-            return
-    if found == _DOUBTFUL:
-        raise ConfigError(f"{name}: labels hold the values 0, 1 and 255.", f"Say what each one is:  {otherwise}")
-
-
-def _images_as_labels(name: str, count: int, background: float, otherwise: str) -> ConfigError:
-    return ConfigError(
-        f"{name}: {count} different values and {background:.1%} zeros: images, not labels?",
-        f"Labels are 0 where there is no mitochondrion. If these are labels all the same:  {otherwise}",
-    )
-
-
-def _values(volume: Volume) -> tuple[set[int], float]:
-    """The values of some slices, and the share of their pixels that is 0."""
-    found: set[int] = set()
-    zeros, slices = 0, _spread(volume.shape[0])
-    for z in slices:
-        pixels = volume.read(z)
-        part = np.unique(pixels)
-        zeros += int(np.count_nonzero(pixels == 0))
-        if part.dtype.kind == "f" and not (part == np.round(part)).all():
-            raise DataError(f"labels: slice {z} holds {part[part != np.round(part)][0]}, which is not a whole number.")
-        found.update(int(value) for value in part)
-    return found, zeros / (len(slices) * volume.shape[1] * volume.shape[2])
-
-
-def _spread(count: int) -> list[int]:
-    """At most 16 evenly spaced slices."""
-    return [int(z) for z in np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).round())]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from dabench.data.origin import MOST_BLANK
 from dabench.errors import ConfigError
 from dabench.files.problems import problems
 from dabench.files.values import StrictModel
@@ -31,6 +32,13 @@ class SplitCard(StrictModel):
     )
     labelled: Slices | None = Field(
         None, description="Slices, as the images count them, that the labels cover; the others are unknown (255)."
+    )
+
+    in_order: bool = Field(
+        False, description="Images and labels belong together in order, whatever the numbers in their files' names."
+    )
+    blank: float = Field(
+        MOST_BLANK, ge=0, le=1, description="Share of the images that may be blank or absent from their file."
     )
 
     @field_validator("slices", "label_slices", "labelled")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dabench.data.card import Card, SplitCard, SplitName, load_card
+from dabench.data.card import Card, SplitCard, SplitName
 from dabench.data.digests import DigestCache, container
 from dabench.data.intensity import RescaledVolume
 from dabench.data.labels import InstanceIds, MappedLabels, PartialLabels, known_slices
+from dabench.data.origin import files_of, names_of, need_stored
+from dabench.data.pairing import mismatch
 from dabench.data.volumes import CachedVolume, SliceRange, Upright
-from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
+from dabench.errors import DataError, MissingDataError, UnknownNameError
 from dabench.files.digests import digest_of
 from dabench.files.workspace import Workspace
 from dabench.interfaces import Domain, Split, Volume
@@ -47,6 +49,8 @@ class CardDomain(Domain):
         self._all = [cards] if isinstance(cards, Card) else list(cards)
         self._folder = folder
         self._digests = digests or DigestCache(Workspace.find().root / "cache" / "digests.json")
+        #: All files that hold a volume that was opened, by its path.
+        self._files: dict[Path, tuple[Path, ...]] = {}
         self.card = next((c for c in self._all if not self._absent(c)), self._all[0])
         self.description, self.voxel, self.own = self.card.description, self.card.voxel, own
         self.licence, self.redistribution = self.card.licence, self.card.redistribution
@@ -67,7 +71,10 @@ class CardDomain(Domain):
 
     # ------------------------------------------------------------------------------------------------------- opening
     def open(self, split: str, open_volume: Callable[[Path], Volume]) -> Split:
-        """Open one split: digests, shapes and slice ranges are checked, and that a labelled train split has foreground.
+        """Open one split, after checks of what can be checked without reading all of it.
+
+        These are digests, shapes, slice ranges, numbers in names of slices, how much of the images is stored, and that
+        a labelled train split has foreground.
 
         Raises:
             MissingDataError: files are not there.
@@ -97,6 +104,7 @@ class CardDomain(Domain):
 
     def _images(self, part: SplitCard, open_volume: Callable[[Path], Volume]) -> Volume:
         images = self._volume(part.images, part.slices, open_volume)
+        need_stored(images, str(self._path(self.card, part.images)), part.blank, "--blank")
         if self.card.intensity is None:
             return Upright.of(images)
         return RescaledVolume(images, *self.card.intensity)
@@ -123,25 +131,42 @@ class CardDomain(Domain):
 
     def _volume(self, file: str, slices: Slices | None, open_volume: Callable[[Path], Volume]) -> Volume:
         path = self._path(self.card, file)
-        self._check_digest(file, self._digests.of(path))
         volume = open_volume(path)
+        self._files[path] = files_of(volume)
+        self._check_digest(file, self._digests.of(path, self._files[path]))
         return volume if slices is None else SliceRange(volume, *slices, name=str(path))
 
     def _same_shape(self, part: SplitCard, images: Volume, label_file: str, labels: Volume) -> None:
         depth = images.shape[0] if part.labelled is None else part.labelled[1] - part.labelled[0]
         expected = (depth, *images.shape[1:])
-        inside = part.labelled is None or part.labelled[1] - (part.slices or (0, 0))[0] <= images.shape[0]
+        first = (part.slices or (0, 0))[0]
+        inside = part.labelled is None or part.labelled[1] - first <= images.shape[0]
+        covering = (
+            names_of(images)[part.labelled[0] - first : part.labelled[1] - first] if part.labelled else names_of(images)
+        )
+        unpaired = "" if part.in_order else mismatch(covering, names_of(labels))
         if labels.shape == expected and inside:
+            self._need_pairs(part, label_file, unpaired)
             return
         covered = (
             f", of which slices {part.labelled[0]} to {part.labelled[1] - 1} are labelled" if part.labelled else ""
         )
         raise DataError(
             f"domain {self.card.name!r}: {self._path(self.card, label_file)} has shape {labels.shape}, the images "
-            f"{self._path(self.card, part.images)} have {images.shape} (slices, rows, columns){covered}.",
+            f"{self._path(self.card, part.images)} have {images.shape} (slices, rows, columns){covered}."
+            + (f" By the numbers in their names: {unpaired}." if unpaired else ""),
             "Labels must cover the same slices and pixels: choose the matching files, or set `slices`, `label_slices` "
             "or, for labels of some slices only, `labelled` in the card.",
         )
+
+    def _need_pairs(self, part: SplitCard, label_file: str, unpaired: str) -> None:
+        if unpaired:
+            raise DataError(
+                f"domain {self.card.name!r}: {self._path(self.card, label_file)} are no labels of the slices of "
+                f"{self._path(self.card, part.images)}, by the numbers in their names: {unpaired}.",
+                "Choose the matching files. Where they belong together in order all the same:  --in-order  "
+                "(`in_order: true` in the card)",
+            )
 
     def _need_foreground(self, labels: Volume, part: SplitCard) -> None:
         if not any((labels.read(z) == 1).any() for z in known_slices(labels)):
@@ -153,7 +178,8 @@ class CardDomain(Domain):
 
     # ------------------------------------------------------------------------------------------------------- digests
     def _digest(self, file: str, slices: Slices | None, extra: object) -> str:
-        return digest_of([self._digests.of(self._path(self.card, file)), slices, extra])
+        path = self._path(self.card, file)
+        return digest_of([self._digests.of(path, self._files.get(path, ())), slices, extra])
 
     def _label_digest(self, part: SplitCard) -> str:
         if part.labels is None:
@@ -172,11 +198,11 @@ class CardDomain(Domain):
                 f"Get it again ({self.card.source or 'see the card'}), then  dabench data verify {self.card.name}",
             )
 
-    def rehash(self, split: str) -> None:
-        """Compute the digests of a split's files again, whatever the cache says."""
+    def rehash(self, split: str, open_volume: Callable[[Path], Volume]) -> None:
+        """Compute the digests of a split's files again, whatever the cache says. Raises DataError for a damaged one."""
         for path in self._paths(self.card, self._split(split)):
             if container(path) is not None:
-                self._digests.of(path, fresh=True)
+                self._digests.of(path, files_of(open_volume(path)), fresh=True)
 
     # --------------------------------------------------------------------------------------------------------- paths
     def _split(self, name: str) -> SplitCard:
@@ -212,24 +238,3 @@ def _padded(labels: Volume, part: SplitCard, depth: int, unknown: int) -> Volume
         return labels
     first = part.labelled[0] - (part.slices[0] if part.slices else 0)
     return PartialLabels(labels, first, depth, unknown)
-
-
-def user_domains(workspace: Workspace) -> list[tuple[str, CardDomain]]:
-    """Domains of the user's own cards, ``<workspace>/cards/*.yaml``, by name.
-
-    Paths in these cards are absolute, or relative to the data root's folder of the domain.
-
-    Raises:
-        ConfigError: a card cannot be read, or two cards carry one name; names the files.
-    """
-    found: dict[str, tuple[Path, CardDomain]] = {}
-    digests = DigestCache(workspace.root / "cache" / "digests.json")
-    for path in sorted(workspace.cards.glob("*.yaml")):
-        card = load_card(path)
-        if card.name in found:
-            raise ConfigError(
-                f"{path}: domain {card.name!r} is also described by {found[card.name][0]}.",
-                f"Delete one of them: rm {path}",
-            )
-        found[card.name] = path, CardDomain(card, workspace.data / card.place, digests, own=True)
-    return [(name, domain) for name, (_, domain) in sorted(found.items())]

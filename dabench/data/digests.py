@@ -6,14 +6,16 @@ import hashlib
 import json
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dabench.errors import DataError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
+from dabench.files.litter import is_litter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
 
 #: Files whose presence makes a folder a zarr store.
 _ZARR = ("zarr.json", ".zgroup", ".zarray")
@@ -44,18 +46,30 @@ class DigestCache:
         self._entries: dict[str, list[object]] | None = None
         self._lock = threading.Lock()
 
-    def of(self, path: Path, *, fresh: bool = False) -> str:
+    def of(self, path: Path, files: Sequence[Path] = (), *, fresh: bool = False) -> str:
         """SHA-256 of a file's bytes, of a folder's file names and their digests, or of a zarr store with all below it.
 
         A volume inside a file has the digest of the file and its place there; a zarr store has one without its label
-        images. Raises OSError for a path that is not there.
+        images; what desktops leave behind does not count. ``files`` are all that hold the volume's values
+        (`dabench.data.origin`): of a folder only these count, of a file also those that it links to.
+
+        Raises:
+            OSError: a path is not there.
         """
         with self._lock:
             before = len(self._known())
-            result = self._of(path, fresh)
+            result = self._linked(path, files, fresh) if files else self._of(path, fresh)
             if fresh or len(self._known()) != before:
                 self._save()
             return result
+
+    def _linked(self, path: Path, files: Sequence[Path], fresh: bool) -> str:
+        if path.is_dir():
+            return digest_of([(p.name, self._file(p, fresh)) for p in sorted(files)])
+        held = (container(path) or path).resolve()
+        others = [file for file in files if file.resolve() != held]
+        own = self._of(path, fresh)
+        return digest_of([own, [(p.name, self._file(p, fresh)) for p in others]]) if others else own
 
     def _of(self, path: Path, fresh: bool) -> str:
         file = container(path) or path
@@ -68,7 +82,7 @@ class DigestCache:
         return self._folder(path, fresh)
 
     def _folder(self, path: Path, fresh: bool) -> str:
-        names = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+        names = sorted(p for p in path.iterdir() if p.is_file() and not is_litter(p.name))
         return digest_of([(p.name, self._file(p, fresh)) for p in names])
 
     def _store(self, path: Path, fresh: bool) -> str:
@@ -111,12 +125,25 @@ class DigestCache:
 
 
 def _walk(root: str, below: str = "") -> Iterator[tuple[str, int, int]]:
-    """Every file below a folder, hidden ones too (zarr v2 metadata): relative name, bytes, time of change in ns."""
+    """Every file of a zarr store below a folder: relative name, bytes, time of change in ns. Links are followed.
+
+    Raises:
+        DataError: a link leads nowhere.
+    """
     with os.scandir(f"{root}/{below}") as entries:
         for entry in entries:
             name = f"{below}/{entry.name}" if below else entry.name
+            if is_litter(entry.name):
+                continue
             if not entry.is_dir():
-                status = entry.stat()
+                status = _status(root, name)
                 yield name, status.st_size, status.st_mtime_ns
             elif below or entry.name != _LABELS:
                 yield from _walk(root, name)
+
+
+def _status(root: str, name: str) -> os.stat_result:
+    try:
+        return Path(root, name).stat()
+    except FileNotFoundError:
+        raise DataError(f"{root}/{name}: a link that leads nowhere.", "Copy what it links to.") from None

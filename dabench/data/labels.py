@@ -26,8 +26,8 @@ _MOST = 2**31 - 1
 class MappedLabels(Converted):
     """Stored label values as uint8 0, 1, 255.
 
-    ``mapping`` gives stored value -> label. With ``instances`` every value that it does not name is 1, except 0;
-    otherwise such a value is an error that names file, slice and value.
+    ``mapping`` gives stored value -> label. With ``instances`` every value above 0 that it does not name is 1;
+    any other value that it does not name is an error that names file, slice and value.
     """
 
     def __init__(self, volume: Volume, mapping: Mapping[int, int], name: str, *, instances: bool = False) -> None:
@@ -71,11 +71,48 @@ class MappedLabels(Converted):
 
     def _map(self, raw: Array) -> Array:
         labels = np.full(raw.shape, self._other, np.uint8)
+        if raw.dtype.kind in "if":
+            labels[raw < 0] = _UNKNOWN
         for value, label in self._mapping.items():
             labels[raw == value] = label
         if raw.dtype.kind == "f":
             labels[~np.isfinite(raw)] = _UNKNOWN
         return labels
+
+
+class Foreground(Converted):
+    """1 where labels are 1, else 0."""
+
+    def convert(self, raw: Array, block: Block) -> Array:
+        """A mask, uint8."""
+        del block
+        mask: Array = (raw == 1).astype(np.uint8)
+        return mask
+
+
+class WithIgnored(Wrapper):
+    """Ids of objects, -1 where the labels that they were made of are ignored."""
+
+    def __init__(self, ids: Volume, labels: Volume) -> None:
+        """Two volumes of one shape."""
+        super().__init__(ids)
+        self._labels = labels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Always int64."""
+        return np.dtype(np.int64)
+
+    def read(self, z: int) -> Array:
+        """Ids of slice ``z``."""
+        ids: Array = np.where(self._labels.read(z) == IGNORE, -1, self.volume.read(z).astype(np.int64))
+        return ids
+
+    def read_block(self, block: Block) -> Array:
+        """Ids of a box."""
+        ids = read_block(self.volume, block).astype(np.int64)
+        seen: Array = np.where(read_block(self._labels, block) == IGNORE, -1, ids)
+        return seen
 
 
 class InstanceIds(Converted):
@@ -90,6 +127,7 @@ class InstanceIds(Converted):
         super().__init__(volume)
         if volume.dtype.kind not in "bui":
             raise DataError(f"{name}: instance ids must be whole numbers, the file holds {volume.dtype}.")
+        self._named = tuple(mapping)
         self._dropped = {value: -1 if label == IGNORE else 0 for value, label in mapping.items() if label != 1}
         self._name = name
         self._numbers: dict[int, int] = {}
@@ -102,7 +140,13 @@ class InstanceIds(Converted):
         return np.dtype(np.int32)
 
     def convert(self, raw: Array, block: Block) -> Array:
-        """Ids int32, 0 = background, -1 = ignored. Raises DataError where new numbers meet ids that are there."""
+        """Ids int32, 0 = background, -1 = ignored.
+
+        Raises:
+            DataError: a number below 0 that the card does not name, or new numbers that meet ids that are there.
+        """
+        if raw.dtype.kind == "i":
+            self._need_named(raw, block)
         ids = raw.astype(np.int32)
         if raw.dtype.itemsize >= 4 and raw.dtype != np.int32:
             beyond = raw > _MOST
@@ -114,6 +158,16 @@ class InstanceIds(Converted):
         for value, label in self._dropped.items():
             ids[raw == value] = label
         return ids
+
+    def _need_named(self, raw: Array, block: Block) -> None:
+        strange = (raw < 0) & ~np.isin(raw, self._named)
+        if strange.any():
+            z, y, x = np.argwhere(strange)[0]
+            raise DataError(
+                f"{self._name}: slice {block.z + z}: id {raw[z, y, x]} at row {block.y + y}, column {block.x + x} is "
+                "below 0.",
+                f"Say what it is, for example  label_values: {{{raw[z, y, x]}: {IGNORE}}}  (255 = ignore).",
+            )
 
     def _numbered(self, large: Array) -> Array:
         values, place = np.unique(large, return_inverse=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
+from dabench.errors import ConfigError
 from dabench.files.atomic import atomic
 from dabench.ops.pictures import draw_contours, levels, rgb
 from dabench.types import IGNORE
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 
 _YELLOW, _VIOLET = (255, 215, 0), (190, 80, 255)
 _MARGIN, _HEADER = 4, 16
+
+
+def chosen_slices(split: Split, wanted: Sequence[int] | None) -> list[int]:
+    """The slices to draw: those that are wanted, or the first, the middle and the last. Raises ConfigError."""
+    count = split.images.shape[0]
+    if not wanted:
+        return sorted({0, count // 2, count - 1})
+    beyond = next((z for z in wanted if not 0 <= z < count), None)
+    if beyond is not None:
+        raise ConfigError(f"--slice {beyond}: split {split.name!r} of {split.domain!r} has slices 0 to {count - 1}.")
+    return list(wanted)
 
 
 def draw(split: Split, slices: Sequence[int], path: Path, *, most: int = 768) -> None:

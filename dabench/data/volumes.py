@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dabench.data.blocks import check_inside, chunks_of, read_block, read_by_slice, voxel_of, white_is_zero
+from dabench.data.origin import names_of
 from dabench.errors import DataError, MissingDataError
 from dabench.types import Block
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from dabench.types import Array
 
 Shape = tuple[int, int, int]
+#: Voxels that a header may claim: a petabyte. Beyond, it is damaged, and sizes that follow from it would be absurd.
+_MOST_VOXELS = 2**50
 #: Slices that a cache must have room for to serve boxes from whole slices.
 _FEW = 4
 
@@ -44,7 +48,7 @@ def open_with(path: Path, readers: Iterable[Reader]) -> tuple[Volume, Reader]:
     asked = []
     for reader in readers:
         if reader.accepts(path):
-            return reader.open(path), reader
+            return _possible(reader.open(path), path), reader
         asked.append(type(reader).__name__)
     if not path.exists():
         raise MissingDataError(
@@ -55,6 +59,15 @@ def open_with(path: Path, readers: Iterable[Reader]) -> tuple[Volume, Reader]:
         f"{path}: no reader opens this {kind} (asked: {', '.join(asked) or 'none registered'}).",
         "docs/data.md lists the formats: convert it, or install a plugin with a reader (dabench plugins).",
     )
+
+
+def _possible(volume: Volume, path: Path) -> Volume:
+    if math.prod(volume.shape) > _MOST_VOXELS:
+        raise DataError(
+            f"{path}: says that it holds {' x '.join(map(str, volume.shape))} voxels, more than any microscope made.",
+            "Its header is damaged: copy or download the file again.",
+        )
+    return volume
 
 
 class ArrayVolume:
@@ -124,6 +137,11 @@ class Wrapper:
         """Whether the file says that small values are bright; see `Upright`."""
         return white_is_zero(self.volume)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of the file of each slice, () where slices have none."""
+        return names_of(self.volume)
+
     def read(self, z: int) -> Array:
         """Slice ``z``."""
         return self.volume.read(z)
@@ -185,21 +203,26 @@ class SliceRange(Wrapper):
                 f"{volume.shape[0] - 1}).",
                 "Get the complete file, or mend `slices` in the card.",
             )
-        self._first, self._last = first, last
+        self.first, self._last = first, last
 
     @property
     def shape(self) -> Shape:
         """(slices in the range, rows, columns)."""
-        return self._last - self._first, self.volume.shape[1], self.volume.shape[2]
+        return self._last - self.first, self.volume.shape[1], self.volume.shape[2]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the range's slices."""
+        return names_of(self.volume)[self.first : self._last]
 
     def read(self, z: int) -> Array:
         """Slice ``z`` counted from the start of the range."""
-        return self.volume.read(self._first + _checked(z, self.shape[0], "range"))
+        return self.volume.read(self.first + _checked(z, self.shape[0], "range"))
 
     def read_block(self, block: Block) -> Array:
         """A box counted from the start of the range. Raises IndexError beyond it."""
         check_inside(block, self.shape)
-        return read_block(self.volume, replace(block, z=block.z + self._first))
+        return read_block(self.volume, replace(block, z=block.z + self.first))
 
 
 class CachedVolume(Wrapper):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Probability from which a pixel counts as mitochondrion.
 THRESHOLD = 0.5
+#: By as much a stored probability may leave 0 to 1.
+_ROUNDING = 0.01
 #: Why a slice of which nobody labelled a pixel takes no part.
 UNLABELLED = "not labelled"
 
@@ -163,15 +165,29 @@ def foreground(prediction: Array, z: int, threshold: float | None = None) -> Arr
     """One predicted slice as ``(H, W)`` bool.
 
     Floating point is a probability: foreground from 0.5 on. Anything else is a mask: foreground where not 0. A
-    ``threshold`` is used for either. Raises DataError for NaN, with the slice and the pixel.
+    ``threshold`` is used for either.
+
+    Raises:
+        DataError: NaN, with the slice and the pixel; or without a threshold values that are no probabilities.
     """
     if prediction.dtype.kind == "f":
         if np.isnan(prediction).any():
             y, x = np.argwhere(np.isnan(prediction))[0]
             raise DataError(f"slice {z}: the prediction is NaN at row {y}, column {x}.")
+        if threshold is None:
+            _need_probability(prediction, z)
         threshold = THRESHOLD if threshold is None else threshold
     mask: Array = prediction != 0 if threshold is None else prediction >= threshold
     return mask
+
+
+def _need_probability(prediction: Array, z: int) -> None:
+    low, high = float(prediction.min()), float(prediction.max())
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise DataError(
+            f"slice {z}: the prediction holds values from {low:g} to {high:g}, which are no probabilities.",
+            "Say from which value on a pixel is foreground:  --threshold VALUE",
+        )
 
 
 def truth_volume(split: Split, protocol: EvaluationProtocol) -> Volume:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dabench.errors import ConfigError, DataError
 from dabench.inference.chunks import Sections, SlicePrediction, predict_chunk
+from dabench.inference.probabilities import need_probabilities
 from dabench.inference.tile_grid import TileGrid, Tiling
 from dabench.inference.tiles import DEFAULT_PROFILE, profile_named
 
@@ -57,6 +58,7 @@ def predict_slices(
     Raises:
         ConfigError: unknown profile, sizes below 1, or pairs of what is not a volume.
         DataError: a slice is not a floating-point image in two dimensions, or has NaN or infinite pixels.
+        PredictionError: the model predicts what is no probability.
     """
     tiling = Tiling(tile, profile_named(profile), batch_size)
     return _predict_each(predictor, _numbered(images, slices, gap), tiling, points, device, density, gap > 0)
@@ -75,7 +77,9 @@ def _predict_each(
     for z, image in numbered:
         _check(z, image, pairs)
         given = None if points is None else np.asarray(points.get(z, nothing), np.float32).reshape(-1, 2)
-        yield z, predict_slice(predictor, image, tiling, given, device, density=density)
+        found = predict_slice(predictor, image, tiling, given, device, density=density)
+        need_probabilities(found.probability, z)
+        yield z, found
 
 
 def predict_slice(

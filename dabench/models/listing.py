@@ -35,7 +35,7 @@ def list_models(workspace: Workspace) -> Iterator[Listed]:
     for run in read_runs(workspace.runs):
         if not isinstance(run, DataError) and run.status == "ok":
             yield _of_run(run, workspace)
-    for path in sorted(models_folder(workspace).glob(f"*{SUFFIX}")):
+    for path in sorted(models_folder(workspace).glob(f"[!.]*{SUFFIX}")):
         yield _of_file(path)
 
 

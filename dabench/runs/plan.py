@@ -18,6 +18,7 @@ from dabench.runs.annotation import answer_notes, budget_of, idle_notes, make_de
 from dabench.runs.config import RunConfig
 from dabench.runs.device import numerics
 from dabench.runs.domains import all_domains
+from dabench.runs.inputs import run_notes
 from dabench.runs.keys import parts_of, stage_key, stage_source
 from dabench.runs.selection import Choice, candidates, check_candidates, choice_of, snapshot_updates, why_not
 from dabench.runs.source_model import begin_with, needs_images, uses_source
@@ -81,7 +82,7 @@ def make_plan(
     threads: int | None = None,
     raters: Mapping[str, Rater] | None = None,
 ) -> Plan:
-    """Resolve a configuration. Builds no network and reads no pixels (digests of files apart).
+    """Resolve a configuration. Builds no network; of the user's own volumes it looks at some slices.
 
     ``threads`` are those of the process that will train; this one's unless given. ``raters`` answer kinds of annotation
     in place of those that the configuration names.
@@ -127,6 +128,7 @@ def make_plan(
         stages = [replace(stage, state="new", seconds=0.0) for stage in stages]
     notes = pixels.notes(task, config.budget.points_file, weak_labels["points"])
     said = (*answer_notes(config), *idle_notes(config, task, {kind for spec in specs for kind in spec.asks}))
+    said += tuple(run_notes(task, specs, workspace))
     return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache, notes=notes, answers=said)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 import torch
 
+from dabench.errors import PredictionError
 from dabench.evaluation.scoring import THRESHOLD
 from dabench.files.atomic import atomic, copy_file
 from dabench.files.digests import altered, digest_of, write_digests
@@ -118,11 +119,14 @@ class StagePredictions:
             gap=gap_slices(model.neighbour, test.split.voxel[0], depth),
         )
         links = SliceLinks()
+        lowest, highest = np.inf, -np.inf
         with ExitStack() as stack:
             # What is opened last gets its name first: a mask is never there without its objects.
             writers = {t: _open(stack, path) for t, path in paths.items()}
             beside = [_open(stack, instances_of(path)) for path in paths.values() if model.gives_instances]
             for z, prediction in slices:
+                lowest = min(lowest, float(prediction.probability.min()))
+                highest = max(highest, float(prediction.probability.max()))
                 for threshold, writer in writers.items():
                     _add(writer, z, depth, returned_mask(model, prediction, threshold, back).astype(np.uint8) * 255)
                 if prediction.instances is not None:
@@ -131,6 +135,11 @@ class StagePredictions:
                     for writer in beside:
                         _add(writer, z, depth, ids)
                 progress(z + 1, depth)
+            if lowest == highest:
+                raise PredictionError(
+                    f"the model predicts {lowest:g} for every pixel of the {depth} slices of the test split: "
+                    "there is nothing to score."
+                )
         for path in paths.values():
             self.keep_digest(path)
 

@@ -215,6 +215,12 @@ class TaskData:
         labelled = [self.labelled_split(crops)] if crops.source else []
         return [*labelled, *([self.target_train] if crops.target or spec.asks else [])]
 
+    def inputs(self, specs: Iterable[StageSpec]) -> list[tuple[Domain, Split]]:
+        """All splits that stages read, each once with its domain; the test split stays closed until it is scored."""
+        found = {(split.domain, split.name): split for spec in specs for split in self.read_by(spec)}
+        names = dict(zip((self.source, self.target), (self._source, self._target), strict=True))
+        return [(names.get(domain, self._target), split) for (domain, _), split in found.items()]
+
     def data_digest(self, spec: StageSpec) -> dict[str, str]:
         """Digests of all that a stage reads, for its key."""
         crops = spec.crops

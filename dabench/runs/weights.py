@@ -89,7 +89,7 @@ class WeightsStore:
 
     def records(self) -> list[WeightsRecord]:
         """All entries by name."""
-        names = sorted(p.stem for p in self.root.glob("*.json")) if self.root.is_dir() else []
+        names = sorted(p.stem for p in self.root.glob("[!.]*.json")) if self.root.is_dir() else []
         return [record for name in names if (record := self._record(name)) is not None]
 
     def _record(self, name: str) -> WeightsRecord | None:

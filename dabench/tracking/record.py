@@ -184,7 +184,7 @@ class RunRecord:
     @cached_property
     def curves(self) -> Mapping[str, Curve]:
         """Loss curves by stage; read when first asked for."""
-        return {p.stem: read_curve(p) for p in sorted((self.path / "curves").glob("*.jsonl"))}
+        return {p.stem: read_curve(p) for p in sorted((self.path / "curves").glob("[!.]*.jsonl"))}
 
     @property
     def artifacts(self) -> tuple[Path, ...]:

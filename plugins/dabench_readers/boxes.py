@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import threading
+import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,19 @@ from dabench.plugin import Block, DataError
 from dabench.types import Array
 from dabench_readers.voxels import Voxel
 
-#: What damaged files make the libraries below us raise.
-DAMAGE = (ValueError, RuntimeError, OSError, EOFError, IndexError, KeyError, TypeError, AttributeError)
+#: What damaged files make the libraries below us raise; blosc, zstd, lz4 and imagecodecs raise RuntimeErrors.
+DAMAGE = (
+    ValueError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    zlib.error,
+    lzma.LZMAError,
+)
 GET_AGAIN = "Copy or download the file again, then  dabench data verify NAME"
 
 

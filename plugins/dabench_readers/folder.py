@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
+import zlib
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +32,16 @@ _DAMAGE = (
     OSError,
     SyntaxError,
     IndexError,
+    KeyError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
 )
+#: As few pictures of another format are left out of a folder that has several slices; of more, either may be meant.
+_FEW, _SEVERAL = 2, 5
+#: As many files that were left out are named.
+_SHOWN = 8
 
 
 class FolderReader(Reader):
@@ -40,25 +53,37 @@ class FolderReader(Reader):
 
     def open(self, path: Path) -> Volume:
         """Open the slices of a folder. Raises DataError for a mixture of formats or an unreadable first slice."""
-        found = [p for p in path.iterdir() if _format(p)]
+        files = [p for p in path.iterdir() if p.is_file() or p.is_symlink()]
+        found = [p for p in files if _format(p)]
         if not found:
             raise DataError(f"{path}: the folder holds no PNG, JPEG or TIFF slice.", "Check the path in the card.")
-        kinds = sorted({_format(p) for p in found})
-        if len(kinds) > 1:
-            raise DataError(f"{path}: {' and '.join(kinds)} slices lie mixed.", "Keep one format a folder.")
+        (kind, most), *others = Counter(map(_format, found)).most_common()
+        if others and (sum(count for _, count in others) > _FEW or most < _SEVERAL):
+            kinds = " and ".join(sorted({_format(p) for p in found}))
+            raise DataError(f"{path}: {kinds} slices lie mixed.", "Keep one format a folder.")
+        found = [p for p in found if _format(p) == kind]
         slices = sorted(found, key=natural_order)
         first = _load(slices[0], 0)
-        return FolderVolume(slices, first.shape, first.dtype, white_is_zero=_white_is_zero(slices[0]))
+        volume = FolderVolume(slices, first.shape, first.dtype, white_is_zero=_white_is_zero(slices[0]))
+        if strays := sorted(p.name for p in set(files) - set(found)):
+            shown = ", ".join(strays[:_SHOWN]) + (f" and {len(strays) - _SHOWN} more" if len(strays) > _SHOWN else "")
+            volume.notes = (f"{path}: left out, as no {kind} slices: {shown}.",)
+        return volume
 
 
 class FolderVolume:
-    """Slices as files; each `read` decodes one."""
+    """Slices as files; each `read` decodes one.
+
+    ``files`` are those that count, ``names`` their names by slice, ``notes`` say what else lies there.
+    """
 
     def __init__(
         self, slices: list[Path], shape: tuple[int, ...], dtype: np.dtype[Any], *, white_is_zero: bool = False
     ) -> None:
         """Files in order, the size and type of the first one, and whether it says that small values are bright."""
         self.white_is_zero = white_is_zero
+        self.files, self.names = tuple(slices), tuple(file.name for file in slices)
+        self.notes: tuple[str, ...] = ()
         self._slices, self._plane, self._dtype = slices, (shape[0], shape[1]), dtype
 
     @property
@@ -80,11 +105,12 @@ class FolderVolume:
             raise DataError(
                 f"{self._slices[z]}: slice {z} has {image.shape} pixels, the first slice has {self._plane}.", _GET_AGAIN
             )
-        if image.dtype != self._dtype and not np.can_cast(image.dtype, self._dtype):
+        if image.dtype != self._dtype:
             raise DataError(
-                f"{self._slices[z]}: slice {z} is {image.dtype}, the first slice is {self._dtype}.", _GET_AGAIN
+                f"{self._slices[z]}: slice {z} is {image.dtype}, the first slice is {self._dtype}.",
+                "A value means another grey in another depth: write all slices with one.",
             )
-        return image.astype(self._dtype, copy=False)
+        return image
 
 
 def _format(path: Path) -> str:
@@ -117,6 +143,8 @@ def _white_is_zero(path: Path) -> bool:
 def _load_picture(path: Path) -> Array:
     with Image.open(path) as picture:
         picture.load()
+        if picture.mode == "1":  # whose bytes in memory are 0 and 255, which is no boolean of NumPy's
+            return np.array(picture.convert("L")) > 0
         if picture.mode == "P" and not _is_index_map(picture):
             return np.array(picture.convert("L"))
         return np.array(picture)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dabench.plugin import Block, DataError, Reader
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, Spatial, listing, need_numbers
+from dabench_readers.linked import linked_files
 from dabench_readers.voxels import Voxel, as_text, from_attributes
 
 if TYPE_CHECKING:
@@ -41,10 +42,11 @@ class Hdf5Reader(Reader):
 
 
 class Hdf5Volume(BoxVolume):
-    """A dataset of an HDF5 file."""
+    """A dataset of an HDF5 file, with all ``files`` that hold its values."""
 
-    def __init__(self, file: Path, dataset: h5py.Dataset, spatial: Spatial) -> None:
+    def __init__(self, file: Path, dataset: h5py.Dataset, spatial: Spatial, files: tuple[Path, ...]) -> None:
         """Keep what the dataset says of itself; ``file`` stays closed until something is read."""
+        self.files = files
         chunks = spatial.of(dataset.chunks) if dataset.chunks else (1, *spatial.shape[1:])
         voxel = from_attributes(dict(dataset.attrs))
         super().__init__(
@@ -64,6 +66,28 @@ class Hdf5Volume(BoxVolume):
     def _fetch(self, block: Block) -> Array:
         values: Array = self._opened()[1][self._spatial.index(block)]
         return values
+
+    def absent(self, slices: range) -> tuple[int, int]:
+        """(chunks of these slices that are not stored, all of them); voxels where the dataset has no chunks."""
+        dataset = self._opened()[1]
+        if dataset.is_virtual:
+            mapped = sum(source.vspace.get_select_npoints() for source in dataset.virtual_sources())
+            return max(0, dataset.size - mapped), dataset.size
+        if dataset.chunks is None:
+            stored = dataset.external or dataset.id.get_storage_size() or _is_compact(dataset)
+            return 0 if stored else dataset.size, dataset.size
+        depth, rows, columns = self._chunks
+        layers = range(slices.start // depth, -(-slices.stop // depth))
+        found: list[Any] = []
+        dataset.id.chunk_iter(lambda info: found.append(info.chunk_offset[self._spatial.lead] // depth))
+        total = len(layers) * -(-self._shape[1] // rows) * -(-self._shape[2] // columns)
+        return total - sum(layer in layers for layer in found), total
+
+
+def _is_compact(dataset: h5py.Dataset) -> bool:
+    import h5py
+
+    return bool(dataset.id.get_create_plist().get_layout() == h5py.h5d.COMPACT)
 
 
 def _file(path: Path) -> h5py.File:
@@ -92,7 +116,9 @@ def _inspect(file: Path, inner: str, opened: h5py.File) -> Hdf5Volume:
         raise DataError(f"{file}/{inner}: is a {type(node).__name__}, not a dataset.")
     where = f"{file}{node.name}"
     need_numbers(node.dtype, where)
-    return Hdf5Volume(file, node, Spatial(node.shape or (), where))
+    files = linked_files(file, node)
+    # What an external link leads to is opened where it lies.
+    return Hdf5Volume(Path(node.file.filename), node, Spatial(node.shape or (), where), files)
 
 
 def _only(file: Path, group: h5py.Group) -> h5py.Dataset:

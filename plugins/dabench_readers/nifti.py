@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Bytes of a gzipped file that are read together: to go back in such a file is to unpack it from its beginning.
 _TOGETHER = 64 * 2**20
+#: Bytes that gzip makes of one at most.
+_DENSEST = 1032
 
 
 class NiftiReader(Reader):
@@ -41,7 +46,8 @@ class NiftiVolume(BoxVolume):
     """A NIfTI volume; values are scaled by its slope and intercept, then float32, where it has any.
 
     A gzipped file is kept open: reading on is cheap, going back unpacks it from its beginning, and no more of it is in
-    memory than what was asked for.
+    memory than what was asked for. Its checksum lies behind the last voxel: before the first is handed out, the whole
+    file is unpacked once in each process.
     """
 
     def __init__(self, path: Path, image: Any, axes: int) -> None:
@@ -49,7 +55,7 @@ class NiftiVolume(BoxVolume):
         x, y, z = image.shape[:3]
         stored = image.header.get_data_dtype()
         dtype = np.dtype(np.float32) if _is_scaled(image) else stored
-        together = max(1, min(z, _TOGETHER // (x * y * stored.itemsize))) if path.suffix == ".gz" else 1
+        together = max(1, min(z, _TOGETHER // (x * y * stored.itemsize))) if path.suffix.lower() == ".gz" else 1
         super().__init__(path, (z, y, x), dtype, (together, y, x), _voxel(image.header))
         self._axes = axes
 
@@ -58,9 +64,21 @@ class NiftiVolume(BoxVolume):
 
     def _fetch(self, block: Block) -> Array:
         z, y, x = block.slices
+        if self._path.suffix.lower() == ".gz":
+            status = self._path.stat()
+            _check_whole(self._path, status.st_size, status.st_mtime_ns)
         with self._lock:
             values = np.asarray(self._opened()[(x, y, z, *(0,) * (self._axes - 3))])
         return values.transpose(2, 1, 0)
+
+
+@lru_cache(maxsize=256)
+def _check_whole(path: Path, size: int, changed: int) -> None:
+    """Unpack a gzipped file to its end, where its checksum is. Raises what gzip raises; once for a state of a file."""
+    del size, changed
+    with gzip.open(path) as file:
+        while file.read(2**22):
+            pass
 
 
 def _load(path: Path) -> Any:
@@ -77,8 +95,8 @@ def _inspect(path: Path, image: Any) -> NiftiVolume:
             f"{path}: an image of {shape} (x, y, z …); a volume has three axes, all others of length 1.",
             "Write one volume a file.",
         )
-    end, size = image.dataobj.offset + int(np.prod(shape)) * dtype.itemsize, path.stat().st_size
-    if path.suffix != ".gz" and end > size:
+    end, size = image.dataobj.offset + math.prod(shape) * dtype.itemsize, path.stat().st_size
+    if end > size * (_DENSEST if path.suffix.lower() == ".gz" else 1):
         raise DataError(f"{path}: truncated: its voxels end at byte {end}, the file has {size}.", GET_AGAIN)
     return NiftiVolume(path, image, len(shape))
 

@@ -60,6 +60,13 @@ class TiffVolume(BoxVolume):
         #: Whether the file says that small values are bright; who opens images turns them.
         self.white_is_zero = False
 
+    def absent(self, slices: range) -> tuple[int, int]:
+        """(tiles or strips of these slices that are not stored, all of them)."""
+        with self._lock:
+            pages = self._opened().pages
+            stored = [pages[z].databytecounts for z in slices] if len(pages) == self._shape[0] else []
+        return sum(counts.count(0) for counts in stored), sum(map(len, stored))
+
     def _open(self) -> tifffile.TiffFile:
         return tifffile.TiffFile(self._path)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dabench.plugin import Block, DataError, Reader
+from dabench_readers.absent import absent_chunks, need_keys
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, Spatial, listing, need_numbers
 from dabench_readers.ome import Multiscale, multiscale_of
 from dabench_readers.voxels import Voxel, from_attributes
@@ -54,6 +55,10 @@ class ZarrVolume(BoxVolume):
     def _fetch(self, block: Block) -> Array:
         values: Array = self._opened()[self._spatial.index(block)]
         return values
+
+    def absent(self, slices: range) -> tuple[int, int]:
+        """(chunks of these slices that are not stored, all of them)."""
+        return absent_chunks(self._path, self._opened(), self._spatial.lead, slices)
 
 
 def _node(path: Path) -> Any:
@@ -108,6 +113,7 @@ def _volume(path: Path, array: Any, multiscale: Multiscale | None) -> ZarrVolume
     if not isinstance(array, zarr.Array):
         raise DataError(f"{path}: is a group, and its parent's multiscale says it is an array.", GET_AGAIN)
     need_numbers(array.dtype, str(path))
+    need_keys(path, array)
     if multiscale is not None:
         multiscale.check(array.shape, path)
     spatial = Spatial(array.shape, str(path))

@@ -118,7 +118,11 @@ def test_verify_fails_on_damage(files):
         (["add", "liver", "--images", "x.tif", "--voxel", "1,1,1"], MissingDataError, "no such file"),
         (["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--slices", "3"], ConfigError, "--slices 0:12"),
         (["add", "liver", "--images", "x.tif", "--labelled", "3"], ConfigError, "--labelled 0:12"),
-        (["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--value", "3=9"], ConfigError, "STORED=LABEL"),
+        (
+            ["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--value", "3=9"],
+            ConfigError,
+            "none of 0, 1 and 255",
+        ),
         (
             ["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--label-kind", "dense"],
             UnknownNameError,

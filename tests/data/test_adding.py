@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from dabench_readers.tiff import TiffReader
 
-from dabench.data.adding import add_split, doubt_voxel, new_card
+from dabench.data.adding import NewSplit, add_split, doubt_voxel, new_card
 from dabench.data.card import load_card, save_card
 from dabench.data.card_domain import CardDomain
 from dabench.data.digests import DigestCache
@@ -39,7 +39,7 @@ def labels_of(folder: Path, *values: int, dtype=np.uint8) -> Path:
 )
 def test_meaning_is_guessed_from_the_values(tmp_path, values, kind, mapping):
     images = write(tmp_path, "im.tif", IMAGES)
-    card = new_card("liver", "train", images, labels_of(tmp_path, *values, dtype=np.uint16), VOXEL, opener)
+    card = new_card(NewSplit("liver", "train", images, labels_of(tmp_path, *values, dtype=np.uint16)), VOXEL, opener)
     assert (card.label_kind, card.label_values) == (kind, mapping)
     assert set(card.sha256) == {str(images), str(tmp_path / "lab.tif")}
     split = CardDomain(card, digests=DigestCache()).open("train", opener)
@@ -48,10 +48,10 @@ def test_meaning_is_guessed_from_the_values(tmp_path, values, kind, mapping):
 
 def test_unclear_values_are_refused_and_can_be_said(tmp_path):
     images, labels = write(tmp_path, "im.tif", IMAGES), labels_of(tmp_path, 0, 128, 255)
-    with pytest.raises(ConfigError, match=r"hold the values \[0, 128, 255\]") as caught:
-        new_card("liver", "train", images, labels, VOXEL, opener)
-    assert "--value 255=1" in caught.value.mend
-    card = new_card("liver", "train", images, labels, VOXEL, opener, values={255: 1, 128: 0, 0: 255})
+    with pytest.raises(ConfigError, match=r"holds the values 0, 128, 255") as caught:
+        new_card(NewSplit("liver", "train", images, labels), VOXEL, opener)
+    assert "--label-values 0:0,128:1,255:255" in caught.value.mend
+    card = new_card(NewSplit("liver", "train", images, labels, values={255: 1, 128: 0, 0: 255}), VOXEL, opener)
     assert card.label_values == {255: 1, 128: 0, 0: 255}
 
 
@@ -59,9 +59,9 @@ def test_images_given_as_labels_are_noticed(tmp_path):
     images = write(tmp_path, "im.tif", IMAGES)
     labels = write(tmp_path, "lab.tif", IMAGES.astype(np.uint16) * 16)
     with pytest.raises(ConfigError, match="images, not labels") as caught:
-        new_card("liver", "train", images, labels, VOXEL, opener)
+        new_card(NewSplit("liver", "train", images, labels), VOXEL, opener)
     assert "--label-kind instance" in caught.value.mend
-    assert new_card("liver", "train", images, labels, VOXEL, opener, kind="instance").label_kind == "instance"
+    assert new_card(NewSplit("liver", "train", images, labels, kind="instance"), VOXEL, opener).label_kind == "instance"
 
 
 @pytest.mark.parametrize(
@@ -83,18 +83,22 @@ def test_a_strange_voxel_is_doubted(voxel, said):
 def test_files_that_do_not_fit(tmp_path):
     images = write(tmp_path, "im.tif", IMAGES)
     with pytest.raises(MissingDataError, match=r"none\.tif"):
-        new_card("liver", "train", tmp_path / "none.tif", None, VOXEL, opener)
+        new_card(NewSplit("liver", "train", tmp_path / "none.tif", None), VOXEL, opener)
     with pytest.raises(DataError, match="has shape"):
-        new_card("liver", "train", images, write(tmp_path, "lab.tif", np.eye(8, dtype=np.uint8)[None]), VOXEL, opener)
+        new_card(
+            NewSplit("liver", "train", images, write(tmp_path, "lab.tif", np.eye(8, dtype=np.uint8)[None])),
+            VOXEL,
+            opener,
+        )
     with pytest.raises(DataError, match="no foreground"):
-        new_card("liver", "train", images, labels_of(tmp_path, 0), VOXEL, opener)
+        new_card(NewSplit("liver", "train", images, labels_of(tmp_path, 0)), VOXEL, opener)
 
 
 def test_splits_come_together_on_one_card(tmp_path):
     images, path = write(tmp_path, "im.tif", IMAGES), tmp_path / "cards" / "liver.yaml"
-    train = new_card("liver", "train", images, labels_of(tmp_path, 0, 255), VOXEL, opener, slices=(0, 2))
+    train = new_card(NewSplit("liver", "train", images, labels_of(tmp_path, 0, 255), slices=(0, 2)), VOXEL, opener)
     save_card(add_split(path, train), path)
-    unlabelled = new_card("liver", "unlabelled", images, None, VOXEL, opener, slices=(2, 4))
+    unlabelled = new_card(NewSplit("liver", "unlabelled", images, None, slices=(2, 4)), VOXEL, opener)
     save_card(add_split(path, unlabelled), path)
     card = load_card(path)
     assert set(card.splits) == {"train", "unlabelled"}
@@ -102,9 +106,9 @@ def test_splits_come_together_on_one_card(tmp_path):
     with pytest.raises(ConfigError, match=r"split 'train' .* exists already"):
         add_split(path, train)
     add_split(path, train, replace=True)
-    other = new_card("liver", "test", images, labels_of(tmp_path, 0, 1), VOXEL, opener)
+    other = new_card(NewSplit("liver", "test", images, labels_of(tmp_path, 0, 1)), VOXEL, opener)
     with pytest.raises(ConfigError, match="its labels are semantic"):
         add_split(path, other)
-    thick = new_card("liver", "test", images, None, (50, 8, 8), opener)
+    thick = new_card(NewSplit("liver", "test", images, None), (50, 8, 8), opener)
     with pytest.raises(ConfigError, match="the card says voxel"):
         add_split(path, thick)

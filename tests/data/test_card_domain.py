@@ -9,14 +9,13 @@ import tifffile
 from dabench_readers.folder import FolderReader
 from dabench_readers.tiff import TiffReader
 
-from dabench.data.card import parse_card, save_card
-from dabench.data.card_domain import CardDomain, user_domains
+from dabench.data.card import parse_card
+from dabench.data.card_domain import CardDomain
 from dabench.data.digests import DigestCache
 from dabench.data.verify import verify
 from dabench.data.volumes import CachedVolume, open_volume, read_all
-from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
+from dabench.errors import DataError, MissingDataError, UnknownNameError
 from dabench.files.digests import digest_file
-from dabench.files.workspace import Workspace
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 255, (6, 16, 20), np.uint8)
@@ -212,17 +211,3 @@ def test_layouts_the_first_complete_one_is_used(folder):
     here = domain(folder).card
     assert CardDomain([official, here], folder, DigestCache()).card is here
     assert CardDomain([official], folder, DigestCache()).missing() == [str(folder / "training.tif")]
-
-
-def test_user_cards_become_domains(folder, monkeypatch):
-    monkeypatch.setenv("DABENCH_DATA", str(folder))
-    workspace = Workspace.find(folder / "workspace")
-    assert user_domains(workspace) == []
-    card = domain(folder, folder=".").card
-    save_card(card, workspace.cards / "liver.yaml")
-    [(name, liver)] = user_domains(workspace)
-    assert name == "liver"
-    assert liver.open("train", opener).images.shape == (4, 16, 20)
-    save_card(card, workspace.cards / "again.yaml")
-    with pytest.raises(ConfigError, match="also described by"):
-        user_domains(workspace)

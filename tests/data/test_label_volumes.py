@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tifffile import imwrite
 
-from dabench.data.adding import new_card
+from dabench.data.adding import NewSplit, new_card
 from dabench.data.blocks import read_block
 from dabench.data.card import parse_card
 from dabench.data.card_domain import CardDomain
@@ -135,24 +135,24 @@ def files(tmp_path):
 
 
 def test_labels_of_some_slices(files):
-    card = new_card("liver", "train", *files, VOXEL, opener, slices=(1, 6), labelled=(2, 5))
+    card = new_card(NewSplit("liver", "train", *files, slices=(1, 6), labelled=(2, 5)), VOXEL, opener)
     split = CardDomain(card, digests=DigestCache()).open("train", opener)
     labels = read_all(split.labels)
     assert labels.shape == split.images.shape == (5, 9, 11)
     assert known_slices(split.labels) == range(1, 4)
     assert (labels[[0, 4]] == 255).all()
     assert labels[1:4].sum() == 3 * 12
-    whole = new_card("liver", "train", *files, VOXEL, opener, slices=(1, 4), label_slices=(0, 3))
+    whole = new_card(NewSplit("liver", "train", *files, slices=(1, 4), label_slices=(0, 3)), VOXEL, opener)
     assert CardDomain(whole, digests=DigestCache()).open("train", opener).label_digest != split.label_digest
 
 
 def test_labels_of_some_slices_that_do_not_fit(files):
     with pytest.raises(DataError, match=r"have \(6, 9, 11\).*, of which slices 1 to 4 are labelled"):
-        new_card("liver", "train", *files, VOXEL, opener, labelled=(1, 5))
+        new_card(NewSplit("liver", "train", *files, labelled=(1, 5)), VOXEL, opener)
     with pytest.raises(DataError, match="of which slices 4 to 6 are labelled"):
-        new_card("liver", "train", *files, VOXEL, opener, labelled=(4, 7))
+        new_card(NewSplit("liver", "train", *files, labelled=(4, 7)), VOXEL, opener)
     with pytest.raises(ConfigError, match="must lie within slices"):
-        new_card("liver", "train", *files, VOXEL, opener, slices=(0, 3), labelled=(2, 5))
+        new_card(NewSplit("liver", "train", *files, slices=(0, 3), labelled=(2, 5)), VOXEL, opener)
     with pytest.raises(ConfigError, match="the split has no labels"):
         parse_card(
             {"name": "x", "description": "", "voxel": VOXEL, "splits": {"train": {"images": "a", "labelled": [0, 1]}}},

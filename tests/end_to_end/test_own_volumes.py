@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from typer.testing import CliRunner
 
 from dabench.annotation.desk import AnnotationDesk
 from dabench.cli.main import app
-from dabench.data.adding import new_card
+from dabench.data.adding import NewSplit, new_card
 from dabench.data.card import save_card
 from dabench.data.phantom_domain import PhantomDomain
-from dabench.data.volumes import open_volume, read_all
+from dabench.data.volumes import read_all
 from dabench.errors import ConfigError, DabenchError, DataError
 from dabench.interfaces import CropSpec
 from dabench.runs.config import validate_config
+from dabench.runs.domains import opener
 from dabench.runs.events import started
 from dabench.runs.plan import describe, make_plan
 from dabench.runs.task import TaskData
@@ -41,21 +43,11 @@ def mine(workspace, registry, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def opener(registry):
-    readers = [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
-    return lambda path: open_volume(path, readers)
-
-
 def add(registry, workspace, folder: Path, labels: bool, split: str = "train") -> None:
-    card = new_card(
-        "mine",
-        split,
-        folder / "scan.tif",
-        folder / "mito.tif" if labels else None,
-        (30.0, 8.0, 8.0),
-        opener(registry),
-        labelled=(1, 3) if labels else None,
-    )
+    new = NewSplit("mine", split, folder / "scan.tif")
+    if labels:
+        new = replace(new, labels=folder / "mito.tif", labelled=(1, 3))
+    card = new_card(new, (30.0, 8.0, 8.0), opener(registry))
     workspace.cards.mkdir(parents=True, exist_ok=True)
     save_card(card, workspace.cards / "mine.yaml")
 

@@ -13,7 +13,7 @@ import torch
 
 from dabench.annotation.preference_set import PreferenceSet
 from dabench.annotation.set_answers import set_answers
-from dabench.data.adding import new_card
+from dabench.data.adding import NewSplit, new_card
 from dabench.data.card import save_card
 from dabench.data.phantom_domain import PhantomDomain
 from dabench.data.volumes import open_volume, read_all
@@ -45,7 +45,7 @@ def place(tmp_path_factory, registry):
         paths = [root / f"{name}-{part}.tif" for part in ("scan", "mito")]
         for path, volume in zip(paths, (split.images, split.labels), strict=True):
             tifffile.imwrite(path, read_all(volume), photometric="minisblack")
-        card = new_card(name, "train", *paths, (30.0, 8.0, 8.0), lambda path: open_volume(path, readers))
+        card = new_card(NewSplit(name, "train", *paths), (30.0, 8.0, 8.0), lambda path: open_volume(path, readers))
         save_card(card, workspace.cards / f"{name}.yaml")
     return workspace
 

@@ -219,7 +219,7 @@ def test_components_of_a_mask_are_the_true_objects(tmp_path):
     paths = tmp_path / "ids.tif", tmp_path / "mask.tif"
     for path, stack in zip(paths, (ids + (ids > 0), 255 * (ids > 0).astype(np.uint8)), strict=True):
         tifffile.imwrite(path, stack, photometric="minisblack")
-    answer = json.loads(call(paths, "--json", "--protocol", "instances-3d@1").output)
+    answer = json.loads(call(paths, "--json", "--protocol", "instances-3d@1", "--predicted", "ids").output)
     assert answer["metrics"]["ap_75"] == answer["metrics"]["pq"] == 1
     assert "components are the true objects" in answer["foreground"]
 

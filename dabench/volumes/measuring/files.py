@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dabench.components.registry import Registry
 from dabench.data.blocks import chunks_of, voxel_of
 from dabench.data.volumes import open_volume
-from dabench.errors import ConfigError, DataError
-from dabench.evaluation import holds_ids
+from dabench.errors import ConfigError
 from dabench.interfaces import Volume
 from dabench.interfaces.observer import Observer
 from dabench.volumes.instances import (
@@ -27,6 +26,7 @@ from dabench.volumes.instances import (
 )
 from dabench.volumes.instances.parts import IDS, MASK, first_slice, part_of
 from dabench.volumes.instances.settings import default_chunk
+from dabench.volumes.measuring.content import content_of
 from dabench.volumes.measuring.filtering import OfSize
 from dabench.volumes.measuring.measure import measure
 from dabench.volumes.measuring.table import Measures
@@ -47,6 +47,7 @@ class Measuring:
         voxel: nm (z, y, x); None: what the file says.
         min_size: smaller objects are dropped: ``16px``, ``5e5nm3`` or, in 2-D, ``900nm2``.
         max_size: larger ones are dropped.
+        values: stored value to 0, 1 or 255 (of no object); {}: as the values themselves say, where they can.
 
     Raises:
         ConfigError: a value that is none of these.
@@ -58,6 +59,7 @@ class Measuring:
     voxel: _Voxel | None = None
     min_size: str | None = None
     max_size: str | None = None
+    values: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """What is wrong is said before an hour of measuring, not after."""
@@ -127,9 +129,12 @@ def measure_file(
     if voxel is None:
         raise ConfigError(f"{path}: the file does not say how large a voxel is.", "Add --voxel z,y,x (nm).")
     dims = how.dims or (3 if volume.shape[0] > 1 else 2)
-    is_mask = _is_mask(how, volume, path)
+    kind = volume.dtype
+    is_mask, volume = content_of(volume, path, how.content, how.values)
+    if how.split != "none" and not is_mask:
+        raise ConfigError(f"{path}: holds ids, which are objects already; --split is for a mask.", "Leave --split out.")
     ids, chunk = _objects(volume, replace(how, dims=dims, voxel=voxel), is_mask, scratch, observer)
-    content = f"{volume.dtype} mask, labelled in {dims}-D" if is_mask else f"{volume.dtype} ids"
+    content = f"{kind} mask, labelled in {dims}-D" if is_mask else f"{kind} ids"
     content += ", touching objects cut apart" if how.split != "none" else ""
     measures = measure(ids, voxel, chunk, dims, observer.progress("measuring"))
     return MeasuredFile(measures, path, content, first_slice(file) if file.is_dir() else 0)
@@ -161,23 +166,6 @@ def _labelled(volume: Volume, dims: int, split: str, least: int, scratch: Path |
     settings = Labelling.of(volume.shape, dims, default_chunk(chunks_of(volume), volume.shape))
     with _folder(scratch) as folder:
         return LabelledVolume(volume, find_objects(volume, settings, least, folder, progress))
-
-
-def _is_mask(how: Measuring, volume: Volume, path: Path) -> bool:
-    """Whether the file holds a mask. Raises DataError for neither mask nor ids, ConfigError for ids to be split."""
-    if volume.dtype.kind not in "bui":
-        raise DataError(
-            f"{path}: {volume.dtype} is neither a mask nor ids, which are whole numbers.",
-            "Write a mask or instances with dabench predict, or cut the probability at a threshold.",
-        )
-    content = how.content
-    if content == "auto" and path.parent.name == "labels" and path.name in ("mask", "instances"):
-        content = path.name
-    elif content == "auto":
-        content = "ids" if holds_ids(volume) else "mask"
-    if how.split != "none" and content != "mask":
-        raise ConfigError(f"{path}: holds ids, which are objects already; --split is for a mask.", "Leave --split out.")
-    return content == "mask"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from dabench.data.resampled import ResampledVolume
 from dabench.data.volumes import Upright, open_volume
 from dabench.errors import ConfigError
 from dabench.files.digests import digest_of
+from dabench.files.litter import is_litter
 from dabench.ops.resampling import Resampling
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ class ImageSource:
         intensity: ``range``, ``volume``, ``slice``, or ``LOW,HIGH``.
         statistics: mean and standard deviation for ``volume``; measured where they are not given.
         resampling: what brings slices to the pixels that the model sees; None where those are the same.
+        linked: all files that hold values of the images, where the path links to others.
     """
 
     path: Path
     intensity: str
     statistics: tuple[float, float] | None = None
     resampling: Resampling | None = None
+    linked: tuple[Path, ...] = ()
 
     def stored(self, registry: Registry) -> Volume:
         """The images as they are in the file. Raises MissingDataError or DataError."""
@@ -58,7 +61,9 @@ class ImageSource:
         path = self.path
         while not path.exists():  # a volume inside a file: scan.h5/raw
             path = path.parent
-        return digest_of([(str(f.relative_to(path)), s.st_size, s.st_mtime_ns) for f, s in _files(path)])
+        state = [(str(f.relative_to(path)), s.st_size, s.st_mtime_ns) for f, s in _files(path)]
+        linked = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in self.linked]
+        return digest_of([state, linked] if linked else state)
 
 
 def unit_volume(volume: Volume, intensity: str, name: str, statistics: tuple[float, float] | None = None) -> UnitVolume:
@@ -84,5 +89,5 @@ def low_and_high(text: str) -> tuple[float, float]:
 
 
 def _files(path: Path) -> list[tuple[Path, os.stat_result]]:
-    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+    files = sorted(f for f in path.rglob("*") if f.is_file() and not is_litter(f.name)) if path.is_dir() else [path]
     return [(f, f.stat()) for f in files]

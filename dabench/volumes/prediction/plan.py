@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dabench.data.blocks import voxel_of
+from dabench.data.doubts import image_notes
+from dabench.data.origin import files_of
+from dabench.data.volumes import SliceRange
 from dabench.errors import ConfigError, DataError
 from dabench.files.digests import digest_of
 from dabench.files.source import source_digest
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 _PREDICTS = "dabench.volumes.prediction.volume"
 #: Pixels of the smallest object that is kept: the rule of das-2d@1.
 SMALLEST = 16
-_CARRIED = ("DABENCH_PLUGIN_FILES", "DABENCH_STRICT_PLUGINS")
+_CARRIED = ("DABENCH_PLUGIN_FILES", "DABENCH_STRICT_PLUGINS", "DABENCH_LINKED_FOLDERS")
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ class PredictionPlan:
 
 
 def make_prediction_plan(request: Request, model: Model, registry: Registry) -> PredictionPlan:
-    """Resolve a request. Opens the images without reading a voxel.
+    """Resolve a request. Of the images, 16 slices are looked at for blank ones.
 
     Raises:
         ConfigError: settings that contradict each other or the model.
@@ -218,11 +221,12 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
     stored = images.stored(registry)
     said = request.voxel or voxel_of(stored)
     resampling, of_pixels = matching(request.pixel_size, stored.shape[1:], said, card)
-    images = replace(images, resampling=resampling)
+    images = replace(images, resampling=resampling, linked=files_of(stored) if not request.images.is_dir() else ())
     voxel = said or _assumed_voxel(card.voxel, notes)
     notes.extend(of_pixels)
     slices = _slices(request.slices, stored.shape[0])
     shape = (slices[1] - slices[0], *stored.shape[1:])
+    notes += image_notes(SliceRange(stored, *slices, str(request.images)), str(request.images), request.blank)
     gap = gap_of(model, voxel, stored.shape[0])
     points = read_prompts(request, registry, stored.shape, voxel) if request.points else None
     _note_points(points, slices, model, notes)

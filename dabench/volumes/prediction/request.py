@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dabench.data.origin import MOST_BLANK
+
 Voxel = tuple[float, float, float]
 What = Literal["mask", "probability", "instances"]
 Instances = Literal["3d", "2d", "none"]
@@ -42,6 +44,7 @@ class Request:
         batch: tiles a forward pass.
         what: which array goes to a TIFF or HDF5 file.
         overwrite: whether an output that exists is replaced.
+        blank: share of the images that may be blank or absent from their file.
         pixel_size: ``match`` brings slices to the pixel size that the model knows, and results back; ``native`` not.
     """
 
@@ -66,3 +69,4 @@ class Request:
     what: What = "mask"
     overwrite: bool = False
     pixel_size: PixelSize = "match"
+    blank: float = MOST_BLANK

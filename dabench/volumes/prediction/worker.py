@@ -17,9 +17,9 @@ import torch
 
 from dabench.components.registry import Registry
 from dabench.data.blocks import read_block
-from dabench.errors import DataError
 from dabench.files.workspace import Workspace
 from dabench.inference import Sections, TileGrid, predict_chunk
+from dabench.inference.probabilities import need_probabilities
 from dabench.inference.returned import returned_ids, returned_mask, returned_probability
 from dabench.inference.volume import partner
 from dabench.inference.wrapped import AutocastPredictor
@@ -179,7 +179,7 @@ class Worker:
         return self._reader.read(block)
 
     def predict(self, number: int, block: Block, pixels: Array | None = None) -> ChunkResult:
-        """Predict a box from its pixels, or read them. Raises DataError where the model gives no number."""
+        """Predict a box from its pixels, or read them. Raises PredictionError for what is no probability."""
         started = time.perf_counter()
         sections = self._sections(block, self.read(block) if pixels is None else pixels)
         grid, cut = self._assignment.grid(block), self._assignment.threshold
@@ -188,7 +188,7 @@ class Worker:
         probability, mask = np.empty((2, *block.shape), np.uint8)
         ids = np.empty(block.shape, np.uint32) if self._predictor.gives_instances else None
         for k, found in enumerate(predict_chunk(self._predictor, sections, grid, self._assignment.device)):
-            _need_numbers(found.probability, self._assignment.first + block.z + k)
+            need_probabilities(found.probability, self._assignment.first + block.z + k)
             probability[k] = quantised(returned_probability(found, back, block.window))
             mask[k] = returned_mask(self._predictor, found, cut, back, block.window)
             if ids is not None and found.instances is not None:
@@ -211,14 +211,6 @@ def quantised(probability: Array) -> Array:
         rows = slice(band, band + _BAND)
         levels[rows] = np.minimum(probability[rows] * np.float32(256), np.float32(255))
     return levels
-
-
-def _need_numbers(probability: Array, z: int) -> None:
-    if not np.isfinite(probability).all():
-        raise DataError(
-            f"slice {z}: the model gives {np.count_nonzero(~np.isfinite(probability))} probabilities that are NaN.",
-            "Use --precision float32; if it stays, the model's weights are damaged.",
-        )
 
 
 def _runs(numbers: list[int]) -> list[tuple[int, int]]:

@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dabench.data.blocks import voxel_of
-from dabench.data.labels import MappedLabels
+from dabench.data.label_values import Flags, LabelKind, meaning_of
 from dabench.data.volumes import SliceRange, Upright, open_volume
 from dabench.errors import ConfigError, MissingDataError
 from dabench.volumes.instances.parts import attributes, first_slice
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from dabench.types import Array
     from dabench.volumes.viewer.view_data import Voxel
 
+#: How the meaning of a prediction's values is said.
+_FLAGS = Flags("--predicted-values", "for ids of objects  --predicted ids", "--probability FILE")
 _PROBABILITY, _MASK, _INSTANCES = "probability", "prediction", "instances"
 #: Where a predicted OME-Zarr has its label images, by what they are here.
 _INSIDE = {_MASK: "labels/mask", _INSTANCES: "labels/instances"}
@@ -38,6 +38,9 @@ class Given:
     probability: Path | None = None
     points: Path | None = None
     voxel: Voxel | None = None
+    label_kind: LabelKind = "auto"
+    predicted: str = "auto"
+    predicted_values: Mapping[int, int] | None = None
 
 
 class Opener:
@@ -63,7 +66,7 @@ class Opener:
             view_data = self._prediction(path, given)
             return self._beside(view_data, given, first_slice(path))
         elif given.images is not None:
-            view_data = self._file(path, given.images)
+            view_data = self._file(path, given)
         else:
             view_data = ViewData(path.name, self.images(path))
         return self._beside(view_data, given)
@@ -86,7 +89,7 @@ class Opener:
         changes: dict[str, Any] = {}
         depth = view_data.images.shape[0]
         if given.labels is not None:
-            changes["truth"] = _part(self._truth(given.labels, given.label_values), first, depth, given.labels)
+            changes["truth"] = _part(self._truth(given.labels, given), first, depth, given.labels)
         if given.probability is not None:
             changes["probability"] = self.volume(given.probability)
         if given.points is not None:
@@ -97,9 +100,10 @@ class Opener:
         voxel = given.voxel or view_data.voxel or voxel_of(view_data.images)
         return replace(view_data, voxel=voxel, **changes)
 
-    def _truth(self, path: Path, values: Mapping[int, int] | None) -> Volume:
-        """Labels as ``dabench evaluate`` takes them: without named values, what is not 0 is foreground."""
-        return MappedLabels(self.volume(path), values or {}, str(path), instances=values is None)
+    def _truth(self, path: Path, given: Given) -> Volume:
+        """Labels as every command takes them: what can mean several things is asked."""
+        volume, name = self.volume(path), str(path)
+        return meaning_of(volume, name, given.label_kind, given.label_values, whole=False).labels(volume, name)
 
     def _points(self, path: Path) -> dict[int, Array]:
         component = self.registry.get("weak_label", "points").component
@@ -133,26 +137,31 @@ class Opener:
         notes = (f"z = 0 on this page is slice {first:,} of the scan.",) if first else ()
         return ViewData(path.name, _part(self.images(images), first, depth, images), voxel=voxel, notes=notes, **parts)
 
-    def _file(self, path: Path, images: Path) -> ViewData:
+    def _file(self, path: Path, given: Given) -> ViewData:
         volume = self.volume(path)
-        layer: dict[str, Any] = {kind_of(volume): volume}
-        return ViewData(path.name, self.images(images), voxel=voxel_of(volume), **layer)
+        kind, shown = predicted_layer(volume, str(path), given.predicted, given.predicted_values)
+        layer: dict[str, Any] = {kind: shown}
+        return ViewData(path.name, self.images(given.images or path), voxel=voxel_of(volume), **layer)
 
 
-def kind_of(volume: Volume) -> str:
-    """What a predicted volume holds: "probability" (floating point), "prediction" (a mask) or "instances" (ids).
+def predicted_layer(
+    volume: Volume, name: str, predicted: str = "auto", values: Mapping[int, int] | None = None
+) -> tuple[str, Volume]:
+    """What a predicted volume holds, and it as it is meant.
 
-    Whole numbers are a mask where they have one value beside 0 (1 or 255 as a rule), else ids; slices are read until
-    one shows more.
+    Returns:
+        "probability" (floating point), "prediction" (a mask) or "instances" (ids), and the volume.
+
+    Raises:
+        ConfigError: whole numbers that can mean several things.
     """
     if volume.dtype.kind == "f":
-        return _PROBABILITY
-    seen: set[int] = set()
-    for z in range(volume.shape[0]):
-        seen |= set(np.unique(volume.read(z)).tolist()) - {0}
-        if len(seen) > 1:
-            return _INSTANCES
-    return _MASK
+        return _PROBABILITY, volume
+    if predicted == "mask" and not values:
+        return _MASK, volume
+    kind: LabelKind = "instance" if predicted == "ids" else "auto"
+    meaning = meaning_of(volume, name, kind, values, _FLAGS, whole=False)
+    return (_MASK, meaning.mask(volume, name)) if meaning.kind == "semantic" else (_INSTANCES, volume)
 
 
 def _is_run(path: Path) -> bool:

@@ -250,5 +250,8 @@ def test_the_module_stays_light():
 def test_what_has_no_background_is_doubted(tmp_path, stack):
     image = np.random.default_rng(0).integers(1, 250, (3, 9, 8), np.uint8)
     tifffile.imwrite(tmp_path / "image.tif", image, photometric="minisblack")
-    assert "hardly any background" in call(tmp_path / "image.tif", "--voxel", "30,8,8").output
+    doubt = call(tmp_path / "image.tif", "--voxel", "30,8,8").exception
+    assert "images, not labels?" in str(doubt)
+    said = call(tmp_path / "image.tif", "--voxel", "30,8,8", "--content", "ids")
+    assert "hardly any background" in said.output
     assert "hardly any background" not in call(stack, "--voxel", "30,8,8").output

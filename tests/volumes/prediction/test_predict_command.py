@@ -7,7 +7,9 @@ import re
 
 import numpy as np
 import pytest
+import tifffile
 import typer
+import zarr
 from typer.testing import CliRunner
 
 from dabench.api.progress import PlainDisplay, clock, make_display
@@ -74,6 +76,24 @@ def test_a_dry_run_writes_nothing(invoke, tmp_path):
     # Rows of tiles begin at 0, 8, 16 and 24: two chunks of 20 rows see three and three of the four.
     assert plan["recomputed"] == pytest.approx(6 / 4 - 1)
     assert [p.name for p in tmp_path.iterdir()] == ["scan.tif"]
+
+
+def test_blank_and_absent_parts_are_said_and_refused_past_a_share(invoke, tmp_path, registry):
+    stack = tifffile.imread(tmp_path / "scan.tif")
+    stack[3:] = 0
+    tifffile.imwrite(tmp_path / "scan.tif", stack)
+    assert "note      images: 2 of 5 slices that were looked at hold one value only." in invoke("--dry-run").output
+    refused = invoke("--dry-run", "--blank", "0.3").exception
+    assert isinstance(refused, DataError)
+    assert refused.mend.endswith("--blank 0.4")
+    assert invoke("--dry-run", "--slices", "0:3", "--blank", "0").exit_code == 0
+    array = zarr.create_array(str(tmp_path / "scan.zarr"), shape=stack.shape, dtype="u1", chunks=(1, 40, 56))
+    array[:3] = stack[:3]
+    plan = make_prediction_plan(request_of(tmp_path, images=tmp_path / "scan.zarr"), fake_model(), registry)
+    assert "images: 2 of 5 chunks (40%) are not stored and read as blank." in plan.notes
+    request = request_of(tmp_path, images=tmp_path / "scan.zarr", slices=(3, 5))
+    with pytest.raises(DataError, match=r"2 of 2 chunks \(100%\)"):
+        make_prediction_plan(request, fake_model(), registry)
 
 
 def test_touching_objects_are_cut_apart_where_asked(invoke, tmp_path):

@@ -106,7 +106,7 @@ def test_small_scans_blank_scans_and_points(tmp_path, registry):
     assert deviation(plan, registry) == pytest.approx(0.1, abs=1e-6)
     assert predictor.points > 0
     tifffile.imwrite(tmp_path / "scan.tif", np.full((3, 40, 40), 9, np.uint8), photometric="minisblack")
-    assert deviation(planned(tmp_path, registry, Rough(0.1)), registry) == 0 < LIMIT
+    assert deviation(planned(tmp_path, registry, Rough(0.1), blank=1.0), registry) == 0 < LIMIT
 
 
 def test_it_is_what_is_predicted_with(tmp_path, registry, hardware):

@@ -15,7 +15,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dabench.errors import ConfigError, DataError
+from dabench.errors import ConfigError, PredictionError
 from dabench.inference import predict_slices
 from dabench.volumes.prediction import ProcessExecutor, make_prediction_plan, ray_executor
 from dabench.volumes.prediction.chunk_log import ChunkLog
@@ -287,7 +287,7 @@ def test_several_processes_give_the_same_bytes(folder, whole, registry, tmp_path
 
 
 def test_a_model_that_gives_no_numbers_is_stopped(folder, registry, tmp_path):
-    with pytest.raises(DataError, match=r"slice 0: .*NaN(.|\n)*--precision float32"):
+    with pytest.raises(PredictionError, match=r"slice 0: .*NaN(.|\n)*--precision float32"):
         run(registry, request_of(folder, output=tmp_path / "o.zarr"), fake_model(Broken()))
 
 

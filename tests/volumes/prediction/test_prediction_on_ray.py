@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dabench.errors import DataError
+from dabench.errors import PredictionError
 from dabench.models import load_model
 from dabench.volumes.prediction import InProcessExecutor, make_prediction_plan, predict_volume
 from dabench.volumes.prediction.precision import measured
@@ -61,7 +61,7 @@ def test_what_a_chunk_raises_is_raised_here_as_it_was(cluster, registry, tmp_pat
     scan(tmp_path / "scan.tif")
     model = fake_model(Broken())
     executor = RayChunks(cluster.address, jobs=1)
-    with pytest.raises(DataError, match=r"slice 0: .*NaN"):
+    with pytest.raises(PredictionError, match=r"slice 0: .*NaN"):
         run(registry, request_of(tmp_path), model, executor)
     executor.close()
     assert not (tmp_path / "out.zarr").exists()

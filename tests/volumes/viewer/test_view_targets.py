@@ -19,7 +19,7 @@ from dabench.runs.predict import read_predictions
 from dabench.runs.runner import run_cell
 from dabench.types import Block
 from dabench.volumes.output.omezarr import OmeZarr
-from dabench.volumes.viewer.targets import Given, Opener, first_slice, kind_of
+from dabench.volumes.viewer.targets import Given, Opener, first_slice, predicted_layer
 from tests.conftest import few
 
 APP = typer.Typer()
@@ -70,12 +70,16 @@ def test_a_file_over_images_is_what_its_values_say(opener, files, layer):
 
 
 def test_what_values_say():
-    def kind(*values, dtype=np.uint8):
-        return kind_of(ArrayVolume(np.array([[list(values)]], dtype)))
+    def kind(*values, dtype=np.uint8, **said):
+        return predicted_layer(ArrayVolume(np.array([[list(values)]], dtype)), "file", **said)[0]
 
     assert [kind(0, 1), kind(0, 255), kind(0, 0), kind(0, 5)] == ["prediction"] * 4
-    assert [kind(0, 1, 2), kind(1, 255), kind(0, 7, 2**40, dtype=np.uint64)] == ["instances"] * 3
+    assert [kind(0, 1, 2, dtype=np.uint32), kind(0, 7, 2**40, dtype=np.uint64)] == ["instances"] * 2
     assert kind(0, 1, dtype=np.float32) == "probability"
+    for values in ((0, 1, 2), (1, 255), (1, 2)):
+        with pytest.raises(ConfigError, match="--predicted-values"):
+            kind(*values)
+        assert [kind(*values, predicted="ids"), kind(*values, predicted="mask")] == ["instances", "prediction"]
 
 
 def test_labels_probability_and_points_beside_it(opener, files):
@@ -84,8 +88,8 @@ def test_labels_probability_and_points_beside_it(opener, files):
     assert list(view_data.layers()) == ["prediction", "probability", "truth"]
     assert set(np.unique(read_all(view_data.truth))) == {0, 1, 255}
     assert view_data.points[1].tolist() == [[8, 7]]
-    plain = opener.open(str(files["images"]), Given(labels=files["truth"]))
-    assert set(np.unique(read_all(plain.truth))) == {0, 1}, "without named values, what is not 0 is foreground"
+    with pytest.raises(ConfigError, match="255 may be a mitochondrion"):
+        opener.open(str(files["images"]), Given(labels=files["truth"]))
 
 
 def test_a_name_that_means_nothing(opener, tmp_path):
@@ -123,7 +127,9 @@ def test_a_prediction_whose_images_are_gone_asks_for_them(opener, files, tmp_pat
 def test_a_prediction_of_a_part_is_laid_over_that_part(opener, files, tmp_path):
     path = prediction(tmp_path / "part.zarr", first=1)
     assert first_slice(path) == 1
-    view_data = opener.open(str(path), Given(files["images"], files["truth"], points=files["points"]))
+    view_data = opener.open(
+        str(path), Given(files["images"], files["truth"], {0: 0, 1: 1, 255: 1}, points=files["points"])
+    )
     assert (read_all(view_data.images) == arrays()["images"][1:]).all()
     assert (read_all(view_data.truth) == (arrays()["truth"][1:] > 0)).all()
     assert sorted(view_data.points) == [0, 2], "points count the slices of the scan"

@@ -1,0 +1,108 @@
+"""``dabench data add``: a card for the user's own volume."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from dabench.cli.options import finite_numbers, slice_bounds
+from dabench.cli.options import label_kind as kind_of
+from dabench.cli.options import label_values as values_of
+
+if TYPE_CHECKING:
+    from dabench.data.adding import Added, NewSplit
+    from dabench.data.card import SplitName
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the command to  dabench data."""
+    app.command("add")(add)
+
+
+def add(
+    name: Annotated[str, typer.Argument(help="Name of the new domain: lower-case letters, digits, + . _ -")],
+    images: Annotated[
+        Path, typer.Option(help="TIFF, HDF5, zarr, NIfTI or a folder of slices; scan.h5/raw is a volume in a file.")
+    ],
+    voxel: Annotated[str | None, typer.Option(help="Voxel size in nm: z,y,x [default: what the file says].")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Labels of the same slices.")] = None,
+    split: Annotated[str, typer.Option(help="train, test or unlabelled.")] = "train",
+    slices: Annotated[str | None, typer.Option(help="Only slices FIRST:LAST (LAST not included).")] = None,
+    label_slices: Annotated[
+        str | None, typer.Option(help="The same of the label file, where it counts its slices in another way.")
+    ] = None,
+    labelled: Annotated[
+        str | None, typer.Option(help="Slices FIRST:LAST of the images that the labels cover; the others are unknown.")
+    ] = None,
+    label_kind: Annotated[str, typer.Option(help="auto, semantic or instance.")] = "auto",
+    label_values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label-values", "--value", metavar="V:L,...", help="What label values are: 0, 1 or 255 (ignore)."
+        ),
+    ] = None,
+    intensity: Annotated[str | None, typer.Option(help="Values LOW,HIGH that become 0 and 1.")] = None,
+    neighbours: Annotated[bool, typer.Option(help="Whether slices z and z+1 lie next to each other.")] = True,
+    in_order: Annotated[
+        bool, typer.Option("--in-order", help="Images and labels are pairs in order, whatever their files' numbers.")
+    ] = False,
+    blank: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the images that may be blank or absent from the file.")
+    ] = 0.5,
+    description: Annotated[str, typer.Option(help="What it is, in a sentence.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite a split that exists.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Write a card for your own volume; call it once a split.
+
+    Example:  dabench data add liver --images liver.zarr --labels liver_mito.tif --voxel 50,8,8 --split train
+    """
+    from dabench.components.registry import Registry
+    from dabench.data.adding import NewSplit
+    from dabench.data.adding import add as add_card
+    from dabench.files.workspace import Workspace
+    from dabench.runs.domains import check_free, opener
+
+    registry = Registry.load()
+    check_free(registry, name)
+    new = NewSplit(
+        name,
+        cast("SplitName", split),
+        images,
+        labels,
+        voxel=finite_numbers("--voxel", voxel, "30,8,8"),
+        intensity=finite_numbers("--intensity", intensity, "0,4095"),
+        slices=slice_bounds("--slices", slices),
+        label_slices=slice_bounds("--label-slices", label_slices),
+        labelled=slice_bounds("--labelled", labelled),
+        kind=kind_of(label_kind),
+        values=values_of("--label-values", label_values),
+        neighbours=neighbours,
+        in_order=in_order,
+        blank=blank,
+        description=description,
+    )
+    path = Workspace.find().cards / f"{name}.yaml"
+    added = add_card(new, path, opener(registry), replace=replace)
+    for text in added.warnings:
+        typer.echo(f"warning: {text}", err=True)
+    _report(added, new, path, as_json=as_json)
+
+
+def _report(added: Added, new: NewSplit, path: Path, *, as_json: bool) -> None:
+    from dabench.data.doubts import shown
+
+    card = added.card
+    if as_json:
+        typer.echo(json.dumps({"card": str(path), **card.model_dump(mode="json")}, indent=1))
+        return
+    meant = f"labels {card.label_kind} {card.mapping()}" if new.labels else "no labels"
+    depth, height, width = added.shape
+    typer.echo(f"{path}: domain {card.name!r}, splits {', '.join(card.splits)}; voxel {shown(card.voxel)} nm; {meant}")
+    typer.echo(f"{new.split}: {depth} slices of {height} x {width} (rows x columns)")
+    if new.slices and new.slices[0]:
+        typer.echo(f"Points and preferences count its slices: 0 is slice {new.slices[0]} of {new.images}.")
+    typer.echo(f"Look at it:  dabench data show {card.name} --split {new.split}")
