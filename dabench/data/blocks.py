@@ -12,7 +12,7 @@ from dabench.interfaces import BlockVolume
 from dabench.types import Block
 
 if TYPE_CHECKING:
-    from dabench.interfaces import Volume
+    from dabench.interfaces import Placement, Volume
     from dabench.types import Array
 
 Shape = tuple[int, int, int]
@@ -55,6 +55,17 @@ def voxel_of(volume: Volume) -> tuple[float, float, float] | None:
     return voxel
 
 
+def placement_of(volume: Volume) -> Placement | None:
+    """Where a volume's file says that it lies in space, or None."""
+    placement: Placement | None = getattr(volume, "placement", None)
+    return placement
+
+
+def layout_of(volume: Volume) -> str:
+    """How a volume's stored axes were understood, in words."""
+    return str(getattr(volume, "layout", "z, y, x"))
+
+
 def white_is_zero(volume: Volume) -> bool:
     """Whether a volume's file says that its small values are the bright ones."""
     return bool(getattr(volume, "white_is_zero", False))
@@ -70,10 +81,13 @@ def block_grid(shape: Shape, chunk: Shape) -> Iterator[Block]:
 def slabs(volume: Volume, itemsize: int | None = None) -> Iterator[Block]:
     """Boxes of full width that cover a volume along its chunks: each stored value is decoded once, memory is bounded.
 
-    A box has at most 64 MiB (of ``itemsize`` bytes a voxel, default the stored type's) or one row of chunks.
+    A box has at most 64 MiB (of ``itemsize`` bytes a voxel, default the stored type's) or one row of chunks, of which
+    one that is larger than 256 MiB is cut along z.
     """
     depth, rows, _ = chunks_of(volume)
-    row_bytes = volume.shape[2] * depth * (itemsize or volume.dtype.itemsize)
+    plane_bytes = volume.shape[2] * (itemsize or volume.dtype.itemsize)
+    depth = min(depth, max(1, 4 * _SLAB_BYTES // (plane_bytes * rows)))
+    row_bytes = plane_bytes * depth
     band = max(1, _SLAB_BYTES // max(1, row_bytes * rows)) * rows
     return block_grid(volume.shape, (depth, min(band, volume.shape[1]), volume.shape[2]))
 

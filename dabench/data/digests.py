@@ -13,6 +13,7 @@ from dabench.errors import DataError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
 from dabench.files.litter import is_litter
+from dabench.interfaces.choice import split_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,9 +27,12 @@ _LABELS = "labels"
 def container(path: Path) -> Path | None:
     """The file or folder that holds a volume: ``path`` itself, or the file of which it names a part (``scan.h5/raw``).
 
+    What the end of a path chooses (``scan.zarr/channel=1``) is left out.
+
     Returns:
         None where neither is there.
     """
+    path, _ = split_choice(path)
     if path.exists():
         return path
     return next((parent for parent in path.parents if parent.is_file()), None)
@@ -73,6 +77,8 @@ class DigestCache:
 
     def _of(self, path: Path, fresh: bool) -> str:
         file = container(path) or path
+        if file.is_dir() and file != path:
+            return digest_of([self._of(file, fresh), path.relative_to(file).as_posix()])
         if file != path:
             return digest_of([self._file(file, fresh), path.relative_to(file).as_posix()])
         if not path.is_dir():

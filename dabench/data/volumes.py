@@ -11,16 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dabench.data.blocks import check_inside, chunks_of, read_block, read_by_slice, voxel_of, white_is_zero
+from dabench.data.blocks import (
+    check_inside,
+    chunks_of,
+    layout_of,
+    placement_of,
+    read_block,
+    read_by_slice,
+    voxel_of,
+    white_is_zero,
+)
 from dabench.data.origin import names_of
+from dabench.data.placement import moved
 from dabench.errors import DataError, MissingDataError
+from dabench.interfaces.choice import split_choice
 from dabench.types import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from dabench.interfaces import Reader, Volume
+    from dabench.interfaces import Placement, Reader, Volume
     from dabench.types import Array
 
 Shape = tuple[int, int, int]
@@ -33,7 +44,8 @@ _FEW = 4
 def open_volume(path: Path, readers: Iterable[Reader]) -> Volume:
     """Open a file, folder or volume inside a file (``scan.h5/raw``) with the first reader that accepts it.
 
-    The volume keeps the slices that were read last (`CachedVolume`). Raises as `open_with`.
+    What a path says at its end (``scan.tif/channel=1``) is handed to the reader (`dabench.interfaces.choice`). The
+    volume keeps the slices that were read last (`CachedVolume`). Raises as `open_with`.
     """
     return CachedVolume(open_with(path, readers)[0])
 
@@ -46,9 +58,10 @@ def open_with(path: Path, readers: Iterable[Reader]) -> tuple[Volume, Reader]:
         DataError: no reader knows the format, or the file is damaged.
     """
     asked = []
+    path, choice = split_choice(path)
     for reader in readers:
         if reader.accepts(path):
-            return _possible(reader.open(path), path), reader
+            return _possible(reader.open_choice(path, choice) if choice else reader.open(path), path), reader
         asked.append(type(reader).__name__)
     if not path.exists():
         raise MissingDataError(
@@ -133,6 +146,16 @@ class Wrapper:
         return voxel_of(self.volume)
 
     @property
+    def placement(self) -> Placement | None:
+        """Where the file says that the volume lies in space, or None."""
+        return placement_of(self.volume)
+
+    @property
+    def layout(self) -> str:
+        """How the stored axes were understood, in words."""
+        return layout_of(self.volume)
+
+    @property
     def white_is_zero(self) -> bool:
         """Whether the file says that small values are bright; see `Upright`."""
         return white_is_zero(self.volume)
@@ -206,6 +229,12 @@ class SliceRange(Wrapper):
         self.first, self._last = first, last
 
     @property
+    def placement(self) -> Placement | None:
+        """Where the range lies in space, or None."""
+        found = placement_of(self.volume)
+        return None if found is None else moved(found, self.first)
+
+    @property
     def shape(self) -> Shape:
         """(slices in the range, rows, columns)."""
         return self._last - self.first, self.volume.shape[1], self.volume.shape[2]
@@ -238,7 +267,7 @@ class CachedVolume(Wrapper):
         slice_bytes = max(1, volume.shape[1] * volume.shape[2] * volume.dtype.itemsize)
         self._capacity = max(1, max_bytes // slice_bytes)
         depth, _, width = chunks_of(volume)
-        self._together = depth if depth <= self._capacity else 1
+        self._together = depth if depth <= self._capacity else max(1, self._capacity // 2)
         # Rows of a page lie together: to keep whole slices saves decoding them again for the box beside.
         self._by_slice = depth == 1 and width == volume.shape[2] and self._capacity >= _FEW
         self._slices: OrderedDict[int, Array] = OrderedDict()

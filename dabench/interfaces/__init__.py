@@ -7,7 +7,8 @@ Randomness arrives as a generator; devices, seeds, files, loops and logging belo
 from __future__ import annotations
 
 from dabench.interfaces.annotation import Desk, Truth, WeakLabel
-from dabench.interfaces.data import BlockVolume, Domain, Reader, Split, Volume
+from dabench.interfaces.choice import Choice
+from dabench.interfaces.data import BlockVolume, Domain, Placement, Reader, Split, Volume
 from dabench.interfaces.evaluation import EvaluationProtocol, SliceScore
 from dabench.interfaces.methods import (
     Budget,
@@ -27,6 +28,7 @@ __all__ = [
     "Budget",
     "Candidate",
     "CandidateSlice",
+    "Choice",
     "Components",
     "CropSpec",
     "Desk",
@@ -35,6 +37,7 @@ __all__ = [
     "LOOKS",
     "Method",
     "OptimizerSpec",
+    "Placement",
     "Predictor",
     "PreferenceOptimizer",
     "PseudoTargets",

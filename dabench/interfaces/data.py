@@ -7,18 +7,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from dabench.errors import DataError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
 
+    from dabench.interfaces.choice import Choice
     from dabench.types import Array, Block
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a volume lies in space, as its file says it (NIfTI).
+
+    Attributes:
+        affine: 4 x 4, from a voxel's index (x, y, z) to its position (right, anterior, superior).
+        unit: of positions, as NIfTI names it: ``micron``, ``mm``, ``meter`` or ``unknown``.
+    """
+
+    affine: Array
+    unit: str = "unknown"
 
 
 class Volume(Protocol):
     """A stack of equally sized 2-D slices that is read one slice at a time.
 
-    A volume whose file says how large a voxel is has an attribute ``voxel``: nm (z, y, x), or None.
+    What its file says beyond the pixels is found as attributes, where it says any: ``voxel``, nm (z, y, x), or None;
+    ``white_is_zero``; ``layout``, how the stored axes were understood, in words; ``placement``, a `Placement` or None.
     """
 
     @property
@@ -58,6 +75,15 @@ class Reader(ABC):
     @abstractmethod
     def open(self, path: Path) -> Volume:
         """Open without reading pixels. Raises DataError for a damaged or empty file, with its name."""
+
+    def open_choice(self, path: Path, choice: Choice) -> Volume:
+        """Open the volume that a choice means: one channel, time or series, or axes in an order that the user says.
+
+        Raises DataError for a choice that the file does not have; readers without choices need not change this.
+        """
+        raise DataError(
+            f"{path}: {type(self).__name__} opens the only volume of a file, not {choice}.", "Leave it out."
+        )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,14 @@ _KEY = re.compile(r"c|(c\.)?\d+(\.\d+)*")
 _MOST = 2**20
 
 
-def absent_chunks(path: Path, array: Any, axis: int, slices: range) -> tuple[int, int]:
-    """(chunks that are not stored, all chunks) of some slices of an array in a folder; shards count as chunks.
+def absent_chunks(path: Path, array: Any, grid: Sequence[range]) -> tuple[int, int]:
+    """(chunks that are not stored, all chunks) of a part of an array in a folder; shards count as chunks.
 
     Args:
         path: folder of the array.
         array: the opened zarr array.
-        axis: which of its axes is z.
-        slices: those that are wanted.
+        grid: numbers of the chunks that are wanted, along each axis.
     """
-    sizes = array.shards or array.chunks
-    grid = [range(-(-length // size)) for length, size in zip(array.shape, sizes, strict=True)]
-    grid[axis] = range(slices.start // sizes[axis], -(-slices.stop // sizes[axis]))
     total = math.prod(map(len, grid))
     files = set(_files(str(path)))
     if total > _MOST:

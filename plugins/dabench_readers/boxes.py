@@ -1,4 +1,4 @@
-"""What readers of arrays on disk share: a volume read by box, axes of length 1 dropped, errors that name the place."""
+"""What readers of arrays on disk share: a volume read by box, and errors that name the place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dabench.plugin import Block, DataError
+from dabench.plugin import Block, DataError, Placement
 from dabench.types import Array
 from dabench_readers.voxels import Voxel
 
@@ -29,6 +29,8 @@ DAMAGE = (
     zlib.error,
     lzma.LZMAError,
 )
+#: Bytes of slices that are read together where a slice lies scattered over the file.
+_TOGETHER = 64 * 2**20
 GET_AGAIN = "Copy or download the file again, then  dabench data verify NAME"
 
 
@@ -37,6 +39,11 @@ class BoxVolume(ABC):
 
     The handle on the file is opened at the first read, once a process, and closed with it.
     """
+
+    #: Where it lies in space, None where the file does not say.
+    placement: Placement | None = None
+    #: How the stored axes were understood, in words.
+    layout = "z, y, x"
 
     def __init__(
         self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], chunks: tuple[int, int, int], voxel: Voxel
@@ -116,39 +123,10 @@ class BoxVolume(ABC):
         self.__dict__.update(state, _lock=threading.RLock(), _handle=None)
 
 
-class Spatial:
-    """How an array of three or more axes is a volume: axes of length 1 before and after z, y, x are dropped.
-
-    Attributes:
-        lead: axes dropped in front.
-        shape: (slices, rows, columns).
-    """
-
-    def __init__(self, shape: tuple[int, ...], where: str) -> None:
-        """Find the three axes. Raises DataError for too few axes, more than one volume, or nothing in it."""
-        lead, kept = 0, tuple(int(length) for length in shape)
-        while len(kept) > 3 and kept[0] == 1:
-            lead, kept = lead + 1, kept[1:]
-        while len(kept) > 3 and kept[-1] == 1:
-            kept = kept[:-1]
-        if len(kept) != 3:
-            raise DataError(
-                f"{where}: an array of shape {tuple(shape)}; a volume has three axes (z, y, x), others of length 1.",
-                "Write one channel and one time point as a volume of its own.",
-            )
-        if 0 in kept:
-            raise DataError(f"{where}: an array of shape {tuple(shape)} holds no voxel.", GET_AGAIN)
-        self.lead, self.shape = lead, (kept[0], kept[1], kept[2])
-        self._tail = len(shape) - 3 - lead
-
-    def index(self, block: Block) -> tuple[int | slice, ...]:
-        """Index of a box in the array."""
-        return (0,) * self.lead + block.slices + (0,) * self._tail
-
-    def of(self, values: tuple[Any, ...]) -> tuple[Any, Any, Any]:
-        """The three entries that belong to z, y, x, of one entry an axis."""
-        z, y, x = values[self.lead : self.lead + 3]
-        return z, y, x
+def many_slices(shape: tuple[int, int, int], itemsize: int) -> tuple[int, int, int]:
+    """The box to read at once from a file in which to read a slice costs as much as to read many."""
+    z, y, x = shape
+    return max(1, min(z, _TOGETHER // (x * y * itemsize))), y, x
 
 
 def need_numbers(dtype: np.dtype[Any], where: str) -> None:

@@ -15,6 +15,7 @@ import tifffile
 from PIL import Image, UnidentifiedImageError
 
 from dabench.plugin import DataError, Reader
+from dabench_readers.tiff import TiffReader
 
 if TYPE_CHECKING:
     from dabench.plugin import Volume
@@ -63,6 +64,8 @@ class FolderReader(Reader):
             raise DataError(f"{path}: {kinds} slices lie mixed.", "Keep one format a folder.")
         found = [p for p in found if _format(p) == kind]
         slices = sorted(found, key=natural_order)
+        if _planes_of_one(slices[0]) == len(slices):
+            return TiffReader().open(slices[0])
         first = _load(slices[0], 0)
         volume = FolderVolume(slices, first.shape, first.dtype, white_is_zero=_white_is_zero(slices[0]))
         if strays := sorted(p.name for p in set(files) - set(found)):
@@ -124,9 +127,20 @@ def natural_order(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
 
 
+def _planes_of_one(path: Path) -> int:
+    """Planes of an OME-TIFF that lies in several files, which say the order; 0 for any other file."""
+    if _format(path) != "TIFF":
+        return 0
+    try:
+        with tifffile.TiffFile(path) as tif:
+            return len(tif.series[0].pages) if tif.is_ome and tif.series[0].is_multifile else 0
+    except _DAMAGE:
+        return 0  # said when it is read
+
+
 def _load(path: Path, z: int) -> Array:
     try:
-        image = tifffile.imread(path) if _format(path) == "TIFF" else _load_picture(path)
+        image = tifffile.imread(path, is_ome=False) if _format(path) == "TIFF" else _load_picture(path)
     except _DAMAGE as error:
         raise DataError(f"{path}: slice {z} cannot be decoded: {error}.", _GET_AGAIN) from None
     return _grey(np.asarray(image), path, z)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dabench.plugin import Block, DataError, Reader
-from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, Spatial, listing, need_numbers
+from dabench.plugin import Block, Choice, DataError, Reader
+from dabench_readers.axes import Spatial
+from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, listing, many_slices, need_numbers
 from dabench_readers.linked import linked_files
 from dabench_readers.voxels import Voxel, as_text, from_attributes
 
@@ -30,13 +33,17 @@ class Hdf5Reader(Reader):
 
     def open(self, path: Path) -> Volume:
         """Open the only volume below the path. Raises DataError: damaged, none or several, not numbers, not 3-D."""
+        return self.open_choice(path, Choice())
+
+    def open_choice(self, path: Path, choice: Choice) -> Volume:
+        """The same, at one place along axes beside z, y, x."""
         found = _split(path)
         if found is None:
             raise DataError(f"{path}: no HDF5 file.", "The name of an HDF5 file ends in .h5, .hdf5 or .hdf.")
         file, inner = found
         try:
             with _file(file) as opened:
-                return _inspect(file, inner, opened)
+                return _inspect(file, inner, opened, choice)
         except DAMAGE as error:
             raise DataError(f"{file}: not a readable HDF5 file: {error}.", GET_AGAIN) from None
 
@@ -47,15 +54,16 @@ class Hdf5Volume(BoxVolume):
     def __init__(self, file: Path, dataset: h5py.Dataset, spatial: Spatial, files: tuple[Path, ...]) -> None:
         """Keep what the dataset says of itself; ``file`` stays closed until something is read."""
         self.files = files
-        chunks = spatial.of(dataset.chunks) if dataset.chunks else (1, *spatial.shape[1:])
-        voxel = from_attributes(dict(dataset.attrs))
+        chunks = spatial.of(dataset.chunks) if dataset.chunks else _contiguous(spatial, dataset.dtype.itemsize)
+        voxel = from_attributes(dict(dataset.attrs), spatial.sizes)
         super().__init__(
             Path(f"{file}{dataset.name}"),
             spatial.shape,
             dataset.dtype,
             chunks,
-            voxel if voxel.sizes else _dims(dataset),
+            voxel if voxel.sizes else _scales(dataset, spatial),
         )
+        self.layout = spatial.layout
         self._file, self._inner, self._spatial = file, dataset.name, spatial
 
     def _open(self) -> Any:
@@ -64,8 +72,7 @@ class Hdf5Volume(BoxVolume):
         return file, file[self._inner]
 
     def _fetch(self, block: Block) -> Array:
-        values: Array = self._opened()[1][self._spatial.index(block)]
-        return values
+        return self._spatial.turned(self._opened()[1][self._spatial.index(block)])
 
     def absent(self, slices: range) -> tuple[int, int]:
         """(chunks of these slices that are not stored, all of them); voxels where the dataset has no chunks."""
@@ -76,12 +83,15 @@ class Hdf5Volume(BoxVolume):
         if dataset.chunks is None:
             stored = dataset.external or dataset.id.get_storage_size() or _is_compact(dataset)
             return 0 if stored else dataset.size, dataset.size
-        depth, rows, columns = self._chunks
-        layers = range(slices.start // depth, -(-slices.stop // depth))
+        grid = self._spatial.grid(dataset.chunks, slices)
         found: list[Any] = []
-        dataset.id.chunk_iter(lambda info: found.append(info.chunk_offset[self._spatial.lead] // depth))
-        total = len(layers) * -(-self._shape[1] // rows) * -(-self._shape[2] // columns)
-        return total - sum(layer in layers for layer in found), total
+        dataset.id.chunk_iter(lambda info: found.append(info.chunk_offset))
+        stored = sum(
+            all(at // size in span for at, size, span in zip(corner, dataset.chunks, grid, strict=True))
+            for corner in found
+        )
+        total = math.prod(map(len, grid))
+        return total - stored, total
 
 
 def _is_compact(dataset: h5py.Dataset) -> bool:
@@ -104,7 +114,7 @@ def _split(path: Path) -> tuple[Path, str] | None:
     return None
 
 
-def _inspect(file: Path, inner: str, opened: h5py.File) -> Hdf5Volume:
+def _inspect(file: Path, inner: str, opened: h5py.File, choice: Choice) -> Hdf5Volume:
     import h5py
 
     if inner and inner not in opened:
@@ -117,8 +127,9 @@ def _inspect(file: Path, inner: str, opened: h5py.File) -> Hdf5Volume:
     where = f"{file}{node.name}"
     need_numbers(node.dtype, where)
     files = linked_files(file, node)
+    spatial = Spatial(node.shape or (), where, _axes(node, where), choice)
     # What an external link leads to is opened where it lies.
-    return Hdf5Volume(Path(node.file.filename), node, Spatial(node.shape or (), where), files)
+    return Hdf5Volume(Path(node.file.filename), node, spatial, files)
 
 
 def _only(file: Path, group: h5py.Group) -> h5py.Dataset:
@@ -147,10 +158,29 @@ def _datasets(group: h5py.Group) -> list[tuple[str, tuple[int, ...], Any]]:
     return sorted(found, key=lambda entry: entry[0])
 
 
-def _dims(dataset: h5py.Dataset) -> Voxel:
+def _axes(dataset: h5py.Dataset, where: str) -> list[str]:
+    """Names of the axes: ``axistags`` (ilastik), labels of the dimensions, names of their scales; [] for none."""
+    if "axistags" in dataset.attrs:
+        try:
+            return [str(axis["key"]) for axis in json.loads(as_text(dataset.attrs["axistags"]))["axes"]]
+        except (ValueError, LookupError, TypeError):
+            raise DataError(
+                f"{where}: its attribute axistags is not what ilastik writes.",
+                f"Say the axes at the end of the path, for example  {where}/axes=zyx",
+            ) from None
+    found = [dim.label or (dim[0].name or "").rpartition("/")[2] if len(dim) else dim.label for dim in dataset.dims]
+    return found if any(found) else []
+
+
+def _contiguous(spatial: Spatial, itemsize: int) -> tuple[int, int, int]:
+    """Of a dataset without chunks: rows of a slice lie together where its axes are in order."""
+    return (1, *spatial.shape[1:]) if spatial.in_order else many_slices(spatial.shape, itemsize)
+
+
+def _scales(dataset: h5py.Dataset, spatial: Spatial) -> Voxel:
     """Voxel size from dimension scales: the step of each axis's coordinates, in the unit that the scale names."""
-    axes = [dim[0] for dim in dataset.dims if len(dim)]
-    if len(axes) != 3 or any(axis.ndim != 1 or len(axis) < 2 for axis in axes):
+    axes = spatial.of([dim[0] if len(dim) else None for dim in dataset.dims], None)
+    if any(axis is None or axis.ndim != 1 or len(axis) < 2 for axis in axes):
         return Voxel()
     units = tuple(as_text(axis.attrs.get("units", axis.attrs.get("unit", ""))) for axis in axes)
     return Voxel(tuple(float(axis[1] - axis[0]) for axis in axes), units, "a dimension scale")

@@ -1,4 +1,4 @@
-"""Metadata of OME-Zarr multiscales, versions 0.1 to 0.5: which array, which axes, how large a voxel is.
+"""Metadata of OME-Zarr multiscales, versions 0.1 to 0.5: which array, which axes, how large a voxel of a level is.
 
 Source: https://ngff.openmicroscopy.org, `multiscales` metadata.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dabench.plugin import DataError
+from dabench_readers.axes import Spatial
 from dabench_readers.voxels import Voxel, scaled
 
 #: Axes of versions 0.1 and 0.2, which do not name them.
@@ -20,37 +21,43 @@ _MEND = "Mend the metadata, or give the array itself:  PATH/0"
 
 @dataclass(frozen=True)
 class Multiscale:
-    """The first multiscale of a group: ``path`` of its full resolution, names of its ``axes``, its ``voxel``."""
+    """One level of a group's multiscale.
+
+    Attributes:
+        path: of the level's array below the group.
+        axes: their names.
+        sizes: of a voxel along each axis; () where they are not said.
+        units: one an axis.
+    """
 
     path: str
     axes: tuple[str, ...]
-    voxel: Voxel
+    sizes: tuple[Any, ...]
+    units: tuple[str, ...]
 
     def check(self, shape: tuple[int, ...], where: Path) -> None:
-        """Raises DataError for an array that is not one volume along these axes."""
-        axes = self.axes or _FIVE
-        if len(axes) != len(shape):
-            raise DataError(f"{where}: {len(shape)} axes, its multiscale names {len(axes)} ({', '.join(axes)}).", _MEND)
-        many = [f"{length} along {axis!r}" for axis, length in zip(axes, shape, strict=True) if _beside(axis, length)]
-        if many:
-            raise DataError(
-                f"{where}: holds {' and '.join(many)} ({', '.join(axes)} = {shape}); a volume has z, y, x alone.",
-                "Write one channel and one time point as a volume of its own.",
-            )
-        spatial = [axis for axis in axes if axis in ("x", "y", "z")]
-        if spatial != ["z", "y", "x"]:
-            raise DataError(
-                f"{where}: its axes are {', '.join(axes)}, a volume has z, y, x in this order.",
-                "Write it again with these axes.",
-            )
+        """Raises DataError for an array with another number of axes."""
+        if len(self.axes) != len(shape):
+            named = ", ".join(self.axes)
+            raise DataError(f"{where}: {len(shape)} axes, its multiscale names {len(self.axes)} ({named}).", _MEND)
+
+    def voxel(self, spatial: Spatial) -> Voxel:
+        """Size along z, y, x."""
+        if not self.sizes:
+            return Voxel()
+        return Voxel(spatial.of(self.sizes), spatial.of(self.units, self.units[spatial.at[1]]), "the multiscale")
 
 
-def _beside(axis: str, length: int) -> bool:
-    return axis not in ("x", "y", "z") and length != 1
+def multiscale_of(
+    attributes: Mapping[str, Any], where: Path, level: str | None = None, number: int = 0
+) -> Multiscale | None:
+    """A level of the multiscale that a group's attributes describe, None where they describe none.
 
-
-def multiscale_of(attributes: Mapping[str, Any], where: Path) -> Multiscale | None:
-    """The first multiscale that a group's attributes describe, None where they describe none.
+    Args:
+        attributes: of the group.
+        where: its path, for errors.
+        level: path of the array that is meant; by default the full resolution.
+        number: which multiscale.
 
     Raises:
         DataError: the metadata are not what the specification says; names the key and the value.
@@ -60,15 +67,17 @@ def multiscale_of(attributes: Mapping[str, Any], where: Path) -> Multiscale | No
     if found is None:
         return None
     try:
-        return _parse(found[0])
+        levels = [(scale, one) for scale in found for one in scale["datasets"] if str(one["path"]).strip("/") == level]
+        if level is not None:
+            return _parse(*levels[0]) if levels else None
+        return _parse(found[number], found[number]["datasets"][0])
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{where}: its `multiscales` metadata are not those of OME-Zarr: {type(error).__name__}: {error}.", _MEND
         ) from None
 
 
-def _parse(scale: Mapping[str, Any]) -> Multiscale:
-    level = scale["datasets"][0]
+def _parse(scale: Mapping[str, Any], level: Mapping[str, Any]) -> Multiscale:
     axes = [_axis(axis) for axis in scale.get("axes", ())]
     names = tuple(name for name, _ in axes) or _FIVE
     sizes: tuple[Any, ...] = ()
@@ -77,11 +86,7 @@ def _parse(scale: Mapping[str, Any]) -> Multiscale:
         if factors and len(factors) != len(names):
             raise ValueError(f"a scale of {len(factors)} numbers for {len(names)} axes")
         sizes = scaled(Voxel(sizes), factors).sizes if sizes and factors else factors or sizes
-    if not axes or not sizes or [name for name in names if name in ("x", "y", "z")] != ["z", "y", "x"]:
-        return Multiscale(str(level["path"]), names, Voxel())
-    at = [names.index(axis) for axis in "zyx"]
-    units = tuple(axes[i][1] for i in at)
-    return Multiscale(str(level["path"]), names, Voxel(tuple(sizes[i] for i in at), units, "the multiscale"))
+    return Multiscale(str(level["path"]).strip("/"), names, sizes if axes else (), tuple(unit for _, unit in axes))
 
 
 def _axis(axis: Any) -> tuple[str, str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
 
-from dabench.plugin import Block, DataError, Reader, Window
+from dabench.plugin import Block, Choice, DataError, Reader, Window
+from dabench_readers.axes import Spatial
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, need_numbers
+from dabench_readers.tiff_series import SeriesVolume, chosen_series, is_stack_of_pictures
 from dabench_readers.tiff_voxels import voxel_of
 from dabench_readers.voxels import Voxel
 
@@ -31,10 +34,14 @@ class TiffReader(Reader):
         return path.is_file() and path.suffix.lower() in _SUFFIXES
 
     def open(self, path: Path) -> Volume:
-        """Open a stack of equally sized grey slices. Raises DataError: empty, truncated, colour, mixed sizes."""
+        """Open a stack of equally sized grey slices. Raises DataError: empty, truncated, several volumes or sizes."""
+        return self.open_choice(path, Choice())
+
+    def open_choice(self, path: Path, choice: Choice) -> Volume:
+        """The same of one series, at one place along axes beside z, y, x."""
         try:
             with tifffile.TiffFile(path) as tif:
-                return _inspect(path, tif)
+                return _inspect(path, tif, choice)
         except _DAMAGE as error:
             raise DataError(f"{path}: not a readable TIFF: {error}.", GET_AGAIN) from None
 
@@ -48,15 +55,26 @@ class TiffVolume(BoxVolume):
     def __init__(
         self,
         path: Path,
-        shape: tuple[int, int, int],
+        planes: Sequence[int],
+        plane: tuple[int, int],
         dtype: np.dtype[Any],
         offset: int | None,
         chunks: tuple[int, int, int],
         voxel: Voxel,
     ) -> None:
-        """Keep what was found; ``offset`` is where plain pixels start when the file has one page for all slices."""
-        super().__init__(path, shape, dtype, chunks, voxel)
-        self._raw_dtype, self._offset = dtype, offset
+        """Keep what was found.
+
+        Args:
+            path: of the file.
+            planes: number of the page of each slice; of the plane, where the file has one page for all of them.
+            plane: rows and columns.
+            dtype: as stored.
+            offset: where plain pixels start when the file has one page for all slices.
+            chunks: what is stored together.
+            voxel: what the file says of it.
+        """
+        super().__init__(path, (len(planes), *plane), dtype, chunks, voxel)
+        self._planes, self._raw_dtype, self._offset = planes, dtype, offset
         #: Whether the file says that small values are bright; who opens images turns them.
         self.white_is_zero = False
 
@@ -64,7 +82,7 @@ class TiffVolume(BoxVolume):
         """(tiles or strips of these slices that are not stored, all of them)."""
         with self._lock:
             pages = self._opened().pages
-            stored = [pages[z].databytecounts for z in slices] if len(pages) == self._shape[0] else []
+            stored = [pages[self._planes[z]].databytecounts for z in slices] if self._offset is None else []
         return sum(counts.count(0) for counts in stored), sum(map(len, stored))
 
     def _open(self) -> tifffile.TiffFile:
@@ -80,26 +98,20 @@ class TiffVolume(BoxVolume):
         if self._offset is not None:
             return self._rows(self._start(z), Window(0, 0, *self._shape[1:]))
         with self._lock:
-            pages = self._opened().pages
-            # One page with several samples is a stack of planes (see `_is_planes`).
-            planes = len(pages) == 1 and self._shape[0] > 1
-            page: Array = pages[0].asarray()[z] if planes else np.squeeze(pages[z].asarray())
+            page: Array = np.squeeze(self._opened().pages[self._planes[z]].asarray())
         return page.reshape(self._shape[1:]) if page.size == np.prod(self._shape[1:]) else page
 
     def _part(self, z: int, window: Window) -> Array:
         if self._offset is not None:
             return self._rows(self._start(z), window)
         with self._lock:
-            pages = self._opened().pages
-            page = pages[z] if len(pages) > 1 or self._shape[0] == 1 else None
-        if page is None:
-            return self._slice(z)[window.slices]
+            page = self._opened().pages[self._planes[z]]
         if page.is_contiguous:
             return self._rows(page.dataoffsets[0], window)
         return self._segments(page, window)
 
     def _start(self, z: int) -> int:
-        return (self._offset or 0) + z * self._shape[1] * self._shape[2] * self._raw_dtype.itemsize
+        return (self._offset or 0) + self._planes[z] * self._shape[1] * self._shape[2] * self._raw_dtype.itemsize
 
     def _rows(self, start: int, window: Window) -> Array:
         """Rows of plain pixels that begin at byte ``start``."""
@@ -145,60 +157,95 @@ def _paste(segment: Array, at: tuple[int, int], onto: Array) -> None:
     onto[top:bottom, left:right] = segment[top - y : bottom - y, left - x : right - x]
 
 
-def _inspect(path: Path, tif: tifffile.TiffFile) -> TiffVolume:
-    """Shape and type of the stack, and that every page's bytes lie inside the file."""
-    pages = list(tif.pages)
-    if not pages:
+def _inspect(path: Path, tif: tifffile.TiffFile, choice: Choice) -> Volume:
+    """Shape and type of the volume, and that every page's bytes lie inside the file."""
+    if not len(tif.pages):
         raise DataError(f"{path}: the TIFF holds no page.", GET_AGAIN)
-    first = pages[0].aspage()
-    dtype = np.dtype(first.dtype).newbyteorder(tif.byteorder)
-    if _is_planes(pages):
-        shape = (first.samplesperpixel, first.imagelength, first.imagewidth)
-        return TiffVolume(path, shape, dtype, None, (1, *shape[1:]), Voxel())
-    if first.samplesperpixel != 1:
-        raise DataError(
-            f"{path}: a colour TIFF ({first.samplesperpixel} samples a pixel).", "Convert it to grey first."
+    _need_the_last(path, tif)
+    if is_stack_of_pictures(tif, choice):
+        return _stack(path, tif, choice)
+    number, series, choice = chosen_series(path, tif, choice)
+    spatial = Spatial(series.shape, str(path), tuple(series.axes), choice)
+    need_numbers(np.dtype(series.dtype), str(path))
+    first, size = series.keyframe, path.stat().st_size
+    planes = int(np.prod(series.shape[:-2], dtype=np.int64))
+    plain = first.shape == series.shape[-2:] and spatial.in_order and spatial.at[1] == len(series.shape) - 2
+    hidden = plain and len(tif.pages) == 1 < planes and series.dataoffset is not None
+    if hidden:
+        _need_bytes(path, first, planes, series, size)
+    pages = [] if hidden else _pages(path, tif, series, size)
+    voxel, photometric = voxel_of(tif, number), first.photometric
+    if plain and all(page.parent is tif for page in pages):
+        numbers = np.arange(planes).reshape(series.shape[:-2])[spatial.index(Block(0, 0, 0, *spatial.shape))[:-2]]
+        chosen = numbers.ravel().tolist() if hidden else [pages[n].index for n in numbers.ravel()]
+        volume: TiffVolume | SeriesVolume = _pages_volume(
+            path, tif, first, chosen, first.dataoffsets[0] if hidden else None, voxel
         )
-    need_numbers(dtype, str(path))
-    size, height, width = path.stat().st_size, first.imagelength, first.imagewidth
+    else:
+        volume = SeriesVolume(path, number, series, spatial, voxel)
+        volume.files = tuple(sorted({Path(page.parent.filehandle.path) for page in pages}))
+    volume.layout = spatial.layout
+    volume.white_is_zero = photometric == tifffile.PHOTOMETRIC.MINISWHITE
+    return volume
+
+
+def _stack(path: Path, tif: tifffile.TiffFile, choice: Choice) -> Volume:
+    """Pages that were written one by one, each a slice."""
+    pages = list(tif.pages)
+    first, size = pages[0].aspage(), path.stat().st_size
+    need_numbers(np.dtype(first.dtype), str(path))
     for z, page in enumerate(pages):
-        _check_page(path, z, page, (height, width), first.dtype, size)
-    if _following(tif, pages[-1].offset):
-        raise DataError(f"{path}: truncated: the page after slice {len(pages) - 1} is not in the file.", GET_AGAIN)
-    _need_one_stack(path, tif)
-    count = _hidden_slices(tif, path, size) if len(pages) == 1 else None
-    offset = first.dataoffsets[0] if count else None
-    volume = TiffVolume(
-        path, (count or len(pages), height, width), dtype, offset, (1, *_segment_shape(first)), voxel_of(tif)
-    )
+        _check_page(path, z, page, (first.imagelength, first.imagewidth), first.dtype, size)
+    spatial = Spatial((len(pages), first.imagelength, first.imagewidth), str(path), (), choice)
+    volume = _pages_volume(path, tif, first, range(len(pages)), None, voxel_of(tif))
+    volume.layout = spatial.layout
     volume.white_is_zero = first.photometric == tifffile.PHOTOMETRIC.MINISWHITE
     return volume
 
 
-def _need_one_stack(path: Path, tif: tifffile.TiffFile) -> None:
-    """Raises DataError for an ImageJ or OME hyperstack: its pages are channels or times as well as slices."""
-    if not (tif.is_imagej or tif.is_ome):
-        return
-    series = tif.series[0]
-    lengths = dict(zip(series.axes, series.shape, strict=True))
-    many = {axis: n for axis, n in lengths.items() if axis not in "YX" and n > 1}
-    if len(many) > 1:
-        shown = ", ".join(f"{axis} {length}" for axis, length in many.items())
+def _pages_volume(
+    path: Path, tif: tifffile.TiffFile, first: Any, planes: Sequence[int], offset: int | None, voxel: Voxel
+) -> TiffVolume:
+    dtype = np.dtype(first.dtype).newbyteorder(tif.byteorder)
+    plane = (first.imagelength, first.imagewidth)
+    return TiffVolume(path, planes, plane, dtype, offset, (1, *_segment_shape(first)), voxel)
+
+
+def _pages(path: Path, tif: tifffile.TiffFile, series: Any, size: int) -> list[Any]:
+    """The pages of a series, checked: all there, of one size and type, their bytes in the file."""
+    pages = list(series.pages)
+    if any(page is None for page in pages):
         raise DataError(
-            f"{path}: a hyperstack ({shown}); a volume has z, y, x alone.",
-            "Write one channel and one time point as a stack of its own.",
+            f"{path}: {sum(page is None for page in pages)} of {len(pages)} planes are not there: the file says that "
+            "they lie in other files.",
+            "Put all files of the series into one folder.",
         )
+    first = series.keyframe
+    for z, page in enumerate(pages):
+        if page.parent is tif:
+            _check_page(path, z, page, first.shape, first.dtype, size)
+        else:
+            where = Path(page.parent.filehandle.path)
+            _check_page(where, z, page, first.shape, first.dtype, where.stat().st_size)
+    return pages
 
 
-def _is_planes(pages: list[Any]) -> bool:
-    """Whether one page holds the slices as separate colour planes: what tifffile makes of a stack of 3 or 4 slices."""
-    return len(pages) == 1 and pages[0].samplesperpixel > 1 and pages[0].planarconfig == tifffile.PLANARCONFIG.SEPARATE
+def _need_the_last(path: Path, tif: tifffile.TiffFile) -> None:
+    if _following(tif, tif.pages[-1].offset):
+        raise DataError(f"{path}: truncated: the page after slice {len(tif.pages) - 1} is not in the file.", GET_AGAIN)
+
+
+def _need_bytes(path: Path, first: Any, planes: int, series: Any, size: int) -> None:
+    """One page describes all slices (ImageJ above 4 GB, `shaped` files): they follow its pixels."""
+    end = first.dataoffsets[0] + planes * int(np.prod(series.shape[-2:])) * series.dtype.itemsize
+    if end > size:
+        raise DataError(f"{path}: truncated: {planes} slices end at byte {end}, the file has {size}.", GET_AGAIN)
 
 
 def _check_page(
-    path: Path, z: int, page: tifffile.TiffPage | tifffile.TiffFrame, shape: tuple[int, int], dtype: Any, size: int
+    path: Path, z: int, page: tifffile.TiffPage | tifffile.TiffFrame, shape: tuple[int, ...], dtype: Any, size: int
 ) -> None:
-    found = page.shape[-2:] if len(page.shape) >= 2 else page.shape
+    found = page.shape
     if found != shape or page.dtype != dtype:
         raise DataError(
             f"{path}: slice {z} is {found} {page.dtype}, slice 0 is {shape} {dtype}.",
@@ -216,15 +263,3 @@ def _following(tif: tifffile.TiffFile, offset: int) -> int:
     (tags,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
     handle.seek(offset + layout.tagnosize + tags * layout.tagsize)
     return int(struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))[0])
-
-
-def _hidden_slices(tif: tifffile.TiffFile, path: Path, size: int) -> int | None:
-    """Number of slices of a stack that is described by one page only (ImageJ above 4 GB, `shaped` files), else None."""
-    series = tif.series[0]
-    count = int(np.prod(series.shape[:-2], dtype=np.int64))
-    if count <= 1:
-        return None
-    end = tif.pages.first.dataoffsets[0] + count * int(np.prod(series.shape[-2:])) * series.dtype.itemsize
-    if end > size:
-        raise DataError(f"{path}: truncated: {count} slices end at byte {end}, the file has {size}.", GET_AGAIN)
-    return count

@@ -9,18 +9,20 @@ import tifffile
 from dabench_readers.voxels import Voxel
 
 
-def voxel_of(tif: tifffile.TiffFile) -> Voxel:
-    """What the file says of the size of a voxel."""
+def voxel_of(tif: tifffile.TiffFile, number: int = 0) -> Voxel:
+    """What the file says of the size of a voxel of a series."""
     if tif.ome_metadata:
-        return _from_ome(tif.ome_metadata)
+        return _from_ome(tif.ome_metadata, number)
     return _from_imagej(tif) if tif.is_imagej else Voxel()
 
 
-def _from_ome(text: str) -> Voxel:
-    """PhysicalSizeZ, Y, X of the first image; their unit is micrometre where it is left out."""
+def _from_ome(text: str, number: int) -> Voxel:
+    """PhysicalSizeZ, Y, X of an image; their unit is micrometre where it is left out."""
     try:
-        pixels = next(node for node in ElementTree.fromstring(text).iter() if node.tag.rpartition("}")[2] == "Pixels")
-    except (ElementTree.ParseError, StopIteration):
+        pixels = [node for node in ElementTree.fromstring(text).iter() if node.tag.rpartition("}")[2] == "Pixels"][
+            number
+        ]
+    except (ElementTree.ParseError, IndexError):
         return Voxel()
     sizes = tuple(pixels.get(f"PhysicalSize{axis}") for axis in "ZYX")
     if None in sizes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,18 +78,19 @@ def scaled(voxel: Voxel, factors: Sequence[Any]) -> Voxel:
     return replace(voxel, sizes=sizes)
 
 
-def from_attributes(attributes: Mapping[str, Any]) -> Voxel:
+def from_attributes(attributes: Mapping[str, Any], order: Callable[[Sequence[Any]], tuple[Any, ...]]) -> Voxel:
     """What attributes of an HDF5 or zarr array say: ``element_size_um`` (Fiji, ilastik), ``resolution`` (CREMI; nm).
 
-    All are in the order z, y, x; ``resolution`` and ``voxel_size`` may have ``units`` beside them.
+    All are in the order of the array's axes; ``resolution`` and ``voxel_size`` may have ``units`` beside them.
+    ``order`` brings values of the array's axes to z, y, x.
     """
     if "element_size_um" in attributes:
-        return Voxel(_listed(attributes["element_size_um"]), ("um",), "the attribute element_size_um")
+        return Voxel(order(_listed(attributes["element_size_um"])), ("um",), "the attribute element_size_um")
     for key in ("resolution", "voxel_size"):
         if key in attributes:
             units = attributes.get("units", attributes.get("unit", "nm"))
-            named = tuple(as_text(unit) for unit in _listed(units)) if not isinstance(units, str | bytes) else ()
-            return Voxel(_listed(attributes[key]), named or (as_text(units),), f"the attribute {key}")
+            listed = () if isinstance(units, str | bytes) else order([as_text(unit) for unit in _listed(units)])
+            return Voxel(order(_listed(attributes[key])), listed or (as_text(units),), f"the attribute {key}")
     return Voxel()
 
 

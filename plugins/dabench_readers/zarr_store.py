@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dabench.plugin import Block, DataError, Reader
+import numpy as np
+
+from dabench.plugin import Block, Choice, DataError, Placement, Reader
 from dabench_readers.absent import absent_chunks, need_keys
-from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, Spatial, listing, need_numbers
+from dabench_readers.axes import Spatial
+from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, listing, need_numbers
 from dabench_readers.ome import Multiscale, multiscale_of
 from dabench_readers.voxels import Voxel, from_attributes
 
@@ -28,8 +31,12 @@ class ZarrReader(Reader):
 
     def open(self, path: Path) -> Volume:
         """Open the only volume below the path. Raises DataError: damaged, none or several, axes that are no volume."""
+        return self.open_choice(path, Choice())
+
+    def open_choice(self, path: Path, choice: Choice) -> Volume:
+        """The same, at one place along axes beside z, y, x; ``series`` counts the multiscales of a group."""
         try:
-            return _inspect(path, _node(path))
+            return _inspect(path, _node(path), choice)
         except FileNotFoundError:
             store = _store(path) or path
             inner = path.relative_to(store)
@@ -47,18 +54,18 @@ class ZarrVolume(BoxVolume):
         """Keep what the array says of itself; ``path`` is the array's own folder."""
         # A part of a shard is read on its own: what is decoded together is the inner chunk.
         super().__init__(path, spatial.shape, array.dtype, spatial.of(array.chunks), voxel)
-        self._spatial = spatial
+        self._spatial, self.layout = spatial, spatial.layout
 
     def _open(self) -> Any:
         return _node(self._path)
 
     def _fetch(self, block: Block) -> Array:
-        values: Array = self._opened()[self._spatial.index(block)]
-        return values
+        return self._spatial.turned(self._opened()[self._spatial.index(block)])
 
     def absent(self, slices: range) -> tuple[int, int]:
         """(chunks of these slices that are not stored, all of them)."""
-        return absent_chunks(self._path, self._opened(), self._spatial.lead, slices)
+        array = self._opened()
+        return absent_chunks(self._path, array, self._spatial.grid(array.shards or array.chunks, slices))
 
 
 def _node(path: Path) -> Any:
@@ -80,12 +87,13 @@ def _store(path: Path) -> Path | None:
     return found
 
 
-def _inspect(path: Path, node: Any) -> ZarrVolume:
+def _inspect(path: Path, node: Any, choice: Choice) -> ZarrVolume:
     import zarr
 
     if isinstance(node, zarr.Array):
-        return _volume(path, node, None)
-    multiscale = multiscale_of(dict(node.attrs), path)
+        return _volume(path, node, _level_of(path), choice)
+    series = dict(choice.at).get("series", 0)
+    multiscale = multiscale_of(dict(node.attrs), path, number=series)
     if multiscale is not None:
         inner = path / multiscale.path
         try:
@@ -94,11 +102,13 @@ def _inspect(path: Path, node: Any) -> ZarrVolume:
             raise DataError(
                 f"{path}: its multiscale names the array {multiscale.path!r}, which is not there.", GET_AGAIN
             ) from None
-        return _volume(inner, array, multiscale)
+        volume = _volume(inner, array, multiscale, _without_series(choice))
+        volume.placement = _placement(dict(node.attrs))
+        return volume
     volumes = _volumes(node)
     if len(volumes) == 1:
         inner = path / volumes[0][0]
-        return _inspect(inner, _node(inner))
+        return _inspect(inner, _node(inner), choice)
     if not volumes:
         raise DataError(f"{path}: an empty group: no array with three axes lies in it.", GET_AGAIN)
     raise DataError(
@@ -107,29 +117,60 @@ def _inspect(path: Path, node: Any) -> ZarrVolume:
     )
 
 
-def _volume(path: Path, array: Any, multiscale: Multiscale | None) -> ZarrVolume:
+def _placement(attributes: Mapping[str, Any]) -> Placement | None:
+    """Where the images of a prediction lay in space, as ``dabench predict`` notes it."""
+    about = attributes.get("dabench")
+    said = about.get("placement") if isinstance(about, Mapping) else None
+    if not isinstance(said, Mapping):
+        return None
+    affine = np.asarray(said.get("affine"), np.float64)
+    return Placement(affine, str(said.get("unit"))) if affine.shape == (4, 4) else None
+
+
+def _without_series(choice: Choice) -> Choice:
+    return Choice(choice.axes, tuple(entry for entry in choice.at if entry[0] != "series"))
+
+
+def _level_of(path: Path) -> Multiscale | None:
+    """What the multiscale of a group above says of an array that was named directly."""
+    for group in path.parents:
+        if not any((group / mark).is_file() for mark in _MARKS):
+            return None
+        found = multiscale_of(dict(_node(group).attrs), group, path.relative_to(group).as_posix())
+        if found is not None:
+            return found
+    return None
+
+
+def _volume(path: Path, array: Any, multiscale: Multiscale | None, choice: Choice) -> ZarrVolume:
     import zarr
 
     if not isinstance(array, zarr.Array):
         raise DataError(f"{path}: is a group, and its parent's multiscale says it is an array.", GET_AGAIN)
     need_numbers(array.dtype, str(path))
     need_keys(path, array)
+    names = _axes(array)
     if multiscale is not None:
         multiscale.check(array.shape, path)
-    spatial = Spatial(array.shape, str(path))
-    names = getattr(array.metadata, "dimension_names", None)
-    _check_order(tuple(names or ()), path)
-    voxel = multiscale.voxel if multiscale is not None else from_attributes(dict(array.attrs))
-    return ZarrVolume(path, array, spatial, voxel)
+        _need_agreement(names, multiscale.axes, path)
+        names = multiscale.axes
+    spatial = Spatial(array.shape, str(path), names, choice)
+    voxel = multiscale.voxel(spatial) if multiscale is not None else Voxel()
+    return ZarrVolume(path, array, spatial, voxel if voxel.sizes else from_attributes(dict(array.attrs), spatial.sizes))
 
 
-def _check_order(names: tuple[str | None, ...], path: Path) -> None:
-    """Raises DataError for named axes in another order than z, y, x; axes of other names may mean anything."""
-    spatial = [name for name in names if name in ("x", "y", "z")]
-    if len(spatial) == 3 and spatial != ["z", "y", "x"]:
+def _axes(array: Any) -> tuple[str | None, ...]:
+    """Names of the axes: those of zarr v3, or what xarray writes into v2; () for none."""
+    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS") or ()
+    return tuple(names) if any(names) else ()
+
+
+def _need_agreement(names: tuple[str | None, ...], axes: tuple[str, ...], path: Path) -> None:
+    """Raises DataError where an array calls its axes by the letters of the multiscale in another order."""
+    if set(names) == set(axes) and names != axes:
         raise DataError(
-            f"{path}: its axes are {', '.join(str(name) for name in names)}, a volume has z, y, x in this order.",
-            "Write it again, transposed.",
+            f"{path}: its axes are {', '.join(map(str, names))}, its multiscale says {', '.join(axes)}.",
+            f"Say which is right:  {path}/axes={''.join(axes)}",
         )
 
 

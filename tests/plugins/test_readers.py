@@ -13,6 +13,8 @@ from PIL import Image
 
 from dabench.data.volumes import Upright, read_all
 from dabench.errors import DataError
+from dabench.interfaces import Choice
+from dabench.types import Block
 
 RNG = np.random.default_rng(0)
 STACK = RNG.integers(0, 255, (5, 32, 48), np.uint8)
@@ -38,7 +40,7 @@ def test_a_tiff_that_says_that_zero_is_white_says_so(tmp_path: Path):
         {},
         {"compression": "zlib"},
         {"compression": "lzw", "predictor": True},
-        {"imagej": True},
+        {"imagej": True, "metadata": {"axes": "ZYX"}},
         {"bigtiff": True, "rowsperstrip": 7},
         {"tile": (16, 16), "compression": "zlib"},
         {"contiguous": True, "metadata": None},
@@ -62,19 +64,21 @@ def test_tiff_reads_back_every_variant(tmp_path: Path, options, dtype):
 
 
 def test_tiff_with_one_page_for_all_slices(tmp_path: Path):
-    array = STACK.astype(np.uint16)
-    tifffile.imwrite(tmp_path / "a.tif", array, imagej=True)
-    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
-        text = f"ImageJ=1.11a\nimages={len(array)}\nslices={len(array)}\n"
-        offset = tif.pages.first.dataoffsets[0]
-    assert offset
+    """ImageJ writes stacks above 4 GB so; here the channels of a slice follow one another."""
+    array = np.stack([STACK, 255 - STACK], 1).astype(np.uint16)
+    text = "ImageJ=1.11a\nimages=10\nchannels=2\nslices=5\nhyperstack=true\n"
     with tifffile.TiffWriter(tmp_path / "big.tif", byteorder=">") as writer:
-        writer.write(array[0], metadata=None, description=text)
-    with (tmp_path / "big.tif").open("ab") as handle:
-        handle.write(array[1:].astype(">u2").tobytes())
-    volume = TiffReader().open(tmp_path / "big.tif")
-    if volume.shape[0] == len(array):
-        np.testing.assert_array_equal(read_all(volume), array)
+        writer.write(array[0, 0], photometric="minisblack", metadata=None, description=text)
+    content = (tmp_path / "big.tif").read_bytes()
+    with tifffile.TiffFile(tmp_path / "big.tif") as tif:
+        end = tif.pages.first.dataoffsets[0] + array[0, 0].nbytes
+    assert end == len(content)
+    (tmp_path / "big.tif").write_bytes(content + array.reshape(10, 32, 48)[1:].astype(">u2").tobytes())
+    for channel in (0, 1):
+        volume = TiffReader().open_choice(tmp_path / "big.tif", Choice(at=(("channel", channel),)))
+        np.testing.assert_array_equal(read_all(volume), array[:, channel])
+        box = volume.read_block(Block(1, 3, 5, 2, 7, 9))
+        np.testing.assert_array_equal(box, array[1:3, channel, 3:10, 5:14])
 
 
 def test_single_page_tiff_is_a_stack_of_one(tmp_path: Path):
@@ -116,7 +120,7 @@ def test_tiff_of_mixed_sizes_and_of_colours(tmp_path: Path):
     with pytest.raises(DataError, match=r"slice 1 is \(16, 48\).*slice 0 is \(32, 48\)"):
         TiffReader().open(tmp_path / "mixed.tif")
     tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((4, 8, 8, 3), np.uint8), photometric="rgb")
-    with pytest.raises(DataError, match="colour TIFF"):
+    with pytest.raises(DataError, match="holds 3 along 'channel'"):
         TiffReader().open(tmp_path / "rgb.tif")
 
 
@@ -198,6 +202,9 @@ def test_a_stack_of_three_or_four_slices_that_was_written_as_planes(tmp_path, sl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tifffile announces that it guesses colour planes
         tifffile.imwrite(tmp_path / "few.tif", stack, compression=compression)
-    volume = TiffReader().open(tmp_path / "few.tif")
+    with pytest.raises(DataError, match=f"holds {slices} along 'channel'") as caught:
+        TiffReader().open(tmp_path / "few.tif")
+    assert f"{tmp_path / 'few.tif'}/axes=zyx" in caught.value.mend
+    volume = TiffReader().open_choice(tmp_path / "few.tif", Choice("zyx"))
     assert volume.shape == stack.shape
     assert all(np.array_equal(volume.read(z), stack[z]) for z in range(slices))

@@ -246,7 +246,7 @@ def test_five_axes_with_one_channel_and_time(tmp_path, readers):
         data = np.broadcast_to(STACK, shape)
         write_image(np.ascontiguousarray(data), group, axes="tczyx", scale_factors=[])
     np.testing.assert_array_equal(read_all(open_volume(tmp_path / "one.zarr", readers)), STACK)
-    with pytest.raises(DataError, match="holds 2 along 'c'"):
+    with pytest.raises(DataError, match="holds 2 along 'channel'"):
         open_volume(tmp_path / "two.zarr", readers)
     with h5py.File(tmp_path / "ilastik.h5", "w") as file:
         file["exported_data"] = STACK[..., None]

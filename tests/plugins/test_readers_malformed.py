@@ -217,10 +217,27 @@ def zarr_missing_chunk_with_a_fill_value_of_nan(folder):
     return path
 
 
-@case("a.zarr: its axes are x, y, z, a volume has z, y, x")
-def zarr_3_other_order(folder):
-    zarr.create_array(str(folder / "a.zarr"), data=STACK, dimension_names=["x", "y", "z"])
+@case(r"a.zarr: names the axis y twice \(z, y, y\)")
+def zarr_3_with_one_name_twice(folder):
+    zarr.create_array(str(folder / "a.zarr"), data=STACK, dimension_names=["z", "y", "y"])
     return folder / "a.zarr"
+
+
+@case(r"a.zarr: holds 6 along 'time' \(time, y, x = \(6, 20, 24\)\)")
+def zarr_2_of_times(folder):
+    path = zarr_of(folder)
+    zarr.open_array(str(path)).attrs["_ARRAY_DIMENSIONS"] = ["time", "y", "x"]
+    return path
+
+
+@case("a.h5/raw: its attribute axistags is not what ilastik writes")
+def hdf5_with_half_an_axistags(folder):
+    return hdf5_with(folder, axistags='{"axes": [{"key": "z"')
+
+
+@case(r"a.h5/raw: names 2 axes \(z, y\), the array has")
+def hdf5_with_too_few_axistags(folder):
+    return hdf5_with(folder, axistags=json.dumps({"axes": [{"key": "z"}, {"key": "y"}]}))
 
 
 @case("its `multiscales` metadata are not those of OME-Zarr: KeyError: 'datasets'")
@@ -240,12 +257,14 @@ def ome_without_its_array(folder):
     return ome(folder, datasets=[{"path": "7"}])
 
 
-@case("its axes are x, y, z, a volume has z, y, x")
-def ome_other_order(folder):
-    return ome(folder, axes="xyz")
+@case("its axes are x, y, z, its multiscale says z, y, x")
+def ome_whose_array_contradicts(folder):
+    path = ome(folder)
+    zarr.open_array(str(path / "0")).attrs["_ARRAY_DIMENSIONS"] = ["x", "y", "z"]
+    return path
 
 
-@case("holds 3 along 'c'")
+@case("holds 3 along 'channel'")
 def ome_three_channels(folder):
     return ome(folder, axes="czyx", shape=(3, 4, 5, 6))
 
@@ -312,7 +331,7 @@ def nifti_of_zeros(folder):
     return folder / "a.nii"
 
 
-@case(r"a.nii: an image of \(6, 20, 24, 2\)")
+@case(r"a.nii: holds 2 along 'time' \(x, y, z, time = \(6, 20, 24, 2\)\)")
 def nifti_of_two_volumes(folder):
     return nifti(folder, np.stack([STACK, STACK], -1))
 
@@ -357,7 +376,7 @@ def tiff_damaged_tile(folder):
     return folder / "a.tif"
 
 
-@case(r"a.tif: a hyperstack \(Z 3, C 2\)")
+@case(r"a.tif: holds 2 along 'channel' \(z, channel, y, x = \(3, 2, 20, 24\)\)")
 def tiff_hyperstack(folder):
     array = STACK.reshape(3, 2, 20, 24)
     tifffile.imwrite(folder / "a.tif", array, imagej=True, metadata={"axes": "ZCYX"})
