@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dabench.components.registry import Registry
 from dabench.data.label_values import Flags, LabelKind, Meaning, meaning_of
 from dabench.data.labels import WithIgnored
+from dabench.data.orientation import check_same_place, turned_to
 from dabench.data.volumes import CachedVolume, SliceRange, open_volume
 from dabench.errors import ConfigError
 from dabench.evaluation import Report, evaluate_stacks
@@ -90,6 +91,7 @@ def evaluate(
     stack = _open(registry, prediction, instances=_counts_ids(rule, prediction), whole=threshold is not None)
     kind = stack.dtype
     stored, name = _open(registry, labels, instances=rule.wants_instances), _named(labels, "labels")
+    stored = turned_to(stored, stack)
     meaning = meaning_of(stored, name, label_kind, _checked("--label-values", label_values))
     is_mask = rule.wants_instances and meaning.kind == "semantic"
     truth = _truth(stored, name, rule, meaning)
@@ -98,6 +100,7 @@ def evaluate(
         truth = _cut("--label-slices", truth, label_slices, name)
     if labelled is not None:
         stack = _cut("--labelled", stack, labelled, _named(prediction, "prediction"))
+    check_same_place(truth, stack, name, _named(prediction, "prediction"))
     wanted = None if slices is None else _inside("--slices", slices, truth.shape[0], name)
     ids, counts, stack = _prediction(
         predicted, predicted_values, rule, stack, _named(prediction, "prediction"), threshold

@@ -8,6 +8,7 @@ from dabench.data.card import Card, SplitCard, SplitName
 from dabench.data.digests import DigestCache, container
 from dabench.data.intensity import RescaledVolume
 from dabench.data.labels import InstanceIds, MappedLabels, PartialLabels, known_slices
+from dabench.data.orientation import check_same_place, turned_to
 from dabench.data.origin import files_of, names_of, need_stored
 from dabench.data.pairing import mismatch
 from dabench.data.volumes import CachedVolume, SliceRange, Upright
@@ -112,7 +113,7 @@ class CardDomain(Domain):
     def _labels(self, part: SplitCard, open_volume: Callable[[Path], Volume], images: Volume) -> Volume | None:
         if part.labels is None:
             return None
-        raw = self._volume(part.labels, part.range_of_labels, open_volume)
+        raw = self._volume(part.labels, part.range_of_labels, open_volume, images)
         self._same_shape(part, images, part.labels, raw)
         is_instance = self.card.label_kind == "instance"
         name = str(self._path(self.card, part.labels))
@@ -123,17 +124,21 @@ class CardDomain(Domain):
         file = part.instances or (part.labels if self.card.label_kind == "instance" else None)
         if file is None:
             return None
-        raw = self._volume(file, part.range_of_labels, open_volume)
+        raw = self._volume(file, part.range_of_labels, open_volume, images)
         self._same_shape(part, images, file, raw)
         mapping = self.card.mapping() if self.card.label_kind == "instance" else {0: 0}
         ids = CachedVolume(InstanceIds(raw, mapping, str(self._path(self.card, file))))
         return _padded(ids, part, images.shape[0], -1)
 
-    def _volume(self, file: str, slices: Slices | None, open_volume: Callable[[Path], Volume]) -> Volume:
+    def _volume(
+        self, file: str, slices: Slices | None, open_volume: Callable[[Path], Volume], images: Volume | None = None
+    ) -> Volume:
+        """Slices of a file, turned to the images that they are of."""
         path = self._path(self.card, file)
         volume = open_volume(path)
         self._files[path] = files_of(volume)
         self._check_digest(file, self._digests.of(path, self._files[path]))
+        volume = volume if images is None else turned_to(volume, images)
         return volume if slices is None else SliceRange(volume, *slices, name=str(path))
 
     def _same_shape(self, part: SplitCard, images: Volume, label_file: str, labels: Volume) -> None:
@@ -147,6 +152,9 @@ class CardDomain(Domain):
         unpaired = "" if part.in_order else mismatch(covering, names_of(labels))
         if labels.shape == expected and inside:
             self._need_pairs(part, label_file, unpaired)
+            skip = part.labelled[0] - first if part.labelled else 0
+            names = (str(self._path(self.card, file)) for file in (label_file, part.images))
+            check_same_place(labels, images, *names, skip=skip)
             return
         covered = (
             f", of which slices {part.labelled[0]} to {part.labelled[1] - 1} are labelled" if part.labelled else ""

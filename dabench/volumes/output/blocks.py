@@ -14,6 +14,7 @@ from dabench.errors import DataError
 from dabench.types import Block
 
 if TYPE_CHECKING:
+    from dabench.interfaces import Placement
     from dabench.types import Array
 
 Shape = tuple[int, int, int]
@@ -25,11 +26,14 @@ class ZarrBlocks:
     Args:
         array: of zarr, open for what is done with it.
         voxel: nm (z, y, x), or None where it is not known.
+        placement: where it lies in space, or None.
     """
 
-    def __init__(self, array: Any, voxel: tuple[float, float, float] | None = None) -> None:
+    def __init__(
+        self, array: Any, voxel: tuple[float, float, float] | None = None, placement: Placement | None = None
+    ) -> None:
         """Wrap without reading."""
-        self.array, self.voxel = array, voxel
+        self.array, self.voxel, self.placement = array, voxel, placement
 
     @property
     def shape(self) -> Shape:

@@ -1,8 +1,8 @@
-"""One array of a written volume as TIFF or HDF5, streamed slab by slab."""
+"""One array of a written volume as TIFF, HDF5 or NIfTI, streamed slab by slab."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,17 +19,33 @@ if TYPE_CHECKING:
     from dabench.volumes.output.blocks import ZarrBlocks
 
 #: Formats by the end of a name.
-FORMATS = {".zarr": "zarr", ".tif": "tiff", ".tiff": "tiff", ".h5": "hdf5", ".hdf5": "hdf5"}
+FORMATS = {
+    ".zarr": "zarr",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".nii": "nifti",
+    ".nii.gz": "nifti",
+}
+#: Voxels along an axis up to which NIfTI-1 can count; larger volumes are NIfTI-2.
+_MOST_NIFTI = 32767
 
 
 def format_of(path: Path) -> str:
-    """``zarr``, ``tiff`` or ``hdf5`` by a path's suffix. Raises ConfigError."""
-    if path.suffix.lower() not in FORMATS:
+    """``zarr``, ``tiff``, ``hdf5`` or ``nifti`` by the end of a path. Raises ConfigError."""
+    found = next((name for end, name in FORMATS.items() if path.name.lower().endswith(end)), None)
+    if found is None:
         raise ConfigError(
             f"--output {path}: no format has the suffix {path.suffix or '(none)'!r}.",
             f"Use one of {', '.join(FORMATS)}, for example  --output {path.with_suffix('.zarr').name}",
         )
-    return FORMATS[path.suffix.lower()]
+    return found
+
+
+def write_as(path: Path) -> Callable[[ZarrBlocks, Path, str, Progress], None]:
+    """What writes one array in the format of a path that is no zarr."""
+    return {"tiff": write_tiff, "hdf5": write_hdf5, "nifti": write_nifti}[format_of(path)]
 
 
 def write_tiff(volume: ZarrBlocks, path: Path, name: str, progress: Progress) -> None:
@@ -75,6 +91,44 @@ def write_hdf5(volume: ZarrBlocks, path: Path, name: str, progress: Progress) ->
         for z, slab in _slabs(volume):
             made[z : z + len(slab)] = slab.astype(dtype) * dtype.type(factor)
             progress(z + len(slab), volume.shape[0])
+
+
+def write_nifti(volume: ZarrBlocks, path: Path, name: str, progress: Progress) -> None:
+    """NIfTI, gzipped where the path ends in ``.gz``, at the place in space that the images have.
+
+    Without such a place, the voxel size in micrometres alone. A mask is 0 and 1; a probability is float32 in [0, 1).
+    """
+    import gzip
+
+    dtype, factor = _scale(volume, name)
+    header = _nifti_header(volume, dtype)
+    with atomic(path) as part, part.open("wb") as plain:
+        zipped = gzip.GzipFile(fileobj=plain, mode="wb", filename="", mtime=0) if path.suffix == ".gz" else plain
+        header.write_to(zipped)
+        for z, slab in _slabs(volume):  # (z, y, x) in C order is (x, y, z) as NIfTI has it
+            zipped.write((slab.astype(dtype) * dtype.type(factor)).tobytes())
+            progress(z + len(slab), volume.shape[0])
+        if zipped is not plain:
+            zipped.close()
+
+
+def _nifti_header(volume: ZarrBlocks, dtype: np.dtype[Any]) -> Any:
+    import nibabel
+
+    kind: Any = nibabel.Nifti2Header if max(volume.shape) > _MOST_NIFTI else nibabel.Nifti1Header
+    header: Any = kind(endianness="<")
+    header.set_data_dtype(dtype)
+    header.set_data_shape(tuple(reversed(volume.shape)))
+    if volume.placement is not None:
+        header.set_qform(volume.placement.affine, code=1)
+        header.set_sform(volume.placement.affine, code=1)
+        header.set_xyzt_units(volume.placement.unit)
+    elif volume.voxel:
+        header.set_zooms([size / 1000 for size in reversed(volume.voxel)])
+        header.set_xyzt_units("micron")
+    header.set_data_offset(header.single_vox_offset)
+    header.set_slope_inter(1, 0)
+    return header
 
 
 def _scale(volume: ZarrBlocks, name: str) -> tuple[np.dtype[Any], float]:

@@ -13,6 +13,8 @@ from dabench.volumes.output.layout import Layout, Shape, Voxel, layout, pyramid
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dabench.interfaces import Placement
+
 #: Types of voxels by image; the image itself is named here, not in its path.
 IMAGE = "probability"
 TYPES = {IMAGE: "uint8", "mask": "uint8", "instances": "uint32"}
@@ -30,6 +32,7 @@ class OmeZarr:
         labels: names of the label images, among ``mask`` and ``instances``.
         first: slice of the scan that is slice 0 here.
         about: kept as the attribute ``dabench`` of the root.
+        placement: where its images lie in space, as their file says it, or None; kept with each image.
     """
 
     path: Path
@@ -39,6 +42,7 @@ class OmeZarr:
     labels: Sequence[str] = ("mask",)
     first: int = 0
     about: Mapping[str, Any] = field(default_factory=dict)
+    placement: Placement | None = None
 
     @property
     def names(self) -> list[str]:
@@ -56,7 +60,7 @@ class OmeZarr:
         levels = self.levels()
         root = zarr.open_group(self.path, mode="w", zarr_format=3)
         root.attrs["ome"] = metadata.image(IMAGE, levels, self.voxel, self.first, "mean")
-        root.attrs["dabench"] = dict(self.about)
+        root.attrs["dabench"] = {**self.about, **self._placed}
         self._create_arrays(root, IMAGE)
         if not self.labels:
             return
@@ -65,7 +69,14 @@ class OmeZarr:
         for name in self.labels:
             group = below.create_group(name)
             group.attrs["ome"] = metadata.label(name, levels, self.voxel, self.first)
+            if self._placed:
+                group.attrs["dabench"] = self._placed
             self._create_arrays(group, name)
+
+    @property
+    def _placed(self) -> dict[str, Any]:
+        placed = self.placement
+        return {} if placed is None else {"placement": {"affine": placed.affine.tolist(), "unit": placed.unit}}
 
     def _create_arrays(self, group: Any, name: str) -> None:
         from zarr.codecs import ZstdCodec
@@ -90,7 +101,7 @@ class OmeZarr:
         coarser = self.levels()[level].factors
         scale = [v * f for v, f in zip(self.voxel, coarser, strict=True)] if self.voxel else None
         array = zarr.open_array(self.path, path=f"{inner}{level}", mode="r+", config={"write_empty_chunks": False})
-        return ZarrBlocks(array, (scale[0], scale[1], scale[2]) if scale else None)
+        return ZarrBlocks(array, (scale[0], scale[1], scale[2]) if scale else None, self.placement)
 
     def note(self, values: Mapping[str, Any]) -> None:
         """Add to what the attribute ``dabench`` of the root says."""

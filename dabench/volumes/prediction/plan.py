@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dabench.data.blocks import voxel_of
+from dabench.data.blocks import placement_of, voxel_of
 from dabench.data.doubts import image_notes
 from dabench.data.origin import files_of
+from dabench.data.placement import moved
 from dabench.data.volumes import SliceRange
 from dabench.errors import ConfigError, DataError
 from dabench.files.digests import digest_of
@@ -33,6 +34,7 @@ from dabench.volumes.prediction.worker import Assignment, PredictorSource
 
 if TYPE_CHECKING:
     from dabench.components.registry import Registry
+    from dabench.interfaces import Placement
     from dabench.models import Model, ModelCard
 
 #: Where the code begins that decides the bytes of a prediction, beside the plugins of the model and of the readers.
@@ -54,6 +56,7 @@ class PredictionPlan:
         dtype: of its voxels.
         slices: the first slice and the one after the last.
         voxel: nm (z, y, x), or None.
+        placement: where the images say that they lie in space, or None.
         chunking: how the output is cut.
         threshold: probability from which a voxel is a mitochondrion.
         precision: ``bfloat16`` runs the model under autocast, ``auto`` is decided by `precision.measured`.
@@ -70,6 +73,7 @@ class PredictionPlan:
     dtype: str
     slices: tuple[int, int]
     voxel: Voxel | None
+    placement: Placement | None
     chunking: Chunking
     threshold: float
     precision: Precision
@@ -114,7 +118,8 @@ class PredictionPlan:
         about |= {"pixel_size": self.request.pixel_size, "model_pixel_nm": card.pixel_size}
         about |= {"resampled_to": self._resampled_to}
         shape, block = self.chunking.shape, self.chunking.chunk
-        return OmeZarr(path, shape, block, self.voxel, self.labels, self.slices[0], about)
+        placement = None if self.placement is None else moved(self.placement, self.slices[0])
+        return OmeZarr(path, shape, block, self.voxel, self.labels, self.slices[0], about, placement)
 
     @property
     def _resampled_to(self) -> list[int] | None:
@@ -241,6 +246,7 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
         dtype=str(stored.dtype),
         slices=slices,
         voxel=voxel,
+        placement=placement_of(stored),
         chunking=Chunking(shape, chunk, tiling, gap, objects, resampling),
         threshold=card.threshold if request.threshold is None else _threshold(request.threshold),
         precision=request.precision,

@@ -23,7 +23,7 @@ class Request:
     Attributes:
         run: a cell's id, a run folder or a model file.
         images: what is predicted, of any registered format.
-        output: ``.zarr``, ``.tif``, ``.tiff``, ``.h5`` or ``.hdf5``.
+        output: ``.zarr``, ``.tif``, ``.tiff``, ``.h5``, ``.hdf5``, ``.nii`` or ``.nii.gz``.
         points: a file of prompts.
         points_unit: of its positions, ``voxel`` or ``nm``.
         profile: inference profile.
@@ -42,7 +42,7 @@ class Request:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``.
         gpus: share of a GPU that each process of a cluster asks for; above 0 they predict on ``cuda``.
         batch: tiles a forward pass.
-        what: which array goes to a TIFF or HDF5 file.
+        what: which array goes to a TIFF, HDF5 or NIfTI file.
         overwrite: whether an output that exists is replaced.
         blank: share of the images that may be blank or absent from their file.
         pixel_size: ``match`` brings slices to the pixel size that the model knows, and results back; ``native`` not.

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dabench.errors import ConfigError
+from dabench.interfaces.choice import split_choice
 from dabench.interfaces.observer import Observer
 from dabench.tracking.lock import exclusive
 from dabench.volumes.instances import SplitSlices, label_volume, link_volume
 from dabench.volumes.instances.settings import default_chunk
-from dabench.volumes.output import OmeZarr, build_pyramid, format_of, write_hdf5, write_tiff
+from dabench.volumes.output import OmeZarr, build_pyramid, format_of, write_as
 from dabench.volumes.prediction.chunk_log import CHUNK_LOG, ChunkLog, phases_done
 from dabench.volumes.prediction.executors import ChunkExecutor
 from dabench.volumes.prediction.plan import PredictionPlan
@@ -83,7 +84,7 @@ def check_output(plan: PredictionPlan) -> None:
 def check_place(plan: PredictionPlan) -> None:
     """Raises ConfigError for an output that is, holds or lies in what is read. Resolved, so that no link hides it."""
     path = plan.request.output
-    place, images = path.resolve(), plan.images.path.resolve()
+    place, images = path.resolve(), split_choice(plan.images.path)[0].resolve()
     if place == images or place in images.parents:
         raise ConfigError(f"--output {path}: these are the images.", "Choose another name.")
     if images in place.parents:
@@ -211,9 +212,9 @@ class _Prediction:
             self.observer.advanced(f"pyramid of {name}", done, count)
 
     def _convert(self) -> None:
-        """The one array that goes to a TIFF or HDF5 file."""
+        """The one array that goes to a TIFF, HDF5 or NIfTI file."""
         request = self.plan.request
-        write = write_tiff if format_of(request.output) == "tiff" else write_hdf5
+        write = write_as(request.output)
         source, progress = self.output.blocks(request.what), self.observer.progress("convert")
         self._phase("converted", lambda: write(source, _made(self.plan), request.what, progress))
 

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dabench.data.blocks import voxel_of
+from dabench.data.digests import container
 from dabench.data.label_values import Flags, LabelKind, meaning_of
+from dabench.data.orientation import check_same_place, laid_over, turned_to
 from dabench.data.volumes import SliceRange, Upright, open_volume
 from dabench.errors import ConfigError, MissingDataError
+from dabench.interfaces.choice import name_of
 from dabench.volumes.instances.parts import attributes, first_slice
 from dabench.volumes.viewer.view_data import ViewData
 
@@ -68,7 +71,7 @@ class Opener:
         elif given.images is not None:
             view_data = self._file(path, given)
         else:
-            view_data = ViewData(path.name, self.images(path))
+            view_data = ViewData(name_of(path), self.images(path))
         return self._beside(view_data, given)
 
     def volume(self, path: Path) -> Volume:
@@ -89,9 +92,11 @@ class Opener:
         changes: dict[str, Any] = {}
         depth = view_data.images.shape[0]
         if given.labels is not None:
-            changes["truth"] = _part(self._truth(given.labels, given), first, depth, given.labels)
+            labels = self._truth(turned_to(self.volume(given.labels), view_data.images), given.labels, given)
+            changes["truth"] = _part(labels, first, depth, given.labels)
+            check_same_place(changes["truth"], view_data.images, str(given.labels), "the images")
         if given.probability is not None:
-            changes["probability"] = self.volume(given.probability)
+            changes["probability"] = self._over(given.probability, view_data.images)
         if given.points is not None:
             points = self._points(given.points)
             changes["points"] = {
@@ -100,9 +105,13 @@ class Opener:
         voxel = given.voxel or view_data.voxel or voxel_of(view_data.images)
         return replace(view_data, voxel=voxel, **changes)
 
-    def _truth(self, path: Path, given: Given) -> Volume:
+    def _over(self, path: Path, images: Volume) -> Volume:
+        """A file as it lies over images."""
+        return laid_over(self.volume(path), images, str(path), "the images")
+
+    def _truth(self, volume: Volume, path: Path, given: Given) -> Volume:
         """Labels as every command takes them: what can mean several things is asked."""
-        volume, name = self.volume(path), str(path)
+        name = str(path)
         return meaning_of(volume, name, given.label_kind, given.label_values, whole=False).labels(volume, name)
 
     def _points(self, path: Path) -> dict[int, Array]:
@@ -135,13 +144,15 @@ class Opener:
         voxel = next((v for volume in parts.values() if (v := voxel_of(volume)) is not None), None)
         first, depth = first_slice(path), next(iter(parts.values())).shape[0]
         notes = (f"z = 0 on this page is slice {first:,} of the scan.",) if first else ()
-        return ViewData(path.name, _part(self.images(images), first, depth, images), voxel=voxel, notes=notes, **parts)
+        shown = _part(turned_to(self.images(images), next(iter(parts.values()))), first, depth, images)
+        return ViewData(name_of(path), shown, voxel=voxel, notes=notes, **parts)
 
     def _file(self, path: Path, given: Given) -> ViewData:
-        volume = self.volume(path)
+        images = self.images(given.images or path)
+        volume = self._over(path, images)
         kind, shown = predicted_layer(volume, str(path), given.predicted, given.predicted_values)
         layer: dict[str, Any] = {kind: shown}
-        return ViewData(path.name, self.images(given.images or path), voxel=voxel_of(volume), **layer)
+        return ViewData(name_of(path), images, voxel=voxel_of(volume), **layer)
 
 
 def predicted_layer(
@@ -170,7 +181,7 @@ def _is_run(path: Path) -> bool:
 
 def _on_disk(path: Path) -> bool:
     """Whether a path is there, or leads into a file that is (``scan.h5/raw``)."""
-    return path.exists() or any(parent.is_file() for parent in path.parents)
+    return container(path) is not None
 
 
 def is_prediction(path: Path) -> bool:

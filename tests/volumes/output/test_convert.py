@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import tifffile
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from dabench.components.registry import Registry
 from dabench.data.blocks import block_grid
+from dabench.data.volumes import open_volume, read_all
 from dabench.errors import ConfigError
-from dabench.volumes.output import OmeZarr, format_of, write_hdf5, write_tiff
+from dabench.types import Block
+from dabench.volumes.output import OmeZarr, format_of
+from dabench.volumes.output.convert import write_as, write_hdf5, write_tiff
 
 SHAPE, VOXEL = (5, 30, 44), (30.0, 8.0, 4.0)
 
@@ -62,12 +70,42 @@ def _is_none(value):
 
 
 def test_formats_are_told_by_suffix():
-    assert [format_of(Path(f"a{s}")) for s in (".zarr", ".TIF", ".tiff", ".h5", ".hdf5")] == [
-        "zarr",
-        "tiff",
-        "tiff",
-        "hdf5",
-        "hdf5",
-    ]
-    with pytest.raises(ConfigError, match=r"'\.png'"):
-        format_of(Path("a.png"))
+    known = {".zarr": "zarr", ".TIF": "tiff", ".tiff": "tiff", ".h5": "hdf5", ".hdf5": "hdf5", ".nii": "nifti"}
+    known[".NII.gz"] = "nifti"
+    assert {end: format_of(Path(f"a{end}")) for end in known} == known
+    for end in (".png", ".gz", ""):
+        with pytest.raises(ConfigError, match=f"'{end}'" if end else "none"):
+            format_of(Path(f"a{end}"))
+
+
+@pytest.fixture(scope="module")
+def readers():
+    registry = Registry.load()
+    return [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    shape=st.tuples(*[st.integers(1, 6)] * 3),
+    voxel=st.tuples(*[st.sampled_from([4.0, 8.5, 30.0, 0.5])] * 3),
+    axes=st.permutations("zyx"),
+    end=st.sampled_from([".tif", ".h5", ".nii", ".nii.gz", ".zarr"]),
+)
+def test_what_is_opened_and_written_opens_as_it_was(readers, shape, voxel, axes, end):
+    """From a zarr with its axes in any order through each format that is written: voxels and their size."""
+    values = np.random.default_rng(sum(shape)).integers(0, 250, shape).astype(np.uint32)
+    order = ["zyx".index(axis) for axis in axes]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        stored = zarr.create_array(str(place / "a.zarr"), data=values.transpose(order), dimension_names=axes)
+        stored.attrs["resolution"] = [voxel[axis] for axis in order]
+        first = open_volume(place / "a.zarr", readers)
+        made = OmeZarr(place / "b.zarr", first.shape, first.shape, first.voxel, ("instances",))
+        made.create()
+        made.blocks("instances").write_block(Block(0, 0, 0, *shape), read_all(first))
+        path = place / f"c{end}"
+        if end != ".zarr":
+            write_as(path)(made.blocks("instances"), path, "instances", lambda *_: None)
+        again = open_volume(path if end != ".zarr" else place / "b.zarr" / "labels" / "instances", readers)
+        np.testing.assert_array_equal(read_all(again), values)
+        assert again.voxel == pytest.approx(voxel)
