@@ -1,7 +1,7 @@
 """Files of points: a CSV or JSON manifest, or the clicks of a person as ``z,y,x``.
 
 CSV with a header: columns ``z y x`` in any order, others (``domain split seed fraction who``) are kept or ignored;
-napari's points layer (``axis-0 axis-1 axis-2``) is read too. Without a header: three columns z, y, x. A column ``kind``
+tables of Fiji and napari are read too (`foreign_points`). Without a header: three columns z, y, x. A column ``kind``
 says what was clicked: ``object`` (or nothing), or ``negative``, which is no object. Lines that start with ``#`` are
 comments, but for ``# region z=3`` and ``# region z=3:6 y=0:256 x=100:356``: there every object was clicked (of slices
 3 to 5 in rows 0 to 255). JSON: ``{"format": "dabench-points", "points": [{"z": 0, "y": 1.5, "x": 2, "kind":
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from dabench.plugin import DataError, PointAnswer, Region, Window, write_json, write_text
+from dabench_weak_labels.foreign_points import as_voxels
 from dabench_weak_labels.regions import read_regions, spans_of
 
 FORMAT = "dabench-points"
@@ -28,7 +29,6 @@ FORMAT = "dabench-points"
 OBJECT, NEGATIVE = "object", "negative"
 #: How the name of a rater begins who drew a share of the true objects.
 SIMULATED = "simulated:"
-_NAMES = {"axis-0": "z", "axis-1": "y", "axis-2": "x", "slice": "z"}
 _About = ("domain", "split", "seed", "fraction")
 _Places = list[tuple[float, float]]
 
@@ -123,23 +123,31 @@ def _number(where: str, axis: str, value: Any) -> float:
     return number
 
 
-def _csv_records(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    lines = ((n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#"))
-    names: list[str] | None = None
-    separator = ""
-    for number, line in lines:
-        separator = separator or _separator(line)
-        plain = line if separator == "," else line.replace(",", ".").replace(separator, ",")  # with decimal commas
-        cells = [cell.strip() for cell in next(csv.reader([plain]))]
-        if names is None:
-            names = _header(path, number, cells)
-            if names != ["z", "y", "x"] or not _is_number(cells[0]):
-                continue
-        if len(cells) != len(names):
+def _csv_records(path: Path, text: str) -> list[tuple[str, dict[str, str]]]:
+    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
+    if not lines:
+        return []
+    separator = _separator(lines[0][1])
+    table = [(number, line, _cells(line, separator)) for number, line in lines]
+    first = table[0][2]
+    headless = len(first) == 3 and _is_number(first[0])
+    columns = ["z", "y", "x"] if headless else first
+    rows = []
+    for number, line, cells in table[0 if headless else 1 :]:
+        if len(cells) != len(columns):
             raise DataError(
-                f"{path}, line {number}: {len(cells)} values, expected {len(names)} ({', '.join(names)}): {line!r}"
+                f"{path}, line {number}: {len(cells)} values, expected {len(columns)} ({', '.join(columns)}): {line!r}"
             )
-        yield f"{path}, line {number}", dict(zip(names, cells, strict=True))
+        rows.append((f"{path}, line {number}", dict(zip(columns, cells, strict=True))))
+    rows = as_voxels(path, columns, rows)
+    if rows:
+        _need_columns(f"{path}, line {table[0][0]}", columns, list(rows[0][1]))
+    return rows
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    plain = line if separator == "," else line.replace(",", ".").replace(separator, ",")  # with decimal commas
+    return [cell.strip() for cell in next(csv.reader([plain]))]
 
 
 def _separator(line: str) -> str:
@@ -147,21 +155,16 @@ def _separator(line: str) -> str:
     return next((separator for separator in ";\t" if separator in line), ",")
 
 
-def _header(path: Path, number: int, cells: list[str]) -> list[str]:
-    """Column names of the first line; z, y, x where it is already a point."""
-    if len(cells) == 3 and _is_number(cells[0]):
-        return ["z", "y", "x"]
-    names = [_NAMES.get(cell.lower(), cell.lower()) for cell in cells]
+def _need_columns(where: str, columns: list[str], names: list[str]) -> None:
     missing = [axis for axis in "zyx" if axis not in names]
     if missing:
         raise DataError(
-            f"{path}, line {number}: no column {', '.join(missing)} in {','.join(cells)!r}",
+            f"{where}: no column {', '.join(missing)} in {','.join(columns)!r}",
             "A points file has the columns z, y, x (pixels of the training split, z = slice from 0)."
             + (
                 " These are nm: divide by the voxel size; dabench predict reads them as they are." if _nm(names) else ""
             ),
         )
-    return names
 
 
 def _nm(names: list[str]) -> bool:
@@ -187,4 +190,6 @@ def _json_records(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any
     for index, point in enumerate(points):
         if not isinstance(point, dict):
             raise DataError(f"{path}, point {index}: {point!r} is not an object with z, y, x")
+        if _nm(list(point)) and "z" not in point:
+            _need_columns(f"{path}, point {index}", list(point), list(point))
         yield f"{path}, point {index}", point

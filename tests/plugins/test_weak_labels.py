@@ -85,6 +85,13 @@ def test_points_survive_a_round_trip(points, tmp_path, suffix):
         "z;y;x\n0;20;10\n2;5;6,5\n",
         "0;20;10\n2;5;6,5\n",
         "z\ty\tx\n0\t20\t10\n2\t5\t6.5\n",
+        # napari with a time axis of one value, axes in any order; Fiji counts slices from 1: Results, ROI Manager.
+        "index,axis-0,axis-1,axis-2,axis-3\n0,4,0.0,20.0,10.0\n1,4,2.0,5.0,6.5\n",
+        "axis-3,axis-2,axis-1,axis-0\n10,20,0,7\n6.5,5,2,7\n",
+        " ,Area,Mean,Min,Max,X,Y,Slice\n1,0,9,9,9,10,20,1\n2,0,9,9,9,6.5,5,3\n",
+        "\tLabel\tX\tY\tCh\tSlice\tFrame\n1\ta\t10\t20\t1\t1\t1\n2\ta\t6.5\t5\t1\t3\t1\n",
+        "Index,Name,Type,Group,X,Y,Width,Height,Points,Color,Fill,LWidth,Pos,C,Z,T\n"
+        "0,a,Point,none,10,20,0,0,1,yellow,none,0,1,1,1,1\n1,b,Oval,none,4.5,3,4,4,0,yellow,none,0,3,0,0,0\n",
     ],
 )
 def test_clicks_of_a_person_are_read(points, tmp_path, text):
@@ -102,7 +109,15 @@ def test_clicks_of_a_person_are_read(points, tmp_path, text):
         ("a.csv", "0,1,nan\n", "line 1: x = 'nan' is not a position"),
         ("a.csv", "0,-7,2\n", "line 1: y = '-7' is not a position"),
         ("a.csv", "0.5,7,2\n", "line 1: z = '0.5' is not a whole slice number"),
-        ("a.csv", "slice,row\n1,2\n", "line 1: no column y, x in 'slice,row'"),
+        ("a.csv", "z,row\n1,2\n", "line 1: no column y, x in 'z,row'"),
+        ("a.json", '{"points": [{"z_nm": 1, "y_nm": 2, "x_nm": 3}]}', "These are nm"),
+        ("a.csv", "axis-0,axis-1,axis-2,axis-3\n0,1,2,3\n1,1,2,3\n", "4 axes, and axis-0 has the values 0, 1"),
+        ("a.csv", "axis-0,axis-1\n1,2\n", "line 1: no column z in 'axis-0,axis-1'"),
+        ("a.csv", "X,Y,Slice\n1,2,0\n", "line 2: slice '0': Fiji counts slices from 1"),
+        ("a.csv", "X,Y,Slice,Frame\n1,2,1,1\n1,2,1,2\n", "on several frames"),
+        ("a.csv", "Type,X,Y,Width,Height,Points,Pos,Z,T\nPoint,1,2,9,9,3,1,1,1\n", "3 points in one region"),
+        ("a.csv", "Type,X,Y,Width,Height,Points,Pos,Z,T\nPoint,1,2,0,0,1,0,0,0\n", "slice '0'"),
+        ("a.csv", "slice,y,x\n1,2,3\n", "a column 'slice' may count from 0 or, as Fiji does, from 1"),
         ("a.csv", "z_nm,y_nm,x_nm\n1,2,3\n", "These are nm"),
         ("a.json", '{"points": [\n{"z": 0, "y": 1}]}', "point 0: x = None is not a number"),
         ("a.json", '{"points": [3]}', "point 0: 3 is not an object"),
