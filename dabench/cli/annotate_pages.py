@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.options import one_of, three_numbers
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ def points(
     run: Annotated[
         str | None, typer.Option(help="A trained run or model file: its outlines follow the clicks.")
     ] = None,
+    channel: Channel = None,
+    series: Series = None,
+    axes: Axes = None,
     voxel: Annotated[
         str | None, typer.Option(metavar="Z,Y,X", help="With --run: voxel size in nm [the file's].")
     ] = None,
@@ -104,12 +108,14 @@ def points(
 
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
+    from dabench.interfaces.choice import with_choice
     from dabench.volumes.annotating.clicks import Clicks
     from dabench.volumes.annotating.points import Clicking, point_routes
     from dabench.volumes.viewer.targets import Opener
 
     opener = Opener(Registry.load(), Workspace.find())
-    shown = _images(opener, domain, split, images)
+    chosen = None if images is None else with_choice(images, channel=channel, series=series, axes=axes)
+    shown = _images(opener, domain, split, chosen)
     segmenter = _segmenter(opener, run, shown, three_numbers("--voxel", voxel), device) if run else None
     about = {"domain": domain, "split": split} if domain else {}
     with closing(Clicks(output, shown.volume.shape, about)) as clicks:
@@ -141,13 +147,14 @@ def _images(opener: Opener, domain: str | None, split: str, images: Path | None)
     """The volume that is clicked on. Raises ConfigError unless one of domain and images is given."""
     from dabench.data.blocks import voxel_of
     from dabench.errors import ConfigError
+    from dabench.interfaces.choice import name_of
     from dabench.runs.domains import known_domain
 
     if (domain is None) == (images is None):
         raise ConfigError("which images?", "Give one of --domain NAME and --images FILE.")
     if images is not None:
         volume = opener.images(images)
-        return _Shown(images.name, volume, voxel_of(volume))
+        return _Shown(name_of(images), volume, voxel_of(volume))
     opened = known_domain(opener.registry, opener.workspace, str(domain)).open(split, opener.volume)
     return _Shown(f"{domain}, {split}", opened.images, opened.voxel)
 

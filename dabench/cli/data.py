@@ -108,6 +108,7 @@ def show(
     """
     from dabench.components.registry import Registry
     from dabench.data.description import described
+    from dabench.data.look import look, words
     from dabench.data.picture import chosen_slices, draw
     from dabench.errors import MissingDataError
     from dabench.files.workspace import Workspace
@@ -124,6 +125,11 @@ def show(
             typer.echo(json.dumps(about, indent=1))
         raise MissingDataError(f"domain {name!r}: missing {', '.join(domain.missing())}.", about.get("source", ""))
     opened = domain.open(split or domain.splits()[0], opener(registry))
+    found = look(domain, opened, opener(registry))
+    if not as_json:
+        for part, facts in found.items():
+            typer.echo(f"{part:<12} {words(facts)}")
     picture = output or workspace.root / "pictures" / f"{name}-{opened.name}.png"
     draw(opened, chosen_slices(opened, slice_), picture)
-    typer.echo(json.dumps(about | {"picture": str(picture)}, indent=1) if as_json else f"{'picture':<12} {picture}")
+    shown = about | found | {"picture": str(picture)}
+    typer.echo(json.dumps(shown, indent=1) if as_json else f"{'picture':<12} {picture}")

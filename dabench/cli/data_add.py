@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.options import finite_numbers, slice_bounds
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
@@ -29,6 +30,9 @@ def add(
     ],
     voxel: Annotated[str | None, typer.Option(help="Voxel size in nm: z,y,x [default: what the file says].")] = None,
     labels: Annotated[Path | None, typer.Option(help="Labels of the same slices.")] = None,
+    channel: Channel = None,
+    series: Series = None,
+    axes: Axes = None,
     split: Annotated[str, typer.Option(help="train, test or unlabelled.")] = "train",
     slices: Annotated[str | None, typer.Option(help="Only slices FIRST:LAST (LAST not included).")] = None,
     label_slices: Annotated[
@@ -64,6 +68,7 @@ def add(
     from dabench.data.adding import NewSplit
     from dabench.data.adding import add as add_card
     from dabench.files.workspace import Workspace
+    from dabench.interfaces.choice import with_choice
     from dabench.runs.domains import check_free, opener
 
     registry = Registry.load()
@@ -71,7 +76,7 @@ def add(
     new = NewSplit(
         name,
         cast("SplitName", split),
-        images,
+        with_choice(images, channel=channel, series=series, axes=axes),
         labels,
         voxel=finite_numbers("--voxel", voxel, "30,8,8"),
         intensity=finite_numbers("--intensity", intensity, "0,4095"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
 from dabench.cli.options import slice_range
@@ -26,6 +27,9 @@ def evaluate(
         Path, typer.Option(help="Stack to score: what dabench predict wrote, a TIFF, a folder, any registered format.")
     ],
     labels: Annotated[Path, typer.Option(help="Stack of labels of the same shape.")],
+    channel: Channel = None,
+    series: Series = None,
+    axes: Axes = None,
     protocol: Annotated[str, typer.Option(help="Rule of scoring (dabench ls protocols).")] = "das-2d@1",
     slices: Annotated[str | None, typer.Option(metavar="A:B", help="Score slices A to B-1 only.")] = None,
     label_slices: Annotated[
@@ -58,15 +62,17 @@ def evaluate(
     resampled: shapes must match.
     Where the rule wants true ids and the labels are a mask, its components are the objects, and the output says so.
     Of an OME-Zarr of dabench predict, the instances are scored where the rule takes ids, else the mask.
+    --channel, --series and --axes are of the prediction; of labels the path says them: --labels labels.tif/channel=1
 
     Example:  dabench evaluate --prediction prediction.tif --labels labels.tif --per-slice scores.csv
     """
     from dabench.api.evaluation import evaluate as score
     from dabench.files.atomic import protect
+    from dabench.interfaces.choice import with_choice
 
     protect([prediction, labels], per_slice=per_slice)
     report = score(
-        prediction,
+        with_choice(prediction, channel=channel, series=series, axes=axes),
         labels,
         protocol,
         threshold=threshold,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.options import label_values as values_of
 from dabench.cli.options import three_numbers
 
@@ -35,6 +36,9 @@ def measure(
     max_size: Annotated[
         str | None, typer.Option(help="Drop objects larger than this, which are no mitochondria.")
     ] = None,
+    channel: Channel = None,
+    series: Series = None,
+    axes: Axes = None,
     dims: Annotated[
         int | None, typer.Option(help="3: objects go through slices; 2: each slice on its own [3; 2 for one slice].")
     ] = None,
@@ -63,6 +67,7 @@ def measure(
     """
     from dabench.api.progress import make_display
     from dabench.files.atomic import protect
+    from dabench.interfaces.choice import with_choice
     from dabench.volumes.measuring.files import Measuring, measure_file
     from dabench.volumes.measuring.summary import check_summary, write_summary
 
@@ -73,7 +78,9 @@ def measure(
     protect([file], csv=csv, parquet=parquet, per_slice=per_slice)
     protect([file], summary=summary if summary and summary.suffix else None)
     with make_display(quiet=as_json, stderr=True) as display:
-        found = measure_file(file, how, scratch=scratch, observer=display)
+        found = measure_file(
+            with_choice(file, channel=channel, series=series, axes=axes), how, scratch=scratch, observer=display
+        )
     measures = found.measures
     tables = {csv: measures.write_csv, parquet: measures.write_parquet, per_slice: measures.write_slices}
     written = [path for path in tables if path]

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.options import one_of, slice_range, three_numbers
 from dabench.errors import ConfigError
 
@@ -21,10 +22,15 @@ def attach(app: typer.Typer) -> None:
 def predict(
     run: Annotated[str, typer.Option(help="A cell's id, a run folder or a model file (dabench models ls).")],
     images: Annotated[Path, typer.Option(help="The scan: OME-Zarr, zarr, HDF5, NIfTI, TIFF, a folder of slices.")],
-    output: Annotated[Path, typer.Option(help="OME-Zarr (.zarr) with all results, or one of them: .tif, .h5.")],
+    output: Annotated[
+        Path, typer.Option(help="OME-Zarr (.zarr) with all results, or one of them: .tif, .h5, .nii.gz.")
+    ],
     points: Annotated[
         Path | None, typer.Option(help="Points as prompts: CSV or JSON with z, y, x, or z_nm, y_nm, x_nm.")
     ] = None,
+    channel: Channel = None,
+    series: Series = None,
+    axes: Axes = None,
     points_unit: Annotated[str, typer.Option(help="Unit of the points: voxel or nm.")] = "voxel",
     profile: Annotated[str | None, typer.Option(help="hann, fast, paper or tiles [the model's].")] = None,
     voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [the file's].")] = None,
@@ -44,7 +50,7 @@ def predict(
     split: Annotated[
         str, typer.Option(help="watershed: objects that touch are cut apart at their necks, slice by slice; or none.")
     ] = "none",
-    what: Annotated[str, typer.Option(help="For .tif and .h5: mask, probability or instances.")] = "mask",
+    what: Annotated[str, typer.Option(help="For .tif, .h5 and .nii.gz: mask, probability or instances.")] = "mask",
     chunk: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxels that are predicted at once.")] = None,
     precision: Annotated[
         str, typer.Option(help="float32, bfloat16 (faster, less exact), or auto: what the images allow.")
@@ -73,12 +79,13 @@ def predict(
     """
     from dabench.api.prediction import Workers, prepare_prediction
     from dabench.api.progress import make_display
+    from dabench.interfaces.choice import with_choice
     from dabench.volumes.prediction import Request
     from dabench.volumes.prediction.texts import plan_lines, summary_lines
 
     request = Request(
         run=run,
-        images=images,
+        images=with_choice(images, channel=channel, series=series, axes=axes),
         output=output,
         points=points,
         points_unit=one_of("--points-unit", points_unit, ("voxel", "nm")),

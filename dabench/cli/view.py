@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
 from dabench.cli.options import slice_range, three_numbers
@@ -31,6 +32,9 @@ def view(
         str, typer.Argument(help="A run, a predicted OME-Zarr, a file of masks or ids, or a volume of images.")
     ],
     images: Annotated[Path | None, typer.Option(help="Images below a mask, ids or probability.")] = None,
+    channel: Channel = None,
+    series: Series = None,
+    axes: Axes = None,
     labels: Annotated[Path | None, typer.Option(help="Truth: its contours, errors, Dice.")] = None,
     label_values: Annotated[
         str | None,
@@ -66,12 +70,17 @@ def view(
     from dabench.components.registry import Registry
     from dabench.files.atomic import protect
     from dabench.files.workspace import Workspace
+    from dabench.interfaces.choice import with_choice
     from dabench.volumes.viewer.downsampling import choose_downsampling
     from dabench.volumes.viewer.html import write_page
     from dabench.volumes.viewer.targets import Given, Opener
 
     if not napari:
         protect([Path(target), images, labels, probability, points], output=output)
+    if images is None:
+        target = str(with_choice(Path(target), channel=channel, series=series, axes=axes))
+    else:
+        images = with_choice(images, channel=channel, series=series, axes=axes)
     given = Given(
         images,
         labels,

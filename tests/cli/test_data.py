@@ -18,7 +18,9 @@ from dabench.annotation.preference_set import Manifest, PreferenceSet, Question
 from dabench.cli.data import app
 from dabench.components.registry import PluginStatus, Registry
 from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
+from dabench.files.workspace import Workspace
 from dabench.ops.choice import candidate_digests
+from dabench.runs.domains import known_domain, opener
 from dabench.types import Window
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (4, 40, 60), np.uint8)
@@ -240,3 +242,50 @@ def test_add_asks_for_the_range_of_floats(tmp_path: Path):
     nan = zarr_with_voxel(tmp_path / "n.zarr", np.where(IMAGES > 250, np.nan, 0.5))
     with pytest.raises(DataError, match="slice 0 holds NaN"):
         call("add", "other", "--images", nan)
+
+
+def test_a_channel_is_chosen_and_shown(tmp_path):
+    """By an option, kept at the end of the card's path; the error of the file without a choice says both ways."""
+    both = np.stack([IMAGES, 255 - IMAGES], 1)
+    tifffile.imwrite(tmp_path / "two.tif", both, photometric="minisblack", metadata={"axes": "ZCYX"})
+    with pytest.raises(DataError, match="holds 2 along 'channel'") as caught:
+        call("add", "two", "--images", tmp_path / "two.tif", "--voxel", "30,8,8")
+    assert "two.tif/channel=0  or by  --channel 0" in caught.value.mend
+    call("add", "two", "--images", tmp_path / "two.tif", "--channel", 1, "--voxel", "30,8,8")
+    text = call("show", "two", "--output", tmp_path / "two.png")
+    low, high = 255 - int(IMAGES.max()), 255 - int(IMAGES.min())
+    assert f"images       4 slices of 40 x 60, uint8 {low} to {high}; axes z, channel 1 (of 0 to 1), y, x; " in text
+    images = json.loads(call("show", "two", "--output", tmp_path / "two.png", "--json"))["images"]
+    assert images["values"] == [low, high]
+
+
+def test_what_was_understood_is_shown(tmp_path, files):
+    zarr.create_array(
+        str(tmp_path / "a.zarr"), data=IMAGES.transpose(2, 0, 1).copy(), dimension_names=["x", "z", "y"]
+    ).attrs["resolution"] = [4, 30, 8]
+    call("add", "own", "--images", tmp_path / "a.zarr", "--labels", files[1], "--slices", "1:3")
+    shown = json.loads(call("show", "own", "--output", tmp_path / "own.png", "--json"))
+    assert shown["images"] == {
+        "slices": 2, "of": 4, "rows": 40, "columns": 60, "type": "uint8", "axes": "x, z, y",
+        "voxel_nm": [30.0, 8.0, 4.0], "values": [int(IMAGES[1:3].min()), int(IMAGES[1:3].max())],
+    }  # fmt: skip
+    assert shown["labels"]["values"] == [0, 1]
+    assert "2 (of 4) slices of 40 x 60" in call("show", "own", "--output", tmp_path / "own.png")
+
+
+@pytest.mark.parametrize("flipped", [(0,), (1, 2), (0, 1, 2)])
+def test_labels_in_another_orientation_are_brought_to_their_images(tmp_path, files, flipped):
+    labels = tifffile.imread(files[1]).copy()
+    labels[2:] = 0
+    steps = np.array([0.008, 0.008, 0.03])
+    affine, turned = np.diag([*steps, 1]), np.diag([*steps, 1])
+    for axis in flipped:
+        turned[2 - axis, 3] = steps[2 - axis] * (IMAGES.shape[axis] - 1)
+        turned[2 - axis, 2 - axis] *= -1
+    nibabel.save(nibabel.Nifti1Image(IMAGES.transpose(2, 1, 0), affine), tmp_path / "im.NII.GZ")
+    nibabel.save(nibabel.Nifti1Image(np.flip(labels, flipped).transpose(2, 1, 0), turned), tmp_path / "lab.nii")
+    call("add", "own", "--images", tmp_path / "im.NII.GZ", "--labels", tmp_path / "lab.nii", "--voxel", "30,8,8")
+    registry = Registry.load()
+    split = known_domain(registry, Workspace.find(), "own").open("train", opener(registry))
+    np.testing.assert_array_equal([split.labels.read(z) for z in range(4)], labels // 255)
+    assert "turned to the images" in call("show", "own", "--output", tmp_path / "own.png")

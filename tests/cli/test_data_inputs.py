@@ -184,7 +184,7 @@ def test_copies_and_negative_numbers_are_named():
 
 def test_labels_of_another_voxel_are_said():
     for name, stack, spacing in (("im.tif", IMAGES, 0.03), ("lab.tif", LABELS, 0.06)):
-        metadata = {"spacing": spacing, "unit": "um"}
+        metadata = {"spacing": spacing, "unit": "um", "axes": "ZYX"}
         tifffile.imwrite(name, stack, imagej=True, resolution=(125, 125), metadata=metadata)
     said = call("data", "add", "x", "--images", "im.tif", "--labels", "lab.tif")
     assert "labels: their file says that a voxel is 60,8,8 nm, the images' is 30,8,8." in said

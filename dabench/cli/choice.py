@@ -1,0 +1,18 @@
+"""Options that say which volume of a file is meant (`dabench.interfaces.choice`)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Channel = Annotated[
+    int | None, typer.Option("--channel", metavar="N", help="Of a file with several: this one, from 0.", min=0)
+]
+Series = Annotated[
+    int | None, typer.Option("--series", metavar="N", help="Of a TIFF with several images: this one, from 0.", min=0)
+]
+Axes = Annotated[
+    str | None,
+    typer.Option("--axes", metavar="LETTERS", help="What the stored axes are, zyx or tczyx [what the file says]."),
+]

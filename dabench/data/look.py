@@ -1,0 +1,74 @@
+"""What was understood of the files of a split: slices, pixel type, axes, voxel size, values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dabench.data.blocks import layout_of, voxel_of
+from dabench.data.card_domain import CardDomain
+from dabench.data.labels import known_slices
+from dabench.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dabench.interfaces import Domain, Split, Volume
+
+#: Slices that are looked at for the values.
+_LOOKED_AT = 5
+
+
+def look(domain: Domain, opened: Split, open_volume: Callable[[Path], Volume]) -> dict[str, dict[str, Any]]:
+    """What is said of the images and the labels of an opened split, as plain values.
+
+    Returns:
+        ``images`` and, where there are any, ``labels``: ``slices``, ``of`` (slices in the file; where it has more),
+        ``rows``, ``columns``, ``type``, ``axes`` (in words), ``voxel_nm`` (what the file says, or None), ``values``
+        (least and greatest of some slices, as they are stored; labels as they are meant).
+    """
+    images = _facts(opened.images, range(opened.images.shape[0]))
+    if isinstance(domain, CardDomain):
+        part = domain.card.splits[opened.name]  # type: ignore[index]
+        stored = open_volume(domain.folder / part.images)
+        first, last = part.slices or (0, stored.shape[0])
+        images = _facts(stored, range(first, last))
+    found = {"images": images}
+    if opened.labels is not None:
+        found["labels"] = _facts(opened.labels, known_slices(opened.labels))
+    return found
+
+
+def words(facts: dict[str, Any]) -> str:
+    """The same in one line."""
+    low, high = facts["values"]
+    of = f" (of {facts['of']})" if "of" in facts else ""
+    voxel = facts["voxel_nm"]
+    said = f"the file says {', '.join(f'{size:g}' for size in voxel)} nm" if isinstance(voxel, list) else voxel
+    return (
+        f"{facts['slices']}{of} slices of {facts['rows']} x {facts['columns']}, {facts['type']} {low:g} to {high:g}; "
+        f"axes {facts['axes']}; {said or 'the file says no voxel size'}"
+    )
+
+
+def _facts(volume: Volume, slices: range) -> dict[str, Any]:
+    depth, rows, columns = volume.shape
+    chosen = np.unique(np.linspace(slices[0], slices[-1], min(len(slices), _LOOKED_AT)).round().astype(int))
+    seen = [volume.read(int(z)) for z in chosen]
+    try:
+        said = voxel_of(volume)
+        voxel: list[float] | str | None = None if said is None else list(said)
+    except DataError as error:  # the card's holds
+        voxel = error.message
+    return {
+        "slices": len(slices),
+        **({} if len(slices) == depth else {"of": depth}),
+        "rows": rows,
+        "columns": columns,
+        "type": str(volume.dtype),
+        "axes": layout_of(volume),
+        "voxel_nm": voxel,
+        "values": [min(float(z.min()) for z in seen), max(float(z.max()) for z in seen)],
+    }
