@@ -88,7 +88,8 @@ def _scores(done: Run) -> Table:
         reused = " (reused)" if outcome.planned.state == "cached" else ""
         for score in outcome.scores:
             cells = [Number(score.metrics[m], digits=3) if m in score.metrics else "" for m in metrics]
-            rows.append((outcome.title, f"{score.test_points:.0%}", *cells, seconds + reused))
+            prompts = "recorded" if done.config.test_points_file else f"{score.test_points:.0%}"
+            rows.append((outcome.title, prompts, *cells, seconds + reused))
     heads = [{"dice": "Dice", "aji": "AJI", "pq": "PQ"}.get(m, m) for m in metrics]
     columns = [Column("after", "text"), *map(Column, ("prompts at test", *heads, "training"))]
     return Table.of(
