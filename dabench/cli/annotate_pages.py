@@ -80,7 +80,9 @@ def preferences(
 
 
 def points(
-    output: Annotated[Path, typer.Option(help="CSV of the clicks; one that this page made is continued.")],
+    output: Annotated[
+        Path, typer.Option(help="CSV of all raters' clicks, beside a folder with each one's; both are continued.")
+    ],
     domain: Annotated[str | None, typer.Option(help="A domain (dabench data ls).")] = None,
     split: Annotated[str, typer.Option(help="Of the domain; runs take points of train.")] = "train",
     images: Annotated[Path | None, typer.Option(help="Or any volume: OME-Zarr, HDF5, NIfTI, TIFF, a folder.")] = None,
@@ -91,6 +93,9 @@ def points(
         str | None, typer.Option(metavar="Z,Y,X", help="With --run: voxel size in nm [the file's].")
     ] = None,
     device: Annotated[str, typer.Option(help="With --run: auto, cpu, cuda, cuda:1 ...")] = "auto",
+    same: Annotated[
+        float, typer.Option(help="Pixels within which clicks of two raters mean one object.", min=0)
+    ] = 12.0,
     idle: _Idle = 30.0,
     rater: _Rater = "",
     port: _Port = 0,
@@ -104,7 +109,7 @@ def points(
 
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
-    from dabench.volumes.annotating.clicks import Clicks
+    from dabench.volumes.annotating.click_files import Clicks
     from dabench.volumes.annotating.points import Clicking, point_routes
     from dabench.volumes.viewer.targets import Opener
 
@@ -112,14 +117,15 @@ def points(
     shown = _images(opener, domain, split, images)
     segmenter = _segmenter(opener, run, shown, three_numbers("--voxel", voxel), device) if run else None
     about = {"domain": domain, "split": split} if domain else {}
-    with closing(Clicks(output, shown.volume.shape, about)) as clicks:
+    with closing(Clicks(output, shown.volume.shape, about, same)) as clicks:
         clicking = Clicking(shown.title, shown.volume, clicks, segmenter, idle)
         _serve("points", point_routes(clicking, rater), clicking.pictures, port, no_open)
-    counts = clicks.counts()
-    typer.echo(
-        f"{output}: {counts['objects']} points on {counts['slices']} slices, {counts['negative']} negative, "
-        f"{clicks.seconds():.0f} s"
-    )
+    for own in clicks.raters.values():
+        counts = own.counts()
+        typer.echo(
+            f"{own.path}: {counts['objects']} points on {counts['slices']} slices, {counts['negative']} negative, "
+            f"{own.seconds():.0f} s"
+        )
 
 
 def _ask(run: str, changes: dict[str, str | None], output: Path) -> None:

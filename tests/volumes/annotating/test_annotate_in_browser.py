@@ -21,7 +21,7 @@ from dabench.annotation.preference_set import PreferenceSet
 from dabench.data.phantom import make_phantom
 from dabench.data.volumes import ArrayVolume
 from dabench.volumes.annotating.access import Tokens
-from dabench.volumes.annotating.clicks import Clicks
+from dabench.volumes.annotating.click_files import Clicks
 from dabench.volumes.annotating.outlines import outline
 from dabench.volumes.annotating.points import Clicking, point_routes
 from dabench.volumes.annotating.preference_routes import preference_routes
@@ -334,12 +334,20 @@ def test_the_whole_way_of_points_by_keyboard(serve, come, tmp_path, registry):
     page.keyboard.press("b")
     step(6, *["ArrowUp"] * 3, "Shift+ArrowLeft", "Enter")
     assert "15 clicks on 3 slices · 1 “not one”" in page.locator("#progress").inner_text()
-    assert "15 points on 3 slices, 1 negative" in served.stop()
+    ben = come(served.next_link(), "ben", ready='#stage[data-clicks="0"]')
+    ben.keyboard.press("ArrowRight")
+    ben.keyboard.press("Enter")
+    ben.wait_for_selector('#stage[data-clicks="1"]')
+    said = served.stop()
+    assert "anna.csv: 15 points on 3 slices, 1 negative" in said
+    assert "ben.csv: 1 points on 1 slices, 0 negative" in said
 
-    rows = list(csv.DictReader((tmp_path / "clicks.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "clicks" / "anna.csv").open()))
     assert [row["kind"] for row in rows].count("negative") == 1
+    everyone = list(csv.DictReader((tmp_path / "clicks.csv").open()))
+    assert {row["who"] for row in everyone} == {"anna", "anna+ben"}, "both clicked the same place"
     component = registry.get("weak_label", "points").component
-    points = component.factory(component.config()).read(tmp_path / "clicks.csv")
+    points = component.factory(component.config()).read(tmp_path / "clicks" / "anna.csv")
     assert [(answer.z, len(answer.points)) for answer in points] == [(0, 5), (1, 5), (2, 5)]
     assert len({tuple(xy) for xy in points[0].points.tolist()}) == 5
 
