@@ -36,7 +36,11 @@ def config_of(run: str | Path, changes: Mapping[str, Any], workspace: str | Path
 
 
 def make_questions(
-    config: RunConfig, output: str | Path, workspace: str | Path | None = None, display: Display | None = None
+    config: RunConfig,
+    output: str | Path,
+    workspace: str | Path | None = None,
+    display: Display | None = None,
+    gold: int = 0,
 ) -> PreferenceSet:
     """Train what comes before the preference stage of a run, unless it is trained, and write the stage's questions.
 
@@ -45,10 +49,11 @@ def make_questions(
         output: a folder that is not there yet.
         workspace: where stages are trained and kept.
         display: told of the training.
+        gold: questions whose right answer labels know: they tell how good raters are, and train nothing.
 
     Raises:
         ConfigError: the run asks nobody for preferences, or ``output`` is there.
-        DataError: the candidates of every patch are the same: there is nothing to ask.
+        DataError: the candidates of every patch are the same: there is nothing to ask; or gold that labels do not know.
 
     Example:
         >>> from dabench.api.run import configured
@@ -61,4 +66,4 @@ def make_questions(
     from dabench.runs.questions import questions_of, write_questions
 
     asked = questions_of(config, Registry.load(), Workspace.find(workspace), display)
-    return write_questions(asked, Path(output))
+    return write_questions(asked, Path(output), gold=gold)

@@ -36,6 +36,10 @@ def preferences(
     ] = None,
     method: Annotated[str | None, typer.Option(help="With --run: method that will learn [the run's].")] = None,
     po: Annotated[str | None, typer.Option(help="With --run: preference optimizer [the run's].")] = None,
+    gold: Annotated[
+        int,
+        typer.Option(help="With --run: questions of which labels know the answer; they train nothing.", min=0),
+    ] = 0,
     order: Annotated[str, typer.Option(help="random, or informative: those first whose candidates differ most.")] = (
         "random"
     ),
@@ -71,7 +75,7 @@ def preferences(
     if run is not None and output.exists():
         typer.echo(f"note: {output} is there: its questions are asked, and --run is not read.")
     elif run is not None:
-        _ask(run, {"method": method, "po": po}, output)
+        _ask(run, {"method": method, "po": po}, output, gold)
     choices = PreferenceSet.open(output)
     session = Session(choices, asking)
     _say_asking(choices, asking)
@@ -128,13 +132,13 @@ def points(
         )
 
 
-def _ask(run: str, changes: dict[str, str | None], output: Path) -> None:
+def _ask(run: str, changes: dict[str, str | None], output: Path, gold: int) -> None:
     """Write the questions of a run's preference stage."""
     from dabench.api.annotate import config_of, make_questions
     from dabench.api.progress import make_display
 
     with make_display(quiet=False) as display:
-        make_questions(config_of(run, changes), output, display=display)
+        make_questions(config_of(run, changes), output, display=display, gold=gold)
 
 
 class _Shown(NamedTuple):

@@ -131,7 +131,7 @@ def test_a_set_of_questions_is_made_from_a_run(annotated: Any, tmp_path: Path, m
     person = Person(0, 1)
     monkeypatch.setattr(annotate_pages, "_serve", person)
     for more, code in (([], 2), (["--method=prefer-das", "--po=slpo"], 0)):
-        command = ["dabench", "annotate", "preferences", "--run", name, "--output=choices", *more]
+        command = ["dabench", "annotate", "preferences", "--run", name, "--output=choices", "--gold=1", *more]
         monkeypatch.setattr(sys, "argv", command)
         with pytest.raises(SystemExit) as stop:
             main()
@@ -139,3 +139,4 @@ def test_a_set_of_questions_is_made_from_a_run(annotated: Any, tmp_path: Path, m
     assert "training" not in capsys.readouterr().out
     choices = PreferenceSet.open(tmp_path / "choices")
     assert (len(choices.answers("anna")), choices.manifest.domain) == (1, "phantom-lucchi")
+    assert sum(question.gold is not None for question in choices.questions) == 1
