@@ -56,6 +56,7 @@ def _shown(choices: PreferenceSet, question: Question) -> PreferenceQuestion:
         thresholds=question.thresholds,
         prompts=prompts,
         tile=question.tile,
+        draw=question.draw,
     )
 
 
@@ -202,6 +203,7 @@ def _as_stored(number: int, answer: PreferenceAnswer) -> tuple[Question, Array]:
         thresholds=thresholds,
         digests=digests,
         prompts=tuple((y, x) for x, y in packed.prompts),
+        draw=packed.draw,
     )
     return question, masks
 

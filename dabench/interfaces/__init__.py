@@ -16,7 +16,7 @@ from dabench.interfaces.methods import (
     TaskInfo,
 )
 from dabench.interfaces.predictor import Predictor
-from dabench.interfaces.preferences import PreferenceOptimizer
+from dabench.interfaces.preferences import PatchPool, PreferenceOptimizer
 from dabench.interfaces.rater_errors import RaterErrors
 from dabench.interfaces.selection import LOOKS, Candidate, CandidateSlice, SelectionData, Selector
 from dabench.interfaces.self_training import PseudoTargets, SelfTraining
@@ -36,6 +36,7 @@ __all__ = [
     "Method",
     "OptimizerSpec",
     "Predictor",
+    "PatchPool",
     "PreferenceOptimizer",
     "PseudoTargets",
     "RaterErrors",

@@ -35,6 +35,7 @@ from dabench.interfaces import (
     Method,
     OptimizerSpec,
     OptimizerStep,
+    PatchPool,
     Predictor,
     PreferenceOptimizer,
     PseudoTargets,
@@ -150,6 +151,7 @@ __all__ = [
     "RoundLabels",
     "SelfTraining",
     # Preference optimizers.
+    "PatchPool",
     "PreferenceOptimizer",
     # Weak labels and the annotation desk.
     "Combine",

@@ -123,6 +123,7 @@ def write_questions(
     made = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     thresholds = sorted({t for question in asked.questions for t in question.thresholds})
     values = {**about_stage(plan, asked.index), "thresholds": tuple(thresholds), "created": made}
+    values["draw"] = " and ".join(sorted({question.draw or "random" for question in asked.questions}))
     manifest = Manifest(**{name: value for name, value in values.items() if name in Manifest.model_fields})
     right = _gold(asked, gold) if gold else {}
     volume, neighbours = plan.task.target_images, plan.task.target_train.neighbours
@@ -169,6 +170,7 @@ def _stored(
         thresholds=thresholds,
         digests=digests,
         prompts=tuple((float(y), float(x)) for x, y in prompts),
+        draw=question.draw,
     )
     return stored, masks
 
