@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def config_of(run: str | Path, changes: Mapping[str, Any], workspace: str | Path | None = None) -> RunConfig:
     """The configuration of a run, with changes: another method shares the stages that both have.
 
+    Of a person's files the run's own copies are taken: they are what its stages saw, wherever the files are by now.
+
     Args:
         run: folder or name of a run; the beginning of its name will do where only one has it.
         changes: settings by name, as ``{"method": "prefer-das", "po": "slpo"}``; None leaves one as it is.
@@ -28,11 +30,16 @@ def config_of(run: str | Path, changes: Mapping[str, Any], workspace: str | Path
         ConfigError: a change that is wrong.
     """
     from dabench.models.loading import find
+    from dabench.runs.annotation import kept_copy
     from dabench.tracking.run_reader import read_run
 
     record = read_run(find(run, Workspace.find(workspace)))
     given = {name: value for name, value in changes.items() if value is not None}
-    return validate_config({**record.params, **given})
+    config = validate_config({**record.params, **given})
+    kept = {kind: copy for kind in config.budget.recorded() if (copy := kept_copy(record.path, kind)) is not None}
+    short = {f"{kind}_file": kept.pop(kind) for kind in ("points", "preferences") if kind in kept}
+    files = {"files": {**config.budget.files, **kept}, **short}
+    return config.model_copy(update={"budget": config.budget.model_copy(update=files)})
 
 
 def make_questions(

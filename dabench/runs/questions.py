@@ -51,7 +51,7 @@ def asking_plan(
         MissingDataError: files of the task are not here.
     """
     budget = config.budget.model_copy(update={"preferences_file": None})
-    asked = config.model_copy(update={"budget": budget})
+    asked = config.model_copy(update={"budget": budget, "test_points_file": None, "test_points": (0.0,)})
     plan = make_plan(asked, registry, workspace, raters={_KIND: rater or AskedRater()})
     if plan.missing:
         raise MissingDataError(f"task {config.task}: files are missing: {', '.join(plan.missing[:3])}.")

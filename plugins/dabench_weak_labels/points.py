@@ -7,6 +7,7 @@ A wrong answer is, in equal parts, a point that is missing and one that was put 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -122,6 +123,11 @@ class Points(WeakLabel):
         """Read a manifest or a user's clicks. Raises DataError with line and value."""
         return read_points(path)
 
+    def digest(self, path: Path) -> str:
+        """Names the points and regions: a copy with other columns, or more comments, is the same."""
+        said = [(a.z, a.points.tolist(), _places(a.negative), a.regions) for a in self.read(path)]
+        return hashlib.sha256(repr(said).encode()).hexdigest()
+
     def check_file(self, path: Path, split: Mapping[str, Any]) -> None:
         """Raises DataError for a file of another domain or split, or of negative clicks alone: nothing learns there."""
         check_origin(path, {name: str(split.get(name, "")) for name in ("domain", "split")})
@@ -157,6 +163,10 @@ class Points(WeakLabel):
             for window in (region.window for region in answer.regions or () if region.window is not None):
                 if window.y + window.height > height or window.x + window.width > width:
                     raise DataError(f"{window} on slice {answer.z} lies outside {height} x {width} pixels", mend)
+
+
+def _places(points: Points2d | None) -> list[list[float]]:
+    return [] if points is None else points.tolist()
 
 
 def clicks(answer: PointAnswer) -> int:
