@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,14 @@ def test_the_ceiling_by_hand(tmp_path):
     assert anna.chosen.mean == pytest.approx((1 + (1 + 10 / 11) / 2) / 2)
     assert anna.reached == pytest.approx((anna.chosen.mean - 10 / 13) / (3 / 13))
     assert (bert.best.mean, bert.reached) == (pytest.approx(10 / 11), 0)
+    found = report(choices.questions, given)
+    said = [sentences(replace(found, least=1, ceilings=(replace(anna, reached=r),)))[-1] for r in (0.4, -1, None)]
+    ends = (
+        "40% of what right answers would gain.",
+        "worse than if nobody had been asked.",
+        "no answer could have been",
+    )
+    assert all(end in text for end, text in zip(ends, said, strict=True))
     plain = PreferenceSet.write(
         tmp_path / "plain",
         choices.manifest,

@@ -46,6 +46,8 @@ class Clicks:
     def __post_init__(self) -> None:
         """Continue what is there. Raises ConfigError, or DataError for a damaged log or one of other images."""
         self.folder = self.path.with_suffix("")
+        if self.folder == self.path:
+            raise ConfigError(f"{self.path}: the file of all clicks ends in .csv.", f"--output {self.path}.csv")
         if self.path.exists() and not self.folder.is_dir():
             raise ConfigError(f"{self.path}: is there, and was not made on this page.", "Choose another name.")
         self._check_images()

@@ -176,6 +176,9 @@ def test_one_server_at_a_time_and_no_file_of_others(clicks, tmp_path):
     (tmp_path / "mine.csv").write_text("z,y,x\n0,1,2\n")
     with pytest.raises(ConfigError, match="not made on this page"):
         Clicks(tmp_path / "mine.csv", SHAPE)
+    with pytest.raises(ConfigError, match=r"ends in \.csv"):
+        Clicks(tmp_path / "folder", SHAPE)
+    assert not (tmp_path / "folder").exists()
 
 
 @pytest.mark.parametrize("place", [(3, 0, 0), (0, 19.5, 0), (0, 0, 29.5)])
