@@ -26,6 +26,8 @@ def show_plan(plan: Plan) -> None:
     answers = f" (answers of {file})" if (file := config.budget.preferences_file) else ""
     others = "".join(f", {share:.0%} of {kind}" for kind, share in plan.budget.others.items())
     typer.echo(f"  budget: {points}, {plan.budget.patches:.0%} of patches{answers}{others}, {rater}")
+    if config.test_points_file is not None:
+        typer.echo(f"  prompts at test: the points of {config.test_points_file}")
     for note in (*plan.notes, *plan.answers):
         typer.echo(f"  note: {note}")
     if plan.skip:
