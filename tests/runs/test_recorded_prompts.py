@@ -14,7 +14,7 @@ from dabench.leaderboard.rows import row_of
 from dabench.runs.plan import make_plan
 from dabench.runs.prompts import KEPT, prompts_at_test
 from dabench.runs.runner import run_cell
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 from dabench.volumes.viewer.run_data import run_view_data
 from dabench.volumes.viewer.targets import Opener
 from tests.conftest import few
