@@ -191,6 +191,7 @@ class PreferenceQuestion:
     it lies in the target's training split. ``hint`` ``(H, W)`` bool, where present, is a label-free reference mask that
     the rater ``self`` ranks against (UPO, Prefer-DAS Eq. 11). How the candidates were made: ``thresholds``, one each,
     of what the model saw in the crop ``tile`` with the points ``prompts``, ``(N, 2)`` float32 (x, y) of the slice.
+    ``draw`` says how the patch came to be asked about where it was not at random.
     """
 
     z: int
@@ -201,6 +202,7 @@ class PreferenceQuestion:
     thresholds: tuple[float, ...] = ()
     prompts: Array | None = field(default=None, repr=False)
     tile: Window | None = None
+    draw: str | None = None
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,7 @@ class PackedMasks:
     thresholds: tuple[float, ...] = ()
     prompts: tuple[tuple[float, float], ...] = ()
     tile: Window | None = None
+    draw: str | None = None
 
 
 @dataclass(frozen=True)

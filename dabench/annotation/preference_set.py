@@ -93,6 +93,7 @@ class Question(BaseModel):
         digests: of each candidate's mask; no two are equal.
         prompts: (y, x) in pixels of the slice, the points given to the model with the tile.
         gold: stored indices of the right answers, where they are known.
+        draw: how the patch came to be asked about, where it was not at random: "informative".
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -106,6 +107,7 @@ class Question(BaseModel):
     digests: tuple[_Digest, ...] = Field(min_length=1)
     prompts: tuple[tuple[float, float], ...] = ()
     gold: tuple[int, ...] | None = None
+    draw: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """A line of ``questions.jsonl``; windows as [y, x, height, width]."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dabench.annotation.answers import Answer, decisive
+from dabench.annotation.ceiling import Ceiling
 from dabench.annotation.preference_set import PreferenceSet, Question
 from dabench.errors import ConfigError, DataError
 from dabench.statistics.agreement import MISSING, Agreement, agreement, cohen_kappa
@@ -83,6 +84,7 @@ class RatersReport:
     agreement: Agreement | None
     cohen: dict[str, float | None]
     strengths: tuple[Strength, ...]
+    ceilings: tuple[Ceiling, ...] = ()
     least: int = LEAST
 
 
@@ -103,8 +105,7 @@ def gather(paths: Iterable[Path]) -> tuple[list[Question], dict[str, list[Answer
     notes: list[str] = []
     first: PreferenceSet | None = None
     for path in paths:
-        whole = not (path.suffix == ".jsonl" and not path.is_dir())
-        choices = PreferenceSet.open(path if whole else path.parent)
+        whole, choices = not _is_file(path), set_of(path)
         first = first or choices
         if choices.manifest.identity != first.manifest.identity:
             raise DataError(f"{path}: answers to other questions than those of {first.path}.")
@@ -117,6 +118,15 @@ def gather(paths: Iterable[Path]) -> tuple[list[Question], dict[str, list[Answer
     if first is None or not any(found.values()):
         raise ConfigError("nobody has answered yet.", "Name answer files, or a set with answers.")
     return first.questions, found, notes
+
+
+def set_of(path: Path) -> PreferenceSet:
+    """The data set that a path names, or that an answer file lies in. Raises DataError where there is none."""
+    return PreferenceSet.open(path.parent if _is_file(path) else path)
+
+
+def _is_file(path: Path) -> bool:
+    return path.suffix == ".jsonl" and not path.is_dir()
 
 
 def report(questions: Sequence[Question], answers: Answers) -> RatersReport:
@@ -165,10 +175,15 @@ def _summary(rater: str, given: Sequence[Answer], by_id: Mapping[str, Question])
         share(kinds["tie"], len(counted)),
         share(sum(_category(a) == _category(first[a.question]) for a in again), len(again)),
         _first_place([answer for answer in said if answer.chosen]),
-        share(sum(bool(a.chosen) and set(a.chosen) <= set(right) for a, right in known), len(known)),
+        share(sum(_right(answer, right) for answer, right in known), len(known)),
         float(np.median(seconds)) if seconds else None,
         float(np.mean(seconds)) if seconds else None,
     )
+
+
+def _right(answer: Answer, gold: Sequence[int]) -> bool:
+    """Only right candidates were chosen; where none is right, none was."""
+    return set(answer.chosen) <= set(gold) and bool(answer.chosen) == bool(gold)
 
 
 def _first_place(answers: Sequence[Answer]) -> FirstPlace:

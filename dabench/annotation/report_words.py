@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dabench.annotation.ceiling import Ceiling
 from dabench.annotation.report import LEAST_REPEATS, RatersReport, RaterSummary
 from dabench.files.tables import Cell, Column, Number, Table, percent
 from dabench.statistics.choices import Share
@@ -19,8 +20,9 @@ def sentences(found: RatersReport) -> list[str]:
     """What the numbers can bear, one sentence a finding; too few cases are named instead of a finding."""
     said = [_of_agreement(found)]
     for rater in found.raters:
-        said += [text for text in (_of_consistency(rater), _of_place(rater, found.least), _of_bad(rater)) if text]
-    return said
+        of_rater = (_of_consistency(rater), _of_gold(rater), _of_place(rater, found.least), _of_bad(rater))
+        said += [text for text in of_rater if text]
+    return [*said, *(_of_ceiling(one) for one in found.ceilings if one.questions >= found.least)]
 
 
 def _of_agreement(found: RatersReport) -> str:
@@ -60,6 +62,27 @@ def _of_consistency(rater: RaterSummary) -> str:
     return f"{rater.rater} answered {again.count} of {again.of} repeated questions as before ({_range(again)})."
 
 
+def _of_gold(rater: RaterSummary) -> str:
+    gold = rater.on_gold
+    if not gold.of:
+        return ""
+    if gold.of < LEAST_REPEATS:
+        return f"{rater.rater} answered {gold.of} gold questions, too few to judge by ({LEAST_REPEATS} are needed)."
+    return f"{rater.rater} answered {gold.count} of {gold.of} gold questions right ({_range(gold)})."
+
+
+def _of_ceiling(found: Ceiling) -> str:
+    start = (
+        f"By labels, what {found.rater} chose has a mean Dice of {found.chosen.mean:.3f}; the best candidates have "
+        f"{found.best.mean:.3f}, those at threshold .5 {found.usual.mean:.3f}"
+    )
+    if found.reached is None:
+        return f"{start}: no answer could have been better."
+    if found.reached < 0:
+        return f"{start}: worse than if nobody had been asked."
+    return f"{start}: {found.reached:.0%} of what right answers would gain."
+
+
 def _of_place(rater: RaterSummary, least: int) -> str:
     first = rater.first_place
     if first.of < least or first.chance >= RARE:
@@ -94,6 +117,8 @@ def tables(found: RatersReport) -> list[Table]:
         made.append(_agreement(found))
     if found.strengths:
         made.append(_strengths(found))
+    if found.ceilings:
+        made.append(_ceilings(found))
     return made
 
 
@@ -152,6 +177,27 @@ def _strengths(found: RatersReport) -> Table:
     return Table.of(
         columns, rows, "How strong each threshold is (Bradley-Terry; all shown, it is chosen in that share)"
     )
+
+
+def _ceilings(found: RatersReport) -> Table:
+    kinds = {"if every answer were right": "best", "as chosen": "chosen", "at threshold .5": "usual"}
+    columns = [
+        Column("Dice to labels", "text"),
+        Column("rater", "text"),
+        Column("questions"),
+        Column(""),
+        Column("95 %"),
+    ]
+    rows: list[list[Cell]] = [
+        [name, one.rater, one.questions, Number(getattr(one, kind).mean, digits=3), _range3(getattr(one, kind))]
+        for one in found.ceilings
+        for name, kind in kinds.items()
+    ]
+    return Table.of(columns, rows, "What answers gain, and could gain")
+
+
+def _range3(found: Interval) -> str:
+    return f"{found.low:.3f} to {found.high:.3f}"
 
 
 def _cells(found: Interval | None) -> list[Cell]:

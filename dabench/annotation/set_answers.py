@@ -25,14 +25,25 @@ _SAME = 1e-9
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
-def set_questions(choices: PreferenceSet, answers: Sequence[PreferenceAnswer]) -> list[PreferenceQuestion]:
+def set_questions(
+    choices: PreferenceSet, answers: Sequence[PreferenceAnswer], *, gold: bool = True
+) -> list[PreferenceQuestion]:
     """The questions of a set that were answered, with their masks; no image, which nobody needs any more.
+
+    Args:
+        choices: the set.
+        answers: what `set_answers` gave with the same ``gold``.
+        gold: whether questions whose right answer is known are among them.
 
     Raises:
         DataError: masks are missing or damaged.
     """
-    pairs = zip(choices.questions, answers, strict=True)
+    pairs = zip(_asked(choices, gold), answers, strict=True)
     return [_shown(choices, question) for question, answer in pairs if answer.answered]
+
+
+def _asked(choices: PreferenceSet, gold: bool) -> list[Question]:
+    return [question for question in choices.questions if gold or question.gold is None]
 
 
 def _shown(choices: PreferenceSet, question: Question) -> PreferenceQuestion:
@@ -45,17 +56,19 @@ def _shown(choices: PreferenceSet, question: Question) -> PreferenceQuestion:
         thresholds=question.thresholds,
         prompts=prompts,
         tile=question.tile,
+        draw=question.draw,
     )
 
 
-def set_answers(choices: PreferenceSet, combine: Combine = "majority") -> list[PreferenceAnswer]:
+def set_answers(choices: PreferenceSet, combine: Combine = "majority", *, gold: bool = True) -> list[PreferenceAnswer]:
     """One answer a question of the set, in their order; nothing chosen where nobody has answered.
 
     The first answer of a rater to a question counts; what it repeats costs its seconds and teaches nothing. Of several
     raters the majority counts: the candidates that most chose (those who tie k count 1/k for each), equally often
     chosen ones tie, and all are bad where more said so than chose any. ``all`` and ``consistency`` keep every rater's
     answer as a vote beside the majority; its weights sum to 1 over those who answered, and one of "all bad" goes
-    nowhere. A rater's consistency is (n + 1) / (N + 1), n of N repeated answers being the same as the first.
+    nowhere. A rater's consistency is (n + 1) / (N + 1), n of N repeated answers being the same as the first. Without
+    ``gold`` questions whose right answer is known are left out: they tell of the raters.
 
     Raises:
         DataError: a damaged answer; names file and line.
@@ -67,7 +80,7 @@ def set_answers(choices: PreferenceSet, combine: Combine = "majority") -> list[P
     for answer in (answer for answers in given.values() for answer in answers):
         seconds[answer.question] = seconds.get(answer.question, 0.0) + answer.seconds
     found = []
-    for question in choices.questions:
+    for question in _asked(choices, gold):
         said = {rater: answers[question.id] for rater, answers in counted.items() if question.id in answers}
         chosen, bad = majority([answer.chosen for answer in said.values()])
         votes = () if combine == "majority" or len(said) < 2 else _votes(said, worth)
@@ -190,6 +203,7 @@ def _as_stored(number: int, answer: PreferenceAnswer) -> tuple[Question, Array]:
         thresholds=thresholds,
         digests=digests,
         prompts=tuple((y, x) for x, y in packed.prompts),
+        draw=packed.draw,
     )
     return question, masks
 

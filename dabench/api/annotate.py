@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def config_of(run: str | Path, changes: Mapping[str, Any], workspace: str | Path | None = None) -> RunConfig:
     """The configuration of a run, with changes: another method shares the stages that both have.
 
+    Of a person's files the run's own copies are taken: they are what its stages saw, wherever the files are by now.
+
     Args:
         run: folder or name of a run; the beginning of its name will do where only one has it.
         changes: settings by name, as ``{"method": "prefer-das", "po": "slpo"}``; None leaves one as it is.
@@ -28,15 +30,24 @@ def config_of(run: str | Path, changes: Mapping[str, Any], workspace: str | Path
         ConfigError: a change that is wrong.
     """
     from dabench.models.loading import find
+    from dabench.runs.annotation import kept_copy
     from dabench.tracking.run_reader import read_run
 
     record = read_run(find(run, Workspace.find(workspace)))
     given = {name: value for name, value in changes.items() if value is not None}
-    return validate_config({**record.params, **given})
+    config = validate_config({**record.params, **given})
+    kept = {kind: copy for kind in config.budget.recorded() if (copy := kept_copy(record.path, kind)) is not None}
+    short = {f"{kind}_file": kept.pop(kind) for kind in ("points", "preferences") if kind in kept}
+    files = {"files": {**config.budget.files, **kept}, **short}
+    return config.model_copy(update={"budget": config.budget.model_copy(update=files)})
 
 
 def make_questions(
-    config: RunConfig, output: str | Path, workspace: str | Path | None = None, display: Display | None = None
+    config: RunConfig,
+    output: str | Path,
+    workspace: str | Path | None = None,
+    display: Display | None = None,
+    gold: int = 0,
 ) -> PreferenceSet:
     """Train what comes before the preference stage of a run, unless it is trained, and write the stage's questions.
 
@@ -45,10 +56,11 @@ def make_questions(
         output: a folder that is not there yet.
         workspace: where stages are trained and kept.
         display: told of the training.
+        gold: questions whose right answer labels know: they tell how good raters are, and train nothing.
 
     Raises:
         ConfigError: the run asks nobody for preferences, or ``output`` is there.
-        DataError: the candidates of every patch are the same: there is nothing to ask.
+        DataError: the candidates of every patch are the same: there is nothing to ask; or gold that labels do not know.
 
     Example:
         >>> from dabench.api.run import configured
@@ -61,4 +73,4 @@ def make_questions(
     from dabench.runs.questions import questions_of, write_questions
 
     asked = questions_of(config, Registry.load(), Workspace.find(workspace), display)
-    return write_questions(asked, Path(output))
+    return write_questions(asked, Path(output), gold=gold)

@@ -108,7 +108,7 @@ def run(
     rater: str | None = None,
     rater_error: float | None = None,
     allow_unanswered: bool | None = None,
-    test_points: Sequence[float] | None = None,
+    test_points: Sequence[float] | str | Path | None = None,
     protocol: str | None = None,
     inference: str | None = None,
     selector: str | None = None,
@@ -141,7 +141,7 @@ def run(
             needs a file (the default as soon as there is one).
         rater_error: error rate of the simulated rater.
         allow_unanswered: train although less than half of the preferences asked for are of use.
-        test_points: shares of test centres given as prompts.
+        test_points: shares of test centres given as prompts, or a recorded file of points on the test split.
         protocol: rule of scoring.
         inference: ``hann``, ``fast``, ``paper`` or ``tiles``.
         selector: who chooses the checkpoint.
@@ -195,8 +195,10 @@ def configured(given: Mapping[str, Any], file: str | Path | None = None, sets: S
     settings = found.pop("settings", {})
     for name in (*_OF_THE_CALL, "points", "preferences"):
         found.pop(name, None)
-    if (shares := found.get("test_points")) is not None:
-        found["test_points"] = tuple(shares)
+    if isinstance(given_points := found.get("test_points"), str | Path):
+        found["test_points_file"] = Path(found.pop("test_points"))
+    elif given_points is not None:
+        found["test_points"] = tuple(given_points)
     annotation = annotation_of(given.get("points"), given.get("preferences"))
     if given.get("rater") is not None:
         annotation.pop("budget.rater", None)

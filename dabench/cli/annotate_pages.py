@@ -37,6 +37,10 @@ def preferences(
     ] = None,
     method: Annotated[str | None, typer.Option(help="With --run: method that will learn [the run's].")] = None,
     po: Annotated[str | None, typer.Option(help="With --run: preference optimizer [the run's].")] = None,
+    gold: Annotated[
+        int,
+        typer.Option(help="With --run: questions of which labels know the answer; they train nothing.", min=0),
+    ] = 0,
     order: Annotated[str, typer.Option(help="random, or informative: those first whose candidates differ most.")] = (
         "random"
     ),
@@ -72,7 +76,7 @@ def preferences(
     if run is not None and output.exists():
         typer.echo(f"note: {output} is there: its questions are asked, and --run is not read.")
     elif run is not None:
-        _ask(run, {"method": method, "po": po}, output)
+        _ask(run, {"method": method, "po": po}, output, gold)
     choices = PreferenceSet.open(output)
     session = Session(choices, asking)
     _say_asking(choices, asking)
@@ -81,7 +85,9 @@ def preferences(
 
 
 def points(
-    output: Annotated[Path, typer.Option(help="CSV of the clicks; one that this page made is continued.")],
+    output: Annotated[
+        Path, typer.Option(help="CSV of all raters' clicks, beside a folder with each one's; both are continued.")
+    ],
     domain: Annotated[str | None, typer.Option(help="A domain (dabench data ls).")] = None,
     split: Annotated[str, typer.Option(help="Of the domain; runs take points of train.")] = "train",
     images: Annotated[Path | None, typer.Option(help="Or any volume: OME-Zarr, HDF5, NIfTI, TIFF, a folder.")] = None,
@@ -95,6 +101,9 @@ def points(
         str | None, typer.Option(metavar="Z,Y,X", help="With --run: voxel size in nm [the file's].")
     ] = None,
     device: Annotated[str, typer.Option(help="With --run: auto, cpu, cuda, cuda:1 ...")] = "auto",
+    same: Annotated[
+        float, typer.Option(help="Pixels within which clicks of two raters mean one object.", min=0)
+    ] = 12.0,
     idle: _Idle = 30.0,
     rater: _Rater = "",
     port: _Port = 0,
@@ -109,7 +118,7 @@ def points(
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
     from dabench.interfaces.choice import with_choice
-    from dabench.volumes.annotating.clicks import Clicks
+    from dabench.volumes.annotating.click_files import Clicks
     from dabench.volumes.annotating.points import Clicking, point_routes
     from dabench.volumes.viewer.targets import Opener
 
@@ -118,23 +127,24 @@ def points(
     shown = _images(opener, domain, split, chosen)
     segmenter = _segmenter(opener, run, shown, three_numbers("--voxel", voxel), device) if run else None
     about = {"domain": domain, "split": split} if domain else {}
-    with closing(Clicks(output, shown.volume.shape, about)) as clicks:
+    with closing(Clicks(output, shown.volume.shape, about, same)) as clicks:
         clicking = Clicking(shown.title, shown.volume, clicks, segmenter, idle)
         _serve("points", point_routes(clicking, rater), clicking.pictures, port, no_open)
-    counts = clicks.counts()
-    typer.echo(
-        f"{output}: {counts['objects']} points on {counts['slices']} slices, {counts['negative']} negative, "
-        f"{clicks.seconds():.0f} s"
-    )
+    for own in clicks.raters.values():
+        counts = own.counts()
+        typer.echo(
+            f"{own.path}: {counts['objects']} points on {counts['slices']} slices, {counts['negative']} negative, "
+            f"{own.seconds():.0f} s"
+        )
 
 
-def _ask(run: str, changes: dict[str, str | None], output: Path) -> None:
+def _ask(run: str, changes: dict[str, str | None], output: Path, gold: int) -> None:
     """Write the questions of a run's preference stage."""
     from dabench.api.annotate import config_of, make_questions
     from dabench.api.progress import make_display
 
     with make_display(quiet=False) as display:
-        make_questions(config_of(run, changes), output, display=display)
+        make_questions(config_of(run, changes), output, display=display, gold=gold)
 
 
 class _Shown(NamedTuple):

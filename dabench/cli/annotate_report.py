@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from dabench.annotation.answers import Answer
+    from dabench.annotation.preference_set import PreferenceSet
+    from dabench.interfaces import Truth
 
 
 def attach(app: typer.Typer) -> None:
@@ -18,25 +23,36 @@ def report(
     answers: Annotated[
         list[Path], typer.Argument(help="Answer files (choices/anna.jsonl), or whole data sets: folders or zips.")
     ],
+    gold: Annotated[
+        Path | None, typer.Option(help="Answers of somebody who is trusted: the right ones of the questions there.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Report on raters: agreement beyond chance, consistency, bias to the first place, strengths, seconds.
 
-    Of fewer than 30 questions nothing is claimed.
+    Of fewer than 30 questions nothing is claimed. Where the domain's labels are here, also how good the chosen outlines
+    are by these, and how good they could be.
 
     Example:  dabench annotate report choices/rater-a.jsonl choices/rater-b.jsonl
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
-    from dabench.annotation.report import gather
+    from dabench.annotation.ceiling import ceilings
+    from dabench.annotation.gold import gold_of
+    from dabench.annotation.report import gather, set_of
     from dabench.annotation.report import report as summarise
     from dabench.annotation.report_words import sentences, tables
     from dabench.cli.tables import console, show
 
     questions, given, notes = gather(answers)
-    for note in notes:
-        typer.echo(f"note: {note}", err=True)
-    found = summarise(questions, given)
+    if gold is not None:
+        questions = gold_of(questions, _trusted(gold, answers[0]))
+    found, choices = summarise(questions, given), set_of(answers[0])
+    truth, note = _truth(choices)
+    if truth is not None:
+        found = replace(found, ceilings=ceilings(choices, given, truth))
+    for text in [*notes, *([note] if note else [])]:
+        typer.echo(f"note: {text}", err=True)
     said = sentences(found)
     if as_json:
         typer.echo(json.dumps({**asdict(found), "sentences": said}, indent=1))
@@ -47,3 +63,35 @@ def report(
         typer.echo()
     for sentence in said:
         typer.echo(sentence)
+
+
+def _trusted(gold: Path, answers: Path) -> list[Answer]:
+    """Answers of a file, which may lie in another copy of the set. Raises DataError for one of other questions."""
+    from dabench.annotation.report import gather
+
+    _, given, _ = gather([answers, gold])
+    return given[list(given)[-1]]
+
+
+def _truth(choices: PreferenceSet) -> tuple[Truth | None, str]:
+    """Labels of the slices that a set asks about, on its pixels; None, and why, where they are not here."""
+    from dabench.annotation.truth import VolumeTruth
+    from dabench.components.registry import Registry
+    from dabench.data.resampled import ResampledLabels
+    from dabench.files.workspace import Workspace
+    from dabench.ops.resampling import Resampling
+    from dabench.runs.domains import known_domains
+    from dabench.volumes.viewer.targets import Opener
+
+    workspace, registry = Workspace.find(), Registry.load()
+    made, opener = choices.manifest, Opener(registry, workspace)
+    domain = known_domains(registry, workspace).get(made.domain)
+    if domain is None or domain.missing():
+        return None, f"{made.domain or 'the domain'} is not here: how good the answers are by labels is not said."
+    split = domain.open(made.split, opener.volume)
+    if split.labels is None or split.digest != made.images_digest:
+        why = "has no labels" if split.labels is None else "here has other images"
+        return None, f"{made.domain} {why}: how good the answers are by labels is not said."
+    stored, asked = split.images.shape[1:], made.shape[1:]
+    labels = split.labels if stored == asked else ResampledLabels(split.labels, Resampling(stored, asked))
+    return VolumeTruth(labels), ""

@@ -50,7 +50,8 @@ def run(
         typer.Option("--allow-unanswered", help="Train although less than half of the preferences are of use."),
     ] = None,
     test_points: Annotated[
-        str | None, typer.Option(help="Shares of test centres given as prompts, comma-separated: 0,0.15,0.5,1.")
+        str | None,
+        typer.Option(help="Shares of test centres given as prompts, comma-separated (0,0.15,0.5,1), or a points file."),
     ] = None,
     protocol: Annotated[str | None, typer.Option(help="Rule of scoring.")] = None,
     inference: Annotated[str | None, typer.Option(help="hann, fast, paper or tiles.")] = None,
@@ -127,13 +128,14 @@ def validate(
         typer.echo(f"{config}: valid; cell {plan.config.cell_id}")
 
 
-def _shares(text: str | None) -> tuple[float, ...] | None:
+def _shares(text: str | None) -> tuple[float, ...] | Path | None:
+    """Numbers, else a file."""
     if text is None:
         return None
     try:
         return tuple(float(part) for part in text.replace("|", ",").split(","))
     except ValueError:
-        raise typer.BadParameter(f"--test-points {text!r}: numbers between 0 and 1, comma-separated.") from None
+        return Path(text)
 
 
 def _warn(text: str) -> None:

@@ -26,6 +26,8 @@ def show_plan(plan: Plan) -> None:
     answers = f" (answers of {file})" if (file := config.budget.preferences_file) else ""
     others = "".join(f", {share:.0%} of {kind}" for kind, share in plan.budget.others.items())
     typer.echo(f"  budget: {points}, {plan.budget.patches:.0%} of patches{answers}{others}, {rater}")
+    if config.test_points_file is not None:
+        typer.echo(f"  prompts at test: the points of {config.test_points_file}")
     for note in (*plan.notes, *plan.answers):
         typer.echo(f"  note: {note}")
     if plan.skip:
@@ -88,7 +90,8 @@ def _scores(done: Run) -> Table:
         reused = " (reused)" if outcome.planned.state == "cached" else ""
         for score in outcome.scores:
             cells = [Number(score.metrics[m], digits=3) if m in score.metrics else "" for m in metrics]
-            rows.append((outcome.title, f"{score.test_points:.0%}", *cells, seconds + reused))
+            prompts = "recorded" if done.config.test_points_file else f"{score.test_points:.0%}"
+            rows.append((outcome.title, prompts, *cells, seconds + reused))
     heads = [{"dice": "Dice", "aji": "AJI", "pq": "PQ"}.get(m, m) for m in metrics]
     columns = [Column("after", "text"), *map(Column, ("prompts at test", *heads, "training"))]
     return Table.of(

@@ -17,7 +17,7 @@ from dabench.interfaces.methods import (
     TaskInfo,
 )
 from dabench.interfaces.predictor import Predictor
-from dabench.interfaces.preferences import PreferenceOptimizer
+from dabench.interfaces.preferences import PatchPool, PreferenceOptimizer
 from dabench.interfaces.rater_errors import RaterErrors
 from dabench.interfaces.selection import LOOKS, Candidate, CandidateSlice, SelectionData, Selector
 from dabench.interfaces.self_training import PseudoTargets, SelfTraining
@@ -39,6 +39,7 @@ __all__ = [
     "OptimizerSpec",
     "Placement",
     "Predictor",
+    "PatchPool",
     "PreferenceOptimizer",
     "PseudoTargets",
     "RaterErrors",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dabench.errors import PluginError
 
@@ -12,6 +12,20 @@ if TYPE_CHECKING:
     import torch
 
     from dabench.types import Array
+
+
+class PatchPool(Protocol):
+    """All N patches of the training set that could be asked about. What is asked of it is computed then."""
+
+    @property
+    def slices(self) -> Array:
+        """``(N,)`` int64: the slice that each lies on."""
+
+    def disagreement(self) -> Array:
+        """``(N,)`` float64 in [0, 1]: one minus the mean Dice of a patch's candidates, in pairs; 0: all are equal."""
+
+    def uncertainty(self) -> Array:
+        """``(N,)`` float64 in [0, 1]: mean entropy in bits of the reference's probability; 0: candidates are equal."""
 
 
 class PreferenceOptimizer(ABC):
@@ -26,6 +40,8 @@ class PreferenceOptimizer(ABC):
     rater: str | None = None
     #: Share of all patches that it asks a person about unless the run's budget says otherwise.
     share: float = 1.0
+    #: Where some patches are wanted more (`wanted`): share of the questions that is drawn at random all the same.
+    random_share: float = 0.2
 
     @abstractmethod
     def select(self, informative: Array, budget: float, rng: np.random.Generator) -> Array:
@@ -39,6 +55,21 @@ class PreferenceOptimizer(ABC):
         Returns:
             Sorted indices ``(K,)`` of informative patches.
         """
+
+    def wanted(self, pool: PatchPool) -> Array | None:
+        """How much each patch is wanted; None: what `select` draws is asked about.
+
+        Else as many are asked about as `select` draws: `random_share` of its draw, so that estimates can be made, and
+        those that are wanted most.
+
+        Args:
+            pool: the patches.
+
+        Returns:
+            ``(N,)`` float, finite; patches not above 0 are never asked for being wanted.
+        """
+        del pool
+        return None
 
     def hint(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Label-free masks that the rater "self" ranks candidates against; only where ``rater`` is "self".

@@ -112,7 +112,7 @@ def _settings(params: Mapping[str, Any]) -> dict[str, str]:
     budget = params.get("budget")
     draw = budget.get("seed", 0) if isinstance(budget, Mapping) else 0
     return {
-        "test_points": f"{_headline(params):g}",
+        "test_points": "recorded" if params.get("test_points_file") else f"{_headline(params):g}",
         "draw": str(draw),
         "precision": str(params.get("precision", "auto")),
     }
@@ -162,3 +162,5 @@ def _nested(params: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
         yield "precision", params["precision"]
     if "test_points" in params:
         yield "test_points", json.loads(params["test_points"])
+    if params.get("test_points_file", "null") != "null":
+        yield "test_points_file", params["test_points_file"]

@@ -210,7 +210,8 @@ def _without_paths(config: RunConfig) -> RunConfig:
         key: Path(p.name) for key in ("points_file", "preferences_file") if (p := getattr(budget, key)) is not None
     }
     files["files"] = {kind: Path(path.name) for kind, path in budget.files.items()}
-    return config.model_copy(update={"budget": budget.model_copy(update=files)})
+    prompts = config.test_points_file and Path(config.test_points_file.name)
+    return config.model_copy(update={"budget": budget.model_copy(update=files), "test_points_file": prompts})
 
 
 def _part(registry: Registry, kind: str, name: str, sources: Mapping[str, str]) -> PartCard:

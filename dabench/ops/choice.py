@@ -80,6 +80,17 @@ def best_candidate(candidates: Array, reference: Array, valid: Array | None = No
     return None if scores is None else int(np.argmax(scores))
 
 
+def disagreement(candidates: Array) -> float:
+    """How much candidates ``(J, H, W)`` bool differ: one minus the mean Dice of all pairs; 0 where all are the same."""
+    if len(candidates) < 2:
+        return 0.0
+    flat = candidates.reshape(len(candidates), -1).astype(np.float32)
+    common, sizes = flat @ flat.T, flat.sum(axis=1)
+    total = sizes[:, None] + sizes[None]
+    dice = np.where(total > 0, 2 * common / np.maximum(total, 1), 1.0)
+    return float(1 - dice[np.triu_indices(len(candidates), 1)].mean())
+
+
 def confused_choice(scores: Array, confusion: float, rng: np.random.Generator) -> int:
     """A choice by someone who hardly tells near-equals apart: k in proportion to exp(scores_k / confusion) (Luce).
 
@@ -114,7 +125,7 @@ def pack_question(question: PreferenceQuestion) -> PackedMasks:
     depth, height, width = masks.shape
     prompts = () if question.prompts is None else tuple((float(x), float(y)) for x, y in question.prompts)
     content = zlib.compress(np.packbits(masks).tobytes())
-    return PackedMasks(content, (depth, height, width), question.thresholds, prompts, question.tile)
+    return PackedMasks(content, (depth, height, width), question.thresholds, prompts, question.tile, question.draw)
 
 
 def unpack_masks(packed: PackedMasks) -> Array:

@@ -36,6 +36,7 @@ from dabench.interfaces import (
     Method,
     OptimizerSpec,
     OptimizerStep,
+    PatchPool,
     Placement,
     Predictor,
     PreferenceOptimizer,
@@ -152,6 +153,7 @@ __all__ = [
     "RoundLabels",
     "SelfTraining",
     # Preference optimizers.
+    "PatchPool",
     "PreferenceOptimizer",
     # Weak labels and the annotation desk.
     "Combine",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from dabench.annotation.answers import decisive
@@ -66,6 +67,11 @@ def make_desk(
     if len(errors) > 1 and config.budget.rater == "truth" and "preferences" not in files:
         desk.use("preferences", RaterPanel(labels, seed, errors, split.label_digest, seen))
     return desk
+
+
+def kept_copy(run: Path, kind: str) -> Path | None:
+    """Where a run keeps the answers of a kind that its stages were given; None where it has none."""
+    return next((path for path in (run / "annotation").glob("*") if path.stem == kind), None)
 
 
 def answer_notes(config: RunConfig) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import (
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -46,8 +47,13 @@ class RunConfig(StrictModel):
         description="hann: half-tile stride, Hann-weighted mean; fast: the same tiles, plain mean; paper: stride 128, "
         "four rotations, plain mean; tiles: no overlap.",
     )
+    test_points_file: Path | None = Field(
+        None, description="A person's points on the target's test split: the test prompts, in place of simulated ones."
+    )
     test_points: tuple[Fraction, ...] = Field(
-        (0.0,), description="Shares of target test centres given as prompts; the first is the headline (Prefer-DAS+)."
+        default_factory=lambda given: (1.0,) if given.get("test_points_file") else (0.0,),
+        description="Shares of target test centres given as prompts; the first is the headline (Prefer-DAS+). Of a "
+        "person's points all are (1).",
     )
     intensity: Literal["volume", "range", "slice"] = Field(
         # The papers divide by 255; their networks do whatever else they do to an image.
@@ -109,9 +115,11 @@ class RunConfig(StrictModel):
 
     @field_validator("test_points")
     @classmethod
-    def _shares(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+    def _shares(cls, value: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
         if not value:
             raise ValueError("test points are one or more shares between 0 and 1")
+        if info.data.get("test_points_file") is not None and value != (1.0,):
+            raise ValueError("the points of a file are all given: leave the shares out")
         return tuple(dict.fromkeys(value))
 
     @field_validator("thresholds")
@@ -138,7 +146,7 @@ class RunConfig(StrictModel):
         """All settings that decide the result; what names the cell."""
         drop = {"device", "compile", "checkpoint_every", "settings"}
         # Settings that came later name a cell only where they are used: older cells keep their names.
-        later = ("source_checkpoint", "selector", "snapshots", "thresholds", "guard", "pixel_size")
+        later = ("source_checkpoint", "selector", "snapshots", "thresholds", "guard", "pixel_size", "test_points_file")
         drop |= {name for name in later if getattr(self, name) == RunConfig.model_fields[name].default}
         drop |= {"selector"} if self.selector == "last" else set()  # what the default was called before
         return {**dict.fromkeys(FORMER), **self.model_dump(mode="json", exclude=drop), **self.settings}

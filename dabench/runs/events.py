@@ -65,6 +65,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         **{f"budget/{kind}": share for kind, share in plan.budget.others.items() if kind in asks},
         "rater": _rater(plan),
         **({"preference_set": origin} if (origin := set_origin(plan)) else {}),
+        **({} if config.test_points_file is None else {"test_prompts": "recorded"}),
         "seed": config.seed,
         "protocol": config.protocol,
         "inference": config.inference,

@@ -20,6 +20,7 @@ from dabench.runs.device import numerics
 from dabench.runs.domains import all_domains
 from dabench.runs.inputs import run_notes
 from dabench.runs.keys import parts_of, stage_key, stage_source
+from dabench.runs.prompts import check_test_points
 from dabench.runs.selection import Choice, candidates, check_candidates, choice_of, snapshot_updates, why_not
 from dabench.runs.source_model import begin_with, needs_images, uses_source
 from dabench.runs.task import TaskData
@@ -117,7 +118,7 @@ def make_plan(
     plan = Plan(config, assembly, task, budget, method, choice, [], skip, missing, _pretrained(assembly, uses))
     if skip or missing:
         return plan
-    task.check_test_points()
+    check_test_points(task, weak_labels["points"])
     desk = make_desk(config, task, weak_labels, budget, choice.selector)
     for kind, rater in (raters or {}).items():
         desk.use(kind, rater)

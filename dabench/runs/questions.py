@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dabench.annotation.gold import draw_gold, known_answers
 from dabench.annotation.preference_set import Manifest, PreferenceSet, Question
-from dabench.annotation.raters import AskedRater
+from dabench.annotation.raters import AskedRater, draw_rng
 from dabench.annotation.set_answers import distinct, question_id
+from dabench.annotation.truth import VolumeTruth
 from dabench.errors import ConfigError, DataError, MissingDataError
 from dabench.interfaces.observer import Observer
 from dabench.runs.config import RunConfig
@@ -49,7 +51,7 @@ def asking_plan(
         MissingDataError: files of the task are not here.
     """
     budget = config.budget.model_copy(update={"preferences_file": None})
-    asked = config.model_copy(update={"budget": budget})
+    asked = config.model_copy(update={"budget": budget, "test_points_file": None, "test_points": (0.0,)})
     plan = make_plan(asked, registry, workspace, raters={_KIND: rater or AskedRater()})
     if plan.missing:
         raise MissingDataError(f"task {config.task}: files are missing: {', '.join(plan.missing[:3])}.")
@@ -102,7 +104,7 @@ def questions_of(
 
 
 def write_questions(
-    asked: StageQuestions, path: Path, *, images: bool = True, around: int | None = None
+    asked: StageQuestions, path: Path, *, images: bool = True, around: int | None = None, gold: int = 0
 ) -> PreferenceSet:
     """Write questions as a data set that people can answer.
 
@@ -111,24 +113,47 @@ def write_questions(
         path: folder or (suffix ``.zip``) zip.
         images: whether the patches' images go into it; without them nobody can answer there.
         around: pixels of the slice that a picture shows around its patch; by default half of the patch, 24 at least.
+        gold: so many of the questions, drawn among those of which labels leave no doubt, get their right answers.
 
     Raises:
         ConfigError: ``path`` is there already.
+        DataError: gold questions without labels, or more of them than there are.
     """
     plan = asked.plan
     made = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     thresholds = sorted({t for question in asked.questions for t in question.thresholds})
     values = {**about_stage(plan, asked.index), "thresholds": tuple(thresholds), "created": made}
+    values["draw"] = " and ".join(sorted({question.draw or "random" for question in asked.questions}))
     manifest = Manifest(**{name: value for name, value in values.items() if name in Manifest.model_fields})
+    right = _gold(asked, gold) if gold else {}
     volume, neighbours = plan.task.target_images, plan.task.target_train.neighbours
 
     def items() -> Iterator[tuple[Question, Array, Mapping[int, Array]]]:
         for number, question in enumerate(asked.questions):
             stored, masks = _stored(number, question, volume.shape[1:], around)
+            stored = stored.model_copy(update={"gold": right.get(number)})
             pictures = _pictures(volume, stored, neighbours=neighbours) if images else {}
             yield stored, masks, pictures
 
     return PreferenceSet.write(path, manifest, items())
+
+
+def _gold(asked: StageQuestions, count: int) -> dict[int, tuple[int, ...]]:
+    """Right answers of ``count`` questions by their number."""
+    task = asked.plan.task
+    labels = task.seen_labels(task.target_train)
+    if labels is None:
+        raise DataError(
+            f"{task.target!r} has no training labels to know right answers from.",
+            "Let somebody who is trusted answer some questions: dabench annotate report … --gold choices/NAME.jsonl",
+        )
+    shown = ((q.z, q.window, distinct(q.candidates, q.thresholds)[0]) for q in asked.questions)
+    known = known_answers(shown, VolumeTruth(labels))
+    if len(known) < count:
+        raise DataError(
+            f"{count} gold questions: of {len(asked.questions)} questions labels leave no doubt about {len(known)}."
+        )
+    return draw_gold(known, count, draw_rng("gold", asked.plan.config.budget.seed))
 
 
 def _stored(
@@ -145,6 +170,7 @@ def _stored(
         thresholds=thresholds,
         digests=digests,
         prompts=tuple((float(y), float(x)) for x, y in prompts),
+        draw=question.draw,
     )
     return stored, masks
 

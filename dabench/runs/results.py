@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from dabench.annotation.raters import simulate_points
-from dabench.annotation.truth import VolumeTruth
 from dabench.components.registry import Registry
 from dabench.evaluation.panels import write_comparison, write_slices
 from dabench.evaluation.scoring import THRESHOLD
@@ -22,6 +20,7 @@ from dabench.runs import events
 from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, PlannedStage
 from dabench.runs.predict import StagePredictions, TestSet, copy_prediction
+from dabench.runs.prompts import keep_recorded, prompts_at_test
 from dabench.runs.score import Score, score_prediction
 from dabench.runs.selection import regret
 from dabench.runs.stages import StageChain
@@ -74,6 +73,7 @@ class CellResults:
         events.write_table(folder, self.config.cell_id, [(r.planned, s) for r in self.by_stage for s in r.scores])
         if (prediction := self.by_stage[-1].prediction) is not None:
             copy_prediction(prediction, folder / "predictions" / "target_test.tif")
+            keep_recorded(self.plan.task, self.plan.assembly.weak_labels()["points"], folder)
         with self._timed("panels"):
             self._draw(folder / "panels", test)
 
@@ -108,9 +108,7 @@ class CellResults:
     def _test_set(self) -> TestSet:
         split = self.plan.task.target_test
         weak = self.plan.assembly.weak_labels()["points"]
-        assert split.labels is not None
-        truth, seed = VolumeTruth(split.labels), self.config.budget.seed
-        points = {share: simulate_points(weak, truth, share, seed) for share in self.config.test_points if share}
+        points = prompts_at_test(self.plan.task, weak)
         resampling = self.plan.task.resampling(split)
         if resampling is not None:
             points = {share: _on_model_pixels(weak, answers, resampling) for share, answers in points.items()}

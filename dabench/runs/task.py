@@ -116,15 +116,6 @@ class TaskData:
             return f"{self.target!r} has no test split, so there is nothing to score"
         return f"the test split of {self.target!r} has no labels, so there is nothing to score"
 
-    def check_test_points(self) -> None:
-        """Raises ConfigError for shares of test centres of a split that has no labels to take them from."""
-        why = self.unscored() if any(self.config.test_points) else ""
-        if why:
-            raise ConfigError(
-                f"test points {', '.join(f'{share:g}' for share in self.config.test_points)}: {why}.",
-                "Leave --test-points out; dabench predict takes a file of points as prompts.",
-            )
-
     @cached_property
     def target_test(self) -> Split:
         """The target's test split."""

@@ -34,6 +34,28 @@ def legal_selection(fixtures: Fixtures, item: Registered) -> None:
     expect(len(none) == 0, f"select: {len(none)} patches chosen where none is informative")
 
 
+class _Pool:
+    """Nine patches on three slices; of the last three all candidates are equal."""
+
+    slices = np.arange(9) // 3
+
+    def disagreement(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.array([0.9, 0.8, 0.7, 0.2, 0.3, 0.1, 0.0, 0.0, 0.0])
+
+    def uncertainty(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return self.disagreement() / 2
+
+
+def legal_wishes(fixtures: Fixtures, item: Registered) -> None:
+    """What is wanted is None or a finite number a patch; a share of the questions is drawn at random."""
+    optimizer = _optimizer(fixtures, item)
+    expect(0 <= optimizer.random_share <= 1, f"random_share is {optimizer.random_share!r}, expected 0 to 1")
+    wanted = optimizer.wanted(_Pool())
+    if wanted is not None:
+        expect(np.shape(wanted) == (9,), f"wanted gave shape {np.shape(wanted)}, expected (9,): one number a patch")
+        expect(bool(np.isfinite(wanted).all()), f"wanted is not finite: {wanted!r}")
+
+
 def within_budget(fixtures: Fixtures, item: Registered) -> None:
     """Asked for its own share (and, if that is not all, for half of it), it chooses no more than that."""
     optimizer, informative = _optimizer(fixtures, item), _informative()
@@ -168,6 +190,7 @@ def saturated(fixtures: Fixtures, item: Registered) -> None:
 
 CHECKS = (
     Check("legal selection", legal_selection),
+    Check("legal wishes", legal_wishes),
     Check("within the budget", within_budget),
     Check("legal hint", legal_hint),
     Check("legal loss", legal_loss),

@@ -22,7 +22,8 @@ from dabench.plugin import (
     TrainingData,
     Window,
 )
-from dabench_prefer_das.questions import ask_own, local, predict_tiles, probability_of
+from dabench_prefer_das.pool import local, probability_of
+from dabench_prefer_das.questions import ask_own, predict_tiles
 
 #: policy, reference, candidates, valid, preferred: what `PreferenceOptimizer.loss` takes.
 Patches = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]

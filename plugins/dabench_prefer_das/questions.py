@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dabench.ops.augmentation import View
 from dabench.ops.candidates import threshold_candidates
+from dabench.ops.informed import informed
 from dabench.ops.patches import owned_patches, tile_windows
 from dabench.plugin import (
     Array,
@@ -22,6 +23,7 @@ from dabench.plugin import (
     TrainingData,
     Window,
 )
+from dabench_prefer_das.pool import Pool, local, probability_of
 
 _TILES_AT_ONCE = 16
 #: Large training sets are asked in parts: a question carries its candidates.
@@ -57,17 +59,27 @@ def ask_own(
     prompts = _draw_prompts(data, tiles) if prompted else [np.zeros((0, 2), np.float32)] * len(tiles)
     proposal = _remembered(data, predictor, tiles, prompts, views)
     places = [(i, patch) for i in range(len(tiles)) for patch in owned[i % len(windows)]]
-    informative = np.array([_differs(proposal[i], local(tiles[i], patch), thresholds) for i, patch in places])
-    chosen = [places[k] for k in optimizer.select(informative, data.desk.patch_budget(), data.desk.rng("patches"))]
+    pool = Pool(tiles, places, proposal, thresholds)
+    drawn = optimizer.select(pool.informative(), data.desk.patch_budget(), data.desk.rng("patches"))
+    which, at_random = _wanted(data, optimizer, pool, np.asarray(drawn))
+    chosen = [places[k] for k in which]
     hints = _hints(data, optimizer, tiles, proposal, {i for i, _ in chosen}) if optimizer.rater == "self" else {}
     given: list[PreferenceAnswer] = []
     for first in range(0, len(chosen), _QUESTIONS_AT_ONCE):
         questions = [
-            _question(data, tiles[i], patch, proposal[i], thresholds, prompts[i], hints.get(i))
-            for i, patch in chosen[first : first + _QUESTIONS_AT_ONCE]
+            _question(data, tiles[i], patch, proposal[i], thresholds, prompts[i], hints.get(i), random)
+            for (i, patch), random in list(zip(chosen, at_random, strict=True))[first : first + _QUESTIONS_AT_ONCE]
         ]
         given += data.desk.preferences(questions, optimizer.rater)
     return Asked(tiles, proposal, prompts, [i for i, _ in chosen], given)
+
+
+def _wanted(data: TrainingData, optimizer: PreferenceOptimizer, pool: Pool, drawn: Array) -> tuple[Array, Array]:
+    """The patches that are asked about, and which of them were drawn at random."""
+    wanted = optimizer.wanted(pool)
+    if wanted is None:
+        return drawn, np.ones(len(drawn), bool)
+    return informed(drawn, wanted, optimizer.random_share, data.desk.rng("asked at random"))
 
 
 def _draw_prompts(data: TrainingData, tiles: list[CropId]) -> list[Array]:
@@ -115,22 +127,6 @@ def _turned(predictor: Predictor, images: Tensor, points: list[Tensor], turns: i
     return torch.rot90(seen, -turns, (-2, -1))
 
 
-def probability_of(logits: Array) -> Tensor:
-    """Probabilities, float32 on the CPU, of logits in half precision."""
-    return torch.from_numpy(np.asarray(logits, np.float32)).sigmoid()
-
-
-def local(tile: CropId, patch: Window) -> Window:
-    """A patch of the slice in its tile's own pixels."""
-    return Window(patch.y - tile.window.y, patch.x - tile.window.x, patch.height, patch.width)
-
-
-def _differs(logits: Array, patch: Window, thresholds: tuple[float, ...]) -> bool:
-    """Whether any two candidates of a patch differ: some pixel lies between the lowest and the highest threshold."""
-    probability = probability_of(logits[patch.slices])
-    return bool(((probability > min(thresholds)) & (probability <= max(thresholds))).any())
-
-
 def _hints(
     data: TrainingData, optimizer: PreferenceOptimizer, tiles: list[CropId], proposal: Array, which: set[int]
 ) -> dict[int, Tensor]:
@@ -153,6 +149,7 @@ def _question(
     thresholds: tuple[float, ...],
     prompts: Array,
     hint: Tensor | None,
+    at_random: bool,
 ) -> PreferenceQuestion:
     inside = local(tile, patch)
     candidates = threshold_candidates(probability_of(logits[inside.slices]), thresholds)
@@ -166,4 +163,5 @@ def _question(
         candidates.thresholds,
         prompts + np.array([tile.window.x, tile.window.y], np.float32),
         tile.window,
+        None if at_random else "informative",
     )

@@ -18,7 +18,8 @@ import torch
 from pydantic import Field
 
 from dabench.ops.levelset import LevelSetSettings, refine_masks
-from dabench.plugin import Array, Component, PreferenceOptimizer, Register, Settings, hookimpl
+from dabench.plugin import Array, Component, PatchPool, PreferenceOptimizer, Register, Settings, hookimpl
+from dabench_preference.asking import Asking, wanted
 from dabench_preference.losses import (
     differing_pixels,
     draw_share,
@@ -48,7 +49,7 @@ class GlobalSettings(PreferenceSettings):
     side: int = Field(1, ge=1, description="Patches a side of a tile, L (paper: 3; GPO: 1).")
 
 
-class SparseSettings(PreferenceSettings):
+class SparseSettings(PreferenceSettings, Asking):
     """Preferences on a share of all patches."""
 
     share: float = Field(0.15, ge=0, le=1, description="Share of all training patches asked about (paper: 0.15).")
@@ -102,13 +103,17 @@ class SparsePreference(DirectPreference):
     """Asks about exactly a share of all training patches, drawn among the informative ones."""
 
     def __init__(self, settings: SparseSettings) -> None:
-        """Take the share."""
+        """Take the share, and what of it is asked about first."""
         super().__init__(settings)
-        self.share = settings.share
+        self.share, self.random_share, self._asking = settings.share, settings.random_share, settings
 
     def select(self, informative: Array, budget: float, rng: np.random.Generator) -> Array:
         """``floor(budget * N)`` patches without replacement, fewer only when fewer are informative."""
         return draw_share(informative, budget, rng)
+
+    def wanted(self, pool: PatchPool) -> Array | None:
+        """By the setting ``order``."""
+        return wanted(self._asking, pool)
 
 
 class UnsupervisedSettings(PreferenceSettings):

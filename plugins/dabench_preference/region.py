@@ -22,11 +22,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from dabench.plugin import Array, PreferenceOptimizer, Settings
+from dabench.plugin import Array, PatchPool, PreferenceOptimizer
+from dabench_preference.asking import Asking, wanted
 from dabench_preference.losses import draw_share
 
 
-class RegionSettings(Settings):
+class RegionSettings(Asking):
     """A pair's temperature, and which pairs are made of an answer."""
 
     beta: float = Field(1.0, gt=0, description="Temperature β of the mean over a pair's differing pixels.")
@@ -46,11 +47,15 @@ class RegionNormalised(PreferenceOptimizer):
         """Take β, the pairs, L and the share."""
         self.settings = settings
         self.patches_per_side = settings.side
-        self.share = settings.share
+        self.share, self.random_share = settings.share, settings.random_share
 
     def select(self, informative: Array, budget: float, rng: np.random.Generator) -> Array:
         """``floor(budget * N)`` patches without replacement, fewer only when fewer are informative."""
         return draw_share(informative, budget, rng)
+
+    def wanted(self, pool: PatchPool) -> Array | None:
+        """By the setting ``order``."""
+        return wanted(self.settings, pool)
 
     def loss(self, logits: Tensor, reference: Tensor, candidates: Tensor, valid: Tensor, preferred: Tensor) -> Tensor:
         """(P,) losses, the mean over the pairs of each preferred candidate; see `PreferenceOptimizer.loss`."""

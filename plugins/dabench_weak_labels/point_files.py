@@ -97,6 +97,24 @@ def read_points(path: Path) -> list[PointAnswer]:
     ]
 
 
+def check_origin(path: Path, wanted: Mapping[str, str]) -> None:
+    """Raises DataError where a file says that its points lie in another domain or split; what it leaves open fits.
+
+    Args:
+        path: a readable file of points.
+        wanted: ``domain`` and ``split`` of the images that they are to be used on; "" is not compared.
+    """
+    text = path.read_text(encoding="utf-8-sig")
+    for where, record in _json_records(path, text) if path.suffix == ".json" else _csv_records(path, text):
+        for name, value in wanted.items():
+            if value and (said := str(record.get(name) or value)) != value:
+                raise DataError(
+                    f"{where}: {name} = {said!r}, where points of {wanted['domain']}, {wanted['split']} are needed.",
+                    "dabench annotate points --domain NAME --split SPLIT  clicks on the other one; the test split's "
+                    "points are test prompts (--test-points FILE), the training split's train (--points FILE).",
+                )
+
+
 def _answer(z: int, given: _Places, refuted: _Places, windows: list[Window | None], rater: str) -> PointAnswer:
     points = np.asarray(given, np.float32).reshape(-1, 2)
     negative = np.asarray(refuted, np.float32).reshape(-1, 2) if refuted else None
@@ -140,8 +158,7 @@ def _csv_records(path: Path, text: str) -> list[tuple[str, dict[str, str]]]:
             )
         rows.append((f"{path}, line {number}", dict(zip(columns, cells, strict=True))))
     rows = as_voxels(path, columns, rows)
-    if rows:
-        _need_columns(f"{path}, line {table[0][0]}", columns, list(rows[0][1]))
+    _need_columns(f"{path}, line {table[0][0]}", columns, list(rows[0][1]) if rows else columns)
     return rows
 
 
@@ -187,9 +204,10 @@ def _json_records(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any
     points: Iterable[Any] | None = content.get("points") if isinstance(content, dict) else None
     if not isinstance(points, list) or content.get("format", FORMAT) != FORMAT:
         raise DataError(f"{path}: not a points manifest (format {FORMAT!r} with a list of points)")
+    about = {name: content[name] for name in _About if name in content}
     for index, point in enumerate(points):
         if not isinstance(point, dict):
             raise DataError(f"{path}, point {index}: {point!r} is not an object with z, y, x")
         if _nm(list(point)) and "z" not in point:
             _need_columns(f"{path}, point {index}", list(point), list(point))
-        yield f"{path}, point {index}", point
+        yield f"{path}, point {index}", {**about, **point}

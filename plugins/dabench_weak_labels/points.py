@@ -7,6 +7,7 @@ A wrong answer is, in equal parts, a point that is missing and one that was put 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from dabench.ops.centres import label_centres
 from dabench.ops.components import Labels, label_components
 from dabench.ops.resampling import Resampling
 from dabench.plugin import DataError, PointAnswer, PointRequest, Settings, Truth, WeakLabel, Window
-from dabench_weak_labels.point_files import read_points, write_points
+from dabench_weak_labels.point_files import check_origin, read_points, write_points
 
 Points2d = npt.NDArray[np.float32]
 
@@ -122,13 +123,19 @@ class Points(WeakLabel):
         """Read a manifest or a user's clicks. Raises DataError with line and value."""
         return read_points(path)
 
+    def digest(self, path: Path) -> str:
+        """Names the points and regions: a copy with other columns, or more comments, is the same."""
+        said = [(a.z, a.points.tolist(), _places(a.negative), a.regions) for a in self.read(path)]
+        return hashlib.sha256(repr(said).encode()).hexdigest()
+
     def check_file(self, path: Path, split: Mapping[str, Any]) -> None:
-        """Raises DataError for a file of negative clicks alone: they judge, and no stage can learn from them."""
-        del split
+        """Raises DataError for a file of another domain or split, or of negative clicks alone: nothing learns there."""
+        check_origin(path, {name: str(split.get(name, "")) for name in ("domain", "split")})
         answers = self.read(path)
         if sum(map(clicks, answers)) and not any(len(answer.points) for answer in answers):
             raise DataError(
-                f"{path}: holds negative clicks alone, and no stage learns from these.", "Click some objects too."
+                f"{path}: holds negative clicks alone, which neither train nor prompt: they judge.",
+                "Click some objects too.",
             )
 
     def resampled(self, answers: Sequence[PointAnswer], resampling: Resampling) -> list[PointAnswer]:
@@ -142,10 +149,10 @@ class Points(WeakLabel):
     def check(self, answers: Sequence[PointAnswer], shape: tuple[int, int, int]) -> None:
         """Points and regions lie on pixels of the split. Raises DataError that names the first one outside."""
         slices, height, width = shape
-        mend = "Points are voxels of the training split: z counts its slices from 0, y its rows, x its columns."
+        mend = "Points are voxels of the split: z counts its slices from 0, y its rows, x its columns."
         for answer in answers:
             if not 0 <= answer.z < slices:
-                raise DataError(f"points on slice {answer.z}: the training split has slices 0 to {slices - 1}", mend)
+                raise DataError(f"points on slice {answer.z}: the split has slices 0 to {slices - 1}", mend)
             marked = answer.points if answer.negative is None else np.concatenate([answer.points, answer.negative])
             inside = Window(0, 0, height, width).contains(marked)
             if not inside.all():
@@ -156,6 +163,10 @@ class Points(WeakLabel):
             for window in (region.window for region in answer.regions or () if region.window is not None):
                 if window.y + window.height > height or window.x + window.width > width:
                     raise DataError(f"{window} on slice {answer.z} lies outside {height} x {width} pixels", mend)
+
+
+def _places(points: Points2d | None) -> list[list[float]]:
+    return [] if points is None else points.tolist()
 
 
 def clicks(answer: PointAnswer) -> int:

@@ -58,6 +58,9 @@ class PreferenceSettings(Settings):
         description="Of several raters in a data set: what most say (equally many: a tie), every answer with an equal "
         "weight (all), or with the weight that its rater's repeated answers earn (consistency).",
     )
+    gold: bool = Field(
+        False, description="Train on a data set's gold questions too, of which labels knew the right answer."
+    )
 
 
 class Preferences(WeakLabel):
@@ -130,14 +133,16 @@ class Preferences(WeakLabel):
 
     def read(self, path: Path) -> list[PreferenceAnswer]:
         """Read a data set, one answer a question, or JSON lines. Raises DataError with file, line and value."""
-        return set_answers(PreferenceSet.open(path), self.config.raters) if _is_set(path) else read_preferences(path)
+        if not _is_set(path):
+            return read_preferences(path)
+        return set_answers(PreferenceSet.open(path), self.config.raters, gold=self.config.gold)
 
     def recorded_request(self, path: Path) -> PreferenceRequest | None:
         """The answered questions of a data set, with their masks; JSON lines hold none."""
         if not _is_set(path):
             return None
         choices = PreferenceSet.open(path)
-        return PreferenceRequest(tuple(set_questions(choices, self.read(path))))
+        return PreferenceRequest(tuple(set_questions(choices, self.read(path), gold=self.config.gold)))
 
     def check_file(self, path: Path, split: Mapping[str, Any]) -> None:
         """Raises DataError for a data set of other images, or on other pixels."""

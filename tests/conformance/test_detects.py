@@ -143,6 +143,9 @@ class PrintedSign(PreferenceOptimizer):
     def select(self, informative, budget, rng):
         return np.flatnonzero(informative)[::-1]
 
+    def wanted(self, pool):
+        return pool.disagreement()[:-1]
+
     def loss(self, logits, reference, candidates, valid, preferred):
         p = logits.sigmoid()[:, None]
         log = torch.where(candidates, p, 1 - p).log().mean(dim=(2, 3))
@@ -152,6 +155,7 @@ class PrintedSign(PreferenceOptimizer):
 def test_preference_optimizer():
     found = problems("preference_optimizer", PrintedSign)
     assert "not sorted" in found["legal selection"]
+    assert "expected (9,)" in found["legal wishes"]
     assert "budget of 15.0%" in found["within the budget"]
     assert "nearer to the preferred masks" in found["learns the right way"]
     assert {"nothing to compare", "saturated logits", "padding is invisible"} <= set(found)

@@ -30,6 +30,12 @@ FEW = [
 ORIGIN = "http://127.0.0.1:8000"
 
 
+def centres() -> list[tuple[int, float, float]]:
+    """Of all objects of the target: z, x, y."""
+    labels = make_phantom("phantom-lucchi", "train", 0, (2, 96, 96)).labels
+    return [(z, x, y) for z in range(2) for x, y in component_centres(labels[z] == 1)]
+
+
 class Person:
     """Uses the pages that a command serves, in the order in which they are served."""
 
@@ -50,9 +56,7 @@ class Person:
         self.click(say) if page == "points" else self.answer(browser, say)
 
     def click(self, say: Callable[..., dict[str, Any]]) -> None:
-        labels = make_phantom("phantom-lucchi", "train", 0, (2, 96, 96)).labels
-        centres = [(z, x, y) for z in range(2) for x, y in component_centres(labels[z] == 1)]
-        for z, x, y in centres[: self.clicks]:
+        for z, x, y in centres()[: self.clicks]:
             say("/api/points/anna/add", {"z": z, "y": float(y), "x": float(x), "seconds": 1.0})
 
     def answer(self, browser: TestClient, say: Callable[..., dict[str, Any]]) -> None:
@@ -121,21 +125,26 @@ def test_a_run_that_asks_nobody_is_refused_before_anyone_clicks(annotated: Any, 
 
 
 def test_a_set_of_questions_is_made_from_a_run(annotated: Any, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
-    """``preferences --run``: another method's run shares its stages, and its settings."""
-    monkeypatch.setattr(
-        sys, "argv", ["dabench", "run", "--method=prompt-das", *TASK[2:5], *FEW[:-1], "--tracker=none", "--json"]
-    )
+    """``preferences --run``: another method's run shares its stages and settings, wherever its clicks are by now."""
+    rows = [f"{z},{y},{x}" for z, x, y in centres()[:5]]
+    (tmp_path / "clicks.csv").write_text("# region z=1\n" + "\n".join(["z,y,x", *rows]))
+    given = ["--points=clicks.csv", "--tracker=none", "--json"]
+    monkeypatch.setattr(sys, "argv", ["dabench", "run", "--method=prompt-das", *TASK[2:5], *FEW[:-1], *given])
     with pytest.raises(SystemExit):
         main()
     name = Path(json.loads(capsys.readouterr().out)["path"]).name
+    (tmp_path / "clicks.csv").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     person = Person(0, 1)
     monkeypatch.setattr(annotate_pages, "_serve", person)
     for more, code in (([], 2), (["--method=prefer-das", "--po=slpo"], 0)):
-        command = ["dabench", "annotate", "preferences", "--run", name, "--output=choices", *more]
+        command = ["dabench", "annotate", "preferences", "--run", name, "--output=choices", "--gold=1", *more]
         monkeypatch.setattr(sys, "argv", command)
         with pytest.raises(SystemExit) as stop:
             main()
         assert (stop.value.code or 0) == code, capsys.readouterr()
     assert "training" not in capsys.readouterr().out
-    choices = PreferenceSet.open(tmp_path / "choices")
+    choices = PreferenceSet.open(Path("choices"))
     assert (len(choices.answers("anna")), choices.manifest.domain) == (1, "phantom-lucchi")
+    assert sum(question.gold is not None for question in choices.questions) == 1

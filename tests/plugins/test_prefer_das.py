@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from dabench.components.registry import Registry
 from dabench.interfaces import PreferenceOptimizer
-from dabench.ops.choice import best_candidate, pack_question
+from dabench.ops.choice import best_candidate, disagreement, pack_question
 from dabench.ops.losses import confident_labels
 from dabench.ops.prompts import NetworkOutput, Prompts, pad_points
 from dabench.types import (
@@ -146,6 +146,38 @@ def test_slpo_asks_exactly_its_share_of_all_patches(share: float, count: int) ->
     assert len(data.asked) == count
     assert len({(q.z, q.window) for q, _ in data.asked}) == count
     assert all(len(q.candidates) > 1 for q, _ in data.asked)
+
+
+@pytest.mark.parametrize("order", ["disagreement", "uncertainty"])
+def test_what_is_wanted_most_is_asked_about_at_the_same_cost(order: str) -> None:
+    """A fifth of the questions stays the random draw's; the others are those of the highest score on every slice."""
+    plain, informed = FakeData(0.15), FakeData(0.15)
+    gather(plain, SparsePreference(SparseSettings()))
+    gather(informed, SparsePreference(SparseSettings(order=order)))
+    random = {(q.z, q.window) for q, _ in plain.asked}
+    asked = {(q.z, q.window): q for q, _ in informed.asked}
+    assert len(asked) == len(random) == 16
+    assert {q.draw for q, _ in plain.asked} == {None}
+    drawn = {place for place, q in asked.items() if q.draw is None}
+    assert drawn <= random
+    assert len(drawn) == 3  # round(0.2 * 16)
+
+    scored = FakeData()
+    gather(scored, DirectPreference(PreferenceSettings()))
+    worth = {(q.z, q.window): WORTH[order](q) for q, _ in scored.asked}
+    for z in (0, 1):
+        here = sorted((s for place, s in worth.items() if place[0] == z and place not in drawn), reverse=True)
+        wanted = sorted((worth[place] for place in asked if place[0] == z and place not in drawn), reverse=True)
+        assert wanted == pytest.approx(here[: len(wanted)])
+    assert np.mean([worth[place] for place in asked]) > np.mean([worth[place] for place in random]) + 0.03
+
+
+def entropy(question: PreferenceQuestion) -> float:
+    p = np.clip(question.image, 0.02, 0.98).astype(np.float64)  # as Blur predicts
+    return float(-(p * np.log2(p) + (1 - p) * np.log2(1 - p)).mean())
+
+
+WORTH = {"disagreement": lambda question: disagreement(question.candidates), "uncertainty": entropy}
 
 
 def test_lpo_asks_every_informative_patch_once_and_gpo_every_tile() -> None:

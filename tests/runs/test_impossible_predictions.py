@@ -14,7 +14,7 @@ from dabench.errors import PredictionError
 from dabench.files.workspace import Workspace
 from dabench.interfaces import Predictor
 from dabench.runs.runner import run_cell
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 from dabench.types import Prediction
 from tests.conftest import few
 from tests.runs.test_runner import _plugin

@@ -152,6 +152,9 @@ def test_the_desk_refuses_past_the_budget(registry: Registry, workspace: Workspa
         def select(self, informative: np.ndarray, budget: float, rng: object) -> np.ndarray:
             return np.flatnonzero(informative)
 
+        def wanted(self, pool: object) -> None:
+            return None
+
     spec = plan.stages[-1].spec
 
     def build(parent: object) -> object:

@@ -1,6 +1,6 @@
-"""Clicks of people on slices: a log that is only appended to, and the CSV that ``--points`` reads.
+"""One rater's clicks on slices: a log that is only appended to, and the same as CSV.
 
-The log lies beside the CSV (``clicks.csv`` and ``clicks.log.jsonl``), one JSON object a line::
+The log lies beside the CSV (``clicks/anna.csv`` and ``clicks/anna.log.jsonl``), one JSON object a line::
 
     {"n": 1, "add": {"z": 3, "y": 412.5, "x": 77.2, "kind": "object"}, "who": "anna", "seconds": 1.9, "time": ...}
     {"n": 2, "remove": 1, "who": "anna", ...}      a click is taken away
@@ -13,17 +13,16 @@ negative click trains nothing; it judges a model that finds something there.
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -59,9 +58,28 @@ class _Step(BaseModel):
     undo: int | None = None
 
 
+class Row(NamedTuple):
+    """A line of the CSV: a place, and who clicked it in how many seconds."""
+
+    click: Click
+    who: str
+    seconds: float
+
+
+def write_clicks(path: Path, rows: Iterable[Row], about: Mapping[str, str]) -> None:
+    """Write the CSV that ``--points`` reads, sorted by slice; ``about`` has its domain and split, where it is one."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    place = [about.get("domain", ""), about.get("split", "")]
+    for c, who, seconds in sorted(rows, key=lambda row: row.click.z):
+        writer.writerow([*place, c.z, f"{c.y:.2f}", f"{c.x:.2f}", who, c.kind, f"{seconds:.2f}"])
+    write_text(path, text.getvalue())
+
+
 @dataclass
-class Clicks:
-    """The clicks of one output file. One process at a time holds it; its threads may share it.
+class RaterClicks:
+    """The clicks of one rater; threads may share them.
 
     Args:
         path: of the CSV.
@@ -71,38 +89,19 @@ class Clicks:
 
     path: Path
     shape: tuple[int, int, int]
-    about: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        """Continue a log, or begin one. Raises ConfigError, or DataError for a damaged log or one of other images."""
-        self.log = self.path.with_name(f"{self.path.stem}.log.jsonl")
-        if self.path.exists() and not self.log.exists():
-            raise ConfigError(f"{self.path}: is there, and was not made on this page.", "Choose another name.")
-        self._check_images()
+        """Continue a log, or begin one. Raises DataError for a damaged log or one of other images."""
+        self.who = self.path.stem
+        self.log = self.path.with_name(f"{self.who}.log.jsonl")
         self._lock = threading.Lock()
         self._steps: dict[int, _Step] = {}
         self._file = self._open()
         self._save()
 
-    def _check_images(self) -> None:
-        """Raises ConfigError where the CSV says that its clicks are of another domain or split."""
-        rows = csv.DictReader(io.StringIO(self.path.read_text() if self.path.exists() else ""))
-        for row in rows:
-            there, here = (", ".join(filter(None, map(about.get, ("domain", "split")))) for about in (row, self.about))
-            if there != here:
-                raise ConfigError(
-                    f"{self.path}: holds clicks on {there or 'a file'}, not on {here or 'a file'}.",
-                    "Choose another name.",
-                )
-
     def _open(self) -> IO[bytes]:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         handle = self.log.open("a+b")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            raise ConfigError(f"{self.log}: another dabench annotate is open on it.", "Use its page.") from None
         handle.seek(0)
         content = handle.read()
         whole = content[: content.rfind(b"\n") + 1]  # a crash may have cut the last line off
@@ -121,7 +120,7 @@ class Clicks:
         self._steps[step.n] = step
 
     def close(self) -> None:
-        """Let another process have the file."""
+        """Write no more."""
         self._file.close()
 
     # -------------------------------------------------------------------------------------------------------- reading
@@ -139,43 +138,47 @@ class Clicks:
         slices = len({click.z for click in clicks if click.kind == "object"})
         return {"objects": kinds["object"], "slices": slices, "negative": kinds["negative"]}
 
+    def rows(self) -> list[Row]:
+        """The clicks that are there now, in their order."""
+        return [Row(click, self.who, self._steps[n].seconds) for n, click in sorted(self.standing().items())]
+
     def seconds(self) -> float:
         """That all steps took, those taken back too."""
         return sum(step.seconds for step in self._steps.values())
 
     # -------------------------------------------------------------------------------------------------------- writing
-    def add(self, who: str, click: Click, seconds: float) -> int:
+    def add(self, click: Click, seconds: float) -> int:
         """Add a click; its slice. Raises ConfigError for one outside of the images."""
         if not self._inside(click):
             raise ConfigError(f"z={click.z}, y={click.y:g}, x={click.x:g} lies outside of {self.shape}.")
-        self._append(who, seconds, add=click.model_dump())
+        self._append(seconds, add=click.model_dump())
         return click.z
 
-    def remove(self, who: str, number: int, seconds: float) -> int:
+    def remove(self, number: int, seconds: float) -> int:
         """Take a click away; its slice. Raises StaleError where it is not there any more."""
         with self._lock:
             click = self.standing().get(number)
         if click is None:
             raise StaleError("This click is not there any more.")
-        self._append(who, seconds, remove=number)
+        self._append(seconds, remove=number)
         return click.z
 
-    def undo(self, who: str, seconds: float) -> int:
-        """Take the last step of a person back; the slice it was on. Raises StaleError where there is none."""
+    def undo(self, seconds: float) -> int:
+        """Take the last step back; the slice it was on. Raises StaleError where there is none."""
         undone = {step.undo for step in self._steps.values()}
-        own = [s for s in self._steps.values() if s.who == who and s.undo is None and s.n not in undone]
+        own = [s for s in self._steps.values() if s.undo is None and s.n not in undone]
         if not own:
             raise StaleError("There is nothing to undo.")
-        self._append(who, seconds, undo=own[-1].n)
+        self._append(seconds, undo=own[-1].n)
         added = own[-1] if own[-1].add else self._steps[own[-1].remove or 0]
         assert added.add is not None
         return added.add.z
 
-    def _append(self, who: str, seconds: float, **what: Any) -> None:
+    def _append(self, seconds: float, **what: Any) -> None:
         """Write a step: when this returns, it is on disk, and the CSV says it."""
         with self._lock:
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            record = {"n": max(self._steps, default=0) + 1, **what, "who": who, "seconds": seconds, "time": now}
+            record = {"n": max(self._steps, default=0) + 1, **what, "who": self.who, "seconds": seconds, "time": now}
             step = _Step.model_validate(record)
             self._file.write(json.dumps(record).encode() + b"\n")
             self._file.flush()
@@ -184,14 +187,7 @@ class Clicks:
             self._save()
 
     def _save(self) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        place = [self.about.get("domain", ""), self.about.get("split", "")]
-        for n, c in sorted(self.standing().items(), key=lambda item: (item[1].z, item[0])):
-            step = self._steps[n]
-            writer.writerow([*place, c.z, f"{c.y:.2f}", f"{c.x:.2f}", step.who, c.kind, f"{step.seconds:.2f}"])
-        write_text(self.path, text.getvalue())
+        write_clicks(self.path, self.rows(), self.about)
 
     def _inside(self, click: Click) -> bool:
         depth, height, width = self.shape

@@ -48,17 +48,6 @@ def _polygon(corners: Array) -> str:
     return f"M{'L'.join(f'{x:g},{y:g}' for x, y in corners)}Z"
 
 
-def disagreement(masks: Array) -> float:
-    """How much masks ``(K, H, W)`` bool differ: one minus the mean Dice of all pairs; 0 where all are the same."""
-    if len(masks) < 2:
-        return 0.0
-    flat = masks.reshape(len(masks), -1).astype(np.float32)
-    common, sizes = flat @ flat.T, flat.sum(axis=1)
-    total = sizes[:, None] + sizes[None]
-    dice = np.where(total > 0, 2 * common / np.maximum(total, 1), 1.0)
-    return float(1 - dice[np.triu_indices(len(masks), 1)].mean())
-
-
 def png(picture: Array) -> bytes:
     """``(H, W)`` uint8 as a PNG, without loss."""
     from PIL import Image

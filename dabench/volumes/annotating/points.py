@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -27,7 +26,8 @@ from dabench.volumes.viewer.encode import measure_grey
 if TYPE_CHECKING:
     from dabench.interfaces import Volume
     from dabench.types import Array
-    from dabench.volumes.annotating.clicks import Clicks
+    from dabench.volumes.annotating.click_files import Clicks
+    from dabench.volumes.annotating.clicks import RaterClicks
     from dabench.volumes.annotating.segmenter import Segmenter
 
 #: Longest side of a picture; larger slices are shown at 1/2, 1/3, ...
@@ -37,7 +37,6 @@ _KEPT = 24
 #: Slices that the model looks at to find an object that nobody clicked.
 _AHEAD = 64
 _HOME = "/api/points"
-_WHO = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -71,7 +70,7 @@ class Clicking:
     Args:
         title: of the page.
         images: the volume.
-        clicks: on it.
+        clicks: on it, of all raters.
         segmenter: a model that follows the clicks; None without one.
         idle: seconds without a movement after which time stands still.
     """
@@ -102,14 +101,21 @@ class Clicking:
             "file": self.clicks.path.name,
         }
 
-    def slice(self, z: int) -> dict[str, Any]:
-        """A slice and its clicks. Raises ConfigError for one that there is not."""
+    def slice(self, rater: str, z: int) -> dict[str, Any]:
+        """A slice and a rater's clicks on it. Raises ConfigError for one that there is not."""
         if not 0 <= z < self.images.shape[0]:
             raise ConfigError(f"slice {z}: the volume has slices 0 to {self.images.shape[0] - 1}.")
-        standing = self.clicks.standing()
+        clicks = self.clicks.of(rater)
+        standing = clicks.standing()
         here = [{"number": n, **click.model_dump()} for n, click in standing.items() if click.z == z]
         clicked = sorted({click.z for click in standing.values()})
-        return {"z": z, "picture": self._picture(z), "clicks": here, "clicked": clicked, **self.clicks.counts()}
+        return {"z": z, "picture": self._picture(z), "clicks": here, "clicked": clicked, **clicks.counts()}
+
+    def change(self, rater: str, change: Callable[[RaterClicks], int]) -> dict[str, Any]:
+        """Change a rater's clicks; the slice that it was on. All of it is on disk when this returns."""
+        z = change(self.clicks.of(rater))
+        self.clicks.save()
+        return self.slice(rater, z)
 
     def _picture(self, z: int) -> str:
         with self._lock:
@@ -121,14 +127,14 @@ class Clicking:
                 self._drawn.popitem(last=False)
             return self._drawn[z]
 
-    def outlines(self, z: int, y: float, x: float) -> dict[str, Any]:
-        """What the model finds on the tile around a place, given the clicks. Raises ConfigError without a model."""
+    def outlines(self, rater: str, z: int, y: float, x: float) -> dict[str, Any]:
+        """What the model finds around a place, given a rater's clicks. Raises ConfigError without a model."""
         if self.segmenter is None:
             raise ConfigError("no model was given.", "dabench annotate points --run RUN ...")
-        return self.segmenter.outlines(z, self._centres(z), (y, x))
+        return self.segmenter.outlines(z, self._centres(rater, z), (y, x))
 
-    def next_unclicked(self, z: int, y: float, x: float) -> int | None:
-        """The next slice on which the model finds an object around a place that nobody clicked; None: none nearby.
+    def next_unclicked(self, rater: str, z: int, y: float, x: float) -> int | None:
+        """The next slice on which the model finds an object around a place that is not clicked; None: none nearby.
 
         Raises:
             ConfigError: without a model.
@@ -136,51 +142,52 @@ class Clicking:
         if self.segmenter is None:
             raise ConfigError("no model was given.", "dabench annotate points --run RUN ...")
         for later in range(z + 1, min(z + 1 + _AHEAD, self.images.shape[0])):
-            if self.segmenter.unclicked(later, self._centres(later), (y, x)):
+            if self.segmenter.unclicked(later, self._centres(rater, later), (y, x)):
                 return later
         return None
 
-    def _centres(self, z: int) -> Array:
-        centres = [(c.x, c.y) for c in self.clicks.standing().values() if c.z == z and c.kind == "object"]
+    def _centres(self, rater: str, z: int) -> Array:
+        clicks = self.clicks.of(rater).standing().values()
+        centres = [(c.x, c.y) for c in clicks if c.z == z and c.kind == "object"]
         return np.asarray(centres, np.float32).reshape(-1, 2)
 
 
 def point_routes(clicking: Clicking, rater: str = "") -> list[BaseRoute]:
     """What the page's script asks for; ``rater`` is proposed as a name."""
-    clicks = clicking.clicks
 
     def section(request: Request) -> Response:
-        return JSONResponse(clicking.slice(request.path_params["z"]))
+        return JSONResponse(clicking.slice(_who(request), request.path_params["z"]))
 
     def outlines(request: Request) -> Response:
         place = (_number(request, axis) for axis in "yx")
-        return JSONResponse(clicking.outlines(request.path_params["z"], *place))
+        return JSONResponse(clicking.outlines(_who(request), request.path_params["z"], *place))
 
     def unclicked(request: Request) -> Response:
         place = (_number(request, axis) for axis in "yx")
-        return JSONResponse({"z": clicking.next_unclicked(request.path_params["z"], *place)})
+        return JSONResponse({"z": clicking.next_unclicked(_who(request), request.path_params["z"], *place)})
 
     async def add(request: Request) -> Response:
         given = await parsed(request, Added)
         click = Click(**given.model_dump(exclude={"seconds"}))
-        return await changed(clicks.add, _who(request), click, given.seconds)
+        return await changed(request, lambda own: own.add(click, given.seconds))
 
     async def remove(request: Request) -> Response:
         given = await parsed(request, Removed)
-        return await changed(clicks.remove, _who(request), given.number, given.seconds)
+        return await changed(request, lambda own: own.remove(given.number, given.seconds))
 
     async def undo(request: Request) -> Response:
-        return await changed(clicks.undo, _who(request), (await parsed(request, Undone)).seconds)
+        given = await parsed(request, Undone)
+        return await changed(request, lambda own: own.undo(given.seconds))
 
-    async def changed(change: Callable[..., int], *what: Any) -> Response:
-        z = await run_in_threadpool(change, *what)
-        return JSONResponse(await run_in_threadpool(clicking.slice, z))
+    async def changed(request: Request, change: Callable[[RaterClicks], int]) -> Response:
+        """The slice that a change was made on; files are waited for in a thread, so that other raters need not."""
+        return JSONResponse(await run_in_threadpool(clicking.change, _who(request), change))
 
     return [
         Route(_HOME, lambda _: JSONResponse(clicking.about(rater))),
-        Route(f"{_HOME}/slices/{{z:int}}", section),
-        Route(f"{_HOME}/outlines/{{z:int}}", outlines),
-        Route(f"{_HOME}/unclicked/{{z:int}}", unclicked),
+        Route(f"{_HOME}/{{rater}}/slices/{{z:int}}", section),
+        Route(f"{_HOME}/{{rater}}/outlines/{{z:int}}", outlines),
+        Route(f"{_HOME}/{{rater}}/unclicked/{{z:int}}", unclicked),
         Route(f"{_HOME}/{{rater}}/add", add, methods=["POST"]),
         Route(f"{_HOME}/{{rater}}/remove", remove, methods=["POST"]),
         Route(f"{_HOME}/{{rater}}/undo", undo, methods=["POST"]),
@@ -189,8 +196,6 @@ def point_routes(clicking: Clicking, rater: str = "") -> list[BaseRoute]:
 
 def _who(request: Request) -> str:
     name: str = request.path_params["rater"]
-    if not _WHO.fullmatch(name):
-        raise ConfigError(f"name {name!r}: small letters, digits, '.', '_' and '-', beginning with a letter or digit.")
     return name
 
 

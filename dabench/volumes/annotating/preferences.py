@@ -12,9 +12,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from dabench.errors import ConfigError
+from dabench.ops.choice import disagreement
 from dabench.ops.pictures import levels
 from dabench.volumes.annotating.order import Place, candidate_order, question_order, with_repeats
-from dabench.volumes.annotating.outlines import disagreement, outline, png
+from dabench.volumes.annotating.outlines import outline, png
 from dabench.volumes.annotating.rater_queue import RaterQueue
 from dabench.volumes.annotating.server import Pictures, StaleError
 
@@ -222,7 +223,7 @@ class Session:
                 "chosen": sorted(shown[p] for p in given.places),
                 "seconds": given.seconds,
                 "repeat": place.repeat,
-                "draw": place.draw,
+                "draw": question.draw or place.draw,
                 "seed": self.asking.seed,
             }
             known.append(record)

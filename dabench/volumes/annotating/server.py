@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import socket
 import threading
@@ -164,6 +165,8 @@ def serve(
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False
         )
-        opened(address, tokens.current)
-        with suppress(KeyboardInterrupt):  # raised again once the server has stopped
-            uvicorn.Server(config).run(sockets=[listening])
+        serving = uvicorn.Server(config).serve(sockets=[listening])
+        # Ctrl-C is raised again once the server has stopped; one that comes before it runs leaves `serving` unawaited.
+        with closing(serving), suppress(KeyboardInterrupt):
+            opened(address, tokens.current)
+            asyncio.run(serving)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dabench.annotation.raters import simulate_points
-from dabench.annotation.truth import VolumeTruth
 from dabench.checking.references import References
 from dabench.checking.run_files import RunFiles
 from dabench.errors import DataError, MissingDataError
 from dabench.files.digests import digest_of
+from dabench.runs.prompts import KEPT, prompts_at_test
 from dabench.volumes.viewer.view_data import ViewData
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
     from dabench.interfaces import Split, Volume
-    from dabench.runs.config import RunConfig
+    from dabench.runs.task import TaskData
     from dabench.types import Array
 
 
@@ -53,14 +52,13 @@ def run_view_data(
         )
     split = task.target_test
     _check_same(run, split)
-    shares = run.config.test_points
     note = f"Dice on this page is of each slice's pixels; the scores of the run are those of {run.config.protocol}."
     return ViewData(
         title=run.cell_id,
         images=split.images,
         prediction=open_volume(stored),
         truth=split.labels,
-        points=_prompts(here, run.config, split) if shares[0] else {},
+        points=_prompts(here, run, task) if run.config.test_points[0] else {},
         voxel=split.voxel,
         notes=(note,) if split.labels is not None else (),
     )
@@ -78,10 +76,11 @@ def _check_same(run: RunFiles, split: Split) -> None:
         )
 
 
-def _prompts(here: References, config: RunConfig, split: Split) -> Mapping[int, Array]:
-    """The test points that the stored prediction was made with: those of the first share."""
-    if split.labels is None:
+def _prompts(here: References, run: RunFiles, task: TaskData) -> Mapping[int, Array]:
+    """The test points that the stored prediction was made with: those recorded, or of the first share."""
+    weak, kept = here.weak_labels(run.config)["points"], run.path / KEPT
+    if kept.is_file():
+        return {answer.z: answer.points for answer in weak.read(kept)}
+    if task.target_test.labels is None:
         return {}
-    weak = here.weak_labels(config)["points"]
-    points = simulate_points(weak, VolumeTruth(split.labels), config.test_points[0], config.budget.seed)
-    return {z: answer.points for z, answer in points.items()}
+    return {z: answer.points for z, answer in prompts_at_test(task, weak)[run.config.test_points[0]].items()}

@@ -1,13 +1,14 @@
-"""A server in the test's own process, spoken to as a browser does."""
+"""Servers of pages: in the test's own process, spoken to as a browser does, or behind a socket for a real one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from made_up_choices import squares
+from served_pages import Inside, Served
 from starlette.testclient import TestClient
 
 from dabench.annotation.preference_set import PreferenceSet
@@ -56,3 +57,59 @@ def ask(choices: PreferenceSet, browse: Callable[..., Browser]) -> Callable[...,
         return browse("preferences", preference_routes(session, "anna"), session.pictures, entered=entered)
 
     return page
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    started: list[Served] = []
+
+    def start(*arguments: str) -> Served:
+        started.append(Served(*arguments))
+        return started[-1]
+
+    yield start
+    for served in started:
+        served.kill()
+
+
+@pytest.fixture
+def inside() -> Iterator[Callable[..., Inside]]:
+    started: list[Inside] = []
+
+    def start(*page: Any) -> Inside:
+        started.append(Inside(*page))
+        return started[-1]
+
+    yield start
+    for served in started:
+        served.kill()
+
+
+@pytest.fixture
+def come(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a link in a browser of its own and begin under a name. It may speak to its server alone, without a fault."""
+    contexts: list[Any] = []
+    requests: list[str] = []
+    said: list[str] = []
+
+    def open_link(link: str, name: str = "anna", ready: str = "#main[data-ready]", **how: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1100, "height": 750}, **how})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(link)
+        page.wait_for_selector("#welcome[open]")
+        page.keyboard.type(name)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(ready)
+        assert "token" not in page.url
+        return page
+
+    yield open_link
+    for context in contexts:
+        context.close()
+    assert all(url.startswith("http://127.0.0.1:") for url in requests)
+    assert [text for text in said if "ERR_CONNECTION_REFUSED" not in text] == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,13 @@ import tifffile
 from made_up_choices import squares
 
 from dabench.cli.main import main
-from dabench.volumes.annotating.server import listen
+from dabench.volumes.annotating.server import Pictures, listen, serve
 
 
 @pytest.fixture
 def refused(capsys, monkeypatch, tmp_path):
     """Exit code and message of a command that must not serve anything."""
-    monkeypatch.setattr("uvicorn.Server.run", lambda *_: pytest.fail("a page was served"))
+    monkeypatch.setattr("uvicorn.Server.serve", lambda *_: pytest.fail("a page was served"))
     monkeypatch.setenv("DABENCH_WORKSPACE", str(tmp_path / "workspace"))
 
     def call(*arguments: Any) -> tuple[int, str]:
@@ -71,3 +73,20 @@ def test_a_port_in_use(refused, tmp_path):
         port = taken.getsockname()[1]
         code, said = refused("preferences", "--output", squares(tmp_path / "choices").path, "--port", port)
     assert (code, f"port {port}" in said) == (2, True)
+
+
+def test_ctrl_c_before_the_server_runs_is_quiet(monkeypatch):
+    """Python warns of a coroutine that nobody awaited when it is collected."""
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    links: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        serve("points", [], Pictures(), opened=interrupted)
+        monkeypatch.setattr("asyncio.run", interrupted)
+        serve("points", [], Pictures(), opened=lambda address, token: links.append(address.url(token)))
+        gc.collect()
+    assert len(links) == 1
+    assert [str(one.message) for one in caught if "never awaited" in str(one.message)] == []

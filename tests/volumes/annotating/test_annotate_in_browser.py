@@ -4,138 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
-import re
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tifffile
-import uvicorn
 from made_up_choices import phantom_choices, squares
 
 from dabench.annotation.preference_set import PreferenceSet
 from dabench.data.phantom import make_phantom
 from dabench.data.volumes import ArrayVolume
-from dabench.volumes.annotating.access import Tokens
-from dabench.volumes.annotating.clicks import Clicks
+from dabench.volumes.annotating.click_files import Clicks
 from dabench.volumes.annotating.outlines import outline
 from dabench.volumes.annotating.points import Clicking, point_routes
 from dabench.volumes.annotating.preference_routes import preference_routes
 from dabench.volumes.annotating.preferences import Session
-from dabench.volumes.annotating.server import Address, Pictures, listen, make_app
 
 GONE = "dabench does not answer"
 #: How far to the right anything that can be seen reaches.
 WIDEST = """Math.max(...[...document.querySelectorAll("button, p, li, dialog svg, input")]
   .filter((one) => one.checkVisibility()).map((one) => one.getBoundingClientRect().right))"""
-
-
-class Inside:
-    """A page that is served by a thread: quicker where nothing is killed."""
-
-    def __init__(self, page: str, routes: list[Any], pictures: Pictures) -> None:
-        self.socket = listen()
-        self.address, self.tokens = Address(self.socket.getsockname()[1]), Tokens()
-        app = make_app(page, routes, pictures, self.tokens, self.address.port)
-        self.server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
-        self.thread = threading.Thread(target=self.server.run, args=([self.socket],))
-        self.thread.start()
-
-    def next_link(self) -> str:
-        return self.address.url(self.tokens.current)
-
-    def kill(self) -> None:
-        self.server.should_exit = True
-        self.thread.join()
-        self.socket.close()
-
-
-class Served:
-    """``dabench annotate`` in a process of its own."""
-
-    def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "dabench.cli.main", "annotate", *arguments, "--no-open"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.said = ""
-        self.link = self.next_link()
-
-    def next_link(self) -> str:
-        """The next link that it prints."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said += line
-            if found := re.search(r"http://\S+", line):
-                return found[0]
-        raise AssertionError(self.said)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> str:
-        """Ctrl-C, and all that was printed."""
-        self.process.send_signal(2)
-        return self.said + self.process.communicate(timeout=10)[0]
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Served]]:
-    started: list[Served] = []
-
-    def start(*arguments: str) -> Served:
-        started.append(Served(*arguments))
-        return started[-1]
-
-    yield start
-    for served in started:
-        served.kill()
-
-
-@pytest.fixture
-def inside() -> Iterator[Callable[..., Inside]]:
-    started: list[Inside] = []
-
-    def start(*page: Any) -> Inside:
-        started.append(Inside(*page))
-        return started[-1]
-
-    yield start
-    for served in started:
-        served.kill()
-
-
-@pytest.fixture
-def come(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open a link in a browser of its own and begin under a name. It may speak to its server alone, without a fault."""
-    contexts: list[Any] = []
-    requests: list[str] = []
-    said: list[str] = []
-
-    def open_link(link: str, name: str = "anna", ready: str = "#main[data-ready]", **how: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1100, "height": 750}, **how})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(link)
-        page.wait_for_selector("#welcome[open]")
-        page.keyboard.type(name)
-        page.keyboard.press("Enter")
-        page.wait_for_selector(ready)
-        assert "token" not in page.url
-        return page
-
-    yield open_link
-    for context in contexts:
-        context.close()
-    assert all(url.startswith("http://127.0.0.1:") for url in requests)
-    assert [text for text in said if "ERR_CONNECTION_REFUSED" not in text] == []
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
@@ -334,12 +222,20 @@ def test_the_whole_way_of_points_by_keyboard(serve, come, tmp_path, registry):
     page.keyboard.press("b")
     step(6, *["ArrowUp"] * 3, "Shift+ArrowLeft", "Enter")
     assert "15 clicks on 3 slices · 1 “not one”" in page.locator("#progress").inner_text()
-    assert "15 points on 3 slices, 1 negative" in served.stop()
+    ben = come(served.next_link(), "ben", ready='#stage[data-clicks="0"]')
+    ben.keyboard.press("ArrowRight")
+    ben.keyboard.press("Enter")
+    ben.wait_for_selector('#stage[data-clicks="1"]')
+    said = served.stop()
+    assert "anna.csv: 15 points on 3 slices, 1 negative" in said
+    assert "ben.csv: 1 points on 1 slices, 0 negative" in said
 
-    rows = list(csv.DictReader((tmp_path / "clicks.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "clicks" / "anna.csv").open()))
     assert [row["kind"] for row in rows].count("negative") == 1
+    everyone = list(csv.DictReader((tmp_path / "clicks.csv").open()))
+    assert {row["who"] for row in everyone} == {"anna", "anna+ben"}, "both clicked the same place"
     component = registry.get("weak_label", "points").component
-    points = component.factory(component.config()).read(tmp_path / "clicks.csv")
+    points = component.factory(component.config()).read(tmp_path / "clicks" / "anna.csv")
     assert [(answer.z, len(answer.points)) for answer in points] == [(0, 5), (1, 5), (2, 5)]
     assert len({tuple(xy) for xy in points[0].points.tolist()}) == 5
 

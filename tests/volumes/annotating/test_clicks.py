@@ -13,7 +13,8 @@ import torch
 from dabench.data.volumes import ArrayVolume
 from dabench.errors import ConfigError, DataError
 from dabench.types import Prediction
-from dabench.volumes.annotating.clicks import Click, Clicks
+from dabench.volumes.annotating.click_files import Clicks, merged
+from dabench.volumes.annotating.clicks import Click, Row
 from dabench.volumes.annotating.points import Clicking, point_routes
 from dabench.volumes.annotating.segmenter import Segmenter
 from dabench.volumes.annotating.server import StaleError
@@ -28,12 +29,17 @@ def clicks(tmp_path):
     made.close()
 
 
-def log(clicks):
-    return [json.loads(line) for line in clicks.log.read_text().splitlines()]
+@pytest.fixture
+def anna(clicks):
+    return clicks.of("anna")
 
 
-def rows(clicks):
-    return list(csv.DictReader(clicks.path.open()))
+def log(own):
+    return [json.loads(line) for line in own.log.read_text().splitlines()]
+
+
+def rows(path):
+    return list(csv.DictReader(path.open()))
 
 
 def again(clicks, shape=SHAPE):
@@ -42,54 +48,57 @@ def again(clicks, shape=SHAPE):
 
 
 # ---------------------------------------------------------------- on disk
-def test_steps_are_appended_and_the_csv_says_what_stands(clicks):
-    clicks.add("anna", Click(z=1, y=2.5, x=3.25), 1.5)
-    clicks.add("ben", Click(z=0, y=4, x=5, kind="negative"), 2.0)
-    clicks.add("anna", Click(z=1, y=7, x=8), 0.5)
-    assert clicks.remove("ben", 1, 0.25) == 1
-    assert clicks.counts() == {"objects": 1, "slices": 1, "negative": 1}
-    assert clicks.seconds() == 4.25
-    assert [list(line)[1] for line in log(clicks)] == ["add", "add", "add", "remove"]
-    place = {"domain": "mine", "split": "train"}
-    assert rows(clicks) == [
-        place | {"z": "0", "y": "4.00", "x": "5.00", "who": "ben", "kind": "negative", "seconds": "2.00"},
-        place | {"z": "1", "y": "7.00", "x": "8.00", "who": "anna", "kind": "object", "seconds": "0.50"},
+def test_steps_are_appended_and_the_csv_says_what_stands(clicks, anna):
+    anna.add(Click(z=1, y=2.5, x=3.25), 1.5)
+    anna.add(Click(z=0, y=4, x=5, kind="negative"), 2.0)
+    anna.add(Click(z=1, y=7, x=8), 0.5)
+    assert anna.remove(1, 0.25) == 1
+    assert anna.counts() == {"objects": 1, "slices": 1, "negative": 1}
+    assert anna.seconds() == 4.25
+    assert [list(line)[1] for line in log(anna)] == ["add", "add", "add", "remove"]
+    place = {"domain": "mine", "split": "train", "who": "anna"}
+    clicks.save()
+    assert rows(clicks.path) == rows(clicks.folder / "anna.csv")
+    assert rows(clicks.path) == [
+        place | {"z": "0", "y": "4.00", "x": "5.00", "kind": "negative", "seconds": "2.00"},
+        place | {"z": "1", "y": "7.00", "x": "8.00", "kind": "object", "seconds": "0.50"},
     ]
 
 
-def test_undo_takes_back_ones_own_steps_only(clicks):
+def test_undo_goes_back_step_by_step(anna):
     for x in range(3):
-        clicks.add("anna", Click(z=x, y=1, x=x), 0)
-    clicks.add("ben", Click(z=2, y=2, x=2), 0)
-    clicks.remove("anna", 1, 0)
-    assert sorted(clicks.standing()) == [2, 3, 4]
-    assert clicks.undo("anna", 0) == 0, "the slice of the click that is back"
-    assert sorted(clicks.standing()) == [1, 2, 3, 4]
-    assert [clicks.undo("anna", 0) for _ in range(3)] == [2, 1, 0]
-    assert sorted(clicks.standing()) == [4]
+        anna.add(Click(z=x, y=1, x=x), 0)
+    anna.remove(1, 0)
+    assert sorted(anna.standing()) == [2, 3]
+    assert anna.undo(0) == 0, "the slice of the click that is back"
+    assert sorted(anna.standing()) == [1, 2, 3]
+    assert [anna.undo(0) for _ in range(3)] == [2, 1, 0]
+    assert anna.standing() == {}
     with pytest.raises(StaleError, match="nothing to undo"):
-        clicks.undo("anna", 0)
+        anna.undo(0)
 
 
-def test_a_log_is_continued_and_makes_the_csv_again(clicks):
-    clicks.add("anna", Click(z=1, y=2, x=3), 1)
-    clicks.add("anna", Click(z=1, y=4, x=5), 1)
+def test_a_log_is_continued_and_makes_the_csv_again(clicks, anna):
+    anna.add(Click(z=1, y=2, x=3), 1)
+    anna.add(Click(z=1, y=4, x=5), 1)
+    clicks.save()
     before = clicks.path.read_text()
     clicks.path.unlink()
     continued = again(clicks)
     assert continued.path.read_text() == before
-    continued.undo("anna", 0)
-    assert [line.get("undo") for line in log(continued)] == [None, None, 2]
+    assert list(continued.raters) == ["anna"]
+    continued.of("anna").undo(0)
+    assert [line.get("undo") for line in log(anna)] == [None, None, 2]
     continued.close()
 
 
-def test_a_line_that_a_crash_cut_off_is_dropped(clicks):
-    clicks.add("anna", Click(z=1, y=2, x=3), 1)
-    with clicks.log.open("a") as file:
+def test_a_line_that_a_crash_cut_off_is_dropped(clicks, anna):
+    anna.add(Click(z=1, y=2, x=3), 1)
+    with anna.log.open("a") as file:
         file.write('{"n": 2, "add": {"z": 0, "y')
     continued = again(clicks)
-    continued.add("anna", Click(z=0, y=0, x=0), 1)
-    assert [line["n"] for line in log(continued)] == [1, 2]
+    continued.of("anna").add(Click(z=0, y=0, x=0), 1)
+    assert [line["n"] for line in log(anna)] == [1, 2]
     continued.close()
 
 
@@ -101,17 +110,59 @@ def test_a_line_that_a_crash_cut_off_is_dropped(clicks):
         ('{"n": 1, "who": "a", "add": {"z": 3, "y": 0, "x": 0}}', "other images"),
     ],
 )
-def test_a_damaged_log_and_one_of_other_images_are_refused(clicks, line, said):
-    clicks.log.write_text(line + "\n")
+def test_a_damaged_log_and_one_of_other_images_are_refused(clicks, anna, line, said):
+    anna.log.write_text(line + "\n")
     with pytest.raises(DataError, match=said):
         again(clicks)
-    assert clicks.log.read_text() == line + "\n"
+    assert anna.log.read_text() == line + "\n"
+
+
+# ---------------------------------------------------------------- several raters
+def test_each_rater_has_files_of_their_own_and_takes_back_only_their_steps(clicks, anna):
+    ben = clicks.of("ben")
+    anna.add(Click(z=1, y=2, x=3), 1)
+    ben.add(Click(z=1, y=15, x=25), 2)
+    with pytest.raises(StaleError, match="not there any more"):
+        ben.remove(2, 0)
+    ben.undo(0)
+    with pytest.raises(StaleError, match="nothing to undo"):
+        ben.undo(0)
+    clicks.save()
+    assert [line["who"] for line in log(anna)] == ["anna"]
+    assert [line["who"] for line in log(ben)] == ["ben", "ben"]
+    assert (len(rows(clicks.folder / "anna.csv")), rows(clicks.folder / "ben.csv")) == (1, [])
+    assert [row["who"] for row in rows(clicks.path)] == ["anna"]
+
+
+def given(who, *places):
+    return [Row(Click(z=z, y=y, x=x, kind=kind), who, 1.0) for z, y, x, kind in places]
+
+
+def test_clicks_of_several_raters_on_an_object_are_one():
+    """By hand: of two clicks near one of ben the nearer joins it; three raters agree on the middle of theirs."""
+    anna = given("anna", (0, 10, 10, "object"), (0, 10, 17, "object"), (1, 10, 10, "object"))
+    ben = given("ben", (0, 10, 12, "object"), (2, 10, 10, "object"))
+    cleo = given("cleo", (0, 13, 11, "object"), (1, 10, 20, "object"))
+    found = {(r.click.z, r.click.y, r.click.x, r.who, r.seconds) for r in merged([anna, ben, cleo], 9)}
+    assert found == {
+        (0, 11, 11, "anna+ben+cleo", 3.0), (0, 10, 17, "anna", 1.0), (1, 10, 10, "anna", 1.0), (1, 10, 20, "cleo", 1.0),
+        (2, 10, 10, "ben", 1.0),
+    }  # fmt: skip
+    assert merged([anna], 9) == anna, "clicks of one rater are never joined"
+
+
+def test_where_raters_contradict_each_other_nothing_counts():
+    anna = given("anna", (0, 10, 10, "object"), (0, 50, 50, "negative"))
+    ben = given("ben", (0, 11, 10, "negative"), (0, 52, 50, "negative"))
+    assert [(r.click.kind, r.who) for r in merged([anna, ben], 5)] == [("negative", "anna+ben")]
+    assert len(merged([anna, ben], 0.5)) == 4, "too far apart to mean the same"
 
 
 @pytest.mark.parametrize("about", [{}, {"domain": "mine", "split": "test"}, {"domain": "other", "split": "train"}])
 def test_clicks_stay_with_their_domain(clicks, about):
     """A file that another domain continued would name all its clicks anew."""
-    clicks.add("anna", Click(z=1, y=2, x=3), 1)
+    clicks.of("anna").add(Click(z=1, y=2, x=3), 1)
+    clicks.save()
     before = clicks.path.read_text()
     clicks.close()
     with pytest.raises(ConfigError, match="holds clicks on mine, train"):
@@ -125,20 +176,24 @@ def test_one_server_at_a_time_and_no_file_of_others(clicks, tmp_path):
     (tmp_path / "mine.csv").write_text("z,y,x\n0,1,2\n")
     with pytest.raises(ConfigError, match="not made on this page"):
         Clicks(tmp_path / "mine.csv", SHAPE)
+    with pytest.raises(ConfigError, match=r"ends in \.csv"):
+        Clicks(tmp_path / "folder", SHAPE)
+    assert not (tmp_path / "folder").exists()
 
 
 @pytest.mark.parametrize("place", [(3, 0, 0), (0, 19.5, 0), (0, 0, 29.5)])
-def test_a_click_outside_is_refused(clicks, place):
+def test_a_click_outside_is_refused(anna, place):
     z, y, x = place
     with pytest.raises(ConfigError, match="outside"):
-        clicks.add("anna", Click(z=z, y=y, x=x), 0)
-    assert not log(clicks)
+        anna.add(Click(z=z, y=y, x=x), 0)
+    assert not log(anna)
 
 
-def test_runs_read_the_centres_and_leave_the_others_out(clicks, registry):
-    clicks.add("anna", Click(z=2, y=2.5, x=3.25), 1)
-    clicks.add("anna", Click(z=2, y=9, x=9, kind="negative"), 1)
-    clicks.add("anna", Click(z=0, y=-0.5, x=29.4), 1)
+def test_runs_read_the_centres_and_leave_the_others_out(clicks, anna, registry):
+    anna.add(Click(z=2, y=2.5, x=3.25), 1)
+    anna.add(Click(z=2, y=9, x=9, kind="negative"), 1)
+    anna.add(Click(z=0, y=-0.5, x=29.4), 1)
+    clicks.save()
     component = registry.get("weak_label", "points").component
     read = component.factory(component.config()).read(clicks.path)
     assert [(a.z, a.points.tolist(), a.rater) for a in read] == [
@@ -182,13 +237,13 @@ def test_the_page_and_its_volume(page):
         "anna",
         False,
     )
-    first, same, last = (page.get(f"/api/points/slices/{z}").json() for z in (0, 0, 2))
+    first, same, last = (page.get(f"/api/points/anna/slices/{z}").json() for z in (0, 0, 2))
     assert first["picture"] == same["picture"] != last["picture"]
     picture = page.get(f"/pictures/{first['picture']}")
     assert (picture.headers["content-type"], picture.content[:2]) == ("image/jpeg", b"\xff\xd8")
-    assert page.get("/api/points/slices/3").status_code == 400
+    assert page.get("/api/points/anna/slices/3").status_code == 400
     for path in ("outlines/0?y=1&x=1", "unclicked/0?y=1&x=1"):
-        assert page.get(f"/api/points/{path}").status_code == 400, "no model"
+        assert page.get(f"/api/points/anna/{path}").status_code == 400, "no model"
 
 
 def test_clicks_of_the_page(page, clicks):
@@ -200,7 +255,8 @@ def test_clicks_of_the_page(page, clicks):
     assert page.say(f"{home}/remove", {"number": 1, "seconds": 1}).json()["clicks"] == []
     assert page.say(f"{home}/remove", {"number": 1, "seconds": 1}).status_code == 409
     assert len(page.say(f"{home}/undo", {"seconds": 0}).json()["clicks"]) == 1
-    assert len(rows(clicks)) == 1
+    assert len(rows(clicks.path)) == 1
+    assert page.get("/api/points/ben/slices/1").json()["clicks"] == [], "raters see their own"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +266,7 @@ def test_clicks_of_the_page(page, clicks):
 def test_requests_that_are_none(page, clicks, content):
     sent = {"z": 1, "y": 2.5, "x": 3.5, "kind": "object", "seconds": 1.5, **content}
     assert page.say("/api/points/anna/add", sent).status_code == 400
-    assert not log(clicks)
+    assert not log(clicks.of("anna"))
 
 
 def test_names_are_checked(page):
@@ -255,7 +311,7 @@ def test_outlines_of_a_model_follow_the_clicks(tmp_path, browse):
     page = browse("points", point_routes(clicking), clicking.pictures)
 
     def outlines(x):
-        return page.get(f"/api/points/outlines/1?y=45&x={x}").json()
+        return page.get(f"/api/points/anna/outlines/1?y=45&x={x}").json()
 
     assert outlines(0) | {"seconds": 0} == {"path": "", "tile": [13, 0, 64, 64], "scale": [1, 1], "seconds": 0}
     for z, y, x, kind in ((1, 40, 190, "object"), (1, 50, 180, "negative"), (0, 41, 191, "object")):
@@ -293,13 +349,13 @@ def test_the_next_slice_with_an_object_that_nobody_clicked(tmp_path, browse):
     page = browse("points", point_routes(clicking), clicking.pictures)
 
     def following(z):
-        return page.get(f"/api/points/unclicked/{z}?y=32&x=32").json()["z"]
+        return page.get(f"/api/points/anna/unclicked/{z}?y=32&x=32").json()["z"]
 
     assert (following(0), following(1), following(3)) == (1, 3, None)
     for z, y, x in ((1, 12, 13), (3, 12, 13)):
-        clicks.add("anna", Click(z=z, y=y, x=x), 0)
+        clicks.of("anna").add(Click(z=z, y=y, x=x), 0)
     assert following(0) == 3, "one of two is clicked"
-    clicks.add("anna", Click(z=3, y=47.4, x=40), 0)
+    clicks.of("anna").add(Click(z=3, y=47.4, x=40), 0)
     assert following(0) is None
     clicks.close()
 

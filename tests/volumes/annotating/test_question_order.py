@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dabench.errors import ConfigError
+from dabench.ops.choice import disagreement
 from dabench.volumes.annotating.order import Place, candidate_order, question_order, with_repeats
-from dabench.volumes.annotating.outlines import disagreement, outline
+from dabench.volumes.annotating.outlines import outline
 
 
 # ---------------------------------------------------------------- questions

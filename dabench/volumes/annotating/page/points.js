@@ -46,19 +46,19 @@ async function show(next) {
 async function go(z) {
   const last = about.shape[0] - 1;
   if (z < 0 || z > last) return;
-  await attempt(async () => show(await get(`/api/points/slices/${z}`)));
+  await attempt(async () => show(await get(`/api/points/${rater}/slices/${z}`)));
 }
 
-/** The next slice without clicks; with a model, the next on which it finds an object here that nobody clicked. */
+/** The next slice without clicks; with a model, the next on which it finds an object here that you have not clicked. */
 async function goEmpty() {
   if (withModel()) {
     const { x, y } = view.middle();
     say("Looking at the next slices …");
     await attempt(async () => {
-      const { z } = await get(`/api/points/unclicked/${state.z}?y=${y}&x=${x}`);
-      if (z === null) return say("The model finds no object that nobody clicked here, on the next slices.");
+      const { z } = await get(`/api/points/${rater}/unclicked/${state.z}?y=${y}&x=${x}`);
+      if (z === null) return say("The model finds no object here that you have not clicked, on the next slices.");
       await go(z);
-      say("The model finds an object here that nobody clicked.");
+      say("The model finds an object here that you have not clicked.");
     });
     return;
   }
@@ -179,7 +179,7 @@ async function ask() {
   const mine = ++asked;
   const { x, y } = view.middle();
   await attempt(async () => {
-    const { path, tile, scale, seconds } = await get(`/api/points/outlines/${state.z}?y=${y}&x=${x}`);
+    const { path, tile, scale, seconds } = await get(`/api/points/${rater}/outlines/${state.z}?y=${y}&x=${x}`);
     if (mine !== asked) return; // a newer one is on its way
     const [top, left, height, width] = tile;
     const group = svg("g", { transform: `scale(${scale[1]} ${scale[0]})` }, outlines(path),
@@ -247,8 +247,9 @@ async function start() {
   listenToButtons(BUTTONS);
   addEventListener("resize", layout);
   await welcome(about, async (name) => {
+    const first = await get(`/api/points/${encodeURIComponent(name)}/slices/0`);
     rater = name;
-    await show(await get("/api/points/slices/0"));
+    await show(first);
     layout();
   });
   board.focus();

@@ -1,14 +1,29 @@
-// What both pages share: the welcome, keys, and a button that hides what is drawn while it is held.
+// What both pages share: the dialogs' frames, names, keys, and a button that hides what is drawn while it is held.
 
-import { byId, elsewhere } from "./dom.js";
+import { byId, el, elsewhere } from "./dom.js";
 import { forgetToken } from "./server.js";
 
 /** What the server takes for a name. */
 const NAME = /^[a-z0-9][a-z0-9._-]*$/;
 
+/** Complete the dialogs: what a page says of itself stands in its HTML, names and buttons are those of both. */
+function frame(about) {
+  byId("welcome").querySelector("form").append(
+    el("label", {}, "Your name or initials ",
+      el("input", { id: "name", name: "name", required: "", maxlength: 40, autocomplete: "off", spellcheck: "false" })),
+    el("p", { class: "problem", id: "name-problem", role: "alert" }),
+    el("div", { class: "row" }, el("button", { class: "main", value: "start" }, "Start"), " ",
+      el("span", { class: "soft" }, about.title)),
+  );
+  const keys = byId("keys").querySelector("form");
+  keys.prepend(el("h2", { id: "keys-title" }, "How it works"));
+  keys.append(el("div", { class: "row" }, el("button", { class: "main", value: "close", autofocus: "" }, "Close")));
+}
+
 /** Ask for a name, once: it stays in the address, so that a page that is loaded again goes on. `enter` takes it. */
 export async function welcome(about, enter) {
   forgetToken();
+  frame(about);
   const dialog = byId("welcome");
   const known = new URLSearchParams(location.hash.slice(1)).get("rater");
   const open = async () => {
@@ -23,7 +38,6 @@ export async function welcome(about, enter) {
       if (!dialog.open) dialog.showModal();
     }
   };
-  byId("about").textContent = about.title;
   byId("name").value = known ?? about.rater;
   dialog.addEventListener("cancel", (event) => event.preventDefault());
   dialog.querySelector("form").addEventListener("submit", (event) => {
