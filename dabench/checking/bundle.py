@@ -1,24 +1,26 @@
 """Bundles: one zip with the results of runs, without weights. Written so that equal runs give equal bytes.
 
 ``manifest.json`` comes first and names every other file with its digest and size; the files of a run lie in
-``runs/<cell_id>/`` as they do in a workspace. Nothing is signed: whoever must be sure of the sender compares the
-digest of the bundle by another way.
+``runs/<cell_id>/`` and the record of a suite in ``suites/`` as they do in a workspace. Nothing is signed: whoever must
+be sure of the sender compares the digest of the bundle by another way.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from dabench import __version__
 from dabench.checking.paths import belongs, is_cell_id, is_origin, kept_files
 from dabench.checking.run_files import RunFiles
+from dabench.checking.suite_files import read_suite_file, suite_file
 from dabench.checking.verify import Verifier
 from dabench.errors import ConfigError, DataError
 from dabench.files.atomic import atomic
@@ -27,7 +29,9 @@ from dabench.tracking.events import UNFINISHED
 from dabench.tracking.record import HERE
 
 MANIFEST = "manifest.json"
-FORMAT, VERSION = "dabench results", 1
+FORMAT, VERSION = "dabench results", 2
+#: Versions that are read; 1 has no suites.
+VERSIONS = (1, VERSION)
 #: ZIP's earliest time: a file's own would make equal runs differ.
 _TIME = (1980, 1, 1, 0, 0, 0)
 _REGULAR = 0o100644
@@ -61,10 +65,12 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     format: Literal["dabench results"]
-    version: Literal[1]
+    version: Literal[1, 2]
     dabench_version: str = Field(max_length=60)
     origin: str = ""
     runs: list[RunEntry] = Field(min_length=1)
+    #: Records of suites by the suite's name: which cell is which row.
+    suites: dict[str, FileEntry] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,9 @@ def check_origin(origin: str) -> str:
     return origin
 
 
-def export_runs(runs: Sequence[Path], target: Path, verifier: Verifier, origin: str = "") -> Exported:
+def export_runs(
+    runs: Sequence[Path], target: Path, verifier: Verifier, origin: str = "", suites: Sequence[str] = ()
+) -> Exported:
     """Write the results of runs into one file.
 
     Args:
@@ -95,9 +103,11 @@ def export_runs(runs: Sequence[Path], target: Path, verifier: Verifier, origin: 
         target: the zip; an existing one is replaced.
         verifier: verifies the runs.
         origin: who made them; "" for nobody but oneself.
+        suites: suites of the workspace whose records go with them.
 
     Raises:
         ConfigError: there is no run, an origin that is none, or a run that came from elsewhere.
+        DataError: the record of a suite is missing or damaged.
         BundleError: a run is unfinished, or its files do not agree with its receipt.
     """
     if not runs:
@@ -106,6 +116,7 @@ def export_runs(runs: Sequence[Path], target: Path, verifier: Verifier, origin: 
         check_origin(origin)
     folders = {path.resolve() for path in runs}
     entries = {path: _entry(path, verifier) for path in sorted(folders, key=lambda p: p.name)}
+    records = dict(read_suite_file(verifier.workspace.suite(name) / MANIFEST) for name in suites)
     listed = [entry.model_dump() for entry in entries.values()]
     manifest = {
         "format": FORMAT,
@@ -113,12 +124,15 @@ def export_runs(runs: Sequence[Path], target: Path, verifier: Verifier, origin: 
         "dabench_version": __version__,
         "origin": origin,
         "runs": listed,
+        "suites": {name: _bytes_entry(data) for name, data in records.items()},
     }
     with atomic(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as bundle:
         _put(bundle, MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
         for path, entry in entries.items():
             for name in sorted(entry.files):
                 _put(bundle, f"runs/{entry.cell_id}/{name}", (path / name).read_bytes())
+        for name, data in sorted(records.items()):
+            _put(bundle, suite_file(name), data)
     cells = tuple(entry.cell_id for entry in entries.values())
     return Exported(target, digest_file(target), target.stat().st_size, cells)
 
@@ -145,6 +159,10 @@ def _entry(path: Path, verifier: Verifier) -> RunEntry:
 
 def _file_entry(path: Path) -> FileEntry:
     return FileEntry(sha256=digest_file(path), size=path.stat().st_size)
+
+
+def _bytes_entry(data: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
 def _put(bundle: zipfile.ZipFile, name: str, data: bytes) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dabench.checking.bundle import FORMAT, MANIFEST, VERSION, BundleError, FileEntry, Manifest
+from dabench.checking.bundle import FORMAT, MANIFEST, VERSION, VERSIONS, BundleError, FileEntry, Manifest
 from dabench.checking.paths import belongs, is_cell_id, is_origin, outside
+from dabench.checking.suite_files import is_suite_name, suite_file
 from dabench.files.problems import problems
 
 #: Largest manifest, in bytes: some 100,000 runs.
@@ -50,10 +51,13 @@ def opened(path: Path, limit: int) -> Iterator[tuple[zipfile.ZipFile, Manifest]]
         yield bundle, manifest
 
 
-def unpack(path: Path, bundle: zipfile.ZipFile, cell_id: str, files: dict[str, FileEntry], folder: Path) -> None:
-    """Write one run's files below a folder, comparing sizes and digests while they stream. Raises BundleError."""
+def unpack(path: Path, bundle: zipfile.ZipFile, inside: str, files: dict[str, FileEntry], folder: Path) -> None:
+    """Write files that lie ``inside`` a folder of the bundle below another, comparing sizes and digests.
+
+    Raises BundleError.
+    """
     with _damage(path):
-        problems = [_unpack(bundle, f"runs/{cell_id}/{name}", entry, folder / name) for name, entry in files.items()]
+        problems = [_unpack(bundle, f"{inside}/{name}", entry, folder / name) for name, entry in files.items()]
     _refuse(path, [problem for problem in problems if problem])
 
 
@@ -120,11 +124,11 @@ def _manifest(path: Path, bundle: zipfile.ZipFile) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path.name}: {MANIFEST} is no JSON: {str(error)[:120]}") from None
     about = (values.get("format"), values.get("version")) if isinstance(values, dict) else (None, None)
-    if about != (FORMAT, VERSION):
+    if about not in {(FORMAT, version) for version in VERSIONS}:
         raise BundleError(
             f"{path.name}: its format is {str(about[0])[:40]!r} version {str(about[1])[:10]}; "
-            f"this dabench reads {FORMAT!r} version {VERSION}.",
-            "A bundle from a newer dabench needs that dabench.",
+            f"this dabench reads {FORMAT!r} up to version {VERSION}.",
+            "A bundle from a newer dabench needs that dabench:  pip install --upgrade dabench",
         )
     try:
         return Manifest.model_validate(values)
@@ -150,6 +154,10 @@ def _bad_manifest(manifest: Manifest, members: list[zipfile.ZipInfo]) -> Iterato
                 yield f"the run {run.cell_id} is there twice"
                 break
             listed[full] = entry
+    for name, entry in manifest.suites.items():
+        if not is_suite_name(name):
+            yield f"{name[:80]!r} is no name of a suite"
+        listed[suite_file(name)] = entry
     for name in sorted(sizes.keys() - listed.keys()):
         yield f"{name[:160]!r} is not in {MANIFEST}"
     for name, entry in listed.items():

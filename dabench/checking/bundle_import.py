@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from zipfile import ZipFile
 
-from dabench.checking.bundle import BundleError, Manifest, RunEntry, check_origin
+from dabench.checking.bundle import MANIFEST, BundleError, FileEntry, Manifest, RunEntry, check_origin
 from dabench.checking.bundle_files import opened, unpack
 from dabench.checking.paths import folder_of, kept_files
 from dabench.checking.report import RunReport
+from dabench.checking.suite_files import TakenSuite, read_suite_file, suite_file, taken_suite
 from dabench.checking.verify import Verifier, run_dirs
+from dabench.errors import DataError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
@@ -39,6 +44,7 @@ class Imported:
 
     origin: str
     runs: tuple[Taken, ...]
+    suites: tuple[TakenSuite, ...] = ()
 
 
 def import_bundle(
@@ -54,7 +60,8 @@ def import_bundle(
     """Take the runs of a bundle over.
 
     Without an origin they are one's own and lie where the cell would have run here; with one, beside it, as
-    ``<cell_id>@<origin>``. A run that is here already, byte for byte, is left alone, wherever it lies.
+    ``<cell_id>@<origin>``. A run that is here already, byte for byte, is left alone, wherever it lies. So are suites:
+    where one of that name has another content here, the bundle's is kept beside as ``<name>@<origin>``.
 
     Args:
         path: the bundle.
@@ -81,11 +88,30 @@ def import_bundle(
         ):
             whose = origin or found.origin or HERE
             for entry in found.runs:
-                unpack(path, zipped, entry.cell_id, entry.files, Path(folder) / folder_of(entry.cell_id, whose))
+                run = Path(folder) / folder_of(entry.cell_id, whose)
+                unpack(path, zipped, f"runs/{entry.cell_id}", entry.files, run)
+            records = {name: _record(path, zipped, name, entry, Path(folder)) for name, entry in found.suites.items()}
             runs = _plan(path, found, whose, Path(folder), workspace, verifier, quick)
+            suites = tuple(taken_suite(workspace, name, record, whose) for name, record in sorted(records.items()))
             if not dry_run:
                 _move(runs, Path(folder), workspace)
-    return Imported(whose, runs)
+                for suite in suites:
+                    if suite.is_new:
+                        write_json(workspace.suite(suite.kept_as) / MANIFEST, records[suite.name])
+    return Imported(whose, runs, suites)
+
+
+def _record(path: Path, zipped: ZipFile, name: str, entry: FileEntry, folder: Path) -> dict[str, Any]:
+    """The record of a suite out of a bundle. Raises BundleError for one that is none, or another suite's."""
+    inside = suite_file(name)
+    unpack(path, zipped, inside.rpartition("/")[0], {MANIFEST: entry}, folder / inside.rpartition("/")[0])
+    try:
+        found, data = read_suite_file(folder / inside)
+    except DataError as error:
+        raise BundleError(f"{path.name} is refused:\n  {inside}: {error.message}") from None
+    if found != name:
+        raise BundleError(f"{path.name} is refused:\n  {inside} is the record of {found[:80]!r}")
+    return dict(json.loads(data))
 
 
 def _plan(

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 OK, FAILED, NOT_CHECKED, OTHER_DATA = "ok", "failed", "not checked", "other data"
+#: The verdict on a run that did not end well and says so: there is nothing that could be verified.
+NO_RESULT = "no result"
 
 #: Problems that one check lists; more are counted.
 _LISTED = 8
@@ -43,9 +45,11 @@ class RunReport:
 
     @property
     def verdict(self) -> str:
-        """``failed``; ``other data`` where the run read other files than there are here; else ``ok``."""
+        """``failed``; ``no result`` of a run that did not end well; ``other data`` than there are here; else ``ok``."""
         if self.failed:
             return FAILED
+        if self.status != OK:
+            return NO_RESULT
         return OTHER_DATA if any(c.state == OTHER_DATA for c in self.checks) else OK
 
     @property

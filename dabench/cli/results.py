@@ -82,8 +82,9 @@ def export_bundle(
 ) -> None:
     """Write runs into one file for another machine or another group: journals, receipts, predictions; never weights.
 
-    Each run is verified first. With --all or --suite, unfinished runs and those from elsewhere are left out. NAME.jsonl
-    gets journals alone, which nothing verifies: for a board or a paper's table (their --from), not for an import.
+    Each run is verified first. With --all, unfinished runs and those from elsewhere are left out. With --suite, the
+    file holds the suite with its finished cells, and the other machine shows the same rows. NAME.jsonl gets journals
+    alone, which nothing verifies: for a board or a paper's table (their --from), not for an import.
 
     Example:  dabench results export --all --origin em-lab --output em-lab.dabench.zip
     """
@@ -91,7 +92,9 @@ def export_bundle(
     from dabench.checking.verify import Verifier
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
+    from dabench.suites.finished import suite_runs
     from dabench.suites.run_choice import choose_runs, is_ours_and_finished, records_of
+    from dabench.suites.suite_record import started_suites
     from dabench.tracking.recorded import SUFFIX, write_recorded
 
     place = Workspace.find()
@@ -101,8 +104,17 @@ def export_bundle(
         write_recorded(output, records_of(place, kept, suite))
         typer.echo(f"{len(kept)} runs: {output}")
         return
-    done = export_runs(kept, output, Verifier(Registry.load(), place), origin)
-    typer.echo(f"{len(done.cells)} runs, {len(chosen) - len(kept)} left out, {done.size / 1e6:.1f} MB: {output}")
+    verifier, started = Verifier(Registry.load(), place), suite in started_suites(place)
+    if suite and started:
+        cells = suite_runs(place, suite)
+        done = export_runs(cells.finished, output, verifier, origin, [suite])
+        left_out, told = len(cells.others), cells.told
+    else:
+        done = export_runs(kept, output, verifier, origin)
+        left_out, told = len(chosen) - len(kept), ""
+    typer.echo(f"{len(done.cells)} runs, {left_out} left out, {done.size / 1e6:.1f} MB: {output}")
+    if told:
+        typer.echo(told)
     typer.echo(f"sha256 {done.sha256}")
 
 

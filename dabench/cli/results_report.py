@@ -18,11 +18,15 @@ def show_import(done: Imported, dry_run: bool) -> None:
     for run in done.runs:
         unchecked = ", ".join(check.name for check in run.report.unchecked) if run.report.status == "ok" else ""
         note = f"  (not checked here: {unchecked})" if unchecked else ""
+        note = note if run.report.status == "ok" else f"  ({run.report.status}: no result to verify)"
         typer.echo(f"{'new' if run.is_new else 'here already':<12}  {run.folder}{note}")
     new = sum(run.is_new for run in done.runs)
     whose = "" if done.origin == "here" else f" from {done.origin}"
     would = "would be " if dry_run else ""
     typer.echo(f"{new} runs{whose} {would}imported, {len(done.runs) - new} here already.")
+    for suite in done.suites:
+        another = "" if suite.kept_as == suite.name else " (a suite of its name with other content is here, and stays)"
+        typer.echo(f"suite {suite.name}{another}: dabench leaderboard --suite {suite.kept_as}")
 
 
 def show_runs(runs: list[RunRecord], folder: Path) -> None:

@@ -69,10 +69,14 @@ def _show(reports: list[RunReport]) -> None:
         _show_checks(console, reports[0], reports[0].checks)
     else:
         _show_runs(console, reports)
-        for report in (r for r in reports if r.verdict != "ok"):
+        for report in (r for r in reports if r.verdict not in ("ok", "no result")):
             _show_checks(console, report, [c for c in report.checks if c.state == report.verdict])
     counts = Counter(report.verdict for report in reports)
-    parts = {"failed": "with something wrong", "other data": "of other data than there are here"}
+    parts = {
+        "failed": "with something wrong",
+        "other data": "of other data than there are here",
+        "no result": "without a result to verify",
+    }
     rest = [f"{counts[verdict]} {words}" for verdict, words in parts.items() if counts[verdict]]
     console.print(", ".join([f"{counts['ok']} verified", *rest]) + ".")
 

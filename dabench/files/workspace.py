@@ -47,6 +47,10 @@ class Workspace:
         """Real data: ``DABENCH_DATA``, else ``data/`` in the workspace."""
         return Path(os.environ.get("DABENCH_DATA") or self.root / "data").absolute()
 
+    def suite(self, name: str) -> Path:
+        """The record of a suite, and the logs of its workers."""
+        return self.root / "suites" / name.replace("/", "__")
+
     @property
     def tracking_uri(self) -> str:
         """The default MLflow store."""

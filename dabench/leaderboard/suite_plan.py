@@ -18,6 +18,8 @@ from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import read_suite_record
 
 _FIXED = ("data", "preset", "protocol", "inference")
+#: What the record of a suite lists as the setting of a cell, the last only where it is not left to the domains.
+_SETTING = (*_FIXED, "pixel_size")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def read_suite_plan(workspace: Workspace, name: str) -> SuitePlan:
     try:
         suite = Suite.model_validate(record["suite"])
         configs = {cell.config.cell_id: cell.config for cell in expand(suite)}
-        cells = tuple(_planned(cell, configs[cell["cell_id"]]) for cell in record["cells"])
+        cells = tuple(_planned(cell, configs.get(cell["cell_id"])) for cell in record["cells"])
     except (ValidationError, ConfigError, KeyError, TypeError) as error:
         found = problems(error, Suite) if isinstance(error, ValidationError) else [f"{type(error).__name__}: {error}"]
         raise DataError(
@@ -106,14 +108,17 @@ def as_run(suite_plan: SuitePlan, pixel_sizes: Mapping[str, str]) -> SuitePlan:
     return replace(suite_plan, cells=tuple(map(settled, suite_plan.cells)))
 
 
-def _planned(cell: Mapping[str, Any], config: RunConfig) -> PlannedCell:
-    undecided = {"pixel_size"} if config.pixel_size == "auto" else set[str]()
+def _planned(cell: Mapping[str, Any], config: RunConfig | None) -> PlannedCell:
+    """A listed cell; ``config`` is None for one of another preset, task or seed than the suite last ran with."""
+    place = cell["place"]
+    said = dict(config) if config else {**place, **dict(zip(_SETTING, cell["setting"], strict=False))}
+    undecided = {"pixel_size"} if said.get("pixel_size", "auto") == "auto" else set[str]()
     return PlannedCell(
         row=cell["row"],
         cell_id=cell["cell_id"],
-        task=config.task,
-        seed=config.seed,
-        setting=setting_of(vars(config)),
+        task=said["task"],
+        seed=said["seed"],
+        setting=setting_of({"pixel_size": "auto", **said}),
         excluded=cell.get("excluded", ""),
-        tags={name: str(v) for name, v in config if isinstance(v, str | int | float) and name not in undecided},
+        tags={name: str(v) for name, v in said.items() if isinstance(v, str | int | float) and name not in undecided},
     )

@@ -36,11 +36,12 @@ def choose_runs(
 
 
 def _cells(workspace: Workspace, suite: str) -> set[str]:
-    """The cells of a suite: those of its record, and runs that carry its name (imported ones)."""
-    tagged = {r.cell_id for r in read_runs(workspace.runs) if isinstance(r, RunRecord) and r.suite == suite}
-    if tagged and suite not in started_suites(workspace):
-        return tagged
-    return tagged | {str(cell["cell_id"]) for cell in read_suite_record(workspace, suite)["cells"]}
+    """The cells of a suite: those of its record; without one, runs that carry its name (of former imports)."""
+    if suite not in started_suites(workspace):
+        tagged = {r.cell_id for r in read_runs(workspace.runs) if isinstance(r, RunRecord) and r.suite == suite}
+        if tagged:
+            return tagged
+    return {str(cell["cell_id"]) for cell in read_suite_record(workspace, suite)["cells"]}
 
 
 def is_ours_and_finished(path: Path) -> bool:

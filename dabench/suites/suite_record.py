@@ -22,7 +22,7 @@ _EARLIER = {"inference": "fast"}
 
 def suite_folder(workspace: Workspace, name: str) -> Path:
     """Where a record of a suite and the logs of its workers lie."""
-    return workspace.root / "suites" / name.replace("/", "__")
+    return workspace.suite(name)
 
 
 def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[SuiteCell], threads: int = 1) -> Path:

@@ -109,11 +109,16 @@ class Zip:
         """Write the digests and sizes of what is there into the manifest."""
         data = {info.filename: content for info, content in self.members}
 
+        def entry(content: bytes) -> dict[str, Any]:
+            return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+
         def change(manifest: dict[str, Any]) -> None:
+            for name in manifest.get("suites", {}):
+                manifest["suites"][name] = entry(data[f"suites/{name.replace('/', '__')}/manifest.json"])
             for run in manifest["runs"]:
                 prefix = f"runs/{run['cell_id']}/"
                 run["files"] = {
-                    name.removeprefix(prefix): {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+                    name.removeprefix(prefix): entry(content)
                     for name, content in data.items()
                     if name.startswith(prefix)
                 }

@@ -103,7 +103,7 @@ ENTRIES: list[tuple[str, Change, str]] = [
     # --------------------------------------------------------------------------------------------------- manifest
     ("manifest no JSON", content("manifest.json", b"{"), "manifest.json is no JSON"),
     ("manifest too deep", content("manifest.json", b"[" * 100_000), "manifest.json is no JSON"),
-    ("another format", manifest(lambda m: m.update(format="other")), "its format is 'other' version 1"),
+    ("another format", manifest(lambda m: m.update(format="other")), "its format is 'other' version 2"),
     ("newer version", manifest(lambda m: m.update(version=9)), "version 9; this dabench reads"),
     ("unknown field", manifest(lambda m: m.update(run="rm")), "unknown key 'run'. Did you mean 'runs'"),
     ("no digest", manifest(lambda m: m["runs"][0]["files"]["config.json"].pop("sha256")), "sha256 is missing"),

@@ -148,6 +148,16 @@ def test_recorded_cells_are_ranked_as_rows_of_their_suite(tmp_path, benchmark):
         load(Workspace(tmp_path / "empty"), suite="other", uri=str(tmp_path / "mine.jsonl"))
 
 
+def test_cells_of_another_preset_stay_on_a_board_of_their_own(started, suite):
+    """A suite that ran again with another preset lists its earlier cells too."""
+    other = suite.changed({"preset": "small"}, {})
+    write_suite_record(started, other, expand(other))
+    tiny, small = sorted(load(started, suite="paper/table-1").boards(), key=lambda board: board.setting.preset)[::-1]
+    assert (tiny.setting.preset, small.setting.preset) == ("tiny", "small")
+    assert [s.entry for s in tiny.standings if s.overall] == ["WDA", "UDA"]
+    assert all(s.overall is None for s in small.standings)
+
+
 def test_how_results_were_recorded_is_said(benchmark):
     write_cell(benchmark.runs, "ipl", recorded="by hand")
     (board,) = load(benchmark).boards()
