@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dabench import __version__
 from dabench.checking.paths import belongs, is_cell_id, is_origin, kept_files
+from dabench.checking.plugins import plugins_of
 from dabench.checking.run_files import RunFiles
 from dabench.checking.suite_files import read_suite_file, suite_file
 from dabench.checking.verify import Verifier
@@ -50,13 +51,26 @@ class FileEntry(BaseModel):
     size: int = Field(ge=0)
 
 
+class PluginEntry(BaseModel):
+    """A plugin that a run was made with, as its journal says."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    name: str = Field(max_length=120)
+    distribution: str = Field(max_length=120)
+    version: str = Field("", max_length=60)
+    source: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    components: list[str] = []
+
+
 class RunEntry(BaseModel):
-    """One run: its cell, and its files relative to its folder."""
+    """One run: its cell, its files relative to its folder, and the plugins that somebody needs to make it again."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     cell_id: str
     files: dict[str, FileEntry]
+    plugins: list[PluginEntry] = []
 
 
 class Manifest(BaseModel):
@@ -148,13 +162,19 @@ def _entry(path: Path, verifier: Verifier) -> RunEntry:
         raise ConfigError(f"{path.name} came from {report.origin}.", "Pass on the bundle that it came in.")
     if report.status == UNFINISHED:
         raise BundleError(f"{path.name} is unfinished.", "Run the cell again to its end, then export it.")
-    cell_id = RunFiles(path).cell_id
+    run = RunFiles(path)
+    cell_id = run.cell_id
     if not is_cell_id(cell_id):
         raise ConfigError(f"{cell_id[:80]!r} cannot be the name of a folder on another machine.")
     files = {inside.as_posix(): path / inside for inside in kept_files(path)}
     if strange := [name for name in files if not belongs(name)]:
         raise BundleError(f"{path.name}: {strange[0]} does not belong in a run directory.", "Move it away.")
-    return RunEntry(cell_id=cell_id, files={n: _file_entry(p) for n, p in files.items()})
+    return RunEntry(cell_id=cell_id, files={n: _file_entry(p) for n, p in files.items()}, plugins=listed_plugins(run))
+
+
+def listed_plugins(run: RunFiles) -> list[PluginEntry]:
+    """The plugins of a run as a manifest lists them."""
+    return [PluginEntry(**{**vars(used), "components": list(used.components)}) for used in plugins_of(run.record)]
 
 
 def _file_entry(path: Path) -> FileEntry:

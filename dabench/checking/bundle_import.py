@@ -10,17 +10,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import ZipFile
 
-from dabench.checking.bundle import MANIFEST, BundleError, FileEntry, Manifest, RunEntry, check_origin
+from dabench.checking.bundle import MANIFEST, BundleError, FileEntry, Manifest, RunEntry, check_origin, listed_plugins
 from dabench.checking.bundle_files import opened, unpack
 from dabench.checking.paths import folder_of, kept_files
+from dabench.checking.plugins import missing_plugins
 from dabench.checking.report import RunReport
+from dabench.checking.run_files import RunFiles
 from dabench.checking.suite_files import TakenSuite, read_suite_file, suite_file, taken_suite
 from dabench.checking.verify import Verifier, run_dirs
 from dabench.errors import DataError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
-from dabench.tracking.events import UNFINISHED
+from dabench.tracking.events import UNFINISHED, PluginUsed
 from dabench.tracking.lock import exclusive
 from dabench.tracking.record import HERE, ORIGIN
 
@@ -45,6 +47,8 @@ class Imported:
     origin: str
     runs: tuple[Taken, ...]
     suites: tuple[TakenSuite, ...] = ()
+    #: Plugins that runs of it were made with and that are not installed here.
+    missing: tuple[PluginUsed, ...] = ()
 
 
 def import_bundle(
@@ -98,7 +102,8 @@ def import_bundle(
                 for suite in suites:
                     if suite.is_new:
                         write_json(workspace.suite(suite.kept_as) / MANIFEST, records[suite.name])
-    return Imported(whose, runs, suites)
+    used = [PluginUsed(**{**vars(p), "components": tuple(p.components)}) for r in found.runs for p in r.plugins]
+    return Imported(whose, runs, suites, tuple(missing_plugins(used, verifier.registry)))
 
 
 def _record(path: Path, zipped: ZipFile, name: str, entry: FileEntry, folder: Path) -> dict[str, Any]:
@@ -127,6 +132,8 @@ def _plan(
         problems += [f"{entry.cell_id}: {problem}" for problem in report.problems()]
         if report.status == UNFINISHED:
             problems.append(f"{entry.cell_id}: the run is unfinished")
+        elif report.ok and found.version > 1 and entry.plugins != listed_plugins(RunFiles(folder / name)):
+            problems.append(f"{entry.cell_id}: {MANIFEST} names other plugins than its journal")
         known = next((p.name for p in here.get(entry.cell_id, ()) if _same(entry, p)), "")
         if not known and (workspace.runs / name).exists():
             problems.append(f"{name}: another run of this cell is here; --origin NAME keeps both")

@@ -44,7 +44,7 @@ class Verifier:
 
     def __init__(self, registry: Registry, workspace: Workspace) -> None:
         """Runs of one task share its opened data."""
-        self.workspace = workspace
+        self.workspace, self.registry = workspace, registry
         self._here = References(registry, workspace)
 
     def verify(self, run_dir: Path, *, quick: bool = False) -> RunReport:

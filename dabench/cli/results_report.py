@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def show_import(done: Imported, dry_run: bool) -> None:
-    """Print what an import took over, or would take over."""
+    """Print what an import took over, or would take over, and what is to be installed for it."""
+    from dabench.checking.plugins import how_to_install
+
     for run in done.runs:
         unchecked = ", ".join(check.name for check in run.report.unchecked) if run.report.status == "ok" else ""
         note = f"  (not checked here: {unchecked})" if unchecked else ""
@@ -24,6 +26,9 @@ def show_import(done: Imported, dry_run: bool) -> None:
     whose = "" if done.origin == "here" else f" from {done.origin}"
     would = "would be " if dry_run else ""
     typer.echo(f"{new} runs{whose} {would}imported, {len(done.runs) - new} here already.")
+    for used in done.missing:
+        parts = ", ".join(part.partition(":")[2] for part in used.components)
+        typer.echo(f"{parts} not installed here; to run or apply it: {how_to_install(used)}")
     for suite in done.suites:
         another = "" if suite.kept_as == suite.name else " (a suite of its name with other content is here, and stays)"
         typer.echo(f"suite {suite.name}{another}: dabench leaderboard --suite {suite.kept_as}")

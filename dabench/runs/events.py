@@ -21,6 +21,7 @@ from dabench.runs.device import resolved_precision
 from dabench.runs.keys import scoring_source
 from dabench.runs.pixels import model_pixel
 from dabench.runs.plan import Plan, PlannedStage
+from dabench.runs.plugins_used import plugins_used
 from dabench.runs.preference_data import set_origin
 from dabench.runs.score import Score
 from dabench.runs.source_model import uses_source
@@ -91,7 +92,8 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "dabench_version": __version__,
     }
     names = tuple(s.spec.name for s in plan.stages)
-    return CellStarted(config.cell_id, tags, config.model_dump(mode="json"), inputs, names)
+    used = plugins_used(plan, registry)
+    return CellStarted(config.cell_id, tags, config.model_dump(mode="json"), inputs, names, used)
 
 
 def _variant(plan: Plan, registry: Registry) -> dict[str, str]:

@@ -34,6 +34,21 @@ class InputData:
 
 
 @dataclass(frozen=True)
+class PluginUsed:
+    """A plugin that a run was made with: what brought it, its version, a digest of its code, what it was used for.
+
+    ``distribution`` is what ``pip install`` knows, or ``file NAME.py``; ``components`` are ``kind:name``; ``source`` is
+    over the plugin's code and all that it imports of dabench.
+    """
+
+    name: str
+    distribution: str
+    version: str = ""
+    source: str = ""
+    components: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Event:
     """Base of all events. ``time`` is stamped when the event is made, unless it is given."""
 
@@ -47,7 +62,7 @@ class CellStarted(Event):
     """An attempt at a cell begins; a resumed cell has several, and what the last attempt says counts.
 
     ``tags`` are the identifying tags without their prefix (``task``, ``method``, ``seed`` …), ``params`` the whole
-    configuration (may be nested), ``stages`` the names of all stages, first to last.
+    configuration (may be nested), ``stages`` the names of all stages, first to last, ``plugins`` what brought parts.
     """
 
     kind: ClassVar[str] = "cell_started"
@@ -57,6 +72,7 @@ class CellStarted(Event):
     params: Mapping[str, Any]
     inputs: tuple[InputData, ...] = ()
     stages: tuple[str, ...] = ()
+    plugins: tuple[PluginUsed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -264,6 +280,7 @@ def from_line(line: str) -> Event | None:
     if made is CellStarted:
         values["inputs"] = tuple(_input(i) for i in values.get("inputs", ()))
         values["stages"] = tuple(values.get("stages", ()))
+        values["plugins"] = tuple(_plugin(p) for p in values.get("plugins", ()))
     try:
         return made(**values)
     except TypeError as error:
@@ -273,3 +290,8 @@ def from_line(line: str) -> Event | None:
 def _input(values: Mapping[str, Any]) -> InputData:
     known = {f.name for f in fields(InputData)}
     return InputData(**{k: v for k, v in values.items() if k in known})
+
+
+def _plugin(values: Mapping[str, Any]) -> PluginUsed:
+    known = {f.name: values[f.name] for f in fields(PluginUsed) if f.name in values}
+    return PluginUsed(**{**known, "components": tuple(values.get("components", ()))})
