@@ -23,6 +23,7 @@ from dabench.cli import (
     plugins,
     predict,
     reproduce,
+    rerun,
     results,
     run,
     suite,
@@ -88,6 +89,7 @@ ui.attach(app)
 leaderboard.attach(app)
 verify.attach(app)
 reproduce.attach(app)
+rerun.attach(app)
 new_plugin.attach(app)
 app.add_typer(annotate.app, name="annotate")
 app.add_typer(plugins.app, name="plugins")
@@ -99,7 +101,10 @@ app.add_typer(suite.app, name="suite")
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 ok, 1 a cell failed, 2 usage or configuration, 3 data or weights missing."""
+    """Entry point. Exit codes: 0 ok, 1 a cell failed, 2 usage or configuration, 3 data or weights missing.
+
+    `dabench rerun` has 4, too: no verdict.
+    """
     debug = "--debug" in sys.argv
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:

@@ -114,8 +114,18 @@ def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
         yield f"Fell behind their start, seen without labels, in {len(told)} of {len(rows)} cells: {listed}."
     for how in dict.fromkeys(row.tags["recorded"] for row in rows if "recorded" in row.tags):
         yield f"Recorded {how}."
+    yield from _reruns(rows)
     if any("simulated" in row.tags.get("rater", "") for row in rows):
         yield "Annotation is simulated from labels; label min is what a person would take, in minutes a task."
+
+
+def _reruns(rows: Sequence[Row]) -> Iterator[str]:
+    """Who was trained again here, by outcome."""
+    for verdict in ("same", "different", "no verdict"):
+        found = [row for row in rows if row.tags.get("rerun") == verdict]
+        if found:
+            told = {"same": "the same result", "different": "ANOTHER result"}.get(verdict, verdict)
+            yield f"Run again here with {told}: {_listed(row.cell_id for row in found)}."
 
 
 def _rules(rows: Sequence[Row], standings: Sequence[Standing], tasks: Sequence[str], by_slice: bool) -> Iterator[str]:

@@ -44,7 +44,7 @@ _TAG = 500
 def started(plan: Plan, registry: Registry, environment: dict[str, Any], device: str, suite: str = "") -> CellStarted:
     """The journal's first event: every identifying tag, all settings, and what the run reads."""
     config = plan.config
-    inputs, asks = _inputs(plan), _asked(plan)
+    inputs, asks = inputs_of(plan), _asked(plan)
     tags = {
         "cell_id": config.cell_id,
         "suite": suite or "adhoc",
@@ -148,7 +148,8 @@ def reads_source(plan: Plan) -> bool:
     return any(uses_source(s.spec) for s in plan.stages)
 
 
-def _inputs(plan: Plan) -> tuple[InputData, ...]:
+def inputs_of(plan: Plan) -> tuple[InputData, ...]:
+    """The splits that a run reads, with their digests; () where files are missing or nothing runs."""
     if plan.missing or not plan.stages:
         return ()
     task, found = plan.task, []
@@ -246,7 +247,7 @@ def write_receipt(run_dir: Path, plan: Plan) -> None:
         "version": 2,
         "dabench_version": __version__,
         "cell_id": plan.config.cell_id,
-        "inputs": [vars(i) for i in _inputs(plan)],
+        "inputs": [vars(i) for i in inputs_of(plan)],
         "pretrained": plan.weights,
         "stages": {s.spec.name: {"key": s.key, "weights": digest_file(s.folder.weights)} for s in plan.stages},
         "snapshots": {str(u): digest_file(s.folder.snapshot(u)) for s in plan.stages for u in s.snapshots},

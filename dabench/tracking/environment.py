@@ -87,6 +87,7 @@ def _torch() -> dict[str, Any]:
         "version": torch.__version__,
         "cuda": torch.version.cuda,
         "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }
     if torch.cuda.is_available():
         found["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]

@@ -1,0 +1,86 @@
+"""``dabench rerun``: is a recorded result what training gives here?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dabench.checking.comparison import Outcome
+    from dabench.checking.rerun import Rerun
+
+#: What the command returns for each verdict.
+EXIT_CODES = {"same": 0, "different": 1, "no verdict": 4}
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("rerun")(rerun)
+
+
+def rerun(
+    run: Annotated[str, typer.Argument(metavar="RUN|BUNDLE|CELL", help="A run's folder, a cell, or a bundle.")],
+    cell: Annotated[str, typer.Option(help="Which run of a bundle: its cell, or the beginning of one.")] = "",
+    into: Annotated[
+        Path | None, typer.Option(help="Keep what is trained in this new folder [default: a temporary one].")
+    ] = None,
+    reuse_source: Annotated[
+        bool, typer.Option("--reuse-source", help="Take stages that saw the source alone from the workspace.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what differs, and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Train a recorded cell again, without anything that the workspace has cached, and compare.
+
+    First it says what differs: code, versions, data, machine. Equal bits are the same result. Where nothing differs,
+    other bits are another; else the score has to lie in the 95 % prediction interval of the recorded seeds of its row,
+    of which it takes three. Exit code: 0 the same, 1 different (or it failed), 4 no verdict. The outcome is kept in the
+    workspace, and the leaderboard says it.
+
+    Example:  dabench rerun em-lab.dabench.zip --cell prefer-das-slpo-human2stem
+    """
+    from tempfile import TemporaryDirectory
+
+    from dabench.api.progress import make_display
+    from dabench.checking.rerun import prepare
+    from dabench.checking.rerun_records import keep_rerun, located
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+
+    place, registry = Workspace.find(), Registry.load()
+    with located(run, cell, place, registry) as (path, others), TemporaryDirectory(prefix="dabench-rerun-") as folder:
+        prepared = prepare(path, registry, place, into or Path(folder), reuse_source)
+        if dry_run or not as_json:
+            _show_differences(prepared, as_json)
+        if dry_run:
+            raise typer.Exit
+        with make_display(quiet=as_json) as display:
+            outcome = prepared.execute(others, display)
+        kept = keep_rerun(place, prepared.run, outcome)
+    if as_json:
+        typer.echo(json.dumps(outcome.as_json(), indent=1))
+    else:
+        _show(outcome, kept)
+    raise typer.Exit(EXIT_CODES[outcome.verdict])
+
+
+def _show_differences(prepared: Rerun, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"differences": [vars(one) for one in prepared.differences]}, indent=1))
+        return
+    name, device = prepared.run.path.name, prepared.plan.config.device
+    typer.echo(f"{name}: trained again with {prepared.threads} threads on {device}")
+    for difference in prepared.differences:
+        typer.echo(f"  {difference}")
+    if not prepared.differences:
+        typer.echo("  code, versions, data and machine are as recorded")
+
+
+def _show(outcome: Outcome, kept: Path) -> None:
+    for name, (then, now) in outcome.scores.items():
+        typer.echo(f"  {name}: {then:.4f} recorded, {now:.4f} here ({now - then:+.4f})")
+    typer.echo(f"{outcome.verdict}: {outcome.why}")
+    typer.echo(f"kept: {kept}")
