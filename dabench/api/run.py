@@ -102,6 +102,7 @@ def run(
     data: str | None = None,
     preset: str | None = None,
     seed: int | None = None,
+    label: str | None = None,
     points: float | str | Path | None = None,
     patches: float | None = None,
     preferences: str | Path | None = None,
@@ -134,6 +135,7 @@ def run(
         data: ``real`` or ``phantom``.
         preset: ``tiny``, ``small`` or ``paper``.
         seed: training seed.
+        label: name of this version of the method: its runs are cells and a row of their own beside others.
         points: share of target mitochondria with a point, or a recorded points file.
         patches: share of target patches asked about.
         preferences: a person's preference data set (folder or zip), or JSON lines of former versions.

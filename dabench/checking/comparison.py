@@ -8,17 +8,18 @@ from typing import Any
 
 from dabench.checking.conditions import DATA, Difference
 from dabench.checking.run_files import RunFiles
+from dabench.errors import DabenchError
 from dabench.files.workspace import Workspace
+from dabench.runs.config import validate_config
 from dabench.statistics.intervals import Interval
 from dabench.statistics.prediction import prediction_interval
-from dabench.tracking.record import RunRecord, read_runs
+from dabench.tracking.record import RunRecord
+from dabench.tracking.run_reader import read_runs
 from dabench.tracking.scores import ScoreKey
 
 SAME, DIFFERENT, NO_VERDICT = "same", "different", "no verdict"
 #: Recorded seeds from which an interval is taken.
 FEWEST = 3
-#: Settings that decide nothing, or are what seeds differ in.
-_ANY = ("seed", "device", "compile", "checkpoint_every")
 
 
 @dataclass(frozen=True)
@@ -131,5 +132,9 @@ def _seeds(run: RunRecord, others: Workspace, ranking: ScoreKey) -> dict[int, fl
 
 
 def _row(run: RunRecord) -> tuple[str, str, str, dict[str, Any]]:
-    settings = {name: value for name, value in run.params.items() if name not in _ANY}
-    return run.status, run.origin, run.tags.get("data_digest", ""), settings
+    """What one row of results has in common. Settings that an older run does not know have their defaults."""
+    try:
+        settings = validate_config(run.params).identity()
+    except DabenchError:
+        settings = dict(run.params)
+    return run.status, run.origin, run.tags.get("data_digest", ""), {**settings, "seed": None}

@@ -19,7 +19,7 @@ from dabench.errors import ConfigError, DabenchError
 from dabench.files.atomic import write_json
 from dabench.files.workspace import Workspace
 from dabench.tracking.events import now
-from dabench.tracking.record import read_run
+from dabench.tracking.run_reader import read_run
 
 _FOLDER = "reruns"
 

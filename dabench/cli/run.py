@@ -27,6 +27,9 @@ def run(
     method: Annotated[str | None, typer.Option(help="Method (dabench ls methods).")] = None,
     task: Annotated[str | None, typer.Option(help="SOURCE2TARGET, for example human2stem.")] = None,
     po: Annotated[str | None, typer.Option(help="Preference optimizer: gpo lpo slpo upo rn-dpo none.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Name of this version of the method: a row of its own beside others.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="real or phantom.")] = None,
     preset: Annotated[str | None, typer.Option(help="tiny, small or paper.")] = None,
     seed: Annotated[int | None, typer.Option(help="Training seed.")] = None,

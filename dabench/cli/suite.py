@@ -19,6 +19,7 @@ Preset = Annotated[str | None, typer.Option(help="tiny, small or paper, instead 
 Tasks = Annotated[str | None, typer.Option(help="Tasks instead of the suite's, comma-separated.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the suite's, comma-separated.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="One setting of every cell, NAME.KEY=VALUE.")]
+Label = Annotated[str | None, typer.Option(help="Name of this version of the methods: rows beside those of others.")]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
@@ -30,6 +31,7 @@ def run(
     tasks: Tasks = None,
     seeds: Seeds = None,
     sets: Sets = None,
+    label: Label = None,
     jobs: Annotated[int | None, typer.Option(help="Jobs at a time [default: one a core, or one a GPU].")] = None,
     threads: Annotated[int, typer.Option(help="Threads of a job; results are the same bit for bit per number.")] = 1,
     per_gpu: Annotated[int, typer.Option(help="Jobs that share a GPU.")] = 1,
@@ -55,7 +57,7 @@ def run(
     from dabench.cli.suite_report import finish, print_plan, run_with_lines
     from dabench.execution.settings import ExecutorSettings
 
-    suite, registry, workspace = load(file, data, preset, tasks, seeds, sets)
+    suite, registry, workspace = load(file, data, preset, tasks, seeds, sets, label)
     if dry_run:
         print_plan(suite, registry, workspace, as_json, threads)
         raise typer.Exit
@@ -73,6 +75,7 @@ def plan(
     tasks: Tasks = None,
     seeds: Seeds = None,
     sets: Sets = None,
+    label: Label = None,
     as_json: Json = False,
 ) -> None:
     """Print what a suite would do: cells, the stages that they share and what that saves, and the time.
@@ -81,7 +84,7 @@ def plan(
     """
     from dabench.cli.suite_report import print_plan
 
-    print_plan(*load(file, data, preset, tasks, seeds, sets), as_json)
+    print_plan(*load(file, data, preset, tasks, seeds, sets, label), as_json)
 
 
 @app.command()
@@ -92,6 +95,7 @@ def status(
     tasks: Tasks = None,
     seeds: Seeds = None,
     sets: Sets = None,
+    label: Label = None,
     as_json: Json = False,
 ) -> None:
     """Print how every cell of a suite stands.
@@ -101,12 +105,18 @@ def status(
     from dabench.cli.suite_report import finish
     from dabench.suites.schedule import report
 
-    finish(report(*load(file, data, preset, tasks, seeds, sets)), as_json)
+    finish(report(*load(file, data, preset, tasks, seeds, sets, label)), as_json)
 
 
 # ------------------------------------------------------------------------------------------------------------ parts
 def load(
-    file: str, data: str | None, preset: str | None, tasks: str | None, seeds: str | None, sets: list[str] | None
+    file: str,
+    data: str | None,
+    preset: str | None,
+    tasks: str | None,
+    seeds: str | None,
+    sets: list[str] | None,
+    label: str | None = None,
 ) -> tuple[Suite, Registry, Workspace]:
     """The suite with what the flags change, and where it runs."""
     from dabench.components.registry import Registry
@@ -116,7 +126,8 @@ def load(
 
     registry = Registry.load()
     suite = load_suite(file, registry)
-    settings: dict[str, Any] = {k: v for k, v in (("data", data), ("preset", preset)) if v is not None}
+    given = (("data", data), ("preset", preset), ("label", label))
+    settings: dict[str, Any] = {k: v for k, v in given if v is not None}
     axes: dict[str, list[Any]] = {}
     if tasks:
         axes["task"] = tasks.split(",")

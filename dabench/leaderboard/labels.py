@@ -47,6 +47,7 @@ def _unless(usual: str, prefix: str = "") -> Callable[[str], str]:
 
 #: Shown wherever it is not usual: a reader has to know it, and rows that differ in it are different entries.
 ALWAYS: Mapping[str, tuple[str, Callable[[str], str]]] = {
+    "label": ("none", _unless("none")),
     "selector": ("last", _unless("last", "selector ")),
     "snapshots": ("1", lambda value: "" if value == "1" else f"of {value} snapshots"),
     "thresholds": ("0.5", _unless("0.5", "threshold ")),

@@ -36,6 +36,11 @@ class RunConfig(StrictModel):
     """One cell: task x method x its settings x budget x preset x seed, and how it is scored."""
 
     method: str = Field(description="Name of the method (see `dabench ls methods`).")
+    label: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$",
+        description="Name of a version of the method: runs with another label are other cells and another row.",
+    )
     task: str = Field(description="SOURCE2TARGET, any ordered pair of domains (human2stem).")
     data: Literal["real", "phantom"] = Field("real", description="Real domains, or their procedural twins.")
     preset: str = Field("small", description="tiny, small or paper: network, crop and iterations of every component.")
@@ -146,7 +151,8 @@ class RunConfig(StrictModel):
         """All settings that decide the result; what names the cell."""
         drop = {"device", "compile", "checkpoint_every", "settings"}
         # Settings that came later name a cell only where they are used: older cells keep their names.
-        later = ("source_checkpoint", "selector", "snapshots", "thresholds", "guard", "pixel_size", "test_points_file")
+        later = {"label", "source_checkpoint", "selector", "snapshots", "thresholds", "guard"}
+        later |= {"pixel_size", "test_points_file"}
         drop |= {name for name in later if getattr(self, name) == RunConfig.model_fields[name].default}
         drop |= {"selector"} if self.selector == "last" else set()  # what the default was called before
         return {**dict.fromkeys(FORMER), **self.model_dump(mode="json", exclude=drop), **self.settings}
@@ -156,6 +162,7 @@ class RunConfig(StrictModel):
         """Readable and unique: method, what was chosen for it, task, preset, seed, a digest of the identity."""
         data = "" if self.data == "real" else f"-{self.data}"
         chosen = [v for k, v in self.settings.items() if isinstance(v, str) and FORMER.get(k, True)]
+        chosen += [self.label] if self.label else []
         name = "-".join([self.method, *chosen, self.task])
         return f"{name}{data}-{self.preset}-s{self.seed}-{digest_of(self.identity())[:8]}"
 

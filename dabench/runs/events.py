@@ -54,6 +54,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "data": origin_of(config.data, config.task),
         "method": config.method,
         **_variant(plan, registry),
+        **({"label": config.label} if config.label else {}),
         "bracket": registry.get("method", config.method).component.bracket or "none",
         "network": _component(plan, "network"),
         "backbone": _component(plan, "backbone"),

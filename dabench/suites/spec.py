@@ -179,7 +179,13 @@ def _cells(suite: Suite) -> Iterator[SuiteCell]:
             matching = [i for i, one in enumerate(suite.exclude) if _matches(one, row or name, values)]
             used.update(matching)
             why = str(suite.exclude[matching[0]]["why"]) if matching else ""
-            yield SuiteCell(name or config.method, place, config, why)
+            yield SuiteCell(_labelled(name or config.method, settings, place, config), place, config, why)
+
+
+def _labelled(name: str, row: Mapping[str, Any], place: Mapping[str, Any], config: RunConfig) -> str:
+    """The name of a row; with the label that all rows have (``--label``), so that it stands beside the row without."""
+    own = "label" in row or "label" in place
+    return name if own or not config.label else f"{name} {config.label}"
 
 
 def _settings(suite: Suite, row: Mapping[str, Any], place: Mapping[str, Any]) -> dict[str, Any]:

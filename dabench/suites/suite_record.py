@@ -28,12 +28,13 @@ def suite_folder(workspace: Workspace, name: str) -> Path:
 def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[SuiteCell], threads: int = 1) -> Path:
     """Write the record: the suite, and each cell's row, id and place on the axes.
 
-    Cells of the same rows that ran before with another preset, task or seed stay listed.
+    Cells of the same rows that ran before with another label, preset, task or seed stay listed.
     """
     path = suite_folder(workspace, suite.name) / RECORD
     earlier = read_suite_record(workspace, suite.name)["cells"] if path.is_file() else []
-    rows = {c.row for c in cells}
-    listed = {_spot(one): one for one in [*(e for e in earlier if e["row"] in rows), *map(_listed, cells)]}
+    present = [_listed(cell) for cell in cells]
+    rows = {_unlabelled(one) for one in present}
+    listed = {_spot(one): one for one in [*(e for e in earlier if _unlabelled(e) in rows), *present]}
     asked = suite.model_dump(mode="json")
     asked["settings"] = {"inference": RunConfig.model_fields["inference"].default, **asked["settings"]}
     content = {"name": suite.name, "threads": threads, "title": suite.title, "suite": asked}
@@ -51,7 +52,13 @@ def _listed(cell: SuiteCell) -> dict[str, Any]:
         "place": {"task": config.task, "seed": config.seed, **cell.place},
         "setting": setting,
         "excluded": cell.excluded,
+        **({"label": config.label} if config.label else {}),
     }
+
+
+def _unlabelled(listed: dict[str, Any]) -> str:
+    """The name of a cell's row, whichever version of the method it is."""
+    return str(listed["row"]).removesuffix(f" {listed.get('label', '')}")
 
 
 def _spot(listed: dict[str, Any]) -> str:

@@ -139,6 +139,7 @@ def name_of(run: RunRecord) -> str:
     tags = run.tags
     method = tags.get("method", run.cell_id)
     parts = [method + (f"+{tags['variant']}" if tags.get("variant", NO_VALUE) != NO_VALUE else "")]
+    parts += [tags["label"]] if "label" in tags else []
     parts += [f"s{tags['seed']}"] if "seed" in tags else []
     parts += [tags["task"]] if "task" in tags else []
     return " ".join(parts)

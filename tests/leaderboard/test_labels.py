@@ -8,6 +8,11 @@ from hypothesis import strategies as st
 from dabench.leaderboard.labels import FIELDS, identity, labels, with_origins
 
 
+def test_a_label_is_part_of_the_name():
+    tags = [{"method": "ipl"}, {"method": "ipl", "label": "v2"}]
+    assert sorted(labels(map(identity, tags)).values()) == ["ipl", "ipl v2"]
+
+
 def names(*tags):
     identities = [identity({"method": "ipl", **one}) for one in tags]
     found = labels(identities)

@@ -158,6 +158,30 @@ def test_cells_of_another_preset_stay_on_a_board_of_their_own(started, suite):
     assert all(s.overall is None for s in small.standings)
 
 
+def test_two_versions_of_a_method_are_two_rows_of_a_suite(started, suite):
+    """The suite ran with ``--label v2`` after it had run without: neither replaces the other."""
+    newer = suite.changed({"label": "v2"}, {"task": ["human2stem"], "seed": [0, 1]})
+    cells = expand(newer)
+    write_suite_record(started, newer, cells)
+    for cell in (c for c in cells if c.row == "WDA v2"):
+        write_cell(started.runs, "ipl", cell.config.task, cell.config.seed, (0.9,), cell_id=cell.config.cell_id)
+    (board,) = load(started, suite="paper/table-1", conditions=["task=human2stem"]).boards()
+    scored = {s.entry: s.overall.mean for s in board.standings if s.overall}
+    assert scored == {"WDA v2": pytest.approx(0.9), "WDA": pytest.approx(0.8), "UDA": pytest.approx(0.6)}
+    missing = {s.entry: s.missing for s in board.standings}
+    assert missing["UDA v2"] == ("human2stem seed 0, 1: not run",)
+    again = expand(suite)
+    write_suite_record(started, suite, again)
+    assert {c.row for c in read_suite_plan(started, "paper/table-1").cells} >= {"WDA", "WDA v2"}
+
+
+def test_rows_of_a_suite_may_be_two_versions(suite):
+    rows = {"old": {"method": "ipl", "label": "v1"}, "new": {"method": "ipl", "label": "v2"}}
+    cells = expand(Suite.model_validate({"name": "mine", "axes": suite.axes, "rows": rows}))
+    assert {c.row for c in cells} == {"old", "new"}
+    assert all(c.config.label in c.config.cell_id for c in cells)
+
+
 def test_how_results_were_recorded_is_said(benchmark):
     write_cell(benchmark.runs, "ipl", recorded="by hand")
     (board,) = load(benchmark).boards()

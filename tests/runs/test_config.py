@@ -11,6 +11,7 @@ from dabench.errors import ConfigError, UnknownNameError
 from dabench.leaderboard.suite_plan import setting_of
 from dabench.runs.config import load_config, origin_of, split_task, validate_config
 from dabench.runs.plan import make_plan
+from tests.conftest import few
 
 GOOD = {"method": "source-only", "task": "human2stem"}
 
@@ -70,6 +71,22 @@ def test_cell_id_names_what_decides_and_nothing_else() -> None:
     assert first.cell_id == second.cell_id
     assert first.cell_id != validate_config({**GOOD, "seed": 1}).cell_id
     assert first.cell_id.startswith("source-only-human2stem-small-s0-")
+
+
+def test_a_label_is_another_cell_of_the_same_stages(registry, workspace) -> None:
+    """Versions stand side by side; what is the same code is not trained twice; without a label nothing changes."""
+    plain, first, second = (few("source-only", **({"label": label} if label else {})) for label in ("", "v1", "v2.b"))
+    assert plain.identity().keys() == first.identity().keys() - {"label"}
+    assert first.cell_id.startswith("source-only-v1-human2stem-phantom-tiny-s0-")
+    assert len({plain.cell_id, first.cell_id, second.cell_id}) == 3
+    keys = [[stage.key for stage in make_plan(c, registry, workspace).stages] for c in (plain, first, second)]
+    assert keys[0] == keys[1] == keys[2]
+
+
+@pytest.mark.parametrize("label", ["", "a b", "../x", "-x", "x" * 41, "a/b", "a@b"])
+def test_a_label_is_a_plain_word(label: str) -> None:
+    with pytest.raises(ConfigError, match="label"):
+        few("source-only", label=label)
 
 
 def test_an_unknown_precision_names_the_known_ones() -> None:
