@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -35,13 +35,6 @@ def _own(registry: Registry, workspace: Workspace) -> dict[str, Domain]:
         text = f"your card {name!r} has the name of a domain that a plugin registers."
         found[name] = UnreadableDomain(ConfigError(text, "Rename the card."))
     return found
-
-
-def unreadable(domains: Mapping[str, Domain]) -> list[str]:
-    """What is wrong with cards that cannot be used, for a warning."""
-    return [
-        f"{name}: {domain.error.message}" for name, domain in domains.items() if isinstance(domain, UnreadableDomain)
-    ]
 
 
 def known_domain(registry: Registry, workspace: Workspace, name: str) -> Domain:
