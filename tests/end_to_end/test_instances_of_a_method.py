@@ -168,7 +168,7 @@ def test_predict_writes_them(ran: Ran, command: Any, tmp_path: Any, dims: str, o
     tifffile.imwrite(tmp_path / "true.tif", true_ids())
     scored = command(
         *("evaluate", "--prediction", str(tmp_path / "found.zarr"), "--labels", str(tmp_path / "true.tif")),
-        *("--protocol", "instances-2d@1"),
+        *("--protocol", "instances-2d@1", "--label-kind", "instance"),
     )
     assert scored["metrics"]["pq"] == one
 
@@ -197,8 +197,9 @@ def test_python_gives_the_same(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.dtype == np.uint32
     same_objects(found, true_ids())
     assert np.array_equal(model.predict(scan) >= 0.5, true_ids() > 0)
-    assert dabench.evaluate(found, true_ids(), protocol="instances-2d@1").metrics["pq"] == one
-    merged = dabench.evaluate(found, true_ids(), protocol="instances-2d@1", predicted="mask")
+    ids = {"protocol": "instances-2d@1", "label_kind": "instance"}
+    assert dabench.evaluate(found, true_ids(), **ids).metrics["pq"] == one
+    merged = dabench.evaluate(found, true_ids(), **ids, predicted="mask")
     assert merged.metrics["pq"] == pytest.approx(SEMANTIC_PQ, abs=1e-6)
 
 

@@ -35,11 +35,13 @@ class Level(torch.nn.Module):
 
 
 class Flat(Predictor):
+    """One level, a little higher where the image is bright: a prediction of one value fails its cell."""
+
     def __init__(self, network):
         self.network = network
 
     def predict(self, images, points=None, *, density=False):
-        return Prediction(self.network.level.expand(len(images), *images.shape[-2:]).clone())
+        return Prediction(self.network.level + 0.1 * images[:, 0])
 
 
 class Released(Stage):
@@ -174,4 +176,4 @@ def test_the_model_is_built_again_without_the_file(plugins, workspace, tmp_path,
     monkeypatch.setattr(Registry, "load", classmethod(lambda cls: plugins))
     scan = np.random.default_rng(0).integers(0, 255, (1, 70, 90), np.uint8)
     found = dabench.load_model(tmp_path / "released.safetensors", device="cpu").predict(scan)
-    assert np.unique(found).tolist() == [0.75]
+    assert 0.74 < found.min() < found.max() < 0.86

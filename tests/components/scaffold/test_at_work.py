@@ -153,7 +153,7 @@ class Half(nn.Module):
 
 class HalfPredictor(Predictor):
     def predict(self, images: Any, points: Any = None, *, density: bool = False) -> Prediction:
-        return Prediction(images[:, 0] * 0 + 0.5)
+        return Prediction(0.5 + images[:, 0] / 10)
 
 
 class Asking(Stage):
