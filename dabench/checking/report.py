@@ -48,7 +48,7 @@ class RunReport:
 
     @property
     def verdict(self) -> str:
-        """``failed``; ``no result`` of a run that did not end well; the first of `MARKS` that a check has; else ``ok``."""
+        """``failed``; ``no result`` of a run that did not end well; the first of `MARKS` that is there; else ``ok``."""
         states = {check.state for check in self.checks}
         if FAILED not in states and self.status != OK:
             return NO_RESULT
