@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from dabench.components import hookspecs
 from dabench.components.hookspecs import GROUP, KINDS, Component
 from dabench.errors import ConfigError, PluginError, UnknownNameError
+from dabench.files.printable import printable
 from dabench.files.problems import problems
 from dabench.files.source import source_digest
 from dabench.types import API_VERSION
@@ -158,7 +159,7 @@ class Registry:
     def _fail(self, status: PluginStatus, cause: str, error: BaseException | None = None) -> None:
         if os.environ.get("DABENCH_STRICT_PLUGINS") == "1":
             raise PluginError(f"plugin {status.name!r} of {status.distribution}: {cause}") from error
-        status.error = cause
+        status.error = printable(cause)
         key = status.name if status.name not in self.plugins else f"{status.name} ({status.distribution})"
         self.plugins[key] = status
 
