@@ -19,6 +19,7 @@ from typing import Annotated, Any, BinaryIO, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dabench.errors import DataError
+from dabench.files.printable import printable_values
 
 Kind = Literal["choose", "tie", "bad", "skip"]
 _Index = Annotated[int, Field(ge=0, strict=True)]
@@ -126,7 +127,7 @@ def _read_line(where: str, line: str, last: int, standing: dict[int, Answer]) ->
 
 def _parse(where: str, line: str) -> Answer | _Undo:
     try:
-        values = json.loads(line)
+        values = printable_values(json.loads(line))
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: not JSON: {error.msg}: {line[:60]!r}") from None
     if not isinstance(values, dict):

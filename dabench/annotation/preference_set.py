@@ -35,6 +35,7 @@ from dabench.annotation.set_files import SetFiles, new_set, picture_zip, read_pn
 from dabench.errors import ConfigError, DataError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
+from dabench.files.printable import printable_values
 from dabench.ops.choice import candidate_digests
 from dabench.types import Array, Window
 
@@ -350,7 +351,7 @@ def _finish(folder: Path, manifest: Manifest, *, images: bool) -> None:
 def _read_manifest(files: SetFiles) -> Manifest:
     where = files.path / MANIFEST
     try:
-        values = json.loads(files.text(MANIFEST))
+        values = printable_values(json.loads(files.text(MANIFEST)))
     except json.JSONDecodeError as error:
         raise DataError(f"{where}, line {error.lineno}: not JSON: {error.msg}") from None
     if not isinstance(values, dict) or values.get("format") != FORMAT:

@@ -18,7 +18,7 @@ from dabench.checking.report import RunReport
 from dabench.checking.run_files import RunFiles
 from dabench.checking.suite_files import TakenSuite, read_suite_file, suite_file, taken_suite
 from dabench.checking.verify import Verifier, run_dirs
-from dabench.errors import DataError
+from dabench.errors import ConfigError, DataError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
@@ -57,29 +57,34 @@ def import_bundle(
     verifier: Verifier,
     *,
     origin: str = "",
+    mine: bool = False,
     limit: int = LIMIT,
     quick: bool = False,
     dry_run: bool = False,
 ) -> Imported:
     """Take the runs of a bundle over.
 
-    Without an origin they are one's own and lie where the cell would have run here; with one, beside it, as
-    ``<cell_id>@<origin>``. A run that is here already, byte for byte, is left alone, wherever it lies. So are suites:
-    where one of that name has another content here, the bundle's is kept beside as ``<name>@<origin>``.
+    They lie beside where the cell would have run here, as ``<cell_id>@<origin>``, and never stand in for it; one's own
+    (``mine``) lie right there. A bundle that names no origin gets ``bundle-`` and the beginning of its digest. A run
+    that is here already, byte for byte, is left alone, wherever it lies. So are suites: where one of that name has
+    another content here, the bundle's is kept beside as ``<name>@<origin>``.
 
     Args:
         path: the bundle.
         workspace: where its runs go.
         verifier: verifies them, as `dabench verify` does.
         origin: who made them, whatever the bundle says.
+        mine: they are one's own, whatever the bundle says.
         limit: bytes that the bundle may have unpacked.
         quick: compute no scores again.
         dry_run: check everything and change nothing.
 
     Raises:
         BundleError: anything is wrong with any run; then none is taken over.
-        ConfigError: an origin that is none.
+        ConfigError: an origin that is none, or one for runs that are one's own.
     """
+    if origin and mine:
+        raise ConfigError("runs are one's own or of an origin, not both.", "Give --mine or --origin.")
     if origin:
         check_origin(origin)
     workspace.root.mkdir(parents=True, exist_ok=True)
@@ -90,7 +95,7 @@ def import_bundle(
             TemporaryDirectory(prefix=_TEMPORARY, dir=workspace.root) as folder,
             opened(path, limit) as (zipped, found),
         ):
-            whose = origin or found.origin or HERE
+            whose = HERE if mine else origin or found.origin or f"bundle-{digest_file(path)[:8]}"
             for entry in found.runs:
                 run = Path(folder) / folder_of(entry.cell_id, whose)
                 unpack(path, zipped, f"runs/{entry.cell_id}", entry.files, run)

@@ -1,26 +1,17 @@
-"""Checks against what this machine knows: data, labels, protocol, prices, the stage cache and the code."""
+"""Checks against what this machine knows: data, labels and protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from dabench.checking.references import References, first_line
-from dabench.checking.report import Findings
+from dabench.checking.report import OTHER_DATA, TOO_GOOD, Findings
 from dabench.checking.run_files import RunFiles
-from dabench.checking.slices import averages, compare_report, compare_rows, compare_table, rescore
+from dabench.checking.slices import averages, compare_report, compare_rows, compare_table, is_truth, rescore
 from dabench.errors import DabenchError
-from dabench.files.digests import digest_file, digest_of
-from dabench.runs import events
-from dabench.runs.plan import Plan
-from dabench.tracking.events import Cost, Scored
+from dabench.files.digests import digest_of
+from dabench.tracking.events import Scored
 from dabench.tracking.scores import RANKED_SPLIT, SCORES, csv_name, read_csv
-
-#: Tags that say where, by which version and of which data a run was made, which is not what this machine would say.
-#: The tag of the data is held against the receipt, whose inputs are held against the data here.
-_ELSEWHERE = (
-    "data_digest", "device", "trained_in", "plugin_versions", "dabench_version", "status", "suite", "git_commit",
-    "env_digest", "scoring_digest",
-)  # fmt: skip
 
 
 def check_inputs(run: RunFiles, here: References, found: Findings) -> None:
@@ -35,74 +26,13 @@ def check_inputs(run: RunFiles, here: References, found: Findings) -> None:
         if entry.name not in splits:
             found.skip(f"{entry.name} is not here")
         elif entry.digest != splits[entry.name]:
-            found.other_data(
+            found.mark(
+                OTHER_DATA,
                 f"{entry.name}: the run says that it read other data ({entry.digest[:12]}) "
-                f"than there are here ({splits[entry.name][:12]})"
+                f"than there are here ({splits[entry.name][:12]})",
             )
         else:
             found.note(f"{entry.name} is what lies here")
-
-
-def check_stages(run: RunFiles, here: References, found: Findings) -> None:
-    """Weights in the stage cache are those of the receipt; the settings give the same keys and tags here."""
-    for name, stage in run.receipt.stages.items():
-        weights = here.weights(run.path, stage.key)
-        if weights is None:
-            found.skip(f"weights of stage {name!r} are not here")
-        elif digest_file(weights) != stage.weights:
-            found.problem(f"stage {name!r}: the weights in the cache are not those of the receipt")
-        else:
-            found.note(f"weights of stage {name!r} are those of the cache")
-    try:
-        plan = here.plan(run.config)
-    except DabenchError as error:
-        found.skip(f"tags computed anew: {first_line(error)}")
-        return
-    _check_plan(run, plan, here, found)
-
-
-def _check_plan(run: RunFiles, plan: Plan, here: References, found: Findings) -> None:
-    """Only where the keys are the same did the same source make them; then every tag has to be the same."""
-    keys = {s.spec.name: s.key for s in plan.stages}
-    if keys != {name: stage.key for name, stage in run.receipt.stages.items()}:
-        found.skip("tags computed anew: other source, torch or device than here, so stages have other keys")
-        return
-    tags = run.record.tags
-    expected = events.started(plan, here.registry, run.environment, tags.get("device", "")).tags
-    for name in sorted((expected.keys() & tags.keys()) - set(_ELSEWHERE)):
-        if tags[name] != str(expected[name]):
-            found.problem(f"tag {name!r} is {tags[name]!r}; the settings give {str(expected[name])!r}")
-    found.note("the settings give the same keys and tags here")
-
-
-def check_costs(run: RunFiles, here: References, found: Findings) -> None:
-    """Nothing was handed out by the annotation desk that the journal does not charge."""
-    counts: dict[str, int] = {}
-    seconds = 0.0
-    try:
-        weak_labels = here.weak_labels(run.config)
-    except DabenchError as error:
-        found.skip(f"annotation: {first_line(error)}")
-        return
-    for path in sorted((run.path / "annotation").glob("[!.]*")):
-        if path.stem not in weak_labels:
-            found.skip(f"annotation/{path.name}: no weak label of that name is registered here")
-            continue
-        label = weak_labels[path.stem]
-        answers = label.read(path)
-        counts[path.stem] = label.units(answers)
-        seconds += label.price(answers)
-    said = run.record.annotation or Cost(0.0)
-    charges = {**said.others, "points": said.points, "preferences": said.patches}
-    for kind, count in counts.items():
-        charged = charges.get(kind, 0)
-        if not count <= charged:
-            found.problem(f"annotation/ has {count} {kind}, the journal charges {charged}")
-    total = said.annotation_seconds
-    if not seconds <= total * (1 + 1e-6) + 1e-6:
-        found.problem(f"annotation/ is worth {seconds:.1f} s of a person, the journal charges {total:.1f} s")
-    shown = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing handed out"
-    found.note(f"{shown}; {total:.1f} s charged")
 
 
 def check_slices(run: RunFiles, here: References, found: Findings) -> None:
@@ -197,7 +127,14 @@ def _rescore(run: RunFiles, scored: Scored, here: References, found: Findings) -
     if split is None or _other_data(run, f"{split.domain}/{split.name}", digest_of([split.digest, split.label_digest])):
         found.skip("other test labels here than the run's: only digests and per-slice means were checked")
         return
-    report = rescore(run.path / "predictions" / "target_test.tif", split, protocol, config.protocol)
+    prediction = run.path / "predictions" / "target_test.tif"
+    report = rescore(prediction, split, protocol, config.protocol)
+    if is_truth(prediction, split):
+        found.mark(
+            TOO_GOOD, "the prediction is the test labels, pixel for pixel; dabench rerun shows whether it is earned"
+        )
+    if len(run.record.scores) > 1:
+        found.skip("earlier stages and other shares of test points have no stored prediction; dabench rerun makes them")
     name = csv_name(scored, run.path)
     rows = read_csv(run.path / name) if (run.path / name).is_file() else None
     for problem in compare_report(scored, rows, report, name):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from dabench.checking.paths import OPEN, folder_of, kept_files, outside
@@ -20,6 +22,8 @@ _SETTINGS = (
     *("method", "task", "data", "preset", "seed", "protocol"),
     *("inference", "intensity", "source_labels", "selector"),
 )
+#: How far clocks may be apart, and be set back during a run.
+_CLOCK = timedelta(days=1)
 #: Tags that a row cannot do without.
 _NEEDED = _SETTINGS[:6]
 
@@ -159,7 +163,21 @@ def check_environment(run: RunFiles, found: Findings) -> None:
     for name, value in (("env_digest", env.digest(environment)), ("git_commit", commit)):
         if tags.get(name, value) != value:
             found.problem(f"tag {name!r} is not that of environment.json")
-    found.note(f"Python {environment.get('python', 'unknown')}, commit {str(commit)[:10]}")
+    _check_device(run, found)
+    if (said := tags.get("dabench_version", "")) != run.receipt.dabench_version and run.receipt.version > 1:
+        found.problem(f"tag 'dabench_version' is {said!r}; the receipt says {run.receipt.dabench_version!r}")
+    about = f"Python {environment.get('python', 'unknown')}, commit {str(commit)[:10]}"
+    found.note(f"{about}; versions, commit and device are the run's own word")
+
+
+def _check_device(run: RunFiles, found: Findings) -> None:
+    """The device is one that the settings allow and the environment has."""
+    device, asked = run.record.tags.get("device", "").partition(":")[0], run.config.device.partition(":")[0]
+    if asked not in ("auto", device):
+        found.problem(f"tag 'device' is {device!r}; config.json says {asked!r}")
+    torch = run.environment.get("torch")
+    if device == "cuda" and isinstance(torch, dict) and not torch.get("gpus"):
+        found.problem("tag 'device' is 'cuda'; environment.json has no GPU")
 
 
 def check_times(run: RunFiles, found: Findings) -> None:
@@ -172,4 +190,17 @@ def check_times(run: RunFiles, found: Findings) -> None:
     ):
         if said is None or not abs(said - value) <= 1e-6 * max(1.0, abs(value)):
             found.problem(f"the journal's end says {name} {said}, its stages {value}")
-    found.note(f"{seconds:.0f} s of training in {len(stages)} stages")
+    _check_dates(run, found)
+    found.note(f"{seconds:.0f} s of training in {len(stages)} stages; dates are the run's own word")
+
+
+def _check_dates(run: RunFiles, found: Findings) -> None:
+    """Events follow one another, and none is of the future."""
+    try:
+        times = [datetime.fromisoformat(event.time) for event in _last_attempt(run.events)]
+        if any(later < earlier - _CLOCK for earlier, later in pairwise(times)):
+            found.problem(f"{JOURNAL}: an event is of before the one that it follows")
+        if max(times) > datetime.now(UTC) + _CLOCK:
+            found.problem(f"{JOURNAL}: an event is of the future, {max(times).isoformat()}")
+    except (ValueError, TypeError) as error:
+        found.problem(f"{JOURNAL}: an event has no time: {error}")

@@ -15,6 +15,7 @@ from dabench.runs.domains import all_domains
 from dabench.runs.plan import Plan, make_plan
 from dabench.runs.task import TaskData
 from dabench.runs.weights import WeightsStore
+from dabench.training.store import StageFolder
 
 #: Kinds of components that scores, data and prices depend on.
 _KINDS = ("domain", "reader", "protocol", "weak_label")
@@ -59,19 +60,19 @@ class References:
             found.append(task.source_train)
         return found
 
-    def plan(self, config: RunConfig) -> Plan:
-        """What this dabench would run for the same settings."""
+    def plan(self, config: RunConfig, threads: int | None = None) -> Plan:
+        """What this dabench would run for the same settings, with as many threads."""
         if config.budget.recorded():
             raise ConfigError("the run used a person's answers, which lie elsewhere")
-        plan = make_plan(config, self.registry, self.workspace)
+        plan = make_plan(config, self.registry, self.workspace, threads=threads)
         if plan.missing or plan.skip:
             raise ConfigError(plan.skip or "its data are not here")
         return plan
 
-    def weights(self, run_dir: Path, key: str) -> Path | None:
-        """The final weights of a stage, where they are in the cache or in the run's own folder."""
-        roots = (self.workspace.stages, run_dir / "stages")
-        return next((p for root in roots if (p := root / key / "model.safetensors").is_file()), None)
+    def stage(self, run_dir: Path, key: str) -> StageFolder | None:
+        """A finished stage, where it is in the cache or in the run's own folder."""
+        folders = (StageFolder(root, key) for root in (self.workspace.stages, run_dir / "stages"))
+        return next((folder for folder in folders if folder.weights.is_file()), None)
 
     def _open(self, config: RunConfig) -> tuple[Assembly, TaskData]:
         """The run's task without its method: that may be a stranger's plugin, and the data are here all the same."""

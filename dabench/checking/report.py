@@ -1,4 +1,4 @@
-"""What a check of a run found: named checks, each ok, failed, of other data, or not checked with the reason."""
+"""What a check of a run found: named checks, each ok, failed, marked, or not checked with the reason."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 OK, FAILED, NOT_CHECKED, OTHER_DATA = "ok", "failed", "not checked", "other data"
 #: The verdict on a run that did not end well and says so: there is nothing that could be verified.
 NO_RESULT = "no result"
+#: Nothing is known to be wrong, and it cannot be shown right here; what comes first decides the word for the run.
+TOO_GOOD, OTHER_CODE, OTHER_MACHINE = "too good", "other code", "other machine"
+MARKS = (TOO_GOOD, OTHER_DATA, OTHER_CODE, OTHER_MACHINE)
 
 #: Problems that one check lists; more are counted.
 _LISTED = 8
@@ -45,12 +48,11 @@ class RunReport:
 
     @property
     def verdict(self) -> str:
-        """``failed``; ``no result`` of a run that did not end well; ``other data`` than there are here; else ``ok``."""
-        if self.failed:
-            return FAILED
-        if self.status != OK:
+        """``failed``; ``no result`` of a run that did not end well; the first of `MARKS` that is there; else ``ok``."""
+        states = {check.state for check in self.checks}
+        if FAILED not in states and self.status != OK:
             return NO_RESULT
-        return OTHER_DATA if any(c.state == OTHER_DATA for c in self.checks) else OK
+        return next((state for state in (FAILED, *MARKS) if state in states), OK)
 
     @property
     def unchecked(self) -> tuple[Check, ...]:
@@ -70,10 +72,10 @@ class RunReport:
 
 @dataclass
 class Findings:
-    """Collects what one check sees: a problem outweighs other data, which outweigh reasons for not checking."""
+    """Collects what one check sees: a problem outweighs a mark, which outweighs reasons for not checking."""
 
     problems: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
+    marks: list[tuple[str, str]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -81,9 +83,9 @@ class Findings:
         """Something is wrong."""
         self.problems.append(text)
 
-    def other_data(self, text: str) -> None:
-        """The run read other data than there are here: nothing is known to be wrong, but it cannot be shown right."""
-        self.others.append(text)
+    def mark(self, state: str, text: str) -> None:
+        """Nothing is known to be wrong, but it cannot be shown right here; ``state`` is one of `MARKS`."""
+        self.marks.append((state, text))
 
     def skip(self, reason: str) -> None:
         """Something that belongs to this check could not be looked at."""
@@ -99,8 +101,9 @@ class Findings:
             more = len(self.problems) - _LISTED
             rest = (f"... and {more} more",) if more > 0 else ()
             return Check(name, FAILED, (*self.problems[:_LISTED], *rest))
-        if self.others:
-            return Check(name, OTHER_DATA, tuple(self.others))
+        if self.marks:
+            state = min((state for state, _ in self.marks), key=MARKS.index)
+            return Check(name, state, tuple(text for _, text in self.marks))
         if self.reasons and not self.notes:
             return Check(name, NOT_CHECKED, tuple(self.reasons))
         return Check(name, OK, (*self.notes, *(f"not looked at: {reason}" for reason in self.reasons)))

@@ -46,10 +46,11 @@ class InputEntry(_Part):
 
 
 class StageEntry(_Part):
-    """A stage's key, and the digest of its final weights."""
+    """A stage's key, the digest of its final weights, and that of the code that trains it ("" in older receipts)."""
 
     key: str = Field(pattern=r"^[0-9a-f]{8,64}$")
     weights: str = Field(pattern=_SHA)
+    source: str = Field("", pattern=r"^([0-9a-f]{64})?$")
 
 
 class JournalEntry(_Part):

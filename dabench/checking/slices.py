@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from dabench.annotation.truth import VolumeTruth
 from dabench.errors import DataError
 from dabench.evaluation.scoring import Report, evaluate_slices, truth_volume
 from dabench.interfaces import EvaluationProtocol, Split
 from dabench.runs.predict import instances_of
 from dabench.tracking.events import Scored
 from dabench.tracking.scores import SCORES, csv_name, read_scores, rows_of_old_run
-from dabench.types import Array
+from dabench.types import IGNORE, Array
 
 #: Scores that differ by more are different.
 TOLERANCE = 1e-6
@@ -116,6 +117,14 @@ def rescore(path: Path, split: Split, protocol: EvaluationProtocol, name: str) -
     stored = _pages(instances_of(path), truth.shape, np.uint32) if ids else _masks(path, truth.shape)
     pairs = ((z, predicted, truth.read(z)) for z, predicted in enumerate(stored))
     return evaluate_slices(pairs, protocol, name)
+
+
+def is_truth(path: Path, split: Split) -> bool:
+    """Whether a stored prediction is the split's labels on every pixel that counts: no model draws like that."""
+    assert split.labels is not None
+    labels = VolumeTruth(split.labels)
+    pairs = ((mask, labels.labels(z)) for z, mask in enumerate(_masks(path, split.labels.shape)))
+    return all(bool((mask == (label == 1))[label != IGNORE].all()) for mask, label in pairs)
 
 
 def _masks(path: Path, shape: tuple[int, int, int]) -> Iterator[Array]:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from dabench.checking import external_checks, internal_checks
+from dabench.checking import annotation_checks, external_checks, internal_checks, plan_checks
 from dabench.checking.references import References
 from dabench.checking.report import Check, Findings, RunReport
 from dabench.checking.run_files import RunFiles, UnreadableError
@@ -29,10 +29,11 @@ ALONE: tuple[tuple[str, Callable[[RunFiles, Findings], None], tuple[str, ...]], 
 )
 #: Checks against this machine; the last two need data only where they compute scores.
 AGAINST: tuple[tuple[str, Callable[[RunFiles, References, Findings], None], bool], ...] = (
-    ("costs", external_checks.check_costs, False),
+    ("costs", annotation_checks.check_costs, False),
     ("slices", external_checks.check_slices, False),
     ("inputs", external_checks.check_inputs, True),
-    ("stages", external_checks.check_stages, True),
+    ("stages", plan_checks.check_stages, True),
+    ("annotation", annotation_checks.check_annotation, True),
     ("scores", external_checks.check_scores, True),
 )
 #: These hold for a run however it ended; only one that ended well has a receipt and what it names.
@@ -76,7 +77,7 @@ def _made(name: str, check: Callable[[Findings], None], run: RunFiles, files: tu
         if error.file in files:
             found.problem(str(error))
         else:
-            found = Findings(found.problems, found.others, [f"{error.file} cannot be read"])
+            found = Findings(found.problems, found.marks, [f"{error.file} cannot be read"])
     except DabenchError as error:
         found.problem(str(error))
     except Exception as error:

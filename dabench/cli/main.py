@@ -33,6 +33,7 @@ from dabench.cli import (
     weights,
 )
 from dabench.errors import DabenchError
+from dabench.files.printable import printable
 
 app = typer.Typer(
     name="dabench",
@@ -119,12 +120,12 @@ def main() -> None:
         sys.exit(_CTRL_C)
     except TyperException as error:
         show = getattr(error, "show", None)  # only usage errors have it
-        show() if show else typer.echo(f"error: {error}", err=True)
+        show() if show else typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(2)
     except DabenchError as error:
         if debug:
             raise
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo(_INTERRUPTED, err=True)
@@ -134,14 +135,13 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        typer.echo(f"error: {error.strerror or error}: {error.filename or ''}", err=True)
+        typer.echo(f"error: {error.strerror or error}: {printable(str(error.filename or ''))}", err=True)
         sys.exit(3)
     except Exception as error:
         if debug:
             raise
-        typer.echo(
-            f"error: {type(error).__name__}: {error}\n  This is a fault of dabench; --debug shows where.", err=True
-        )
+        told = printable(f"{type(error).__name__}: {error}")
+        typer.echo(f"error: {told}\n  This is a fault of dabench; --debug shows where.", err=True)
         sys.exit(1)
 
 

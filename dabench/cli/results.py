@@ -122,13 +122,15 @@ def export_bundle(
 def import_file(
     file: Annotated[Path, typer.Argument(help="A bundle that `dabench results export` wrote.")],
     origin: Annotated[str, typer.Option(help="Who made these runs, whatever the bundle says.")] = "",
+    mine: Annotated[bool, typer.Option("--mine", help="These runs are your own, from another machine.")] = False,
     max_gib: Annotated[float, typer.Option(help="Largest size unpacked, in GiB.", min=0)] = 8.0,
     quick: Quick = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and change nothing.")] = False,
 ) -> None:
     """Take runs over from a bundle, after every file, digest and score was checked; all of them or none.
 
-    Runs with an origin lie beside your own and are shown with it; a run that is here already stays as it is.
+    They lie beside your own and are shown with their origin, which a bundle without one gets from its digest; no suite
+    counts them as done. With --mine they are your own. A run that is here already stays as it is.
 
     Example:  dabench results import em-lab.dabench.zip --dry-run
     """
@@ -141,5 +143,5 @@ def import_file(
     place = Workspace.find()
     verifier = Verifier(Registry.load(), place)
     limit = int(max_gib * (1 << 30))
-    done = import_bundle(file, place, verifier, origin=origin, limit=limit, quick=quick, dry_run=dry_run)
+    done = import_bundle(file, place, verifier, origin=origin, mine=mine, limit=limit, quick=quick, dry_run=dry_run)
     show_import(done, dry_run)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,7 +88,8 @@ def run(
 
     loaded = configured({**given, "test_points": _shares(test_points)}, config, sets or [])
     if dry_run:
-        prepared = prepare(loaded, cache=not no_cache, warn=_warn)
+        with _prints_apart(as_json):
+            prepared = prepare(loaded, cache=not no_cache, warn=_warn)
         typer.echo(json.dumps(describe(prepared.plan), indent=1)) if as_json else show_plan(prepared.plan)
         raise typer.Exit
     carry_out(loaded, tracker, cache=not no_cache, as_json=as_json)
@@ -98,15 +101,21 @@ def carry_out(config: RunConfig, tracker: str, *, cache: bool = True, as_json: b
     from dabench.api.run import prepare
     from dabench.cli.run_report import show_plan, show_result
 
-    prepared = prepare(config, cache=cache, warn=_warn)
+    with _prints_apart(as_json):
+        prepared = prepare(config, cache=cache, warn=_warn)
     if not as_json:
         show_plan(prepared.plan)
-    with make_display(quiet=as_json) as display:
+    with _prints_apart(as_json), make_display(quiet=as_json) as display:
         done = prepared.execute(display, tracker, _warn)
     if as_json:
         typer.echo(json.dumps(done.as_json(), indent=1))
     else:
         show_result(done)
+
+
+def _prints_apart(as_json: bool) -> AbstractContextManager[object]:
+    """What plugins print goes to stderr where JSON goes to stdout."""
+    return redirect_stdout(sys.stderr) if as_json else nullcontext()
 
 
 def validate(

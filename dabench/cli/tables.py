@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from dabench.files.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -39,11 +41,11 @@ def show(
         shown.add_column(Text(column.name), justify="right" if right else "left", no_wrap=whole, overflow="fold")
     for section in table.sections:
         if section.title:
-            shown.add_row("", Text(section.title, style="italic"))
+            shown.add_row("", Text(printable(section.title), style="italic"))
         for line in table.lines(section):
-            cells = [Text(cell, style=(styles or {}).get(cell, "")) for cell in line]
+            cells = [Text(printable(cell), style=(styles or {}).get(cell, "")) for cell in line]
             shown.add_row(*cells, style="dim" if section.title else None)
     to = where or console()
     if table.title:
-        to.print(Text(table.title, style="bold"))
+        to.print(Text(printable(table.title), style="bold"))
     to.print(shown)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dabench.checking.report import Check, RunReport
 #: What a state is called where it is called otherwise, and how it looks.
 _MARKS = {"failed": "FAILED", "not checked": "-"}
-_STYLES = {"ok": "green", "FAILED": "bold red", "other data": "yellow"}
+_STYLES = {"ok": "green", "FAILED": "bold red", **dict.fromkeys(("too good", "other data"), "yellow")}
 
 Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Cells, beginnings of their names, or folders.")]
 All = Annotated[bool, typer.Option("--all", help="Every run of the workspace.")]
@@ -37,8 +37,9 @@ def verify(
 ) -> None:
     """Check runs: digests of all files, agreement of all records, scores computed again from predictions and labels.
 
-    Exit code 1 if anything is wrong. A run of other data than there are here is called so, and is no failure. What
-    cannot be checked on this machine is said, with the reason.
+    Exit code 1 if anything is wrong. A run of other data, by other code or on another machine than this is called so,
+    and is no failure: dabench rerun shows whether its result is had here. What cannot be checked is said, with the
+    reason.
 
     Example:  dabench verify prefer-das-slpo-human2stem --quick
     """
@@ -74,7 +75,10 @@ def _show(reports: list[RunReport]) -> None:
     counts = Counter(report.verdict for report in reports)
     parts = {
         "failed": "with something wrong",
+        "too good": "whose prediction is the labels",
         "other data": "of other data than there are here",
+        "other code": "by other code than there is here",
+        "other machine": "on another machine than this",
         "no result": "without a result to verify",
     }
     rest = [f"{counts[verdict]} {words}" for verdict, words in parts.items() if counts[verdict]]

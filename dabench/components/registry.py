@@ -21,7 +21,9 @@ from pydantic import ValidationError
 
 from dabench.components import hookspecs
 from dabench.components.hookspecs import GROUP, KINDS, Component
+from dabench.components.kept_in import kept_in
 from dabench.errors import ConfigError, PluginError, UnknownNameError
+from dabench.files.printable import printable
 from dabench.files.problems import problems
 from dabench.files.source import source_digest
 from dabench.types import API_VERSION
@@ -79,8 +81,9 @@ class Registry:
         dist = entry.dist.name if entry.dist else "unknown distribution"
         status = PluginStatus(entry.name, dist, version=entry.dist.version if entry.dist else "")
         try:
-            module = entry.load()
-        except (Exception, SystemExit) as error:
+            with kept_in():
+                module = entry.load()
+        except (Exception, SystemExit, GeneratorExit) as error:
             self._fail(status, f"import failed: {type(error).__name__}: {error}", error)
             return
         self.add(module, status)
@@ -96,8 +99,9 @@ class Registry:
                 raise ImportError(f"{path} is not a Python file")
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
-            spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:
+            with kept_in():
+                spec.loader.exec_module(module)
+        except (Exception, SystemExit, GeneratorExit) as error:
             self._fail(status, f"import failed: {type(error).__name__}: {error}", error)
             return
         self.add(module, status)
@@ -110,8 +114,9 @@ class Registry:
             return
         status.location = status.location or str(getattr(plugin, "__file__", "") or "")
         try:
-            found = self._collect(plugin, status)
-        except (Exception, SystemExit) as error:
+            with kept_in():
+                found = self._collect(plugin, status)
+        except (Exception, SystemExit, GeneratorExit) as error:
             self._fail(status, str(error) or type(error).__name__, error)
             return
         for item in found:
@@ -158,7 +163,7 @@ class Registry:
     def _fail(self, status: PluginStatus, cause: str, error: BaseException | None = None) -> None:
         if os.environ.get("DABENCH_STRICT_PLUGINS") == "1":
             raise PluginError(f"plugin {status.name!r} of {status.distribution}: {cause}") from error
-        status.error = cause
+        status.error = printable(cause)
         key = status.name if status.name not in self.plugins else f"{status.name} ({status.distribution})"
         self.plugins[key] = status
 

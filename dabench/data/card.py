@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dabench.data.origin import MOST_BLANK
 from dabench.errors import ConfigError
+from dabench.files.printable import printable
 from dabench.files.problems import problems
 from dabench.files.values import StrictModel
 from dabench.files.yaml import read_yaml, write_yaml
@@ -92,6 +93,11 @@ class Card(StrictModel):
     citation: str = Field("", description="What to cite.")
     source: str = Field("", description="Where to get the files, and how to lay them out.")
     sha256: dict[str, str] = Field(default_factory=dict, description="Path of a file -> SHA-256 of its content.")
+
+    @field_validator("description", "licence", "citation", "source")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        return printable(value)
 
     @field_validator("voxel")
     @classmethod

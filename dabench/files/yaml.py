@@ -29,12 +29,21 @@ _CORE = {
     ),
 }
 _TEXT, _INT, _FLOAT, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "merge"))
+#: Values that aliases may stand for.
+_MOST = 100_000
 #: Words whose reading did not change between the versions, whatever `_CORE` says of them.
 _SAME = ("tag:yaml.org,2002:null", _MERGE)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML without what is read in two ways."""
+    """Safe YAML without what is read in two ways, and without aliases that stand for more than anybody writes."""
+
+    def get_single_node(self) -> Any:
+        node: Any = super().get_single_node()
+        sizes: dict[int, int] = {}
+        if node is not None and _written_out(node, sizes) > max(_MOST, 2 * len(sizes)):
+            raise ConstructorError(None, None, f"its aliases stand for more than {_MOST} values", node.start_mark)
+        return node
 
     def compose_scalar_node(self, anchor: Any) -> ScalarNode:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
@@ -64,6 +73,19 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen[value] = line
         return node
+
+
+def _written_out(node: Any, sizes: dict[int, int]) -> int:
+    """How many values a node is with its aliases written out. Raises ConstructorError for one that holds itself."""
+    if (known := sizes.get(id(node))) is not None:
+        if not known:
+            raise ConstructorError(None, None, "an alias stands for what it lies in", node.start_mark)
+        return known
+    sizes[id(node)] = 0
+    parts = () if isinstance(node, yaml.ScalarNode) else node.value
+    inner = (part for pair in parts for part in pair) if isinstance(node, yaml.MappingNode) else parts
+    sizes[id(node)] = 1 + sum(_written_out(part, sizes) for part in inner)
+    return sizes[id(node)]
 
 
 def _two_readings(node: ScalarNode, core: str) -> str:
@@ -123,6 +145,8 @@ or 'on'.
 def _load(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _StrictLoader)
+    except RecursionError:
+        raise ConfigError(f"{where} nested too deeply.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dabench.errors import WeightsError
+from dabench.files.printable import printable_values
 from dabench.files.problems import problems
 from dabench.runs.config import RunConfig
 
@@ -176,7 +177,7 @@ def read_card(text: str, where: str) -> ModelCard:
     import json
 
     try:
-        values = json.loads(text)
+        values = printable_values(json.loads(text))
         version = values.get("format") if isinstance(values, dict) else None
     except ValueError as error:
         raise WeightsError(f"{where}: its card is damaged ({error}).", "Export the model again.") from None

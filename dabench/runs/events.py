@@ -18,7 +18,7 @@ from dabench.files.digests import digest_file, digest_of
 from dabench.interfaces import Candidate, StageSpec
 from dabench.runs.config import FORMER, RunConfig, origin_of
 from dabench.runs.device import resolved_precision
-from dabench.runs.keys import scoring_source
+from dabench.runs.keys import scoring_source, stage_source
 from dabench.runs.pixels import model_pixel
 from dabench.runs.plan import Plan, PlannedStage
 from dabench.runs.plugins_used import plugins_used
@@ -250,9 +250,15 @@ def write_receipt(run_dir: Path, plan: Plan) -> None:
         "cell_id": plan.config.cell_id,
         "inputs": [vars(i) for i in inputs_of(plan)],
         "pretrained": plan.weights,
-        "stages": {s.spec.name: {"key": s.key, "weights": digest_file(s.folder.weights)} for s in plan.stages},
+        "stages": {s.spec.name: _trained(plan, s) for s in plan.stages},
         "snapshots": {str(u): digest_file(s.folder.snapshot(u)) for s in plan.stages for u in s.snapshots},
         "outputs": {p.as_posix(): digest_file(run_dir / p) for p in files},
         "journal": {"bytes": len(journal), "sha256": hashlib.sha256(journal).hexdigest()},
     }
     write_json(run_dir / "receipt.json", receipt)
+
+
+def _trained(plan: Plan, planned: PlannedStage) -> dict[str, str]:
+    """A stage's key, its final weights and the code that trains it."""
+    source = stage_source(plan.assembly.registry, plan.task, planned.spec)
+    return {"key": planned.key, "weights": digest_file(planned.folder.weights), "source": source}

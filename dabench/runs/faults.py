@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dabench.components.kept_in import no_exit
 from dabench.errors import DabenchError, OutOfMemoryError, PluginError
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ def told_by_cause(registry: Registry, method: str) -> Iterator[None]:
         PluginError: a plugin raised; names it and its distribution.
     """
     try:
-        yield
+        with no_exit():
+            yield
     except (DabenchError, OSError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if _is_memory(error):
             hint = "A smaller crop or batch (--set METHOD.batch=...) needs less."
             raise OutOfMemoryError(f"out of memory: {error}", hint) from error
@@ -42,7 +44,7 @@ def told_by_cause(registry: Registry, method: str) -> Iterator[None]:
         ) from error
 
 
-def _is_memory(error: Exception) -> bool:
+def _is_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     words = ("not enough memory", "can't allocate memory")

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dabench.data.card_domain import CardDomain
 from dabench.data.doubts import doubts, image_notes
 from dabench.data.user_cards import UnreadableDomain, user_domains
+from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
 from dabench.interfaces import Domain, Split, StageSpec
 from dabench.runs.task import TaskData
+from dabench.tracking.environment import memory_bytes
 
 
 def run_notes(task: TaskData, specs: Iterable[StageSpec], workspace: Workspace) -> list[str]:
@@ -34,3 +36,18 @@ def input_notes(domain: Domain, split: Split) -> list[str]:
 def card_notes(workspace: Workspace) -> list[str]:
     """Cards of the workspace that cannot be used: the domains of the others can."""
     return [domain.description for domain in user_domains(workspace).values() if isinstance(domain, UnreadableDomain)]
+
+
+def check_batches(specs: Iterable[StageSpec]) -> None:
+    """Raises ConfigError for a stage whose crops of one update alone are more than this machine's memory."""
+    memory = memory_bytes()
+    for spec in specs:
+        crops = spec.crops
+        count = (crops.source + crops.target) * (2 if crops.neighbour else 1)
+        taken = 4 * count * crops.size**2  # float32
+        if taken > memory > 0:
+            raise ConfigError(
+                f"stage {spec.name!r}: the {count:,} crops of {crops.size} x {crops.size} pixels of one update take "
+                f"{taken / 1e9:,.0f} GB, this machine has {memory / 1e9:,.0f} GB.",
+                f"A smaller batch or crop:  --set {spec.method}.batch=8",
+            )

@@ -18,7 +18,7 @@ from dabench.runs.annotation import answer_notes, budget_of, idle_notes, make_de
 from dabench.runs.config import RunConfig
 from dabench.runs.device import numerics
 from dabench.runs.domains import all_domains
-from dabench.runs.inputs import run_notes
+from dabench.runs.inputs import check_batches, run_notes
 from dabench.runs.keys import parts_of, stage_key, stage_source
 from dabench.runs.prompts import check_test_points
 from dabench.runs.selection import Choice, candidates, check_candidates, choice_of, snapshot_updates, why_not
@@ -101,6 +101,7 @@ def make_plan(
         specs = begin_with(specs, config.source_checkpoint, weights)
         if not info.has_source and (skip := needs_images(specs)):
             specs = []
+    check_batches(specs)
     uses = {pair for spec in specs for pair in (("method", spec.method), *spec.components)}
     for kind, name in sorted(uses):
         assembly.config(kind, name)

@@ -17,6 +17,7 @@ A file::
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -34,6 +35,8 @@ from dabench.files.values import StrictModel, canonical
 from dabench.files.yaml import read_yaml
 from dabench.runs.config import RunConfig, validate_config
 
+#: Cells of a suite, at most: a plan of more takes minutes, and nobody reads its table.
+_MOST_CELLS = 4000
 #: Axes that are not part of a row's name: they are what a row is averaged over or has columns for.
 _COLUMNS = ("task", "seed")
 
@@ -155,7 +158,16 @@ def suite_file(name: str, registry: Registry) -> Path:
 
 
 def expand(suite: Suite) -> list[SuiteCell]:
-    """Every cell: row by row, each over the axes, the last axis fastest. Raises ConfigError naming the cell."""
+    """Every cell: row by row, each over the axes, the last axis fastest.
+
+    Raises ConfigError naming the cell, or how many there are where they are too many.
+    """
+    count = max(1, len(suite.rows)) * math.prod(map(len, suite.axes.values()))
+    if count > _MOST_CELLS:
+        raise ConfigError(
+            f"suite {suite.name}: {count:,} cells, {_MOST_CELLS:,} are the most.",
+            "Fewer seeds (--seeds 0,1,2), or several suites.",
+        )
     return list(_cells(suite))
 
 

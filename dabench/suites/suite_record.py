@@ -10,6 +10,7 @@ from typing import Any
 from dabench.errors import DataError, UnknownNameError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_of
+from dabench.files.printable import printable_values
 from dabench.files.workspace import Workspace
 from dabench.runs.config import RunConfig
 from dabench.suites.spec import Suite, SuiteCell
@@ -72,7 +73,7 @@ def read_suite_record(workspace: Workspace, name: str) -> dict[str, Any]:
     if not path.is_file():
         raise UnknownNameError("suite of this workspace", name, started_suites(workspace))
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found: dict[str, Any] = printable_values(json.loads(path.read_text()))
     except ValueError as error:
         raise DataError(f"{path.parent.name}/{RECORD} is damaged: {error}", "Run the suite again.") from None
     if isinstance(found.get("suite"), dict):

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from dabench.files.printable import printable_values
+
 #: How a cell can end. A journal without a last word is ``unfinished``: killed, or still going; ``killed`` is what a
 #: suite writes when a worker was.
 STATUSES = ("ok", "failed", "oom", "skipped", "killed")
@@ -269,7 +271,7 @@ def to_line(event: Event) -> str:
 
 def from_line(line: str) -> Event | None:
     """The event of one line; None for a kind that this version does not know. Raises ValueError for a damaged line."""
-    values = json.loads(line)
+    values = printable_values(json.loads(line))
     if not isinstance(values, dict) or "event" not in values:
         raise ValueError("not an event")
     made = KINDS.get(values["event"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dabench.errors import DataError
+from dabench.files.printable import printable
 from dabench.tracking.events import (
     UNFINISHED,
     CellFinished,
@@ -82,7 +83,7 @@ def record_of(run_dir: Path, events: list[Event], attempts: int, origin: str) ->
 def read_origin(run_dir: Path) -> str:
     """Who ran a run. Raises DataError for a damaged file."""
     try:
-        return str(json.loads((Path(run_dir) / ORIGIN).read_text(encoding="utf-8"))["origin"])
+        return printable(str(json.loads((Path(run_dir) / ORIGIN).read_text(encoding="utf-8"))["origin"]))
     except FileNotFoundError:
         return HERE
     except (ValueError, KeyError, TypeError) as error:

@@ -13,7 +13,9 @@ import numpy as np
 import tifffile
 
 from dabench.files.digests import digest_file
+from dabench.runs.config import validate_config
 from dabench.runs.predict import read_predictions
+from dabench.tracking.scores import SCORES, read_scores, write_scores
 
 RECEIPT, JOURNAL, PREDICTION = "receipt.json", "journal.jsonl", "predictions/target_test.tif"
 
@@ -77,6 +79,24 @@ def reseal(run: Path) -> None:
         receipt["journal"] = {"bytes": len(head), "sha256": hashlib.sha256(head).hexdigest()}
 
     edit_json(run / RECEIPT, change)
+
+
+def rename(run: Path, tags: dict[str, str], **settings: Any) -> Path:
+    """Say that a run is of another cell, everywhere, and seal it; its folder is renamed too."""
+    edit_json(run / "config.json", lambda config: config.update(settings))
+    name = validate_config(json.loads((run / "config.json").read_text())).cell_id
+
+    def change(event: dict[str, Any]) -> None:
+        event["cell_id"] = name
+        event["params"].update(settings)
+        event["tags"].update(tags, cell_id=name, config_hash=name[-8:])
+
+    edit_journal(run, "cell_started", change)
+    edit_json(run / RECEIPT, lambda receipt: receipt.update(cell_id=name))
+    write_scores(run / SCORES, [row._replace(run=name) for row in read_scores(run / SCORES)])
+    run = run.rename(run.with_name(name))
+    reseal(run)
+    return run
 
 
 # ------------------------------------------------------------------------------------------------------------ bundles

@@ -20,6 +20,7 @@ from dabench.cli.main import app
 from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
 from dabench.runs.plan import make_plan
+from dabench.suites.run_choice import is_ours_and_finished
 from dabench.tracking.record import RunRecord
 from dabench.tracking.run_reader import read_run, read_runs
 from tests.checking.conftest import Made
@@ -41,7 +42,7 @@ def names(place: Workspace) -> list[str]:
 def test_results_move_to_another_machine_whole(
     made: Made, single: Path, empty: Workspace, elsewhere: Elsewhere
 ) -> None:
-    done = import_bundle(single, empty, elsewhere())
+    done = import_bundle(single, empty, elsewhere(), mine=True)
     assert (done.origin, [t.is_new for t in done.runs]) == ("here", [True])
     assert names(empty) == [made.run.name]
     assert files(empty.runs / made.run.name) == files(made.run)
@@ -87,8 +88,8 @@ def test_ones_own_run_that_comes_back_is_here_already(made: Made, bundle: Path) 
 def test_bundles_merge(made: Made, single: Path, empty: Workspace, elsewhere: Elsewhere, tmp_path: Path) -> None:
     both = tmp_path / "both.zip"
     export_runs([made.run, made.short], both, made.verifier)
-    import_bundle(single, empty, elsewhere())
-    done = import_bundle(both, empty, elsewhere())
+    import_bundle(single, empty, elsewhere(), mine=True)
+    done = import_bundle(both, empty, elsewhere(), mine=True)
     assert [(t.folder, t.is_new) for t in done.runs] == [(made.run.name, False), (made.short.name, True)]
     assert names(empty) == [made.run.name, made.short.name]
 
@@ -104,7 +105,7 @@ def another_result(made: Made, folder: Path) -> Path:
 def test_another_run_of_the_same_cell_is_kept_beside(
     made: Made, single: Path, empty: Workspace, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
-    import_bundle(single, empty, elsewhere())
+    import_bundle(single, empty, elsewhere(), mine=True)
     theirs = tmp_path / "theirs.zip"
     export_runs([another_result(made, tmp_path / "theirs")], theirs, made.verifier, "em-lab")
     import_bundle(theirs, empty, elsewhere())
@@ -118,11 +119,11 @@ def test_another_run_of_the_same_cell_is_kept_beside(
 def test_another_run_of_ones_own_is_refused_with_what_to_do(
     made: Made, single: Path, empty: Workspace, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:
-    import_bundle(single, empty, elsewhere())
+    import_bundle(single, empty, elsewhere(), mine=True)
     mine = tmp_path / "mine.zip"
     export_runs([another_result(made, tmp_path / "mine"), made.short], mine, made.verifier)
     with pytest.raises(BundleError, match="another run of this cell is here; --origin NAME keeps both"):
-        import_bundle(mine, empty, elsewhere())
+        import_bundle(mine, empty, elsewhere(), mine=True)
     assert names(empty) == [made.run.name]
     import_bundle(mine, empty, elsewhere(), origin="second-machine")
     assert f"{made.run.name}@second-machine" in names(empty)
@@ -136,6 +137,25 @@ def test_a_stranger_s_result_does_not_stand_in_for_a_run_of_ones_own(
     assert plan.config.cell_id == made.short.name
     assert [stage.state for stage in plan.stages] == ["new"]
     assert not (empty.runs / made.short.name).exists()
+
+
+def test_a_bundle_that_names_nobody_is_a_stranger_s_unless_the_user_says_otherwise(
+    made: Made, single: Path, empty: Workspace, elsewhere: Elsewhere
+) -> None:
+    origin = f"bundle-{hashlib.sha256(single.read_bytes()).hexdigest()[:8]}"
+    assert is_origin(origin)
+    code, output = call(empty, "results", "import", str(single), "--quick")
+    assert (code, f"1 runs from {origin} imported" in output) == (0, True)
+    assert names(empty) == [f"{made.run.name}@{origin}"]
+    assert elsewhere().verify(empty.runs / f"{made.run.name}@{origin}").origin == origin
+    assert not is_ours_and_finished(empty.runs / f"{made.run.name}@{origin}")
+
+
+def test_ones_own_runs_have_no_origin(single: Path, bundle: Path, empty: Workspace, elsewhere: Elsewhere) -> None:
+    code, message = call(empty, "results", "import", str(single), "--mine", "--origin", "em-lab")
+    assert (code, "--mine or --origin" in message) == (2, True)
+    assert import_bundle(bundle, empty, elsewhere(), mine=True, quick=True).origin == "here"
+    assert not any("@" in name for name in names(empty))
 
 
 # ------------------------------------------------------------------------------------------------------- interruptions
@@ -255,7 +275,7 @@ def test_export_and_import_by_command(made: Made, empty: Workspace, tmp_path: Pa
     assert (code, "2 runs from em-lab would be imported" in output, names(empty)) == (0, True, [])
     code, output = call(empty, "results", "import", out, "--quick")
     assert (code, "2 runs from em-lab imported, 0 here already." in output) == (0, True)
-    assert "not checked here: inputs, stages, scores" in output
+    assert "not checked here: inputs, stages, annotation, scores" in output
     code, output = call(empty, "results", "ls")
     assert output.count("em-lab") == 2
     code, message = call(empty, "results", "export", "--all", "--output", out)

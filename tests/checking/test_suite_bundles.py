@@ -158,7 +158,7 @@ def test_a_bundle_of_version_1_is_taken_as_before(
         values["version"] = 1
 
     zipped.manifest(older)
-    done = import_bundle(zipped.write(tmp_path / "old.zip"), empty, elsewhere(), quick=True)
+    done = import_bundle(zipped.write(tmp_path / "old.zip"), empty, elsewhere(), mine=True, quick=True)
     assert ([t.folder for t in done.runs], done.suites) == ([made.run.name], ())
 
 

@@ -23,6 +23,7 @@ from tests.checking.forging import (
     edit_json,
     lift_rows,
     paint,
+    rename,
     reseal,
     score,
     write_journal,
@@ -303,25 +304,9 @@ def test_a_renamed_folder_is_named(made: Made, run: Path) -> None:
     assert "the folder is called best-run" in lines(made.verifier.verify(moved), "config")
 
 
-def test_without_labels_only_digests_and_means_are_checked(made: Made, run: Path, tmp_path: Path) -> None:
+def test_without_labels_only_digests_and_means_are_checked(made: Made, run: Path) -> None:
     """A task whose target is not on this machine: said, and no failure; a number edited clumsily is found anyway."""
-
-    def rename(values: dict[str, Any]) -> None:
-        values["task"] = "human2nowhere"
-
-    edit_json(run / "config.json", rename)
-    name = validate_config(json.loads((run / "config.json").read_text())).cell_id
-
-    def change(event: dict[str, Any]) -> None:
-        event["cell_id"] = name
-        rename(event["params"])
-        event["tags"].update(task="human2nowhere", target="nowhere", cell_id=name, config_hash=name[-8:])
-
-    edit_journal(run, "cell_started", change)
-    edit_json(run / RECEIPT, lambda r: r.update(cell_id=name))
-    write_scores(run / SCORES, [row._replace(run=name) for row in read_scores(run / SCORES)])
-    run = run.rename(run.with_name(name))
-    reseal(run)
+    run = rename(run, {"task": "human2nowhere", "target": "nowhere"}, task="human2nowhere")
     report = made.verifier.verify(run)
     assert report.ok, report.problems()
     assert lines(report, "scores").startswith("not checked: unknown domain 'nowhere'")
@@ -329,19 +314,7 @@ def test_without_labels_only_digests_and_means_are_checked(made: Made, run: Path
 
 
 def test_a_method_that_is_not_installed_here_does_not_keep_its_scores_from_being_checked(made: Made, run: Path) -> None:
-    edit_json(run / "config.json", lambda config: config.update(method="theirs", options={"theirs": {"lr": 1}}))
-    name = validate_config(json.loads((run / "config.json").read_text())).cell_id
-
-    def change(event: dict[str, Any]) -> None:
-        event["cell_id"] = name
-        event["params"].update(method="theirs", options={"theirs": {"lr": 1}})
-        event["tags"].update(method="theirs", cell_id=name, config_hash=name[-8:])
-
-    edit_journal(run, "cell_started", change)
-    edit_json(run / RECEIPT, lambda r: r.update(cell_id=name))
-    write_scores(run / SCORES, [row._replace(run=name) for row in read_scores(run / SCORES)])
-    run = run.rename(run.with_name(name))
-    reseal(run)
+    run = rename(run, {"method": "theirs"}, method="theirs", options={"theirs": {"lr": 1}})
     report = made.verifier.verify(run)
     assert report.ok, report.problems()
     assert lines(report, "scores").startswith("ok: computed again")
@@ -363,7 +336,7 @@ def test_a_finished_run_that_was_started_again_and_killed_is_unfinished_not_forg
 
 def test_quick_opens_no_data(made: Made, run: Path) -> None:
     report = made.verifier.verify(run, quick=True)
-    assert [c.name for c in report.unchecked] == ["inputs", "stages", "scores"]
+    assert [c.name for c in report.unchecked] == ["inputs", "stages", "annotation", "scores"]
     shutil.rmtree(run / "panels")
     assert "panels/slice-" in lines(made.verifier.verify(run, quick=True), "files")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -98,3 +99,27 @@ _LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 @given(st.dictionaries(_TEXT | _NUMERIC, st.recursive(_LEAVES, st.lists, max_leaves=4)))
 def test_what_is_written_is_read_back(value: dict[str, object]) -> None:
     assert parse_yaml(dump_yaml(value), "x.yaml") == value
+
+
+def test_an_alias_bomb_is_refused_at_once() -> None:
+    """Nine lists of nine aliases of the one before: 9^9 values in 500 bytes."""
+    levels = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    levels += [f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)]
+    started = time.perf_counter()
+    with pytest.raises(ConfigError, match="its aliases stand for more than 100000 values"):
+        parse_yaml("\n".join(levels), "bomb.yaml")
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: &a [*a]", "an alias stands for what it lies in"), ("a: " + "[" * 5000, "nested too deeply")],
+)
+def test_what_has_no_end_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_yaml(text, "x.yaml")
+
+
+def test_aliases_and_long_lists_are_fine() -> None:
+    assert parse_yaml("a: &a [1, 2]\nb: *a\nc: {<<: {d: *a}}", "x")["c"] == {"d": [1, 2]}
+    assert len(parse_yaml(f"seeds: {list(range(5000))}", "x")["seeds"]) == 5000

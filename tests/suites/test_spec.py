@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -145,3 +146,13 @@ def test_set_of_two_components_keeps_both():
         "options": {"m": {"lr": 1, "batch": 2}, "n": {"decay": 0.5}},
         "seed": 3,
     }
+
+
+def test_too_many_cells_are_refused_at_once() -> None:
+    """5,000 seeds, and axes whose combinations nobody could count out."""
+    for axes, count in (({"seed": list(range(5000))}, "5,000"), ({n: list(range(5000)) for n in "ab"}, "25,000,000")):
+        many = Suite.model_validate({"name": "many", "axes": axes})
+        started = time.perf_counter()
+        with pytest.raises(ConfigError, match=f"suite many: {count} cells, 4,000 are the most"):
+            expand(many)
+        assert time.perf_counter() - started < 1
