@@ -1,4 +1,4 @@
-"""Writes the tables of docs/methods/results.md: what the command in the comment above each of them prints.
+"""Writes the tables of docs/methods/results.md: what the command, or the CSV file, in the comment above each says.
 
 python docs/generate_results.py           # write
 python docs/generate_results.py --check   # exit 1 when the page is out of date
@@ -6,6 +6,7 @@ python docs/generate_results.py --check   # exit 1 when the page is out of date
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 import sys
@@ -21,6 +22,9 @@ TARGET = Path(__file__).parent / "methods" / "results.md"
 #: A command, what it printed, and the end of that.
 BLOCK = re.compile(r"(<!-- dabench (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
+#: A CSV file, the table of its rows, and the end of that.
+FILE = re.compile(r"(<!-- (\S+\.csv) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
 
 def printed(command: str) -> str:
     """What a command prints in a workspace without runs. Raises RuntimeError where it fails."""
@@ -31,9 +35,19 @@ def printed(command: str) -> str:
     return done.output
 
 
+def table(path: Path) -> str:
+    """The rows of a CSV file as a Markdown table; columns of numbers to the right."""
+    with path.open(newline="", encoding="utf-8") as file:
+        columns, *rows = csv.reader(file)
+    numbers = [all(re.fullmatch(r"-?[\d.]*", row[index]) for row in rows) for index in range(len(columns))]
+    lines = [columns, ["---:" if number else "---" for number in numbers], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def made(page: str) -> str:
     """The page with every table made again."""
-    return BLOCK.sub(lambda found: f"{found[1]}\n{printed(found[2]).strip()}\n\n{found[4]}", page)
+    page = BLOCK.sub(lambda found: f"{found[1]}\n{printed(found[2]).strip()}\n\n{found[4]}", page)
+    return FILE.sub(lambda found: f"{found[1]}\n{table(TARGET.parents[2] / found[2])}\n\n{found[4]}", page)
 
 
 def main() -> None:

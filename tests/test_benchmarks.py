@@ -77,6 +77,12 @@ def test_the_results_page_is_what_the_commands_print() -> None:
     assert generate.made(page) == page
 
 
+def test_a_csv_file_becomes_a_table(tmp_path: Path) -> None:
+    (tmp_path / "some.csv").write_text("recipe,dice\nbase,.732\nother,\n")
+    lines = load("generate_results", "docs").table(tmp_path / "some.csv").splitlines()
+    assert lines == ["| recipe | dice |", "| --- | ---: |", "| base | .732 |", "| other |  |"]
+
+
 def test_a_page_with_a_command_that_fails_is_refused() -> None:
     with pytest.raises(RuntimeError, match=r"nowhere\.jsonl: there is no such file"):
         load("generate_results", "docs").made(

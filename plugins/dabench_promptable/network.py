@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from dabench.ops.prompts import Features, NetworkOutput, Prompts
 from dabench_promptable.decoder import TwoWayTransformer, attention_masks
-from dabench_promptable.heads import DetectionHead, three_layer_mlp, upscaler
+from dabench_promptable.heads import DetectionHead, Mixing, three_layer_mlp, upscaler
 from dabench_promptable.prompt_encoder import FourierPositions
 
 #: Numbers of tokens are rounded up to a multiple: kernels are made for each size, and crops have any number of points.
@@ -51,6 +51,7 @@ class Widths:
     full_resolution_detection: bool = True
     placed_contrast: bool = False
     align_corners: bool = False
+    mixing: bool = False
 
 
 PAPER = Widths()
@@ -79,6 +80,7 @@ class PromptableNetwork(nn.Module):
         self.mask_token = nn.Parameter(torch.randn(1, 1, widths.dim))
         self.transformer = TwoWayTransformer(widths.dim, widths.heads, widths.mlp, widths.depth, widths.downsample)
         self.upscaler = upscaler(widths.dim)
+        self.mixing = Mixing(widths.dim // 8) if widths.mixing else nn.Identity()
         self.hyper = three_layer_mlp(widths.dim, widths.dim // 8)
         self.contrast = three_layer_mlp(widths.dim, widths.dim)
         self.placed_contrast, self.align_corners = widths.placed_contrast, widths.align_corners
@@ -179,7 +181,7 @@ class PromptableNetwork(nn.Module):
         code = self.positions.grid((height, width))
         tokens, image = self.transformer(tokens, cells.flatten(2).transpose(1, 2), code, masks)
         decoded = image.transpose(1, 2).unflatten(2, (height, width))
-        return self.upscaler(decoded), tokens, decoded
+        return self.mixing(self.upscaler(decoded)), tokens, decoded
 
 
 def cells_at(cells: Tensor, points: Tensor, size: tuple[int, int]) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from dabench_backbones.conv import ConvEncoder
 from dabench_backbones.vit import PatchTokenViT
+from dabench_promptable.heads import Mixing
 from dabench_promptable.network import PAPER, PromptableNetwork, Widths
 from torch import Tensor, nn
 
@@ -47,6 +48,39 @@ def test_parameter_counts_of_the_paper() -> None:
 
 def test_small_preset_is_below_five_million_parameters() -> None:
     assert parameters(PromptableNetwork(ConvEncoder((24, 48, 96), (1, 1, 2)), SMALL)) < 5_000_000
+
+
+def test_mixing_is_the_identity_at_first_and_reaches_two_pixels_later() -> None:
+    mixing, maps = Mixing(3), torch.zeros(1, 3, 7, 7)
+    maps[0, :, 3, 3] = 1
+    assert torch.equal(mixing(maps), maps)
+    for convolution in (mixing.enter, mixing.leave):
+        nn.init.ones_(convolution.weight)
+        nn.init.zeros_(convolution.bias)
+    spread = mixing(maps)[0, 0]
+    # Each of the nine ways from the centre to the centre carries 3 channels, summed in each of 3 between.
+    assert spread[3, 3] == 1 + 9 * 9
+    assert spread[1, 1] == 9
+    assert torch.count_nonzero(spread) == 25
+
+
+@torch.no_grad()
+def test_a_model_from_before_mixing_is_loaded_as_it_was(network: PromptableNetwork, images: Tensor) -> None:
+    now = PromptableNetwork(ConvEncoder((16, 32, 64), (1, 1, 1)), replace(TINY, mixing=True)).eval()
+    assert not network.state_dict().keys() & {"mixing.enter.weight", "mixing.leave.bias"}
+    nn.init.ones_(now.mixing.leave.weight)
+    now.load_state_dict(network.state_dict())
+    assert torch.equal(now(images).logits, network(images).logits)
+    half = {k: v for k, v in now.state_dict().items() if k != "mixing.leave.weight"}
+    with pytest.raises(RuntimeError, match=r"mixing\.leave\.weight"):
+        now.load_state_dict(half)
+
+
+def test_mixing_adds_its_convolutions_alone() -> None:
+    def count(*, mixing: bool) -> int:
+        return parameters(PromptableNetwork(ConvEncoder((24, 48, 96), (1, 1, 2)), replace(SMALL, mixing=mixing)))
+
+    assert count(mixing=True) - count(mixing=False) == 2 * (16 * 16 * 9 + 16)
 
 
 def test_vit_drops_the_class_token_and_takes_any_grid() -> None:
