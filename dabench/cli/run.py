@@ -87,7 +87,10 @@ def run(
     loaded = configured({**given, "test_points": _shares(test_points)}, config, sets or [])
     if dry_run:
         prepared = prepare(loaded, cache=not no_cache, warn=_warn)
-        typer.echo(json.dumps(describe(prepared.plan), indent=1)) if as_json else show_plan(prepared.plan)
+        if as_json:
+            typer.echo(json.dumps({**describe(prepared.plan), "threads": prepared.threads.count}, indent=1))
+        else:
+            show_plan(prepared)
         raise typer.Exit
     carry_out(loaded, tracker, cache=not no_cache, as_json=as_json)
 
@@ -100,7 +103,7 @@ def carry_out(config: RunConfig, tracker: str, *, cache: bool = True, as_json: b
 
     prepared = prepare(config, cache=cache, warn=_warn)
     if not as_json:
-        show_plan(prepared.plan)
+        show_plan(prepared)
     with make_display(quiet=as_json) as display:
         done = prepared.execute(display, tracker, _warn)
     if as_json:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from dabench.api.run import Run
+    from dabench.api.run import PreparedRun, Run
     from dabench.files.tables import Cell, Table
-    from dabench.runs.plan import Plan
     from dabench.tracking.record import RunRecord
 
 
-def show_plan(plan: Plan) -> None:
-    """Print a plan: the budget, what is missing, each stage and how it stands."""
+def show_plan(prepared: PreparedRun) -> None:
+    """Print a plan: the budget, what is missing, each stage and how it stands, and the threads that train."""
+    plan = prepared.plan
     config = plan.config
     typer.echo(
         f"{config.cell_id}: {plan.task.source} → {plan.task.target} ({config.data} data, preset {config.preset})"
@@ -41,6 +41,8 @@ def show_plan(plan: Plan) -> None:
         typer.echo(
             f"  stage {number}: {stage.spec.name:<12} {stage.spec.iterations:>6} updates   {state}   {stage.key[:10]}"
         )
+    if any(stage.state in ("new", "resumes") for stage in plan.stages):
+        typer.echo(f"  threads: {prepared.threads}")
     if plan.stages and (why := plan.task.unscored()):
         typer.echo(f"  no scores: {why}")
     if len(plan.candidates) > 1:
