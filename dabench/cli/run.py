@@ -81,7 +81,7 @@ def run(
     """
     given = dict(locals())
     from dabench.api.run import configured, prepare
-    from dabench.cli.run_report import show_plan
+    from dabench.cli.run_report import show_plan, show_training_left
     from dabench.runs.plan import describe
 
     loaded = configured({**given, "test_points": _shares(test_points)}, config, sets or [])
@@ -91,6 +91,7 @@ def run(
             typer.echo(json.dumps({**describe(prepared.plan), "threads": prepared.threads.count}, indent=1))
         else:
             show_plan(prepared)
+            show_training_left(prepared)
         raise typer.Exit
     carry_out(loaded, tracker, cache=not no_cache, as_json=as_json)
 

@@ -50,6 +50,26 @@ def show_plan(prepared: PreparedRun) -> None:
         typer.echo(f"  choice: {plan.choice.name}, among {len(plan.candidates)} candidates of the last stage{held}")
 
 
+def show_training_left(prepared: PreparedRun) -> None:
+    """Print how long training would take, after a few updates where nothing like it has run here."""
+    from dabench.api.progress import clock
+    from dabench.errors import DabenchError
+    from dabench.runs.speed import training_left
+
+    def tell(text: str) -> None:
+        typer.echo(f"  {text} ...", err=True)
+
+    try:
+        left = training_left(prepared.plan, prepared.registry, prepared.workspace, tell)
+    except DabenchError as error:
+        typer.echo(f"  training: a few updates failed: {error}")
+        return
+    known = [f"about {clock(left.seconds)}"] if left.seconds else []
+    unknown = [f"not yet known: {', '.join(left.unknown)}"] if left.unknown else []
+    if known or unknown:
+        typer.echo(f"  training: {'; '.join(known + unknown)}")
+
+
 def show_result(done: Run) -> None:
     """Print what a run came to: scores, the choice, what annotation cost, and where everything lies."""
     from dabench.cli.tables import console as make_console
