@@ -12,6 +12,11 @@ EMBEDDED := --method prefer-das --po slpo --task human2stem --data phantom --pre
 
 run: setup ## from a fresh clone to a table: adapt a phantom domain
 	$(BIN)/dabench run $(EMBEDDED)
+	@echo ""
+	@echo "Next:"
+	@echo "  $(BIN)/dabench ui                                                  # this run and every other in the browser"
+	@echo "  $(BIN)/dabench data export phantom-stem --output scan.zarr         # a volume to try the way of your own scan on"
+	@echo "  $(BIN)/dabench suite run benchmarks/suites/smoke.yaml              # a small benchmark: 5 methods, 2 tasks, 3 seeds"
 
 test: setup ## all tests but the slow ones
 	$(PYTEST)
@@ -31,6 +36,7 @@ format: setup
 setup: $(STAMP) ## the environment, at the pinned versions
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo "Installing dabench, PyTorch and the other pinned packages into $(VENV): about 6 GB and a few minutes on a fast line, once."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel -c constraints.txt
 	$(BIN)/python -m pip install --quiet --editable '.[dev]' -c constraints.txt

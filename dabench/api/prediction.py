@@ -13,6 +13,7 @@ from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
 from dabench.models import load_model
 from dabench.models.loading import find
+from dabench.runs.threads import use_threads
 from dabench.volumes.prediction import (
     ChunkExecutor,
     InProcessExecutor,
@@ -112,6 +113,7 @@ def prepare_prediction(
         DataError: images or points that are missing, damaged or do not fit.
     """
     registry, place = Registry.load(), Workspace.find(workspace)
+    use_threads(place)
     model = load_model(request.run, registry, place, request.device)
     plan = make_prediction_plan(request, model, registry)
     check_place(plan)

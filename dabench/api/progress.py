@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from dabench.interfaces.observer import Observer
 
@@ -61,13 +62,23 @@ class PlainDisplay(Display):
 
 
 class BarDisplay(PlainDisplay):
-    """A progress bar for each piece of work, gone when it is complete."""
+    """A progress bar for each piece of work, gone when it is complete.
+
+    In 80 columns name, step, total and time left are whole; losses have what room is left.
+    """
 
     def __init__(self, console: Console) -> None:
         """Draw on this console."""
         super().__init__(console)
-        columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, TextColumn("{task.fields[losses]}"), console=console, transient=True)
+        rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        columns = (
+            TextColumn("{task.description}", table_column=Column(width=24, no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[losses]}", table_column=rest),
+        )
+        self._progress = Progress(*columns, console=console, transient=True, expand=True)
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> BarDisplay:

@@ -17,6 +17,7 @@ from dabench.runs.config import RunConfig, load_config
 from dabench.runs.plan import Plan, make_plan
 from dabench.runs.results import StageResult
 from dabench.runs.runner import Runner
+from dabench.runs.threads import Threads, use_threads
 from dabench.tracking.journal import JOURNAL
 from dabench.tracking.mlflow_sync import MLFLOW, MlflowSync
 from dabench.tracking.record import RunRecord
@@ -227,6 +228,8 @@ class PreparedRun:
     plan: Plan
     registry: Registry
     workspace: Workspace
+    #: Those of this process, which trains.
+    threads: Threads
 
     def execute(self, display: Display, tracker: str, warn: Callable[[str], None]) -> Run:
         """Run it to its end, and write it to its MLflow store however it ended.
@@ -254,7 +257,8 @@ def prepare(
     registry, place = Registry.load(), Workspace.find(workspace)
     for status in registry.failures():
         warn(f"plugin {status.name!r} of {status.distribution} did not load: {status.error}")
-    return PreparedRun(make_plan(config, registry, place, cache=cache), registry, place)
+    threads = use_threads(place)
+    return PreparedRun(make_plan(config, registry, place, cache=cache), registry, place, threads)
 
 
 def _track(tracker: str, path: Path, workspace: Workspace, warn: Callable[[str], None]) -> str:

@@ -32,7 +32,7 @@ def examine(place: Workspace) -> Iterator[Finding]:
     Changes nothing. A check that raises is itself a finding.
     """
     yield _python()
-    yield from _tried("torch", _torch)
+    yield from _tried("torch", lambda: _torch(place))
     yield from _tried("workspace", lambda: _workspace(place))
     yield from _tried("plugins", lambda: _components(place))
     yield from _tried("weights", lambda: _weights(place))
@@ -52,10 +52,13 @@ def _python() -> Finding:
     return Finding("python", "ok" if good else "fail", detail, "" if good else "dabench needs Python 3.11 or newer.")
 
 
-def _torch() -> Iterator[Finding]:
+def _torch(place: Workspace) -> Iterator[Finding]:
     import torch
 
-    yield Finding("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
+    from dabench.runs.threads import threads_of
+
+    yield Finding("torch", "ok", torch.__version__)
+    yield Finding("threads", "ok", f"{threads_of(place)}")
     if not torch.cuda.is_available():
         yield Finding("devices", "ok", "cpu (no usable GPU: presets tiny and small are made for this)")
         return

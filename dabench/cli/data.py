@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dabench.cli import data_add, data_sets
+from dabench.cli import data_add, data_export, data_sets
 
 app = typer.Typer(help="List, add, verify and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
 _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -87,7 +87,7 @@ def verify(
         raise DataError(f"{name}: {len(problems)} problem(s).\n" + "\n".join(problems))
 
 
-data_sets.attach(app)
+data_export.attach(app)
 
 
 @app.command("show")

@@ -1,17 +1,11 @@
-"""Preference data sets in ``dabench data``: verified, and exported."""
+"""Preference data sets in ``dabench data``: verified, and copied."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
 
 import typer
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to  dabench data."""
-    app.command("export")(export)
 
 
 def verify(path: Path, *, as_json: bool) -> None:
@@ -37,25 +31,20 @@ def verify(path: Path, *, as_json: bool) -> None:
         raise DataError(f"{path}: {len(report.problems)} problem(s).\n" + "\n".join(report.problems))
 
 
-def export(
-    path: Annotated[Path, typer.Argument(help="A preference data set: folder or zip.")],
-    output: Annotated[Path, typer.Option(help="Folder or .zip to write.")],
-    images: Annotated[
-        bool | None,
-        typer.Option("--with-images/--without-images", help="[default: with, where the card of the domain allows it]"),
-    ] = None,
-) -> None:
-    """Copy a preference data set, answers and all, so that it can be handed on.
-
-    Example:  dabench data export choices --output choices.zip --without-images
-    """
+def export(path: Path, output: Path, *, images: bool | None) -> None:
+    """Copy a preference data set, answers and all."""
     from dabench.annotation.preference_set import PreferenceSet
 
     choices = PreferenceSet.open(path)
     made = choices.export(output, images=images)
     if images and not choices.manifest.redistribution:
-        licence = choices.manifest.licence or "none on the card"
-        typer.echo(f"warning: the images' terms may not allow to hand them on (licence: {licence}).", err=True)
+        warn_of_terms(choices.manifest.licence)
     typer.echo(
         f"wrote {output}: {len(made.questions)} questions, {'with' if made.manifest.images else 'without'} images"
     )
+
+
+def warn_of_terms(licence: str) -> None:
+    """Say that images are not everybody's to hand on."""
+    known = licence or "none on the card"
+    typer.echo(f"warning: the images' terms may not allow to hand them on (licence: {known}).", err=True)

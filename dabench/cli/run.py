@@ -83,14 +83,18 @@ def run(
     """
     given = dict(locals())
     from dabench.api.run import configured, prepare
-    from dabench.cli.run_report import show_plan
+    from dabench.cli.run_report import show_plan, show_training_left
     from dabench.runs.plan import describe
 
     loaded = configured({**given, "test_points": _shares(test_points)}, config, sets or [])
     if dry_run:
         with _prints_apart(as_json):
             prepared = prepare(loaded, cache=not no_cache, warn=_warn)
-        typer.echo(json.dumps(describe(prepared.plan), indent=1)) if as_json else show_plan(prepared.plan)
+        if as_json:
+            typer.echo(json.dumps({**describe(prepared.plan), "threads": prepared.threads.count}, indent=1))
+        else:
+            show_plan(prepared)
+            show_training_left(prepared)
         raise typer.Exit
     carry_out(loaded, tracker, cache=not no_cache, as_json=as_json)
 
@@ -104,7 +108,7 @@ def carry_out(config: RunConfig, tracker: str, *, cache: bool = True, as_json: b
     with _prints_apart(as_json):
         prepared = prepare(config, cache=cache, warn=_warn)
     if not as_json:
-        show_plan(prepared.plan)
+        show_plan(prepared)
     with _prints_apart(as_json), make_display(quiet=as_json) as display:
         done = prepared.execute(display, tracker, _warn)
     if as_json:

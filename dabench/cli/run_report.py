@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from dabench.api.run import Run
+    from dabench.api.run import PreparedRun, Run
     from dabench.files.tables import Cell, Table
-    from dabench.runs.plan import Plan
     from dabench.tracking.record import RunRecord
 
 
-def show_plan(plan: Plan) -> None:
-    """Print a plan: the budget, what is missing, each stage and how it stands."""
+def show_plan(prepared: PreparedRun) -> None:
+    """Print a plan: the budget, what is missing, each stage and how it stands, and the threads that train."""
+    plan = prepared.plan
     config = plan.config
     typer.echo(
         f"{config.cell_id}: {plan.task.source} → {plan.task.target} ({config.data} data, preset {config.preset})"
@@ -41,11 +41,33 @@ def show_plan(plan: Plan) -> None:
         typer.echo(
             f"  stage {number}: {stage.spec.name:<12} {stage.spec.iterations:>6} updates   {state}   {stage.key[:10]}"
         )
+    if any(stage.state in ("new", "resumes") for stage in plan.stages):
+        typer.echo(f"  threads: {prepared.threads}")
     if plan.stages and (why := plan.task.unscored()):
         typer.echo(f"  no scores: {why}")
     if len(plan.candidates) > 1:
         held = f", by {plan.desk.held_out} points held out" if plan.desk and plan.desk.held_out else ""
         typer.echo(f"  choice: {plan.choice.name}, among {len(plan.candidates)} candidates of the last stage{held}")
+
+
+def show_training_left(prepared: PreparedRun) -> None:
+    """Print how long training would take, after a few updates where nothing like it has run here."""
+    from dabench.api.progress import clock
+    from dabench.errors import DabenchError
+    from dabench.runs.speed import training_left
+
+    def tell(text: str) -> None:
+        typer.echo(f"  {text} ...", err=True)
+
+    try:
+        left = training_left(prepared.plan, prepared.registry, prepared.workspace, tell)
+    except DabenchError as error:
+        typer.echo(f"  training: a few updates failed: {error}")
+        return
+    known = [f"about {clock(left.seconds)}"] if left.seconds else []
+    unknown = [f"not yet known: {', '.join(left.unknown)}"] if left.unknown else []
+    if known or unknown:
+        typer.echo(f"  training: {'; '.join(known + unknown)}")
 
 
 def show_result(done: Run) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import torch
@@ -22,6 +24,9 @@ from dabench.training.checkpoint import Progress
 from dabench.training.loop import LoopOptions, Update
 from dabench.training.store import StageRecord
 from dabench.training.train_stage import StageInputs, build_stage, train_stage
+
+#: Updates that are timed after the first one, and seconds after which what was seen has to do.
+_TIMED, _LONG = 5, 10.0
 
 
 class StageChain:
@@ -71,6 +76,24 @@ class StageChain:
             options = replace(self._options(planned), checkpoint=Path(folder) / "checkpoint.pt")
             for _ in train_stage(self._build(index), planned.spec, self._inputs(index), options, updates=0):
                 raise AssertionError("no update was asked for")
+
+    def seconds_an_update(self, index: int) -> float:
+        """Time a few updates of a stage on its finished parents, on real batches; nothing of them is kept.
+
+        The first update pays for what is made once, and counts only where it alone took long.
+        """
+        planned = self.plan.stages[index]
+        inputs = replace(self._inputs(index), shared=None, kept=None)
+        ends: list[float] = []
+        with TemporaryDirectory() as folder:
+            never = planned.spec.iterations + 1
+            options = replace(self._options(planned), checkpoint=Path(folder) / "none.pt", every=never, snapshots={})
+            with closing(train_stage(self._build(index), planned.spec, inputs, options)) as updates:
+                for update in updates:
+                    ends.append(update.seconds)
+                    if len(ends) > _TIMED or ends[-1] > _LONG:
+                        break
+        return median(later - earlier for earlier, later in pairwise(ends)) if len(ends) > 1 else ends[0]
 
     def _alone(self, planned: PlannedStage) -> AbstractContextManager[None]:
         return exclusive(planned.folder.path.with_suffix(".lock"))

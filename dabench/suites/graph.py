@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
 from dabench.components.registry import Registry
@@ -15,6 +13,7 @@ from dabench.execution.jobs import Job
 from dabench.files.workspace import Workspace
 from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, make_plan
+from dabench.runs.speed import kind_of_stage, rates
 from dabench.runs.task import TaskData
 from dabench.suites.spec import SuiteCell
 from dabench.tracking.run_reader import read_run
@@ -177,7 +176,7 @@ def make_graph(
             f"suite {suite}: {len(wrong)} of {len(cells)} cells cannot be:\n  {listed}",
             "Leave them out: exclude: [{row: ..., task: ..., why: ...}]",
         )
-    return SuiteGraph(suite, tuple(nodes), stages, _rates(workspace, {s.kind for s in stages.values()}))
+    return SuiteGraph(suite, tuple(nodes), stages, rates(workspace, {s.kind for s in stages.values()}))
 
 
 def _node(cell: SuiteCell, plan: Plan, workspace: Workspace, registry: Registry) -> CellNode:
@@ -209,27 +208,7 @@ def _state(
 def _stages(plan: Plan) -> Iterable[StageNode]:
     parent = ""
     for stage in plan.stages:
-        kind = _kind(stage.spec.name, stage.spec.config.model_dump(mode="json"))
+        kind = kind_of_stage(stage)
         seconds = stage.seconds if stage.state == "cached" else None
         yield StageNode(stage.key, stage.spec.name, stage.spec.iterations, parent, seconds, kind)
         parent = stage.key
-
-
-def _kind(name: str, settings: Mapping[str, Any]) -> str:
-    """Stages of one kind have one speed: their settings are the same but for the number of updates."""
-    return json.dumps([name, {k: v for k, v in settings.items() if k != "iterations"}], sort_keys=True)
-
-
-def _rates(workspace: Workspace, kinds: set[str]) -> dict[str, tuple[float, int]]:
-    """Seconds an update (median) and most memory of finished stages of these kinds in the workspace."""
-    found: dict[str, list[tuple[float, int]]] = {}
-    for path in workspace.stages.glob("*/stage.json"):
-        try:
-            record = json.loads(path.read_text())
-            kind = _kind(record["name"], record.get("settings", {}))
-            seen = record["seconds"] / max(record["updates"], 1), int(record["peak_memory_bytes"])
-        except (OSError, ValueError, KeyError, TypeError):  # being written, or of another version
-            continue
-        if kind in kinds:
-            found.setdefault(kind, []).append(seen)
-    return {k: (median(s for s, _ in seen), max(m for _, m in seen)) for k, seen in found.items()}

@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 from dabench.annotation.preference_set import Manifest, PreferenceSet, Question
 from dabench.cli.data import app
 from dabench.components.registry import PluginStatus, Registry
+from dabench.data.blocks import voxel_of
+from dabench.data.volumes import read_all
 from dabench.errors import ConfigError, DataError, MissingDataError, UnknownNameError
 from dabench.files.workspace import Workspace
 from dabench.ops.choice import candidate_digests
@@ -173,6 +175,69 @@ def test_a_preference_set_is_handed_on(choices, tmp_path: Path):
     assert "ok: 1 questions on liver, with images" in call("verify", tmp_path / "all.zip")
     with pytest.raises(ConfigError, match="is there already"):
         call("export", choices.path, "--output", tmp_path / "out.zip")
+
+
+@pytest.mark.parametrize("end", ["zarr", "tif", "h5", "nii.gz"])
+def test_a_domain_is_exported_and_added_as_ones_own(end, tmp_path: Path):
+    scan, truth = tmp_path / f"scan.{end}", tmp_path / f"truth.{end}"
+    told = call("export", "phantom-stem", "--split", "test", "--output", scan, "--labels", truth)
+    assert "phantom-stem test, 8 slices of 256 x 256 (rows x columns), voxel 30,8,8 nm" in told
+    assert "warning" not in told
+    command = told.strip().splitlines()[-1].partition("dabench data ")[2].split()
+    call(*command, "--split", "test")
+    open_volume = opener(Registry.load())
+    there = known_domain(Registry.load(), Workspace.find(), "phantom-stem").open("test", open_volume)
+    copied = known_domain(Registry.load(), Workspace.find(), "phantom-stem-copy").open("test", open_volume)
+    np.testing.assert_array_equal(read_all(copied.images), read_all(there.images))
+    np.testing.assert_array_equal(read_all(copied.labels), read_all(there.labels))
+    assert voxel_of(open_volume(scan)) == voxel_of(open_volume(truth)) == pytest.approx(there.voxel)
+    assert copied.voxel == pytest.approx(there.voxel)
+
+
+def test_a_domain_of_floats_with_labels_of_a_part_is_exported(files, tmp_path: Path):
+    images, labels = tmp_path / "im.h5", files[1]
+    with h5py.File(images, "w") as file:
+        file["raw"] = IMAGES.astype(np.float32) / 255
+    part = ("--labelled", "1:3", "--label-slices", "1:3")
+    call("add", "mine", "--images", images / "raw", "--labels", labels, "--voxel", "50,8,8", *part)
+    told = call("export", "mine", "--output", tmp_path / "o.zarr", "--labels", tmp_path / "t.tif")
+    assert "may not allow to hand them on (licence: none on the card)" in told
+    stored = zarr.open_group(str(tmp_path / "o.zarr"), mode="r")
+    np.testing.assert_array_equal(stored["0"][:], IMAGES.astype(np.float32) / 255)
+    truth = tifffile.imread(tmp_path / "t.tif")
+    assert (truth[[0, 3]] == 255).all()
+    np.testing.assert_array_equal(truth[1:3], tifffile.imread(labels)[1:3] // 255)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        (["phantom-ste", "--output", "new.tif"], UnknownNameError, "phantom-stem"),
+        (["phantom-stem", "--output", "old.tif"], ConfigError, "--output old.tif: exists"),
+        (["phantom-stem", "--output", "new.tif", "--labels", "old.tif"], ConfigError, "--labels old.tif: exists"),
+        (["phantom-stem", "--output", "new.tif", "--labels", "new.tif"], ConfigError, "is --output too"),
+        (["phantom-stem", "--output", "new.png"], ConfigError, "--output new.png: no format"),
+        (["phantom-stem", "--output", "new.tif", "--labels", "a.png"], ConfigError, "--labels a.png: no format"),
+        (["phantom-stem", "--output", "new.tif", "--split", "unlabelled"], UnknownNameError, "train"),
+        (["phantom-stem", "--output", "new.tif", "--with-images"], ConfigError, "preference data sets"),
+        (["bare", "--output", "new.tif", "--labels", "truth.tif"], ConfigError, "has no labels"),
+    ],
+)
+def test_what_cannot_be_exported_writes_nothing(arguments, error, said, files, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("old.tif").write_bytes(b"kept")
+    call("add", "bare", "--images", files[0], "--voxel", "50,8,8", "--split", "test")
+    with pytest.raises(error, match=said) as raised:
+        call("export", *arguments)
+    assert said in str(raised.value)
+    assert Path("old.tif").read_bytes() == b"kept"
+    assert not Path("new.tif").exists()
+    assert not Path("truth.tif").exists()
+
+
+def test_a_preference_set_has_no_labels_to_export(choices, tmp_path: Path):
+    with pytest.raises(ConfigError, match="no splits and no labels"):
+        call("export", choices.path, "--output", tmp_path / "out.zip", "--labels", tmp_path / "t.tif")
 
 
 @pytest.mark.parametrize("command", ["ls", "add", "verify", "export", "show"])

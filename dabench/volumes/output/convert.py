@@ -1,22 +1,36 @@
-"""One array of a written volume as TIFF, HDF5 or NIfTI, streamed slab by slab."""
+"""A volume as TIFF, HDF5 or NIfTI, streamed slab by slab."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from dabench.errors import ConfigError
 from dabench.files.atomic import atomic
+from dabench.interfaces import BlockVolume
 from dabench.interfaces.observer import Progress
 from dabench.types import Block
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dabench.interfaces import Placement
     from dabench.types import Array
-    from dabench.volumes.output.blocks import ZarrBlocks
+
+
+class Stored(BlockVolume, Protocol):
+    """What is written: a volume read by box, with the facts that a file may keep of it."""
+
+    @property
+    def voxel(self) -> tuple[float, float, float] | None:
+        """Voxel size in nm (z, y, x), or None where it is not known."""
+
+    @property
+    def placement(self) -> Placement | None:
+        """Where it lies in space, or None."""
+
 
 #: Formats by the end of a name.
 FORMATS = {
@@ -32,23 +46,23 @@ FORMATS = {
 _MOST_NIFTI = 32767
 
 
-def format_of(path: Path) -> str:
+def format_of(path: Path, option: str = "--output") -> str:
     """``zarr``, ``tiff``, ``hdf5`` or ``nifti`` by the end of a path. Raises ConfigError."""
     found = next((name for end, name in FORMATS.items() if path.name.lower().endswith(end)), None)
     if found is None:
         raise ConfigError(
-            f"--output {path}: no format has the suffix {path.suffix or '(none)'!r}.",
-            f"Use one of {', '.join(FORMATS)}, for example  --output {path.with_suffix('.zarr').name}",
+            f"{option} {path}: no format has the suffix {path.suffix or '(none)'!r}.",
+            f"Use one of {', '.join(FORMATS)}, for example  {option} {path.with_suffix('.zarr').name}",
         )
     return found
 
 
-def write_as(path: Path) -> Callable[[ZarrBlocks, Path, str, Progress], None]:
+def write_as(path: Path) -> Callable[[Stored, Path, str, Progress], None]:
     """What writes one array in the format of a path that is no zarr."""
     return {"tiff": write_tiff, "hdf5": write_hdf5, "nifti": write_nifti}[format_of(path)]
 
 
-def write_tiff(volume: ZarrBlocks, path: Path, name: str, progress: Progress) -> None:
+def write_tiff(volume: Stored, path: Path, name: str, progress: Progress) -> None:
     """A deflated BigTIFF with the voxel size in its OME metadata.
 
     A mask is 0 and 255, so that a viewer shows it; a probability is float32 in [0, 1), so that nobody takes it for ids.
@@ -75,7 +89,7 @@ def write_tiff(volume: ZarrBlocks, path: Path, name: str, progress: Progress) ->
         )
 
 
-def write_hdf5(volume: ZarrBlocks, path: Path, name: str, progress: Progress) -> None:
+def write_hdf5(volume: Stored, path: Path, name: str, progress: Progress) -> None:
     """A chunked, compressed data set of that name, with ``element_size_um`` (z, y, x) where it is known.
 
     A mask is 0 and 1; a probability is float32 in [0, 1), so that nobody takes it for ids.
@@ -93,7 +107,7 @@ def write_hdf5(volume: ZarrBlocks, path: Path, name: str, progress: Progress) ->
             progress(z + len(slab), volume.shape[0])
 
 
-def write_nifti(volume: ZarrBlocks, path: Path, name: str, progress: Progress) -> None:
+def write_nifti(volume: Stored, path: Path, name: str, progress: Progress) -> None:
     """NIfTI, gzipped where the path ends in ``.gz``, at the place in space that the images have.
 
     Without such a place, the voxel size in micrometres alone. A mask is 0 and 1; a probability is float32 in [0, 1).
@@ -112,7 +126,7 @@ def write_nifti(volume: ZarrBlocks, path: Path, name: str, progress: Progress) -
             zipped.close()
 
 
-def _nifti_header(volume: ZarrBlocks, dtype: np.dtype[Any]) -> Any:
+def _nifti_header(volume: Stored, dtype: np.dtype[Any]) -> Any:
     import nibabel
 
     kind: Any = nibabel.Nifti2Header if max(volume.shape) > _MOST_NIFTI else nibabel.Nifti1Header
@@ -131,18 +145,18 @@ def _nifti_header(volume: ZarrBlocks, dtype: np.dtype[Any]) -> Any:
     return header
 
 
-def _scale(volume: ZarrBlocks, name: str) -> tuple[np.dtype[Any], float]:
+def _scale(volume: Stored, name: str) -> tuple[np.dtype[Any], float]:
     """Type and factor of what is written: a stored probability q is q / 256, so 0.5 and more is exactly p >= 0.5."""
     return (np.dtype(np.float32), 1 / 256) if name == "probability" else (volume.dtype, 1)
 
 
-def _pages(volume: ZarrBlocks, dtype: np.dtype[Any], factor: float, progress: Progress) -> Iterator[Array]:
+def _pages(volume: Stored, dtype: np.dtype[Any], factor: float, progress: Progress) -> Iterator[Array]:
     for z, slab in _slabs(volume):
         progress(z + len(slab), volume.shape[0])
         yield from slab.astype(dtype) * dtype.type(factor)
 
 
-def _slabs(volume: ZarrBlocks) -> Iterator[tuple[int, Array]]:
+def _slabs(volume: Stored) -> Iterator[tuple[int, Array]]:
     """(first slice, ``(depth, H, W)``) of what is compressed together, in order."""
     depth, height, width = volume.shape
     step = volume.chunks[0]

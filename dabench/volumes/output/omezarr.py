@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
     from dabench.interfaces import Placement
 
-#: Types of voxels by image; the image itself is named here, not in its path.
+#: The image itself is named here, not in its path.
 IMAGE = "probability"
-TYPES = {IMAGE: "uint8", "mask": "uint8", "instances": "uint32"}
+#: Types of voxels of its labels.
+TYPES = {"mask": "uint8", "instances": "uint32"}
 
 
 @dataclass(frozen=True)
 class OmeZarr:
-    """A probability at the root and labels below ``labels/``, each a pyramid.
+    """An image (a probability, unless said otherwise) at the root and labels below ``labels/``, each a pyramid.
 
     Attributes:
         path: of the folder.
@@ -33,6 +34,9 @@ class OmeZarr:
         first: slice of the scan that is slice 0 here.
         about: kept as the attribute ``dabench`` of the root.
         placement: where its images lie in space, as their file says it, or None; kept with each image.
+        image: name of the image at the root.
+        dtype: of its voxels.
+        reduced: how its coarser levels are made: ``mean``, or ``mode`` (the commonest value) for values that are names.
     """
 
     path: Path
@@ -43,11 +47,14 @@ class OmeZarr:
     first: int = 0
     about: Mapping[str, Any] = field(default_factory=dict)
     placement: Placement | None = None
+    image: str = IMAGE
+    dtype: str = "uint8"
+    reduced: str = "mean"
 
     @property
     def names(self) -> list[str]:
         """The image, then its labels."""
-        return [IMAGE, *self.labels]
+        return [self.image, *self.labels]
 
     def levels(self) -> list[Layout]:
         """The pyramid that each of them has."""
@@ -59,9 +66,9 @@ class OmeZarr:
 
         levels = self.levels()
         root = zarr.open_group(self.path, mode="w", zarr_format=3)
-        root.attrs["ome"] = metadata.image(IMAGE, levels, self.voxel, self.first, "mean")
+        root.attrs["ome"] = metadata.image(self.image, levels, self.voxel, self.first, self.reduced)
         root.attrs["dabench"] = {**self.about, **self._placed}
-        self._create_arrays(root, IMAGE)
+        self._create_arrays(root, self.image)
         if not self.labels:
             return
         below = root.create_group("labels")
@@ -85,7 +92,7 @@ class OmeZarr:
             group.create_array(
                 str(number),
                 shape=level.shape,
-                dtype=TYPES[name],
+                dtype=self.dtype if name == self.image else TYPES[name],
                 chunks=level.chunks,
                 shards=level.shards,
                 compressors=ZstdCodec(level=3),
@@ -97,7 +104,7 @@ class OmeZarr:
         """One array, to be read and written."""
         import zarr
 
-        inner = "" if name == IMAGE else f"labels/{name}/"
+        inner = "" if name == self.image else f"labels/{name}/"
         coarser = self.levels()[level].factors
         scale = [v * f for v, f in zip(self.voxel, coarser, strict=True)] if self.voxel else None
         array = zarr.open_array(self.path, path=f"{inner}{level}", mode="r+", config={"write_empty_chunks": False})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dabench.types import Block
-from dabench.volumes.output.omezarr import IMAGE, OmeZarr
+from dabench.volumes.output.omezarr import OmeZarr
 
 if TYPE_CHECKING:
     from dabench.types import Array
@@ -29,18 +29,25 @@ def build_pyramid(output: OmeZarr, name: str) -> Iterator[tuple[int, int]]:
         finer, coarser = levels[number - 1], levels[number]
         steps = [c // f for c, f in zip(coarser.factors, finer.factors, strict=True)]
         values = arrays[number - 1].read_block(_below(block, (steps[0], steps[1], steps[2]), finer.shape))
-        made = coarser_mean(values, steps) if name == IMAGE else coarser_mode(values, steps)
+        by_mean = name == output.image and output.reduced == "mean"
+        made = coarser_mean(values, steps) if by_mean else coarser_mode(values, steps)
         arrays[number].write_block(block, made)
         yield done, len(work)
 
 
 def coarser_mean(values: Array, steps: list[int]) -> Array:
-    """Rounded mean over boxes of ``steps``; the last ones of an odd axis see its last voxels twice."""
+    """Mean over boxes of ``steps``, rounded if whole; the last ones of an odd axis see its last voxels twice."""
     parts = _parts(values, steps)
-    total = parts[0].astype(np.uint32)
+    # Sums of small whole numbers are exact, and faster, in whole numbers.
+    wide: Array = parts[0].astype(np.uint32 if values.dtype in (np.uint8, np.uint16) else np.float64)
     for part in parts[1:]:
-        total += part
-    made: Array = ((total + len(parts) // 2) // len(parts)).astype(values.dtype)
+        wide = np.add(wide, part, out=wide)
+    if wide.dtype == np.uint32:
+        mean: Array = (wide + len(parts) // 2) // len(parts)
+    else:
+        mean = np.divide(wide, len(parts))
+        mean = mean if values.dtype.kind == "f" else np.rint(mean)
+    made: Array = mean.astype(values.dtype)
     return made
 
 

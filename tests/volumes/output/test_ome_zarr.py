@@ -186,6 +186,21 @@ def test_one_box_at_a_time_as_the_definition_says(shape, steps, seed):
         assert mean[index] == int(np.floor(box.mean() + 0.5))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "values", "mean"),
+    [
+        ("uint16", [65535, 65535], 65535),
+        ("uint32", [2**32 - 1, 2**32 - 3], 2**32 - 2),
+        ("int16", [-300, -100], -200),
+        ("float32", [0.25, 0.5], 0.375),
+    ],
+)
+def test_the_mean_of_any_type_neither_wraps_nor_rounds_fractions(dtype, values, mean):
+    made = coarser_mean(np.array(values, dtype)[None, None], [1, 1, 2])
+    assert made.dtype == dtype
+    assert made.ravel().tolist() == [mean]
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.data())
 def test_boxes_of_any_place_and_size_replace_what_was_there(data):
