@@ -25,7 +25,7 @@ class PromptableSettings(Settings):
         True, description="Add the decoded image cell at a contrast token's place to it (paper: no)."
     )
     mixing: bool = Field(
-        True, description="Neighbours on the enlarged maps look at each other, by 3×3 convolutions (paper: no)."
+        False, description="Neighbours on the enlarged maps look at each other, by 3×3 convolutions (paper: no)."
     )
     align_corners: bool = Field(
         False,
@@ -59,7 +59,7 @@ def register_networks(register: Register) -> None:
             presets={
                 "tiny": {"dim": 64, "mlp": 128, "detection": 16, **_SMALL},
                 "small": {"dim": 128, "mlp": 256, "detection": 32, **_SMALL},
-                "paper": {"placed_contrast": False, "mixing": False, "align_corners": True, "heatmap_scale": 1 / 255},
+                "paper": {"placed_contrast": False, "align_corners": True, "heatmap_scale": 1 / 255},
             },
         )
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,22 +42,12 @@ class Mixing(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(channels, channels, 3, padding=1)
         self.leave = nn.Conv2d(channels, channels, 3, padding=1)
-        self._become_identity()
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W) → the same shape."""
         return cast(Tensor, maps + self.leave(F.relu(self.enter(maps))))
-
-    def _become_identity(self) -> None:
-        for parameter in self.leave.parameters():
-            nn.init.zeros_(parameter)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        # A model that was trained before there was mixing is loaded as it was: without a trace of it, the identity.
-        if not any(name.startswith(prefix) for name in state_dict):
-            self._become_identity()
-            state_dict |= {prefix + name: value.detach() for name, value in self.named_parameters()}
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def three_layer_mlp(width: int, out: int) -> nn.Sequential:

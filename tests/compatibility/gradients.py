@@ -35,7 +35,7 @@ _TASK = TaskInfo("one2other", "one", "other")
 _SLICES, _SIDE = 2, 224
 #: What methods do otherwise since, as it was.
 _AS_BEFORE: dict[str, dict[str, Any]] = {
-    "promptable": {"placed_contrast": False, "mixing": False},
+    "promptable": {"placed_contrast": False},
     "prompt-das": {"frozen_keys": True, "contrast_points": "detected", "point_decay": False},
     "prefer-das": {"prompts": False},
     "slpo": {"beta": 1.0},
