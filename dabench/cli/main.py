@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -106,6 +107,7 @@ def main() -> None:
 
     `dabench rerun` has 4, too: no verdict.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's stop says how to continue, as Ctrl-C does
     debug = "--debug" in sys.argv
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dabench.errors import ConfigError
+from dabench.errors import ConfigError, DataError
 
 
 @contextmanager
@@ -27,8 +28,21 @@ def atomic(path: Path) -> Iterator[Path]:
         with part.open("rb") as handle:
             os.fsync(handle.fileno())
         part.replace(path)
+    except Exception as error:  # libraries have errors of their own for it
+        if getattr(error, "errno", None) != errno.ENOSPC and "No space left" not in str(error):
+            raise
+        raise _disk_full(path, part) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _disk_full(path: Path, part: Path) -> DataError:
+    written = part.stat().st_size if part.exists() else 0
+    free = shutil.disk_usage(path.parent).free
+    return DataError(
+        f"{path}: the disk is full: {written / 1e6:,.1f} MB of it could be written, {free / 1e6:,.1f} MB are free.",
+        "Free some space, then start the same command again to continue. What was finished is kept.",
+    )
 
 
 def write_text(path: Path, text: str) -> None:

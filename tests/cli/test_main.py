@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,9 +113,21 @@ def test_debug_shows_the_traceback(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
         main()
 
 
-def test_an_interrupted_command_says_that_it_continues(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def _ctrl_c() -> None:
+    raise KeyboardInterrupt
+
+
+def _terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+
+
+@pytest.mark.parametrize("stop", [_ctrl_c, _terminate])
+def test_an_interrupted_command_says_that_it_continues(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, stop: Callable[[], None]
+) -> None:
     def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        stop()
 
     monkeypatch.setattr("dabench.runs.runner.Runner.execute", interrupt)
     code, _, error = cli("run", "--method", "source-only", *PHANTOM)

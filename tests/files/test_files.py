@@ -7,20 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from dabench.files.atomic import atomic, write_json, write_text
+from dabench.errors import DataError
+from dabench.files.atomic import atomic, write_json, write_text, write_with
 from dabench.files.digests import altered, digest_of, write_digests
 
 
-def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+    ],
+    ids=["system", "library"],
+)
+def test_a_full_disk_is_named_and_leaves_the_old_file_and_no_part(tmp_path: Path, error: Exception) -> None:
     path = tmp_path / "model.bin"
     write_text(path, "old")
 
     def save(part: Path) -> None:
         part.write_text("half of the n")
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
-    with pytest.raises(OSError, match="No space left"), atomic(path) as part:
-        save(part)
+    with pytest.raises(DataError, match=r"model\.bin: the disk is full: 0\.0 MB of it could be written") as told:
+        write_with(path, save)
+    assert "start the same command again" in told.value.mend
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["model.bin"]
 
