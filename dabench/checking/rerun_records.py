@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from dabench import __version__
-from dabench.checking.bundle_import import import_bundle
-from dabench.checking.comparison import Outcome
 from dabench.checking.paths import folder_of
-from dabench.checking.run_files import RunFiles
-from dabench.checking.verify import Verifier, find_run, run_dirs
-from dabench.components.registry import Registry
-from dabench.errors import ConfigError, DabenchError
+from dabench.errors import DabenchError
 from dabench.files.atomic import write_json
 from dabench.files.workspace import Workspace
 from dabench.tracking.events import now
 from dabench.tracking.run_reader import read_run
+
+if TYPE_CHECKING:  # a board reads records, and needs nothing that trains
+    from dabench.checking.comparison import Outcome
+    from dabench.checking.run_files import RunFiles
 
 _FOLDER = "reruns"
 
@@ -43,37 +41,3 @@ def read_reruns(home: Workspace) -> dict[str, str]:
             if read_run(home.runs / path.stem).digest == values["journal"]:
                 found[path.stem] = str(values["verdict"])
     return found
-
-
-@contextmanager
-def located(name: str, cell: str, home: Workspace, registry: Registry) -> Iterator[tuple[Path, Workspace]]:
-    """The run directory that a cell, a folder or a bundle means, and the workspace with its other seeds.
-
-    Args:
-        name: a cell of the workspace, the beginning of one, a run directory, or a bundle, which is checked as by an
-            import and unpacked for as long as the context lasts.
-        cell: which run of a bundle: its cell or the beginning of one; "" where there is one.
-        home: the workspace.
-        registry: what is installed.
-
-    Raises:
-        ConfigError: there is no such run, or several.
-        BundleError: the bundle is damaged.
-    """
-    if not Path(name).is_file():
-        yield find_run(home, name), home
-        return
-    with TemporaryDirectory(prefix="dabench-bundle-") as folder:
-        there = Workspace(Path(folder))
-        import_bundle(Path(name), there, Verifier(registry, home), quick=True)
-        yield _one_of(name, cell, there), there
-
-
-def _one_of(bundle: str, cell: str, there: Workspace) -> Path:
-    runs = list(run_dirs(there))
-    found = [path for path in runs if path.name.startswith(cell)]
-    if len(found) != 1:
-        listed = "\n  ".join(path.name for path in found or runs)
-        told = f"{len(found)} runs" if found else f"no run that begins with {cell!r}, but"
-        raise ConfigError(f"{bundle} holds {told}:\n  {listed}", "Choose one: --cell NAME")
-    return found[0]

@@ -45,8 +45,9 @@ def rerun(
     from tempfile import TemporaryDirectory
 
     from dabench.api.progress import make_display
+    from dabench.checking.located import located
     from dabench.checking.rerun import prepare
-    from dabench.checking.rerun_records import keep_rerun, located
+    from dabench.checking.rerun_records import keep_rerun
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
 

@@ -20,8 +20,8 @@ from dabench.models.tensors import digest_tensors
 KEY, DIGEST_KEY = "dabench.model", "dabench.model.sha256"
 SUFFIX = ".safetensors"
 _EXPORT = "Export it:  dabench models export RUN"
-#: How pickles and PyTorch's zip archives begin.
-_PICKLES = (b"\x80", b"PK\x03\x04")
+#: How pickles of each protocol and PyTorch's zip archives begin. A model file may begin with 0x80, too, its length.
+_PICKLES = (*(bytes((0x80, protocol)) for protocol in range(2, 6)), b"PK\x03\x04")
 
 
 def write_model(path: Path, card: ModelCard, tensors: dict[str, Tensor]) -> None:

@@ -88,6 +88,13 @@ def test_a_pickle(tmp_path, write):
         read_model(tmp_path / "m.pt")
 
 
+def test_a_torn_file_whose_length_begins_as_a_pickle_does_is_called_torn(tmp_path):
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(b"\x80I" + bytes(6) + b'{"__metadata__"')
+    with pytest.raises(WeightsError, match=r"truncated|no safetensors"):
+        read_model(path)
+
+
 def test_no_file(tmp_path):
     with pytest.raises(WeightsError, match="no such file"):
         read_model_card(tmp_path / "m.safetensors")

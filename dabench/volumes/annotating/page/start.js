@@ -17,7 +17,7 @@ function frame(about) {
   );
   const keys = byId("keys").querySelector("form");
   keys.prepend(el("h2", { id: "keys-title" }, "How it works"));
-  keys.append(el("div", { class: "row" }, el("button", { class: "main", value: "close", autofocus: "" }, "Close")));
+  keys.append(el("div", { class: "row" }, el("button", { class: "main", value: "close" }, "Close")));
 }
 
 /** Ask for a name, once: it stays in the address, so that a page that is loaded again goes on. `enter` takes it. */

@@ -1,0 +1,48 @@
+"""Where a run lies that is to be run again: in the workspace, in a folder, or in a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dabench.checking.bundle_import import import_bundle
+from dabench.checking.verify import Verifier, find_run, run_dirs
+from dabench.components.registry import Registry
+from dabench.errors import ConfigError
+from dabench.files.workspace import Workspace
+
+
+@contextmanager
+def located(name: str, cell: str, home: Workspace, registry: Registry) -> Iterator[tuple[Path, Workspace]]:
+    """The run directory that a cell, a folder or a bundle means, and the workspace with its other seeds.
+
+    Args:
+        name: a cell of the workspace, the beginning of one, a run directory, or a bundle, which is checked as by an
+            import and unpacked for as long as the context lasts.
+        cell: which run of a bundle: its cell or the beginning of one; "" where there is one.
+        home: the workspace.
+        registry: what is installed.
+
+    Raises:
+        ConfigError: there is no such run, or several.
+        BundleError: the bundle is damaged.
+    """
+    if not Path(name).is_file():
+        yield find_run(home, name), home
+        return
+    with TemporaryDirectory(prefix="dabench-bundle-") as folder:
+        there = Workspace(Path(folder))
+        import_bundle(Path(name), there, Verifier(registry, home), quick=True)
+        yield _one_of(name, cell, there), there
+
+
+def _one_of(bundle: str, cell: str, there: Workspace) -> Path:
+    runs = list(run_dirs(there))
+    found = [path for path in runs if path.name.startswith(cell)]
+    if len(found) != 1:
+        listed = "\n  ".join(path.name for path in found or runs)
+        told = f"{len(found)} runs" if found else f"no run that begins with {cell!r}, but"
+        raise ConfigError(f"{bundle} holds {told}:\n  {listed}", "Choose one: --cell NAME")
+    return found[0]
