@@ -14,8 +14,18 @@ IMAGES = np.random.default_rng(0).random((2, 20, 24), np.float32)
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.3, 1.0001, -1e-6])
-def test_probabilities(value):
-    need_probabilities(np.array([[0.5, value]], np.float32), 0)
+def test_what_lies_in_0_to_1_but_for_rounding_is_predicted(value):
+    class Level(Predictor):
+        """Half a slice of one half, the other of the value."""
+
+        def predict(self, images, points=None, *, density=False):
+            found = torch.full_like(images[:, 0], 0.5)
+            found[..., 12:] = value
+            return Prediction(found)
+
+    predictions = [p.probability for _, p in predict_slices(Level(), IMAGES, tile=24, profile="tiles")]
+    assert len(predictions) == len(IMAGES)
+    assert all(np.unique(found).tolist() == pytest.approx(sorted({0.5, value}), abs=1e-3) for found in predictions)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def chosen(data, path: Path, axes: str, array: np.ndarray):
     yield path, expected if "z" in axes else expected[None]
 
 
-def agrees(data, path: Path, axes: str, array: np.ndarray, voxel: tuple[float, ...] | None) -> None:
+def check_agrees(data, path: Path, axes: str, array: np.ndarray, voxel: tuple[float, ...] | None) -> None:
     """The volume is the array, whole, by slice through a cache, and by a random box; and knows its voxel."""
     with chosen(data, path, axes, array) as (path, expected):
         volume = _open(path)
@@ -114,7 +114,7 @@ def test_hdf5_with_axistags(data, made):
             made = file.create_dataset("raw", data=array, chunks=chunks, compression=packed)
             made.attrs["axistags"] = json.dumps({"axes": [{"key": axis, "typeFlags": 2} for axis in axes]})
             made.attrs["element_size_um"] = [SIZES[axis] / 1000 for axis in axes if axis in SIZES]
-        agrees(data, folder / "a.h5", axes, array, (30, 8, 4))
+        check_agrees(data, folder / "a.h5", axes, array, (30, 8, 4))
 
 
 @settings(max_examples=40, deadline=None)
@@ -130,7 +130,7 @@ def test_zarr_with_names_of_dimensions(data, made, version, shards):
         if version == 2:
             made.attrs["_ARRAY_DIMENSIONS"] = [NAMES.get(axis, axis) for axis in axes]
         made.attrs["resolution"] = [SIZES[axis] for axis in axes if axis in SIZES]
-        agrees(data, folder / "a.zarr", axes, array, (30, 8, 4))
+        check_agrees(data, folder / "a.zarr", axes, array, (30, 8, 4))
 
 
 @settings(max_examples=25, deadline=None)
@@ -155,7 +155,7 @@ def test_ome_zarr_and_its_levels(data, made, version, level):
         group.attrs.update({"ome": {"version": "0.5", **said}} if version == 3 else said)
         stored = array if level != "1" else array[..., :1].repeat(array.shape[-1], -1)
         voxel = (90, 16, 8) if level == "1" else (30, 8, 4)
-        agrees(data, folder / "a.zarr" / level, axes, stored, voxel)
+        check_agrees(data, folder / "a.zarr" / level, axes, stored, voxel)
 
 
 @settings(max_examples=60, deadline=None)
@@ -169,7 +169,7 @@ def test_tiff_with_named_axes(data, made):
     with _folder() as folder:
         with tifffile.TiffWriter(folder / "a.tif", byteorder=data.draw(st.sampled_from("<>"))) as writer:
             writer.write(array, photometric="minisblack", metadata={"axes": axes.upper()}, **options)
-        agrees(data, folder / "a.tif", axes, array, None)
+        check_agrees(data, folder / "a.tif", axes, array, None)
 
 
 @settings(max_examples=40, deadline=None)
@@ -191,7 +191,7 @@ def test_tiff_of_ome_and_imagej(data, made, kind):
             writer.write(
                 array, photometric="minisblack", metadata=about, resolution=(250, 125), compression=compression
             )
-        agrees(data, folder / "a.tif", axes, array, (30, 8, 4))
+        check_agrees(data, folder / "a.tif", axes, array, (30, 8, 4))
 
 
 @settings(max_examples=40, deadline=None)
@@ -215,7 +215,7 @@ def test_nifti_in_any_orientation(data, made, order, signs, name):
         image = nibabel.Nifti1Image(array, affine)
         image.header.set_xyzt_units("micron")
         nibabel.save(image, folder / name)
-        agrees(data, folder / name, spatial + axes[3:], array, (30, 8, 4))
+        check_agrees(data, folder / name, spatial + axes[3:], array, (30, 8, 4))
         path = folder / name
         for axis, length in zip(axes[3:], array.shape[3:], strict=True):
             path = path / f"{NAMES[axis]}=0" if length > 1 else path
