@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 #: Longest side of a picture of `write_slices`, in pixels: enough to judge by eye, small enough for every run to keep.
 _SIDE = 640
-_LEGEND = "green: true positive   red: false negative (missed)   blue: false positive"
+#: What the colours of an overlay mean.
+LEGEND = "green: true positive   red: false negative (missed)   blue: false positive"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def write_panels(path: Path, image: Array, label: Array, panels: Sequence[Panel]
     """
     pictures = [(draw_contours(image, {GREEN: label == 1}, 2), "image and truth")]
     pictures += [(overlay(image, panel.prediction, label), panel.caption) for panel in panels]
-    figure = row_of(pictures, title, _LEGEND)
+    figure = grid_of([pictures], title, LEGEND)
     write_with(path, lambda part: figure.savefig(part, format="png", dpi=110))
 
 
@@ -138,21 +139,24 @@ def _mask(path: Path, z: int) -> Array:
     return mask
 
 
-def row_of(pictures: Sequence[tuple[Array, str]], title: str, legend: str) -> Figure:
-    """Pictures ``(H, W, 3)`` uint8 with captions, side by side.
+def grid_of(rows: Sequence[Sequence[tuple[Array, str]]], title: str, legend: str) -> Figure:
+    """Pictures ``(H, W, 3)`` uint8 with captions, in rows of equal length.
 
     A figure without pyplot, so that no window system and no global state is touched.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    height, width = pictures[0][0].shape[:2]
-    figure = Figure(figsize=(4.5 * len(pictures), 4.5 * height / width + 0.9), layout="constrained")
+    columns = len(rows[0])
+    heights = [row[0][0].shape[0] / row[0][0].shape[1] for row in rows]
+    figure = Figure(figsize=(4.5 * columns, sum(4.5 * height + 0.3 for height in heights) + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (picture, caption) in zip(figure.subplots(1, len(pictures), squeeze=False)[0], pictures, strict=True):
-        axes.imshow(picture)
-        axes.set_title(caption, fontsize=10)
-        axes.set_axis_off()
+    grid = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for line, row in zip(grid, rows, strict=True):
+        for axes, (picture, caption) in zip(line, row, strict=True):
+            axes.imshow(picture)
+            axes.set_title(caption, fontsize=10)
+            axes.set_axis_off()
     figure.suptitle(title, fontsize=11)
     figure.supxlabel(legend, fontsize=9)
     return figure

@@ -7,7 +7,7 @@ import pytest
 
 from dabench.annotation.set_answers import write_set
 from dabench.errors import DataError
-from dabench.leaderboard.published.agreement import Answer, agreeing_patches, answers_of, read_answers
+from dabench.leaderboard.published.agreement import Answer, agreeing_patches, answers_of, read_answers, thresholds_of
 from dabench.ops.choice import candidate_digests, pack_question
 from dabench.types import PreferenceAnswer, PreferenceQuestion, Window
 
@@ -77,12 +77,30 @@ def test_a_run_keeps_a_data_set_where_older_ones_kept_lines(tmp_path):
     masks = np.eye(8, dtype=bool).reshape(1, 8, 8).repeat(2, axis=0)
     masks[1, 0] = True
     window = Window(0, 32, 8, 8)
-    asked = PreferenceQuestion(2, window, np.zeros((8, 8), np.float32), masks)
+    asked = PreferenceQuestion(2, window, np.zeros((8, 8), np.float32), masks, thresholds=(0.5, 0.3))
     common = {"candidate_digests": candidate_digests(masks), "question": pack_question(asked)}
     answers = [PreferenceAnswer(2, window, chosen, 5.0, "a", **common) for chosen in ((1,), (0, 1))]
     write_set(folder / "preferences", answers, {})
     assert answers_of(tmp_path) == folder / "preferences"
-    assert read_answers(folder / "preferences") == [Answer(2, window, 2, 1), Answer(2, window, 2, None)]
+    assert read_answers(folder / "preferences") == [
+        Answer(2, window, 2, 1, frozenset({0.3})),
+        Answer(2, window, 2, None),
+    ]
+
+
+def test_a_pick_stands_for_every_threshold_that_gives_its_mask():
+    every = (0.3, 0.4, 0.5, 0.6, 0.7)
+    assert thresholds_of(0.5, (0.5, 0.7), every) == {0.3, 0.4, 0.5, 0.6}
+    assert thresholds_of(0.7, (0.5, 0.7), every) == {0.7}
+    assert thresholds_of(0.4, (0.5, 0.4, 0.6), every) == {0.3, 0.4}
+    assert thresholds_of(0.7, (0.7,), (0.6, 0.7)) == {0.6, 0.7}, "0.5 was no candidate"
+
+
+def test_picks_with_thresholds_agree_where_they_share_one():
+    """Of three masks in place of five the second is no longer unknown."""
+    whole = [Answer(0, Window(0, 0, 96, 96), FULL, 3, frozenset({0.6}))]
+    few = [Answer(0, Window(0, x, 32, 32), 3, 1, frozenset(t)) for x, t in ((0, {0.6, 0.7}), (32, {0.3}), (64, {0.6}))]
+    assert agreeing_patches(whole, few) == [2]
 
 
 @pytest.mark.parametrize("line", ["{", '{"patch": [1, 2]}', '{"patch": [0,0,0,1,1], "candidates": 3, "choice": 0}'])
