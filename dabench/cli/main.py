@@ -17,6 +17,7 @@ from dabench.cli import (
     data,
     doctor,
     evaluate,
+    figure,
     leaderboard,
     measure,
     models,
@@ -100,6 +101,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(weights.app, name="weights")
 app.add_typer(results.app, name="results")
 app.add_typer(suite.app, name="suite")
+app.add_typer(figure.app, name="figure")
 
 
 def main() -> None:

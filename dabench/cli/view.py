@@ -106,7 +106,7 @@ def view(
     shape = view_data.images.shape
     part = slice_range("--slices", slices or None, f"0:{min(shape[0], 10)}")
     wanted = None if part is None else range(part.start or 0, shape[0] if part.stop is None else part.stop)
-    cut = choose_downsampling(shape, slices=wanted, every=every, most=most, window=_window(window), side=side)
+    cut = choose_downsampling(shape, slices=wanted, every=every, most=most, window=window_of(window), side=side)
     with make_display(quiet=as_json, stderr=True) as display:
         written = write_page(view_data, cut, output, display.progress("slices"))
     _report(written, as_json)
@@ -116,7 +116,8 @@ def view(
         webbrowser.open(output.resolve().as_uri())
 
 
-def _window(text: str | None) -> Window | None:
+def window_of(text: str | None) -> Window | None:
+    """The window that ``--window`` says, None without one. Raises ConfigError."""
     from dabench.errors import ConfigError
     from dabench.types import Window
 
