@@ -78,13 +78,13 @@ def paragraphs(lines: list[str]) -> Iterator[tuple[int, list[str], str]]:
 
 def prose(line: str) -> str:
     """A line without code, addresses and marks."""
-    line = INLINE.sub("X", ADDRESS.sub("X", line))
+    line = INLINE.sub("Code", ADDRESS.sub("Address", line))
     return re.sub(r"^\s*(?:[-*>#]+|\d+\.)? ?|\*\*|(?<!\w)\*|\*(?!\w)", "", LINK.sub(r"\1", line))
 
 
 def sentences(text: str) -> list[str]:
     """The sentences of a paragraph."""
-    return re.split(r"(?<=[.?!])[)\"*]*\s+(?=[\"(*\[]?[A-Z0-9X])", ABBREVIATIONS.sub(r"\1", text))
+    return re.split(r"(?<=[.?!])[)\"*]*\s+(?=[\"(*\[]?(?:[A-Z0-9]|dabench))", ABBREVIATIONS.sub(r"\1", text))
 
 
 def words(sentence: str) -> int:
@@ -130,7 +130,7 @@ def check_strings(path: Path, lists: Mapping[str, Mapping[re.Pattern[str], str]]
     for node in ast.walk(ast.parse(path.read_text())):
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value):
             continue
-        rows = [INLINE.sub("X", line.strip()) for line in node.value.replace("``", "`").splitlines()]
+        rows = [INLINE.sub("Code", line.strip()) for line in node.value.replace("``", "`").splitlines()]
         for pattern, instead in lists["everywhere"].items():
             for match in pattern.finditer(" ".join(rows)):
                 yield Found(path, node.lineno + _row(rows, match.start()), f'"{match[0]}": {instead}')
