@@ -23,7 +23,7 @@ from dabench.runs.config import RunConfig
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGED = ("method", "preference_optimizer", "self_training")
-CODE = re.compile(r"^```(\w*)\n(.*?)^```|^((?:    .*\n)+)", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```(\w*)\n(.*?)^```|^((?:    [^\n]*\n)+)", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
