@@ -166,7 +166,7 @@ def files() -> list[Path]:
 def main() -> None:
     """Print what was found."""
     found = check([Path(name).resolve() for name in sys.argv[1:]] or files())
-    print(*found, sep="\n")
+    sys.stdout.writelines(f"{one}\n" for one in found)
     sys.exit(1 if found else 0)
 
 
