@@ -19,7 +19,7 @@ from dabench.data.phantom_domain import PhantomDomain
 from dabench.data.volumes import open_volume, read_all
 from dabench.errors import DataError, MissingDataError, UnknownNameError
 
-REAL = Path(os.environ.get("DABENCH_DATA", "no-data"))
+REAL = Path(os.environ.get("DABENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
 REAL_DOMAINS = ["cdeep3m", "lucchi", "rat-crop", "vnc"]
 MITO = np.zeros((24, 32), np.uint8)
 MITO[4:12, 5:15] = 1

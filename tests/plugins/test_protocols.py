@@ -19,7 +19,7 @@ from dabench.plugin import IGNORE
 
 #: Scores of the reference implementation of the published metrics, and the objects that each was computed from.
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "metrics.json").read_text())["cases"]
-DATA = Path(os.environ.get("DABENCH_DATA", "no-data"))
+DATA = Path(os.environ.get("DABENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
 LABELS = {
     "lucchi/test": "lucchi/train_labels.tif",  # named before the halves got their official names
     "vnc/stack1": "vnc/stack1_labels.tif",

@@ -24,7 +24,7 @@ from dabench.runs.plan import make_plan
 from dabench.runs.weights import WeightsStore
 from dabench.training.checkpoint import read_weights
 
-DATA = Path(os.environ.get("DABENCH_DATA", "no-data"))
+DATA = Path(os.environ.get("DABENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
 #: The released checkpoints are in a folder next to the data.
 WEIGHTS, GOLDEN = DATA.parent / "weights", Path(__file__).parents[1] / "golden" / "rsunet2d.json"
 FILES = {

@@ -16,7 +16,7 @@ from dabench.annotation.desk import plain as plain_of
 from dabench.ops.resampling import Resampling
 from dabench.plugin import DataError, PointAnswer, PointRequest, PreferenceAnswer, Region, Window
 
-DATA = Path(os.environ.get("DABENCH_DATA", "no-data"))
+DATA = Path(os.environ.get("DABENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
 DIGEST = "a" * 64
 ABOUT = {"domain": "toy", "split": "train", "seed": "0", "fraction": "0.15"}
 
