@@ -84,7 +84,7 @@ def prose(line: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a paragraph."""
-    return re.split(r"(?<=[.?!])[)\"*]*\s+(?=[\"(*\[]?(?:[A-Z0-9]|dabench))", ABBREVIATIONS.sub(r"\1", text))
+    return re.split(r"(?<=[.?!])[)\"*]*\s+(?=[\"(*\[]?(?:[^a-z\s]|dabench))", ABBREVIATIONS.sub(r"\1", text))
 
 
 def words(sentence: str) -> int:
