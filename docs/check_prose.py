@@ -24,7 +24,7 @@ MOST_WORDS, MOST_CHARACTERS = 25, 100
 SEARCHED = (".md", ".py", ".yaml", ".toml", ".ipynb")
 
 #: A sentence ends with a stop before a space; not after these abbreviations.
-ABBREVIATIONS = re.compile(r"\b(et al|e\.g|i\.e|cf|vs|Eqs?|Figs?|approx|[A-Z])\.(?= )")
+ABBREVIATIONS = re.compile(r"((?:\b(?:et al|e\.g|i\.e|cf|vs|Eqs?|Figs?|approx)|(?<![\w-])[A-Z]))\.(?= )")
 INLINE = re.compile(r"`[^`]*`")
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 ADDRESS = re.compile(r"<?https?://\S+")
