@@ -58,7 +58,7 @@ def run(
         str | None,
         typer.Option(help="Shares of test centres given as prompts, comma-separated (0,0.15,0.5,1), or a points file."),
     ] = None,
-    protocol: Annotated[str | None, typer.Option(help="Rule of scoring.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Versioned rule of scoring.")] = None,
     inference: Annotated[str | None, typer.Option(help="hann, fast, paper or tiles.")] = None,
     selector: Annotated[str | None, typer.Option(help="Who chooses the checkpoint (dabench ls selectors).")] = None,
     snapshots: Annotated[int | None, typer.Option(help="Checkpoints of the last stage to choose among.")] = None,

@@ -62,7 +62,7 @@ class ScoreCard(_Frozen):
     """What the model scored on the target's test split, under which rule."""
 
     split: Literal["test"] = Field("test", description="Always the target's test split.")
-    protocol: str = Field(description="Rule of scoring.")
+    protocol: str = Field(description="Versioned rule of scoring.")
     inference: str = Field(description="Inference profile.")
     test_points: float = Field(description="Share of true centres given as prompts.")
     slices: int = Field(description="Slices that count.")

@@ -24,11 +24,11 @@ class OptimizerSettings(Settings):
 
     iterations: int = Field(400, ge=1, description="Updates.")
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="Optimizer of the network.")
-    lr: float = Field(3e-4, gt=0, description="Its learning rate.")
-    weight_decay: float = Field(0.01, ge=0, description="Its weight decay.")
+    lr: float = Field(3e-4, gt=0, description="Learning rate of the network.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of the network.")
     warmup: int = Field(20, ge=0, description="Updates of linear warm-up.")
     floor: float = Field(0.0, ge=0, le=1, description="Lowest share of the learning rate, reached at the end.")
-    clip: float = Field(1.0, ge=0, description="Largest norm of the network's gradient; 0: any.")
+    clip: float = Field(1.0, ge=0, description="Largest norm of the network's gradient; 0: no limit.")
 
     def optimizer_spec(self) -> OptimizerSpec:
         """Optimizer and schedule of the network."""
@@ -39,7 +39,7 @@ class TrainingSettings(OptimizerSettings):
     """The same, for a network that learns from random crops."""
 
     crop: int = Field(192, ge=16, description="Side of a crop in pixels.")
-    batch: int = Field(2, ge=1, description="Crops of each domain an update.")
+    batch: int = Field(2, ge=1, description="Crops of each domain per update.")
     foreground: float = Field(0.7, ge=0, le=1, description="Share of labelled crops that must hold foreground.")
     overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term on labelled crops.")
 
@@ -54,7 +54,8 @@ class TargetSettings(TrainingSettings):
     recalibrate: int = Field(
         60,
         ge=0,
-        description="Target batches that renew BatchNorm statistics first (with discriminators last too); 0: none.",
+        description="Target batches with which BatchNorm statistics are re-estimated first (with discriminators "
+        "also last); 0: none.",
     )
 
     def crops(self) -> CropSpec:
@@ -65,9 +66,9 @@ class TargetSettings(TrainingSettings):
 class AdaptationSettings(TargetSettings):
     """The same, with a starting point to choose."""
 
-    start: str = Field(description="Method whose network is the start; scratch: a fresh one.")
-    network: str = Field(description="Network of a start from scratch.")
-    backbone: str = Field(description="Its encoder; none: the network has its own.")
+    start: str = Field(description="Method whose network is the starting point; scratch: a new network.")
+    network: str = Field(description="Network when starting from scratch.")
+    backbone: str = Field(description="Encoder of the network; none: it has its own.")
 
 
 class PairsSettings(AdaptationSettings):
@@ -85,7 +86,7 @@ class SchemeSettings(TargetSettings):
 
     self_training: str = Field(description="Scheme that makes target pseudo-labels.")
     refresh_every: int = Field(100, ge=1, description="Updates between two rounds of a scheme that works in rounds.")
-    outcome: Literal["student", "teacher"] = Field("student", description="Network that is scored and handed on.")
+    outcome: Literal["student", "teacher"] = Field("student", description="Network that is scored and passed on.")
 
 
 class AdversarialSettings(TargetSettings):

@@ -28,49 +28,50 @@ class BudgetConfig(StrictModel):
     points: Fraction = Field(0.15, description="Share of mitochondria given a centre point (paper: 0.15).")
     patches: Fraction | None = Field(
         None,
-        description="Share of patches asked about; default: what the method is defined with.",
+        description="Share of patches asked about; default: as the method defines it.",
     )
     shares: dict[str, Fraction] = Field(
         default_factory=dict, description="Shares of other weak labels, by name: {scribbles: 0.1}."
     )
     rater: Literal["truth", "self", "recorded"] = Field(
         "truth",
-        description="Who answers the kinds that no file is given for: simulated from labels, nobody (self), or "
-        "recorded: every kind needs a person's file.",
+        description="Who answers the kinds without a file: truth (simulated from labels), self (no person), or "
+        "recorded (every kind needs a person's file).",
     )
     rater_error: Fraction = Field(0.0, description="Error rate of the simulated rater (paper: 0).")
     rater_confusion: float = Field(
         0.0,
         ge=0,
-        description="Difference in Dice that the simulated rater hardly sees: of two candidates that differ so much "
+        description="Difference in Dice that the simulated rater hardly sees: of two candidates that differ by it, "
         "the worse is taken in 27 % of all cases.",
     )
     rater_missed: Fraction = Field(
-        0.0, description="Share of objects that the simulated rater overlooks, on each slice apart."
+        0.0, description="Share of objects on each slice that the simulated rater overlooks."
     )
     rater_others: tuple[Fraction, ...] = Field(
         (),
-        description="Error rates of further simulated raters, each of whom answers every preference too; "
-        "`preferences.raters` says what becomes of their answers.",
+        description="Error rates of further simulated raters, who answer every preference too; `preferences.raters` "
+        "says how their answers are combined.",
     )
     rater_first: Fraction = Field(
-        0.0, description="Share of choices of the simulated rater that are whatever is shown first."
+        0.0, description="Share of choices in which the simulated rater takes the first outline shown."
     )
     seed: int = Field(
         0, ge=0, description="Seed of the point and patch draw; the same for every method and training seed."
     )
     points_file: Path | None = Field(None, description="A recorded points file.")
     preferences_file: Path | None = Field(
-        None, description="A person's preference data set (folder or zip), or JSON lines of former versions."
+        None, description="A person's preference data set (folder or zip), or JSON lines of earlier versions."
     )
     held_out: Fraction | None = Field(
         None,
         lt=1,
-        description="Share of recorded points that no stage is given, to choose by; default: 0.2 where points choose.",
+        description="Share of recorded points that is kept out of training and used to choose; default: 0.2 if "
+        "points choose.",
     )
     files: dict[str, Path] = Field(default_factory=dict, description="Recorded files of other weak labels, by name.")
     allow_unanswered: bool = Field(
-        False, description="Train although less than half of the questions in a preferences file are of use."
+        False, description="Train even if less than half of the questions in a preferences file can be used."
     )
 
     @model_validator(mode="before")

@@ -39,26 +39,29 @@ class RunConfig(StrictModel):
     label: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$",
-        description="Name of a version of the method: runs with another label are other cells and another row.",
+        description="Name of a version of the method. Runs with different labels are different cells and rows.",
     )
     task: str = Field(description="SOURCE2TARGET, any ordered pair of domains (human2stem).")
-    data: Literal["real", "phantom"] = Field("real", description="Real domains, or their procedural twins.")
+    data: Literal["real", "phantom"] = Field(
+        "real", description="Real domains, or phantoms (artificial volumes that imitate them)."
+    )
     preset: str = Field("small", description="tiny, small or paper: network, crop and iterations of every component.")
     seed: int = Field(0, ge=0, description="Training seed; three or more make a result.")
     budget: BudgetConfig = Field(default_factory=lambda: BudgetConfig(), description="Annotation of the target.")
-    protocol: str = Field("das-2d@1", description="Rule of scoring.")
+    protocol: str = Field("das-2d@1", description="Versioned rule of scoring.")
     inference: Literal["hann", "fast", "paper", "tiles"] = Field(
         "hann",
         description="hann: half-tile stride, Hann-weighted mean; fast: the same tiles, plain mean; paper: stride 128, "
         "four rotations, plain mean; tiles: no overlap.",
     )
     test_points_file: Path | None = Field(
-        None, description="A person's points on the target's test split: the test prompts, in place of simulated ones."
+        None,
+        description="A person's points on the target's test split, used as test prompts instead of simulated ones.",
     )
     test_points: tuple[Fraction, ...] = Field(
         default_factory=lambda given: (1.0,) if given.get("test_points_file") else (0.0,),
-        description="Shares of target test centres given as prompts; the first is the headline (Prefer-DAS+). Of a "
-        "person's points all are (1).",
+        description="Shares of target test centres given as prompts; the first is the headline (Prefer-DAS+). A "
+        "person's points are all given (1).",
     )
     intensity: Literal["volume", "range", "slice"] = Field(
         # The papers divide by 255; their networks do whatever else they do to an image.
@@ -68,43 +71,49 @@ class RunConfig(StrictModel):
     )
     pixel_size: Literal["auto", "match", "native"] = Field(
         "auto",
-        description="match: the target's slices are brought to the pixel size (nm) of the source, and results back; "
-        "native: every image as it is stored; auto: match where one of the two is your own volume.",
+        description="match: the target's slices are resampled to the pixel size (nm) of the source, and results "
+        "back; native: every image is used as stored; auto: match if one of the two is your own volume.",
     )
     source_checkpoint: str | None = Field(
         None,
-        description="Added weights (`dabench weights ls`) of a source model: the first stage takes them untrained.",
+        description="Added weights (`dabench weights ls`) of a source model; the first stage uses them without "
+        "training.",
     )
     source_labels: Literal["raw", "contour"] = Field(
-        "raw", description="raw source labels, or adjusted by a geodesic contour (a hidden edit of published code)."
+        "raw",
+        description="Source labels: raw, or adjusted by a geodesic contour (as in published code, docs/facts.md).",
     )
     selector: str = Field(
         "auto",
-        description="Who chooses the checkpoint and threshold that predict, without a target label. auto: the last "
-        "checkpoint; where points were given on a target without test labels, they choose among nine thresholds.",
+        description="How the checkpoint and threshold are chosen without target labels. auto: the last checkpoint; "
+        "if points were given on a target without test labels, they choose among nine thresholds.",
     )
     snapshots: int = Field(
-        1, ge=1, description="Checkpoints of the last stage to choose among, evenly spread; the last update is one."
+        1,
+        ge=1,
+        description="Number of checkpoints of the last stage to choose among, evenly spread, including the "
+        "last update.",
     )
     thresholds: tuple[Fraction, ...] = Field(
-        (0.5,), description="Probabilities from which a pixel is foreground, to choose among; the first is preferred."
+        (0.5,), description="Probabilities above which a pixel is foreground, to choose among; the first is preferred."
     )
     guard: Literal["auto", "fall-back", "warn", "off"] = Field(
         "auto",
-        description="When a stage falls behind its start, seen without labels: the last good model predicts, or a "
-        "warning. auto: fall-back where the target has no test labels, warn elsewhere.",
+        description="What happens if a stage becomes worse than its start, measured without labels: the last good "
+        "model is used, or a warning. auto: fall-back if the target has no test labels, else warn.",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ...")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="Training's: auto is bfloat16 autocast where the CPU or GPU multiplies it natively, else float32.",
+        description="Precision of training: auto is bfloat16 autocast if the CPU or GPU multiplies it natively, "
+        "else float32.",
     )
     compile: bool = Field(False, description="torch.compile the networks.")
     checkpoint_every: int = Field(100, ge=1, description="Updates between checkpoints.")
     settings: dict[str, Any] = Field(
         default_factory=dict,
-        description="Settings of the method and of those that it builds on, where they have them; also written at "
-        "the top level (`po: slpo`).",
+        description="Settings of the method, and of the methods that it builds on; they may also be given at the "
+        "top level (`po: slpo`).",
     )
     options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Settings of components by name: {mean-teacher: {decay: 0.99}}."

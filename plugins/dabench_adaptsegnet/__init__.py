@@ -43,7 +43,7 @@ class AdaptSegNetSettings(AdversarialSettings, AdaptationSettings):
     start: str = "source-only"
     network: str = "promptable"
     backbone: str = "conv-small"
-    span: int = Field(0, ge=0, description="Updates after which learning rates have fallen to 0; 0: the last.")
+    span: int = Field(0, ge=0, description="Updates after which learning rates have fallen to 0; 0: the last update.")
     adversarial: float = Field(1e-3, ge=0, description="λ_adv of the final map (paper: 1e-3).")
     adversarial_deep: float = Field(2e-4, ge=0, description="λ_adv of the deep map (paper: 2e-4).")
     deep: float = Field(0.1, ge=0, description="λ_seg of the deep classifier (paper: 0.1).")

@@ -32,10 +32,11 @@ class ViTSettings(Settings):
 
     pretrained: str = Field(
         "dino-vits8",
-        description="Name of added weights (paper: DINO); asked of the timm hub when not added; none: from scratch.",
+        description="Name of added weights (paper: DINO); requested from the timm hub if not added; none: from "
+        "scratch.",
     )
     grid_offset: float = Field(
-        0.0, ge=0, description="Added to the grid when the position table is resized to it (release, after DINO: 0.1)."
+        0.0, ge=0, description="Added to the grid size when the position table is resized (release, after DINO: 0.1)."
     )
 
 

@@ -54,19 +54,22 @@ class CAFASettings(PairsSettings):
     warp: float = Field(
         0.1, ge=0, description="Weight of the consistency of a target pair (paper: 0.1 human to rat, 0 rat to human)."
     )
-    ramp: int = Field(200, ge=0, description="Updates until the target terms count in full (paper: 50,000).")
+    ramp: int = Field(200, ge=0, description="Updates until the target terms have full weight (paper: 50,000).")
     near: float = Field(
-        0.7, ge=-1, le=1, description="A target pixel is drawn to a prototype above this cosine (paper: 0.7)."
+        0.7, ge=-1, le=1, description="A target pixel is pulled to a prototype above this cosine (paper: 0.7)."
     )
     temperature: float = Field(
-        0.1, gt=0, description="Of the softmax over cosines that predicts by prototypes (paper: not known)."
+        0.1, gt=0, description="Temperature of the softmax over cosines in the prototype prediction (paper: not known)."
     )
     chance: float = Field(
-        0.5, ge=0, le=1, description="That the strong view changes a section, and then of each change (paper: 0.5)."
+        0.5,
+        ge=0,
+        le=1,
+        description="Probability that the strong view changes a section, and then of each change (paper: 0.5).",
     )
-    noise: float = Field(0.2, ge=0, description="Largest standard deviation of its noise (paper: 0.2).")
-    boxes: int = Field(10, ge=0, description="Most boxes that it erases (paper: 10).")
-    side: int = Field(10, ge=1, description="Their largest side in pixels (paper: 10).")
+    noise: float = Field(0.2, ge=0, description="Largest standard deviation of the strong view's noise (paper: 0.2).")
+    boxes: int = Field(10, ge=0, description="Most boxes that the strong view erases (paper: 10).")
+    side: int = Field(10, ge=1, description="Largest side of an erased box in pixels (paper: 10).")
     histogram: bool = Field(
         False, description="Give the strong view the grey values of a source section first (paper: optional)."
     )

@@ -30,7 +30,7 @@ class ClassBalancedSettings(Settings):
     decay: float = Field(0.99, ge=0, le=1, description="Momentum of the teacher, γ_ψ (paper: 0.99).")
     period: int = Field(1, ge=1, description="Updates between two steps of the teacher, T (paper: 100).")
     looks: int = Field(
-        4, ge=1, le=16, description="Looks that the teacher averages over, the plain one too (paper: 4)."
+        4, ge=1, le=16, description="Views that the teacher averages over, including the plain one (paper: 4)."
     )
     zoom: float = Field(
         0.75, gt=0, le=1, description="Smallest box that is enlarged, as a share of the side; 1: none (release: 0.5)."
@@ -39,10 +39,10 @@ class ClassBalancedSettings(Settings):
     upper: float = Field(
         0.75, ge=0, le=1, description="Threshold of a frequent class, share of its peak (paper: 0.75)."
     )
-    lower: float = Field(0.2, ge=0, le=1, description="No threshold lies below (release: 0.2).")
-    beta: float = Field(1e-3, gt=0, description="Prior at which a class counts as rare, β (paper: 1e-3).")
+    lower: float = Field(0.2, ge=0, le=1, description="Lowest threshold (release: 0.2).")
+    beta: float = Field(1e-3, gt=0, description="Prior below which a class counts as rare, β (paper: 1e-3).")
     focal: float = Field(3.0, ge=0, description="Power λ of the weight (1 - prior)^λ; 0: off (paper: 3).")
-    confidence: bool = Field(True, description="Weigh a pixel by the teacher's confidence (paper: yes).")
+    confidence: bool = Field(True, description="Weight a pixel by the teacher's confidence (paper: yes).")
 
 
 class ClassBalanced(SelfTraining):

@@ -50,7 +50,8 @@ class DAISCSettings(AdversarialSettings, PairsSettings):
     ramp: int = Field(
         200,
         ge=0,
-        description="Updates until they count in full (paper: 50,000 human to rat, 0 = at once rat to human).",
+        description="Updates until these terms have full weight (paper: 50,000 human to rat; 0, immediately, rat to "
+        "human).",
     )
 
     def optimizer_spec(self) -> OptimizerSpec:

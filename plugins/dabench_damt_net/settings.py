@@ -17,7 +17,9 @@ class DAMTNetSettings(AdversarialSettings, AdaptationSettings):
     network: str = "promptable"
     backbone: str = "conv-small"
     momentum: tuple[float, float] = Field((0.9, 0.999), description="Betas of the optimizer.")
-    discriminator_floor: float = Field(0.0, ge=0, le=1, description="Lowest share of it (paper ends at 0.03).")
+    discriminator_floor: float = Field(
+        0.0, ge=0, le=1, description="Lowest share of the discriminators' learning rate (paper ends at 0.03)."
+    )
     feature_width: int = Field(48, ge=1, description="Channels of the feature discriminator's layers (paper: 48).")
     label_adversary: float = Field(1e-3, ge=0, description="λ of the adversarial loss on labels (paper: 1e-3).")
     feature_adversary: float = Field(1e-3, ge=0, description="λ of the adversarial loss on features (paper: 1e-3).")
@@ -33,10 +35,12 @@ class DAMTNetSettings(AdversarialSettings, AdaptationSettings):
     )
     flips: bool = Field(False, description="Predict the mean of four flips (paper: yes).")
     morphology: bool = Field(
-        False, description="Finish slices with the method's own post-processing (paper: yes; no other method has it)."
+        False, description="Apply the method's own post-processing to slices (paper: yes; no other method has one)."
     )
-    opening: int = Field(15, ge=1, description="Width of its opening in pixels (paper: 15, at the end 10).")
-    smallest: int = Field(400, ge=1, description="Pixels of the smallest component that stays (paper: 400, 600).")
+    opening: int = Field(15, ge=1, description="Width of the opening in pixels (paper: 15, at the end 10).")
+    smallest: int = Field(
+        400, ge=1, description="Size in pixels of the smallest component that is kept (paper: 400, 600)."
+    )
 
     def optimizer_spec(self) -> OptimizerSpec:
         return replace(super().optimizer_spec(), betas=self.momentum)

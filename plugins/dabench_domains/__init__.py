@@ -33,14 +33,14 @@ class CardSettings(Settings):
         None, description="Folder that holds the files; default <DABENCH_DATA>/<the card's folder>."
     )
     layout: str = Field(
-        "", description="Layout of the files (official, epfl, tiles); default: the first one that is there."
+        "", description="Layout of the files (official, epfl, tiles); default: the first one that is present."
     )
 
 
 class PhantomSettings(Settings):
     """Settings of a procedural domain."""
 
-    seed: int = Field(0, ge=0, description="Another seed is another piece of the same tissue.")
+    seed: int = Field(0, ge=0, description="Seed; another seed gives another piece of the same tissue.")
     size: int = Field(256, ge=64, le=2048, description="Side of a slice in pixels.")
     train_slices: int = Field(12, ge=1, le=200, description="Slices of the training split.")
     test_slices: int = Field(8, ge=1, le=200, description="Slices of the test split.")

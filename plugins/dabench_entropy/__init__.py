@@ -42,8 +42,10 @@ _BINS = 4096
 class EntropySettings(Settings):
     """What is certain enough."""
 
-    percentile: float = Field(80.0, ge=0, le=100, description="Of a class's entropies, the cut (release: 80).")
-    least: float = Field(0.5, ge=0, le=1, description="The cut is at least so high (release: 0.5).")
+    percentile: float = Field(
+        80.0, ge=0, le=100, description="Percentile of a class's entropies that is the threshold (release: 80)."
+    )
+    least: float = Field(0.5, ge=0, le=1, description="Lowest value of that threshold (release: 0.5).")
     tile: int = Field(192, ge=16, description="Side of the tiles that a round predicts, pixels (release: 512).")
 
 

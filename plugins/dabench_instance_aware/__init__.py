@@ -58,15 +58,15 @@ class InstanceAwareSettings(Settings):
         description="Share of the estimated count trusted in each round (paper: 0, .5, .95).",
     )
     ratios_without_points: tuple[float, ...] = Field(
-        (0.5, 0.95), min_length=1, description="The same where no point is given (release: .5, .95)."
+        (0.5, 0.95), min_length=1, description="The same without given points (release: .5, .95)."
     )
-    foreground: float = Field(0.8, ge=0.5, le=1, description="Components are cut at this probability (paper: 0.7).")
+    foreground: float = Field(0.8, ge=0.5, le=1, description="Probability threshold for components (paper: 0.7).")
     background: float = Field(
         0.2, ge=0, le=0.5, description="Pixels below are background (release: 0.2; paper: not stated)."
     )
     tile: int = Field(192, ge=16, description="Side of a tile while labelling, in pixels (release: 1024 tiles).")
     versions: Literal[1, 4, 5] = Field(
-        1, description="Looks at a tile that are averaged: 4 flips (release), and the transposed tile (paper: 5)."
+        1, description="Views of a tile that are averaged: 4 flips (release), and the transposed tile (paper: 5)."
     )
     peak_kernel: int = Field(15, ge=3, description="Neighbourhood of a peak in pixels, odd (release: 3).")
     peak_floor: float = Field(
@@ -76,7 +76,7 @@ class InstanceAwareSettings(Settings):
         description="A slice's density is scaled to 1 by its highest value, at least this (release: 0).",
     )
     merge: float = Field(
-        10.0, ge=0, description="A peak within so many pixels of a given point is that point (release: 0)."
+        10.0, ge=0, description="A peak within this many pixels of a given point is treated as that point (release: 0)."
     )
     dilations: int = Field(
         1, ge=0, description="Size of the ellipse at a missed point: half axes 5n x 6n, ring 15n x 16n (release: 3)."
@@ -106,9 +106,9 @@ class CountedPointsSettings(InstanceAwareSettings):
         description="Share of the estimated count in each round (release: 0 to .6 by .15; paper: .2 to .8 by .2).",
     )
     ratios_without_points: tuple[float, ...] = Field(
-        (0.15, 0.45, 0.75), min_length=1, description="The same where no point is given (release: .15 to .75 of .15)."
+        (0.15, 0.45, 0.75), min_length=1, description="The same without given points (release: .15 to .75 by .15)."
     )
-    foreground: float = Field(0.9, ge=0.5, le=1, description="Components are cut at this probability (release: 0.9).")
+    foreground: float = Field(0.9, ge=0.5, le=1, description="Probability threshold for components (release: 0.9).")
     background: float = Field(0.1, ge=0, le=0.5, description="Pixels below are background (release: 0.1).")
 
 

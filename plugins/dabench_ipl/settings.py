@@ -25,16 +25,16 @@ class IPLSettings(AdaptationSettings):
     )
     detection_training: str = Field("counted-points", description="Scheme of the rounds that learn detection.")
     source_iterations: int = Field(
-        1000, ge=1, description="Updates on the source alone, with a start from scratch (paper: not stated)."
+        1000, ge=1, description="Updates on the source only, when starting from scratch (paper: not stated)."
     )
     detection_iterations: int = Field(
         200, ge=0, description="Updates of the detection rounds, 0: none (paper: 100,000 in all; release: 50,000)."
     )
-    detection_rounds: int = Field(3, ge=1, description="Rounds among them (paper: 4; release: 5).")
+    detection_rounds: int = Field(3, ge=1, description="Rounds of detection (paper: 4; release: 5).")
     iterations: int = Field(400, ge=1, description="Updates of the segmentation rounds (release: 50,000).")
-    rounds: int = Field(2, ge=1, description="Rounds among them (paper: 3; release: 2).")
+    rounds: int = Field(2, ge=1, description="Rounds of segmentation (paper: 3; release: 2).")
     target_points: float = Field(
-        0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is."
+        0.5, ge=0, le=1, description="Share of target crops that hold a given point, if there are any."
     )
     detection_source: float = Field(
         30.0, ge=0, description="Weight of source detection (paper: λ1 = 1e-2 on 0-255 maps, 650; release: 3251)."
@@ -53,7 +53,7 @@ class IPLSettings(AdaptationSettings):
         0.0, ge=0, description="The same in the detection rounds (paper: λ2; release: 0, and 1 without points)."
     )
     alignment: AlignmentName = Field(
-        "foreground", description="Which prototypes queries meet: the rows of Table IV (paper: foreground)."
+        "foreground", description="Prototypes that queries are compared with: the rows of Table IV (paper: foreground)."
     )
     temperature: float = Field(0.5, gt=0, description="τ of the contrast (paper: 0.5; Table VII: 0.05 to 1.5).")
     queries: int = Field(1024, ge=2, description="Queries of each class, N (paper: 1024).")
@@ -63,15 +63,17 @@ class IPLSettings(AdaptationSettings):
     easy: float = Field(
         0.95, ge=0.5, le=1, description="δ_e: confidence of easy queries and of prototypes (paper: .95)."
     )
-    hard: float = Field(0.8, ge=0.5, le=1, description="δ_h: hard queries lie below (paper: 0.80).")
-    clusters: int = Field(2, ge=1, description="Clusters of a class, by k-means (paper and release: 2).")
+    hard: float = Field(0.8, ge=0.5, le=1, description="δ_h: confidence below which queries are hard (paper: 0.80).")
+    clusters: int = Field(2, ge=1, description="Number of k-means clusters per class (paper and release: 2).")
     prototype_every: int = Field(
         50, ge=1, description="Updates between two renewals of prototypes and clusters (paper: 1000; release: 500)."
     )
-    memory: int = Field(2048, ge=2, description="Latest features of a group that they are made of (paper: not stated).")
+    memory: int = Field(
+        2048, ge=2, description="Latest features of a group from which prototypes are made (paper: not stated)."
+    )
     width: int = Field(128, ge=2, description="Channels of the projection head (release: 128).")
     keep_head: bool = Field(
-        False, description="Go on with the projection head of the detection rounds (release: it is the network's)."
+        False, description="Continue with the projection head of the detection rounds (release: part of the network)."
     )
     overlap: float = Field(0.0, ge=0, description="Weight of a soft-Dice term on the source (paper: 0).")
 

@@ -45,15 +45,17 @@ class MeanTeacherSettings(Settings):
     )
     weak: float = Field(0.8, ge=0.5, le=1, description="Confidence below which a pixel is ignored (ReCo: 0.7).")
     strong: float = Field(0.97, ge=0.5, le=1, description="Confidence that counts for the image's weight (ReCo: 0.97).")
-    strong_weight: bool = Field(False, description="Weigh an image by its share of strongly confident pixels (ReCo).")
+    strong_weight: bool = Field(False, description="Weight an image by its share of strongly confident pixels (ReCo).")
     views: int = Field(2, ge=1, le=8, description="Copies that the teacher averages over (papers: 1).")
     teacher_prompts: bool = Field(True, description="Show the teacher the given points.")
     peak: float = Field(
-        0.5, gt=0, le=1, description="A peak is at least so high, relative to the crop's highest (release: 0.5)."
+        0.5, gt=0, le=1, description="Lowest height of a peak, relative to the crop's highest (release: 0.5)."
     )
-    peak_floor: float = Field(0.15, ge=0, le=1, description="... and at least so high absolutely.")
+    peak_floor: float = Field(0.15, ge=0, le=1, description="Lowest absolute height of a peak.")
     peak_kernel: int = Field(15, ge=3, description="Neighbourhood of a peak in pixels, odd (release: 3).")
-    merge: float = Field(10.0, ge=0, description="A peak within so many pixels of a given point is that point.")
+    merge: float = Field(
+        10.0, ge=0, description="A peak within this many pixels of a given point is treated as that point."
+    )
     guard: bool = Field(True, description="Let detected centres decide which components are trusted.")
     disc: float = Field(5.0, ge=0, description="Radius of the foreground disc at a given point, pixels (0: none).")
     doubt: float = Field(

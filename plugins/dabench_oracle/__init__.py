@@ -29,7 +29,8 @@ class OracleSettings(Settings):
     """Where it starts; all else are the settings of ``source-only``, so that the brackets compare."""
 
     start: Literal["scratch", "source"] = Field(
-        "scratch", description="Train the target from scratch, or go on from the source model (paper: not stated)."
+        "scratch",
+        description="Train on the target from scratch, or continue from the source model (paper: not stated).",
     )
 
 

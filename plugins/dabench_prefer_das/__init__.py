@@ -58,10 +58,10 @@ class PreferDASSettings(OptimizerSettings):
         "slpo", description="Preference optimizer: gpo, lpo, slpo, upo, rn-dpo, or none (paper: lpo and slpo)."
     )
     thresholds: tuple[float, ...] = Field(
-        (0.3, 0.4, 0.5, 0.6, 0.7), description="Candidates' thresholds (paper: these)."
+        (0.3, 0.4, 0.5, 0.6, 0.7), description="Thresholds of the candidates (paper: these)."
     )
-    batch: int = Field(4, ge=1, description="Target tiles an update (paper: 4).")
-    source_batch: int = Field(2, ge=0, description="Source crops an update for the anchor (paper: not stated).")
+    batch: int = Field(4, ge=1, description="Target tiles per update (paper: 4).")
+    source_batch: int = Field(2, ge=0, description="Source crops per update for the anchor (paper: not stated).")
     iterations: int = 600
     lr: float = 1e-4
     weight: float = Field(1.0, ge=0, description="λ3, weight of the preference loss (paper: 1).")
@@ -69,14 +69,14 @@ class PreferDASSettings(OptimizerSettings):
     anchor: float = Field(1.0, ge=0, description="Weight of L_seg on the target: the reference's confident pixels.")
     source_anchor: float = Field(1.0, ge=0, description="Weight of L_seg on the source.")
     overlap: float = Field(1.0, ge=0, description="Weight of the soft-Dice term on the source (paper: 0).")
-    confident: float = Field(0.7, ge=0.5, le=1, description="The anchor uses pixels of at least this confidence.")
+    confident: float = Field(0.7, ge=0.5, le=1, description="Lowest confidence of pixels that the anchor uses.")
     foreground: float = Field(0.7, ge=0, le=1, description="Share of source crops with foreground (release: 0.7).")
     prompts: bool = Field(
         True,
-        description="Make candidates with a random number of each tile's given points as prompts, and show policy and "
-        "reference the same (paper: not stated). A person's data set says its own prompts.",
+        description="Make candidates with a random number of each tile's given points as prompts, and give policy "
+        "and reference the same ones (paper: not stated). A person's data set has its own prompts.",
     )
-    turns: bool = Field(False, description="Flip and turn the target's tiles (release: the weak view).")
+    turns: bool = Field(False, description="Flip and rotate the target's tiles (release: the weak view).")
     candidate_views: int = Field(
         4,
         ge=1,

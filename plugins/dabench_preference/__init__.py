@@ -40,13 +40,13 @@ class PreferenceSettings(Settings):
     reduction: Literal["mean", "differing", "sum"] = Field(
         "mean", description="Log-probability of a patch: mean over its pixels (release), over differing ones, or sum."
     )
-    side: int = Field(3, ge=1, description="Patches a side of a tile, L (paper: 3; GPO: 1).")
+    side: int = Field(3, ge=1, description="Patches per side of a tile, L (paper: 3; GPO: 1).")
 
 
 class GlobalSettings(PreferenceSettings):
     """One preference a tile."""
 
-    side: int = Field(1, ge=1, description="Patches a side of a tile, L (paper: 3; GPO: 1).")
+    side: int = Field(1, ge=1, description="Patches per side of a tile, L (paper: 3; GPO: 1).")
 
 
 class SparseSettings(PreferenceSettings, Asking):
@@ -120,12 +120,13 @@ class UnsupervisedSettings(PreferenceSettings):
     """The level set that stands in for a rater (Eq. 10; numbers of the evolution: FACTS 13)."""
 
     balloon: Literal["expand", "shrink", "none"] = Field(
-        "expand", description="Which way contours are pushed: expand for inner-membrane sources (paper: not stated)."
+        "expand",
+        description="Direction in which contours are pushed: expand for inner-membrane sources (paper: not stated).",
     )
     alpha: float = Field(1.5, ge=0, description="Strength of that push (public demos: 1.5-3).")
     sigma: float = Field(1.0, gt=0, description="Smoothing of the image in pixels, σ (paper: 1).")
     largest_change: float = Field(
-        0.5, ge=0, description="An object whose area changes more is taken to have leaked; 0: none (paper)."
+        0.5, ge=0, description="Objects whose area changes by more than this share stay unchanged; 0: off (paper)."
     )
 
 

@@ -15,11 +15,11 @@ class Asking(Settings):
 
     order: Literal["random", "disagreement", "uncertainty"] = Field(
         "random",
-        description="Patches asked about: random ones (paper), or those first whose candidates differ most "
-        "(disagreement) or of which the reference is least sure (uncertainty), on all slices alike.",
+        description="Patches asked about: random ones (paper), or first those whose candidates differ most "
+        "(disagreement) or where the reference is least sure (uncertainty), equally on all slices.",
     )
     random_share: float = Field(
-        0.2, ge=0, le=1, description="Of these, share drawn at random all the same, so that estimates can be made."
+        0.2, ge=0, le=1, description="Share of these that is still drawn at random, so that estimates stay possible."
     )
 
 

@@ -33,11 +33,11 @@ class RegionSettings(Asking):
     beta: float = Field(1.0, gt=0, description="Temperature β of the mean over a pair's differing pixels.")
     negatives: Literal["multiple", "single"] = Field(
         "multiple",
-        description="Pairs of an answer: the preferred candidate with every other (their mean), or with the one that "
+        description="Pairs per answer: the preferred candidate with every other (their mean), or with the one that "
         "differs from it in most pixels.",
     )
-    side: int = Field(3, ge=1, description="Patches a side of a tile, L, as lpo.")
-    share: float = Field(0.15, ge=0, le=1, description="Share of all training patches asked about, as slpo.")
+    side: int = Field(3, ge=1, description="Patches per side of a tile, L, as in lpo.")
+    share: float = Field(0.15, ge=0, le=1, description="Share of all training patches asked about, as in slpo.")
 
 
 class RegionNormalised(PreferenceOptimizer):

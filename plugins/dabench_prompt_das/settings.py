@@ -17,45 +17,49 @@ class PromptDASSettings(SchemeSettings):
     self_training: str = "mean-teacher"
     overlap: float = 0.0
     refresh_every: int = Field(
-        100, ge=1, description="Updates between two looks at the target's training set: rankings, rounds of a scheme."
+        100,
+        ge=1,
+        description="Updates between two passes over the target's training set: rankings, rounds of a scheme.",
     )
     target_points: float = Field(
-        0.5, ge=0, le=1, description="Share of target crops that hold a given point, where any is."
+        0.5, ge=0, le=1, description="Share of target crops that hold a given point, if there are any."
     )
     detection: float = Field(30.0, ge=0, description="λ1 on 0-1 maps (paper: 1e-3 on 0-255, that is 65).")
     contrast: float = Field(1e-3, ge=0, description="λ2, weight of the contrast (paper: 1e-3).")
     point_weight: float = Field(0.2, ge=0, description="Weight of the loss on discs at given points (paper: 0).")
     point_radius: float = Field(5.0, ge=0, description="Radius of those discs in pixels.")
     pseudo_points: bool = Field(
-        True, description="Without given points, take confident points of the source model for them (paper: yes)."
+        True, description="Without given points, use confident points of the source model instead (paper: yes)."
     )
     point_rule: Literal["cautious", "release"] = Field(
         "cautious",
-        description="Which of its peaks are confident: sure in probability too, and whole (cautious), or all above "
-        "125 of 255 (release, at test; papers: not stated).",
+        description="Peaks that count as confident: whole objects of high probability (cautious), or all above 125 "
+        "of 255 (release, at test; papers: not stated).",
     )
     point_decay: bool = Field(
-        True, description="Those points are proposals: crops get them with a chance that falls to 0 (paper: no)."
+        True, description="Those points are proposals: crops get them with a probability that falls to 0 (paper: no)."
     )
     trusted: float = Field(
         0.5,
         ge=0,
-        description="Likeliest components that are foreground, as a share of the implied count; 0: off (paper).",
+        description="Share of the implied count that is foreground, most probable components first; 0: off (paper).",
     )
     possible: float = Field(
         1.0, ge=0, description="Components past this share of the implied count are background (with trusted > 0)."
     )
-    rank_slices: int = Field(12, ge=1, description="Most slices that a ranking looks at.")
+    rank_slices: int = Field(12, ge=1, description="Most slices that a ranking uses.")
     target_weight: float = Field(1.0, ge=0, description="Weight of the target's segmentation loss (release: 1).")
     detection_pseudo: bool = Field(True, description="Learn detection on the target (Table II, Detect.).")
     segmentation_pseudo: bool = Field(True, description="Learn segmentation on the target (Table II, Segment.).")
     prompts: bool = Field(True, description="Give points as prompts while training (Table II, Training Prompts).")
-    fg_confidence: float = Field(0.9, ge=0.5, le=1, description="Queries of the contrast lie above, δ_f (paper: 0.9).")
-    bg_confidence: float = Field(
-        0.1, ge=0, le=0.5, description="Negatives of the contrast lie below, δ_b (paper: 0.1)."
+    fg_confidence: float = Field(
+        0.9, ge=0.5, le=1, description="Probability above which pixels are queries of the contrast, δ_f (paper: 0.9)."
     )
-    queries: int = Field(64, ge=1, description="Most queries a crop (release: 256).")
-    negatives: int = Field(64, ge=1, description="Negatives a crop, N^n (paper: 256).")
+    bg_confidence: float = Field(
+        0.1, ge=0, le=0.5, description="Probability below which pixels are negatives of the contrast, δ_b (paper: 0.1)."
+    )
+    queries: int = Field(64, ge=1, description="Most queries per crop (release: 256).")
+    negatives: int = Field(64, ge=1, description="Negatives per crop, N^n (paper: 256).")
     temperature: float = Field(0.5, gt=0, description="τ of the contrast (paper: 0.5).")
     frozen_keys: bool = Field(False, description="No gradient through the contrast's keys (release: yes).")
     contrast_points: Literal["given", "detected"] = Field(

@@ -22,14 +22,12 @@ class PromptableSettings(Settings):
         True, description="Enlarge features before the head's second convolution (release), rather than the density."
     )
     placed_contrast: bool = Field(
-        True, description="Add the decoded image cell at a contrast token's place to it (paper: no)."
+        True, description="Add the decoded image cell at a contrast token's position to the token (paper: no)."
     )
-    mixing: bool = Field(
-        False, description="Neighbours on the enlarged maps look at each other, by 3×3 convolutions (paper: no)."
-    )
+    mixing: bool = Field(False, description="Connect neighbours on the enlarged maps by 3×3 convolutions (paper: no).")
     align_corners: bool = Field(
         False,
-        description="Enlarge probabilities with the corners in place, not the pixel centres (release: at inference).",
+        description="Enlarge probabilities with corners aligned instead of pixel centres (release: at inference).",
     )
     heatmap_scale: float = Field(
         1.0, gt=0, description="Factor on the detection head's raw output (release: its map is 0-255, so 1 / 255)."

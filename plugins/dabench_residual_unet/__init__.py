@@ -38,9 +38,9 @@ class ResidualUNetSettings(Settings):
         0.5, ge=0, lt=1, description="Share of feature maps dropped after each pooling (paper: 0.5)."
     )
     always: bool = Field(
-        False, description="Drop in evaluation too, so that no two predictions are the same (release: yes)."
+        False, description="Drop in evaluation too, so that no two predictions are equal (release: yes)."
     )
-    pretrained: str = Field("none", description="Name of added weights to begin with; none: from scratch.")
+    pretrained: str = Field("none", description="Name of added weights to start from; none: from scratch.")
 
 
 class ResidualBlock(nn.Module):

@@ -44,7 +44,7 @@ class SACSettings(SchemeSettings, AdaptationSettings):
     network: str = "promptable"
     backbone: str = "conv-small"
     self_training: str = "class-balanced"
-    baseline: int = Field(400, ge=1, description="Updates of SAC's own baseline, where nothing else is the start.")
+    baseline: int = Field(400, ge=1, description="Updates of SAC's own baseline, if no other method is the start.")
     target_weight: float = Field(5.0, ge=0, description="Weight of the target's loss (release: 5).")
 
 

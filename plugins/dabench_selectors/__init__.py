@@ -29,13 +29,14 @@ class EntropySettings(SliceSettings):
     diversity: float = Field(
         1.0,
         ge=0,
-        description="Weight of the entropy of the mean prediction, added: 1 is mutual information, 0 entropy alone.",
+        description="Weight of the added entropy of the mean prediction: 1 is mutual information, 0 only entropy.",
     )
     least: float = Field(
         0.001,
         ge=0,
         lt=0.5,
-        description="Smallest share of foreground, and of background; a candidate with less comes last, however sure.",
+        description="Smallest share of foreground, and of background; a candidate with less comes last, whatever "
+        "its score.",
     )
 
 

@@ -36,9 +36,9 @@ from dabench.plugin import (
 class SourcePairsSettings(TrainingSettings):
     """How labelled pairs are learnt."""
 
-    start: str = Field("source-only", description="Method whose encoder is the start; scratch: nothing.")
+    start: str = Field("source-only", description="Method whose encoder is the starting point; scratch: none.")
     network: str = Field("two-section", description="A network of two sections.")
-    backbone: str = Field("conv-small", description="Its encoder; none: the published network, its own.")
+    backbone: str = Field("conv-small", description="Encoder of the network; none: the published network with its own.")
     neighbour: float = Field(40.0, gt=0, description="nm from a section to its partner.")
     batch: int = 1
     lr: float = 1e-3

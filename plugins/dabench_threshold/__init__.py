@@ -38,8 +38,12 @@ from dabench.plugin import (
 class ThresholdSettings(Settings):
     """When a pixel is trusted."""
 
-    foreground: float = Field(0.8, ge=0.5, le=1, description="At least so likely: foreground (IPL: 'e.g., 0.95').")
-    background: float = Field(0.2, ge=0, le=0.5, description="Less likely than this: background (IPL: not stated).")
+    foreground: float = Field(
+        0.8, ge=0.5, le=1, description="Pixels of at least this probability are foreground (IPL: 'e.g., 0.95')."
+    )
+    background: float = Field(
+        0.2, ge=0, le=0.5, description="Pixels below this probability are background (IPL: not stated)."
+    )
     tile: int = Field(192, ge=16, description="Side of a tile while labelling, in pixels.")
     flips: bool = Field(True, description="Average over four flips of a tile (as in the other strategies of IPL).")
     disc: float = Field(5.0, ge=0, description="Radius of the foreground disc at a given point, pixels (0: none).")

@@ -13,8 +13,8 @@ from dabench.plugin import OptimizerSpec, TrainingSettings
 class RecipeSettings(TrainingSettings):
     """How a network learns from labels, of whichever domain."""
 
-    network: str = Field("residual-unet", description="Network of a source model of its own.")
-    backbone: str = Field("none", description="Its encoder; none: the network has its own.")
+    network: str = Field("residual-unet", description="Network of a separate source model.")
+    backbone: str = Field("none", description="Encoder of the network; none: it has its own.")
     batch: int = 4
     iterations: int = Field(1000, ge=1, description="Updates of the target model.")
     lr: float = 1e-3
@@ -33,10 +33,12 @@ class UALRSettings(RecipeSettings):
     start: Literal["source-only", "scratch"] = Field(
         "source-only", description="Label with the shared source model, or train one by the same recipe (paper)."
     )
-    source_iterations: int = Field(1000, ge=1, description="Updates of a source model of its own (paper: 20,000).")
+    source_iterations: int = Field(1000, ge=1, description="Updates of a separate source model (paper: 20,000).")
     self_training: str = Field("uncertainty", description="Scheme that labels the target.")
     recalibrate: int = Field(
-        60, ge=0, description="Target batches that renew the labelling model's BatchNorm statistics (0: none)."
+        60,
+        ge=0,
+        description="Target batches with which the labelling model's BatchNorm statistics are re-estimated (0: none).",
     )
 
 

@@ -46,7 +46,10 @@ class UncertaintySettings(Settings):
     passes: int = Field(5, ge=2, description="Monte-Carlo passes T (release: 10).")
     dropout: float = Field(0.2, gt=0, lt=1, description="Share of feature maps dropped in a pass (paper: 0.5).")
     percentile: float = Field(
-        95.0, ge=0, le=100, description="Of a class's uncertainties over the target set: the cut (release: 95)."
+        95.0,
+        ge=0,
+        le=100,
+        description="Percentile of a class's uncertainties over the target set that is the threshold (release: 95).",
     )
     tile: int = Field(192, ge=16, description="Side of the tiles that a round predicts, pixels (release: 576).")
 

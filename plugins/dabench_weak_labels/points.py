@@ -38,7 +38,8 @@ class PointSettings(Settings):
     offset: float = Field(
         0.0,
         ge=0,
-        description="Pixels from each centre to the point that is given, inside the object (IPL, Fig. 5; paper: 0).",
+        description="Distance in pixels from each centre to the given point, inside the object (IPL, Fig. 5; paper: "
+        "0).",
     )
     displacement: int = Field(
         40,

@@ -55,11 +55,11 @@ class PreferenceSettings(Settings):
     )
     raters: Combine = Field(
         "majority",
-        description="Of several raters in a data set: what most say (equally many: a tie), every answer with an equal "
-        "weight (all), or with the weight that its rater's repeated answers earn (consistency).",
+        description="How the answers of several raters are combined: by majority (equal counts: a tie), with equal "
+        "weights (all), or weighted by the consistency of a rater's repeated answers (consistency).",
     )
     gold: bool = Field(
-        False, description="Train on a data set's gold questions too, of which labels knew the right answer."
+        False, description="Train on a data set's gold questions too, whose correct answers come from labels."
     )
 
 
