@@ -1,6 +1,6 @@
 """Does DRLSE bring a biased mask nearer to the truth? A table, and a picture of initial and refined contours.
 
-    python benchmarks/levelset_picture.py --data ../shared/data --slices 4 --picture docs/images/upo_contours.png
+    python benchmarks/levelset_picture.py --data DATA --slices 4 --picture docs/images/upo_contours.png
 
 The initial masks are the labels eroded or dilated by a disc of 2 or 4 px or shifted by 3 px: the bias that UPO
 (Prefer-DAS, IV.F) is meant to mend, since source and target annotators drew the boundary at different membranes.
@@ -9,6 +9,7 @@ The initial masks are the labels eroded or dilated by a disc of 2 or 4 px or shi
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def picture(data: Path, path: Path) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("DABENCH_DATA", "data")))
     parser.add_argument("--slices", type=int, default=4, help="slices a domain for the table; 0 leaves the table out")
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()

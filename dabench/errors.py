@@ -38,7 +38,7 @@ class ConfigError(DabenchError):
 
 
 class UnknownNameError(ConfigError):
-    """A name that nobody registered; offers the nearest ones and lists all."""
+    """A name that is not registered; suggests the nearest ones and lists all."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], prefix: str = "") -> None:
         """Build the message from what was asked for and what there is; ``prefix`` goes before every name shown."""

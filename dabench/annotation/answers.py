@@ -1,4 +1,4 @@
-"""Answer files of a preference data set: one JSON object a line, one file a rater, only ever appended to.
+"""Answer files of a preference data set: one JSON object per line, one file per rater, only ever appended to.
 
 An answer: ``{"n": 7, "question": "q00003", "shown": [2, 0, 1], "answer": "tie", "chosen": [0, 2], "seconds": 3.4,
 "time": "2026-03-01T10:00:00Z", "repeat": false}``. ``shown`` is the order of the candidates on the page and ``chosen``
@@ -160,7 +160,7 @@ class AnswerLog:
         """Append one line and return it as it was written, on disk when this returns (fsync).
 
         ``n`` and ``time`` are filled in where they are missing. Safe among threads and processes. A tail that a crash
-        cut off was never confirmed to anybody and is removed first.
+        cut off was never confirmed and is removed first.
 
         Raises:
             DataError: the record is not a legal answer or undo, or the file is damaged; nothing was written.
@@ -181,7 +181,7 @@ class AnswerLog:
         return line
 
     def _read(self, handle: BinaryIO) -> None:
-        """Read a file that somebody else wrote, and end its last line."""
+        """Read a file of another program, and end its last line."""
         handle.seek(0)
         content = handle.read()
         found = read_answers(self.path, content.decode("utf-8"))

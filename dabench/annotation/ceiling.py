@@ -1,4 +1,4 @@
-"""How good the chosen candidates are by labels, between what asking nobody gives and what the best answers would."""
+"""How good the chosen candidates are by labels, compared with no answers and with the best answers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Ceiling:
 
 
 def ceilings(choices: PreferenceSet, answers: Mapping[str, Sequence[Answer]], truth: Truth) -> tuple[Ceiling, ...]:
-    """One entry a rater who chose something, in their order; empty where candidates were not made by thresholds.
+    """One entry per rater who chose something, in their order; empty where candidates were not made by thresholds.
 
     Args:
         choices: the set, for its masks.

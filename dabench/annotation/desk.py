@@ -39,8 +39,8 @@ class AnnotationDesk(Desk):
         shape: (slices, rows, columns) of the split.
         budget: share of each kind that may be annotated.
         weak_labels: kinds of annotation by name.
-        rater: who answers the kinds that no file is given for: ``truth`` (simulated), ``self`` (nobody), or
-            ``recorded``: nobody does, every kind needs a file.
+        rater: who answers the kinds that no file is given for: ``truth`` (simulated), ``self`` (no person), or
+            ``recorded``: every kind needs a file.
         rater_error: errors of the simulated rater, or their rate alone.
         seed: of the draw; the same for every method and training seed, so that all see the same points.
         recorded: kind of annotation -> a person's file: these kinds are answered from it.
@@ -339,7 +339,7 @@ class AnnotationDesk(Desk):
             about: kept with the answers (domain, split, seed), and the kind's share as ``fraction``.
 
         Returns:
-            What was written; nothing for a kind that nobody was asked for.
+            What was written; nothing for a kind that was not requested.
         """
         written = []
         for kind, given in sorted(self._given.items()):

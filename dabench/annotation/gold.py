@@ -1,4 +1,4 @@
-"""Questions whose right answer is known: from labels, or from the answers of somebody who is trusted."""
+"""Questions whose correct answer is known: from labels, or from the answers of a trusted rater."""
 
 from __future__ import annotations
 

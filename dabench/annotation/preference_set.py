@@ -3,10 +3,10 @@
 A folder (or the same as one zip)::
 
     manifest.json     what the questions were made of (`Manifest`), and the digest of every file below
-    questions.jsonl   one question a line: place, candidates' thresholds and digests, prompts
-    masks.zip         QUESTION.png: the candidates below each other, one bit a pixel
+    questions.jsonl   one question per line: place, candidates' thresholds and digests, prompts
+    masks.zip         QUESTION.png: the candidates below each other, one bit per pixel
     images.zip        QUESTION/+0.png: the patch with its surroundings, grey; -1 and +1 are the neighbouring slices
-    rater-a.jsonl     one file a rater, only ever appended to (`dabench.annotation.answers`)
+    rater-a.jsonl     one file per rater, only ever appended to (`dabench.annotation.answers`)
 
 Example:
     >>> choices = PreferenceSet.open(Path("choices"))

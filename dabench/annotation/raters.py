@@ -1,4 +1,4 @@
-"""Who answers at the annotation desk: simulated from truth, nobody (self), or a person's recorded file."""
+"""Raters, who answer at the annotation desk: simulated from truth, no person (self), or a person's recorded file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dabench.types import Array, PointAnswer, PointRequest
 #: Shorter ways to say what a user gives so that somebody answers, and what asks nobody.
 _GIVE = {
     "points": "(--points clicks.csv)",
-    "preferences": "(--preferences choices), or take --po upo, which asks nobody",
+    "preferences": "(--preferences choices), or take --po upo, which needs none",
 }
 _NONE = {"points": "--points 0", "preferences": "--patches 0"}
 
@@ -91,13 +91,13 @@ class TruthRater(Rater):
     def _need_truth(self, kind: str) -> None:
         if self._truth is None:
             raise DataError(
-                f"the target's training split has no labels: nobody can simulate its {kind}.",
+                f"the target's training split has no labels from which {kind} could be simulated.",
                 _mend(kind),
             )
 
 
 class Overlooked:
-    """Labels as somebody sees them who overlooks a share of all objects: there, they see background.
+    """Labels as seen by a person who overlooks a share of all objects and sees background there.
 
     Args:
         truth: the labels.
@@ -125,7 +125,7 @@ class Overlooked:
 
 
 class SelfRater(Rater):
-    """Asks nobody: the weak label answers from the request alone (UPO, Prefer-DAS Eq. 11). Costs nothing."""
+    """Asks no person: the weak label answers from the request (UPO, Prefer-DAS Eq. 11). Costs nothing."""
 
     label = "self"
 
@@ -136,7 +136,7 @@ class SelfRater(Rater):
     def identity(self, kind: str, weak: WeakLabel) -> dict[str, Any]:
         if type(weak).answer_self is WeakLabel.answer_self:
             raise ConfigError(
-                f"rater 'self' cannot give {kind}: there is nobody to ask.", f"Set the budget of {kind} to 0."
+                f"rater 'self' cannot give {kind}: they need a person, or labels.", f"Set the budget of {kind} to 0."
             )
         return {"rater": "self"}
 
@@ -190,7 +190,7 @@ class AskedRater(Rater):
         requests: in the order in which they came.
     """
 
-    label = "nobody yet"
+    label = "no rater yet"
 
     def __init__(self) -> None:
         """Nothing was asked yet."""

@@ -116,7 +116,7 @@ def gather(paths: Iterable[Path]) -> tuple[list[Question], dict[str, list[Answer
             found[name] = choices.answers(rater)
         notes += [note for note in choices.notes() if note not in notes]
     if first is None or not any(found.values()):
-        raise ConfigError("nobody has answered yet.", "Name answer files, or a set with answers.")
+        raise ConfigError("there are no answers yet.", "Name answer files, or a set with answers.")
     return first.questions, found, notes
 
 

@@ -79,7 +79,7 @@ def _of_ceiling(found: Ceiling) -> str:
     if found.reached is None:
         return f"{start}: no answer could have been better."
     if found.reached < 0:
-        return f"{start}: worse than if nobody had been asked."
+        return f"{start}: worse than without any answers."
     return f"{start}: {found.reached:.0%} of what right answers would gain."
 
 

@@ -28,7 +28,7 @@ _SAME = 1e-9
 def set_questions(
     choices: PreferenceSet, answers: Sequence[PreferenceAnswer], *, gold: bool = True
 ) -> list[PreferenceQuestion]:
-    """The questions of a set that were answered, with their masks; no image, which nobody needs any more.
+    """The questions of a set that were answered, with their masks; without images, which are not needed any more.
 
     Args:
         choices: the set.
@@ -61,7 +61,7 @@ def _shown(choices: PreferenceSet, question: Question) -> PreferenceQuestion:
 
 
 def set_answers(choices: PreferenceSet, combine: Combine = "majority", *, gold: bool = True) -> list[PreferenceAnswer]:
-    """One answer a question of the set, in their order; nothing chosen where nobody has answered.
+    """One answer per question of the set, in their order; nothing is chosen where there is no answer.
 
     The first answer of a rater to a question counts; what it repeats costs its seconds and teaches nothing. Of several
     raters the majority counts: the candidates that most chose (those who tie k count 1/k for each), equally often

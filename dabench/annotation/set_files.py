@@ -81,7 +81,7 @@ def _open_zip(path: Path, content: Path | io.BytesIO) -> zipfile.ZipFile:
 
 # ------------------------------------------------------------------------------------------------------------ pictures
 def png_of(values: Array) -> bytes:
-    """``(H, W)`` bool as a PNG of one bit a pixel, uint8 as grey values."""
+    """``(H, W)`` bool as a PNG of one bit per pixel, uint8 as grey values."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -141,7 +141,7 @@ def _compression(file: Path) -> int:
 
 
 def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
-    """JSON, one record a line."""
+    """JSON, one record per line."""
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
 

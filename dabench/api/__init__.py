@@ -1,1 +1,1 @@
-"""The front door: what `import dabench` offers, one module a task; `dabench` loads each when it is asked for."""
+"""What `import dabench` offers, one module per task; `dabench` loads each on first use."""

@@ -59,7 +59,7 @@ def make_questions(
         gold: questions whose right answer labels know: they tell how good raters are, and train nothing.
 
     Raises:
-        ConfigError: the run asks nobody for preferences, or ``output`` is there.
+        ConfigError: the run needs no preferences of a person, or ``output`` exists.
         DataError: the candidates of every patch are the same: there is nothing to ask; or gold that labels do not know.
 
     Example:

@@ -122,14 +122,14 @@ class Model:
             voxel: nm (z, y, x); the file's by default. Pixel sizes are matched by it, and a model that looks at pairs
                 finds the partners of slices.
             pixel_size: ``match``: slices are seen at the pixel size that the model knows, and the result is on the
-                volume's own; not where nobody says how large its voxels are (a `ModelWarning` tells what was done).
+                volume's own; not if the size of its voxels is unknown (a `ModelWarning` reports what was done).
                 ``native``: as they are.
             batch: tiles a forward pass.
             instances: the objects instead, of a model that makes them (`gives_instances`).
             progress: True shows it, False does not, None where a person looks on.
 
         Returns:
-            float32 in [0, 1], of the shape of ``volume``; of instances uint32, one id an object, 0 = background.
+            float32 in [0, 1], of the shape of ``volume``; of instances uint32, one id per object, 0 = background.
 
         Raises:
             DataError: the volume is missing, damaged or no stack, or a point lies outside of it.

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Workers:
-    """Who predicts the chunks.
+    """What runs the prediction of chunks.
 
     Attributes:
         executor: ``local``, or ``ray`` for several machines.

@@ -75,7 +75,7 @@ class Run:
 
     @property
     def scores(self) -> pd.DataFrame:
-        """Its part of `dabench.results`: one row a stage, share of test points and metric."""
+        """Its part of `dabench.results`: one row per stage, share of test points and metric."""
         return table_of([self.record])
 
     def as_json(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def run(
         points: share of target mitochondria with a point, or a recorded points file.
         patches: share of target patches asked about.
         preferences: a person's preference data set (folder or zip), or JSON lines of former versions.
-        rater: who answers what no file is given for: ``truth`` (simulated), ``self`` (nobody), or ``recorded``: all
+        rater: who answers the kinds without a file: ``truth`` (simulated), ``self`` (no person), or ``recorded``: all
             needs a file (the default as soon as there is one).
         rater_error: error rate of the simulated rater.
         allow_unanswered: train although less than half of the preferences asked for are of use.

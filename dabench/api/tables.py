@@ -132,7 +132,7 @@ class Boards(Sequence[Board]):
         return self.leaderboard.boards(shown=False)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an entry of each board, best first.
+        """One row per entry of each board, best first.
 
         ``mean`` with its 95 % interval is over all tasks of the board; then comes one column for each task. ``rank`` is
         the mean rank; entries that share a letter in ``groups`` cannot be told apart. An ``upper``
@@ -153,7 +153,7 @@ class Boards(Sequence[Board]):
         return exports.to_markdown(self)
 
     def to_csv(self) -> str:
-        """One line a cell: its entry, every tag and every metric."""
+        """One line per cell: its entry, every tag and every metric."""
         return exports.to_csv(self.leaderboard.rows, self.leaderboard.entry_names, self.workspace.root)
 
     def to_json(self) -> str:

@@ -1,8 +1,8 @@
 """Bundles: one zip with the results of runs, without weights. Written so that equal runs give equal bytes.
 
 ``manifest.json`` comes first and names every other file with its digest and size; the files of a run lie in
-``runs/<cell_id>/`` and the record of a suite in ``suites/`` as they do in a workspace. Nothing is signed: whoever must
-be sure of the sender compares the digest of the bundle by another way.
+``runs/<cell_id>/`` and the record of a suite in ``suites/`` as they do in a workspace. Nothing is signed: users who
+must be sure of the sender compares the digest of the bundle by another way.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class PluginEntry(BaseModel):
 
 
 class RunEntry(BaseModel):
-    """One run: its cell, its files relative to its folder, and the plugins that somebody needs to make it again."""
+    """One run: its cell, its files relative to its folder, and the plugins needed to make it again."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -74,7 +74,7 @@ class RunEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """``manifest.json``; ``origin`` is who made the runs, "" for results that move between one's own machines."""
+    """``manifest.json``; ``origin`` is who made the runs, "" for results that move between machines of one user."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -116,7 +116,7 @@ def export_runs(
         runs: run directories of this workspace's own runs, each verified here without computing scores again.
         target: the zip; an existing one is replaced.
         verifier: verifies the runs.
-        origin: who made them; "" for nobody but oneself.
+        origin: who made them; "" for your own.
         suites: suites of the workspace whose records go with them.
 
     Raises:

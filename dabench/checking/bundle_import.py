@@ -42,7 +42,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did, or with ``dry_run`` would do. ``origin`` is `HERE` for one's own results."""
+    """What an import did, or with ``dry_run`` would do. ``origin`` is `HERE` for your own results."""
 
     origin: str
     runs: tuple[Taken, ...]
@@ -64,7 +64,7 @@ def import_bundle(
 ) -> Imported:
     """Take the runs of a bundle over.
 
-    They lie beside where the cell would have run here, as ``<cell_id>@<origin>``, and never stand in for it; one's own
+    They lie beside where the cell would have run here, as ``<cell_id>@<origin>``, and never replace it; your own
     (``mine``) lie right there. A bundle that names no origin gets ``bundle-`` and the beginning of its digest. A run
     that is here already, byte for byte, is left alone, wherever it lies. So are suites: where one of that name has
     another content here, the bundle's is kept beside as ``<name>@<origin>``.
@@ -74,17 +74,17 @@ def import_bundle(
         workspace: where its runs go.
         verifier: verifies them, as `dabench verify` does.
         origin: who made them, whatever the bundle says.
-        mine: they are one's own, whatever the bundle says.
+        mine: they are your own, whatever the bundle says.
         limit: bytes that the bundle may have unpacked.
         quick: compute no scores again.
         dry_run: check everything and change nothing.
 
     Raises:
         BundleError: anything is wrong with any run; then none is taken over.
-        ConfigError: an origin that is none, or one for runs that are one's own.
+        ConfigError: an invalid origin, or one for runs that are your own.
     """
     if origin and mine:
-        raise ConfigError("runs are one's own or of an origin, not both.", "Give --mine or --origin.")
+        raise ConfigError("runs are your own or have an origin, not both.", "Give --mine or --origin.")
     if origin:
         check_origin(origin)
     workspace.root.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ def _code(run: RunFiles, plan: Plan, registry: Registry) -> Iterator[Difference]
             yield Difference(VERSION, used.distribution, then.version, used.version)
     scoring = str(events.started(plan, registry, {}, "").tags["scoring_digest"])
     if (said := run.record.tags.get("scoring_digest", scoring)) != scoring:
-        yield Difference(CODE, "what predicts and scores", said[:_SHOWN], scoring[:_SHOWN])
+        yield Difference(CODE, "code of prediction and scoring", said[:_SHOWN], scoring[:_SHOWN])
 
 
 def _versions(run: RunFiles, environment: Mapping[str, Any]) -> Iterator[Difference]:

@@ -45,7 +45,7 @@ def check_stages(run: RunFiles, here: References, found: Findings) -> None:
     try:
         plan = planned_here(run, here)
     except DabenchError as error:
-        found.skip(f"tags computed anew: {first_line(error)}")
+        found.skip(f"tags computed again: {first_line(error)}")
         return
     _check_plan(run, plan, here, found)
 
@@ -83,7 +83,7 @@ def _check_plan(run: RunFiles, plan: Plan, here: References, found: Findings) ->
     said = {name: stage.key for name, stage in run.receipt.stages.items()}
     if keys != said:
         if reason := _other_content(run, plan, here):
-            found.skip(f"keys and tags computed anew: {reason}")
+            found.skip(f"keys and tags computed again: {reason}")
             return
         if strange := list(made_otherwise(run, plan)):
             for state, text in strange:

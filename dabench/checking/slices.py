@@ -1,4 +1,4 @@
-"""Scores again: from the rows a slice, and from the stored prediction against the labels."""
+"""Scores again: from the rows per slice, and from the stored prediction against the labels."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def averages(protocol: EvaluationProtocol) -> bool:
 
 
 def compare_table(run_dir: Path, run: str, scores: Sequence[Scored]) -> Iterator[str]:
-    """Where ``scores.parquet`` says other than the journal and the rows a slice. Raises DataError for a damaged one."""
+    """Where ``scores.parquet`` differs from the journal and the rows per slice. Raises DataError for a damaged one."""
     said, found = rows_of_old_run(run_dir, run, scores), read_scores(run_dir / SCORES)
     expected, there = ({row[:-1]: row.value for row in rows} for rows in (said, found))
     if len(there) != len(found):

@@ -24,7 +24,7 @@ def report(
         list[Path], typer.Argument(help="Answer files (choices/anna.jsonl), or whole data sets: folders or zips.")
     ],
     gold: Annotated[
-        Path | None, typer.Option(help="Answers of somebody who is trusted: the right ones of the questions there.")
+        Path | None, typer.Option(help="Answers of a trusted rater, taken as correct for their questions.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:

@@ -79,7 +79,7 @@ def _configured(given: dict[str, Any], config: Path | None, sets: list[str] | No
 
 
 def _target(config: RunConfig) -> str:
-    """The domain that is annotated. Raises ConfigError, before anyone clicks, for a run that asks nobody."""
+    """The domain that is annotated. Raises ConfigError, before the first click, for a run that asks no person."""
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
     from dabench.runs.questions import asking_plan

@@ -1,4 +1,4 @@
-"""``dabench data``: which data sets there are, whether they are sound, how they look, and adding one's own."""
+"""``dabench data``: which data sets there are, whether they are sound, how they look, and adding your own."""
 
 from __future__ import annotations
 

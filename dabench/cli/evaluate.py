@@ -53,7 +53,7 @@ def evaluate(
     predicted_values: Annotated[
         str | None, typer.Option(metavar="V:L,...", help="What values of the prediction are: 1:0,2:1.")
     ] = None,
-    per_slice: Annotated[Path | None, typer.Option(help="Also write one row a slice to this CSV file.")] = None,
+    per_slice: Annotated[Path | None, typer.Option(help="Also write one row per slice to this CSV file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, rows included.")] = False,
 ) -> None:
     """Score a stack of predictions against a stack of labels.

@@ -48,7 +48,7 @@ def leaderboard(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a line a cell, every tag and metric.")] = False,
     as_html: Annotated[bool, typer.Option("--html", help="Write a page that needs no network.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Read every run anew, not only what changed.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Read every run again, not only what changed.")] = False,
 ) -> None:
     """Rank what has run: one table a setting, with intervals, ties, brackets and what is missing.
 

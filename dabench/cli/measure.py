@@ -25,9 +25,9 @@ def measure(
     file: Annotated[
         Path, typer.Argument(help="What dabench predict wrote, or any mask or instance ids: OME-Zarr, TIFF …")
     ],
-    csv: Annotated[Path | None, typer.Option(help="Write one row an object to this CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write one row per object to this CSV file.")] = None,
     parquet: Annotated[Path | None, typer.Option(help="The same as parquet.")] = None,
-    per_slice: Annotated[Path | None, typer.Option(help="Write one row a slice to this CSV file.")] = None,
+    per_slice: Annotated[Path | None, typer.Option(help="Write one row per slice to this CSV file.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write plots: a .png, a .html, or both into a folder.")] = None,
     voxel: Annotated[str | None, typer.Option(help="Voxel size in nm, z,y,x [what the file says].")] = None,
     min_size: Annotated[

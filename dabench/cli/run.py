@@ -73,7 +73,7 @@ def run(
     config: Config = None,
     sets: Set = None,
     tracker: Annotated[str, typer.Option(help="mlflow, none, or a tracking URI.")] = "mlflow",
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Train every stage anew.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Train every stage again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result (or plan) as JSON.")] = False,
 ) -> None:

@@ -122,7 +122,7 @@ def _scores(done: Run) -> Table:
 
 
 def _choice(record: RunRecord) -> Iterator[str]:
-    """Who predicts and why, and, apart from the result, what the test labels would have chosen."""
+    """The checkpoint that was chosen and why, and separately the choice by test labels."""
     found, apart = record.selected, record.regret
     if found is None:
         return

@@ -21,7 +21,7 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 class Settings(StrictModel):
-    """Base of every component's settings: frozen, unknown keys refused; one sentence a field.
+    """Base of every component's settings: frozen, unknown keys refused; one sentence per field.
 
     A subclass gives a field another default by saying it again: range and sentence stay what they were.
 

@@ -19,7 +19,7 @@ def kept_in() -> Iterator[None]:
 
     Raises:
         SystemExit: it asked for the end, by ``os._exit`` too.
-        PluginError: it raised KeyboardInterrupt though nobody pressed Ctrl-C.
+        PluginError: it raised KeyboardInterrupt without a Ctrl-C.
     """
     with _ctrl_c_noted() as pressed, redirect_stdout(sys.stderr), no_exit():
         try:
@@ -27,12 +27,12 @@ def kept_in() -> Iterator[None]:
         except KeyboardInterrupt as error:
             if pressed:
                 raise
-            raise PluginError("it raised KeyboardInterrupt, and nobody pressed Ctrl-C") from error
+            raise PluginError("it raised KeyboardInterrupt without a Ctrl-C") from error
 
 
 @contextmanager
 def no_exit() -> Iterator[None]:
-    """Inside, ``os._exit`` raises SystemExit, since it would end the process without a word; children may leave."""
+    """Inside, ``os._exit`` raises SystemExit: it would end the process silently. Child processes may use it."""
     here, leave = os.getpid(), os._exit
 
     def refused(code: int = 0) -> None:

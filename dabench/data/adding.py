@@ -128,7 +128,7 @@ def choose_voxel(volume: Volume, given: Voxel | None, name: str) -> tuple[Voxel,
     """The voxel size of a card in nm (z, y, x), and a warning where the file says another one ("" where not).
 
     Raises:
-        ConfigError: nobody says how large a voxel is.
+        ConfigError: the voxel size is not known.
         DataError: only the file says it, and what it says means nothing.
     """
     try:

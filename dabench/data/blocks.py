@@ -81,7 +81,7 @@ def block_grid(shape: Shape, chunk: Shape) -> Iterator[Block]:
 def slabs(volume: Volume, itemsize: int | None = None) -> Iterator[Block]:
     """Boxes of full width that cover a volume along its chunks: each stored value is decoded once, memory is bounded.
 
-    A box has at most 64 MiB (of ``itemsize`` bytes a voxel, default the stored type's) or one row of chunks, of which
+    A box has at most 64 MiB (of ``itemsize`` bytes per voxel, default the stored type's) or one row of chunks, of which
     one that is larger than 256 MiB is cut along z.
     """
     depth, rows, _ = chunks_of(volume)

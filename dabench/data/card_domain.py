@@ -241,7 +241,7 @@ class CardDomain(Domain):
 
 
 def _padded(labels: Volume, part: SplitCard, depth: int, unknown: int) -> Volume:
-    """Labels of the whole split: the slices that nobody labelled read as unknown."""
+    """Labels of the whole split: slices without labels read as unknown."""
     if part.labelled is None:
         return labels
     first = part.labelled[0] - (part.slices[0] if part.slices else 0)

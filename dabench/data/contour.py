@@ -1,7 +1,7 @@
 """Source labels moved to the nearest strong edge: the unpublished edit behind some published numbers, as an option.
 
 The released data lists of Prefer-DAS (Human to Lucchi++) and IPL point at labels adjusted by a geodesic active contour
-(FACTS 1.5, 2.2), which moves a boundary from the inner to the outer membrane. dabench trains on raw labels unless a run
+(docs/facts.md), which moves a boundary from the inner to the outer membrane. dabench trains on raw labels unless a run
 asks for this, and then its row says so.
 """
 

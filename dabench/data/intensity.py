@@ -156,7 +156,7 @@ class UnitVolume(Converted):
     def statistics(self) -> tuple[float, float]:
         """Mean and standard deviation over at most 32 evenly spaced slices; computed once, in bounded memory.
 
-        Padding (`dabench.ops.padding`) takes no part, unless there is nothing else.
+        Padding (`dabench.ops.padding`) is ignored, unless there is nothing else.
         """
         with self._lock:
             if self._statistics is None:

@@ -118,7 +118,7 @@ class WithIgnored(Wrapper):
 class InstanceIds(Converted):
     """Instance ids as int32; values that the card maps to 0 become 0, those that it maps to ignore become -1.
 
-    Ids beyond 2³¹ - 1, as annotation servers give them, are numbered anew, from 2³¹ - 1 downward as they are met:
+    Ids beyond 2³¹ - 1, as annotation servers give them, are renumbered, from 2³¹ - 1 downward as they are met:
     an id has one number as long as this object lives, and may have another in another process.
     """
 
@@ -179,7 +179,7 @@ class InstanceIds(Converted):
         if self._numbers and self._largest > _MOST - len(self._numbers):
             raise DataError(
                 f"{self._name}: slices {block.z} to {block.z + block.depth - 1}: ids on both sides of {_MOST}.",
-                "Number the instances anew, from 1.",
+                "Renumber the instances from 1.",
             )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class InstanceIds(Converted):
 
 
 class PartialLabels(Wrapper):
-    """Labels of some slices of a longer stack: the slices that nobody labelled read as ``unknown``.
+    """Labels of some slices of a longer stack: slices without labels read as ``unknown``.
 
     Args:
         volume: labels of the known slices.
@@ -229,7 +229,7 @@ class PartialLabels(Wrapper):
 
 
 def known_slices(labels: Volume) -> range:
-    """The slices of labels that anybody labelled; all, where the card does not say otherwise."""
+    """The labelled slices; all, unless the card says otherwise."""
     while isinstance(labels, CachedVolume):
         labels = labels.volume
     found: range = getattr(labels, "known", range(labels.shape[0]))

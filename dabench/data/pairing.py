@@ -54,7 +54,7 @@ class Numbering:
 def mismatch(images: Sequence[str], labels: Sequence[str]) -> str:
     """Why images and labels are no pairs, by the names of their files; "" where they are or bear no numbers.
 
-    Numbers of the labels that are those of the images and a constant are pairs: somebody counts from 1.
+    Numbers of the labels that are those of the images and a constant are pairs, as when one program counts from 1.
     """
     ours, theirs = Numbering.of(images).numbers, Numbering.of(labels).numbers
     if not {*ours} - {None} or not {*theirs} - {None}:

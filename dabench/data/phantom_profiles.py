@@ -218,7 +218,7 @@ PROFILES: dict[str, Profile] = {
 # The same tissue as phantom-human at three times the pixel size; noise is drawn on the finer pixels, before binning.
 PROFILES["phantom-fine"] = replace(
     PROFILES["phantom-human"],
-    summary="Phantom of MitoEM-H at 24 nm a pixel, made up: mitochondria a third of the size in pixels",
+    summary="Phantom of MitoEM-H at 24 nm per pixel: mitochondria a third of the size in pixels",
     voxel=(30, 24, 24),
     noise=0.135,
     binning=3,

@@ -35,7 +35,7 @@ def chosen_slices(split: Split, wanted: Sequence[int] | None) -> list[int]:
 
 
 def draw(split: Split, slices: Sequence[int], path: Path, *, most: int = 768) -> None:
-    """Write a PNG with one row a slice: the image and, where there are labels, the image with their contours.
+    """Write a PNG with one row per slice: the image and, where there are labels, the image with their contours.
 
     Args:
         split: an opened split.

@@ -73,7 +73,7 @@ class ResampledLabels(ResampledVolume):
 
     @property
     def known(self) -> range:
-        """The slices that anybody labelled."""
+        """The labelled slices."""
         return known_slices(self.volume)
 
     def _resampled(self, plane: Array, window: Window) -> Array:

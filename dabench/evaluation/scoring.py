@@ -1,4 +1,4 @@
-"""Runs a protocol over a stack, slice by slice, and keeps one row a slice."""
+"""Runs a protocol over a stack, slice by slice, and keeps one row per slice."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Report:
         protocol: its registered name.
         metrics: the protocol's metrics, the headline first; NaN only when no slice counts.
         n: slices that count.
-        left_out: slices that take no part (empty on both sides, or not labelled).
-        slices: one score a slice, in order.
+        left_out: slices that do not count (empty on both sides, or not labelled).
+        slices: one score per slice, in order.
     """
 
     protocol: str
@@ -47,7 +47,7 @@ class Report:
     slices: tuple[SliceScore, ...] = field(repr=False)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One flat row a slice: its number, the scores, and why a slice was left out."""
+        """One flat row per slice: its number, the scores, and why a slice was left out."""
         return [{"slice": s.z, **s.values, "left_out": s.left_out} for s in self.slices]
 
     def as_json(self) -> dict[str, Any]:

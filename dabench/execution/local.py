@@ -1,4 +1,4 @@
-"""The executor of one machine: a process a job, packed on cores, GPUs and memory."""
+"""The executor of one machine: a process per job, packed on cores, GPUs and memory."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _outcome(ended: _Running) -> Outcome:
         return found
     except EOFError:
         what = f"killed by {signal.Signals(-code).name}" if code < 0 else f"its process ended with code {code}"
-        return Outcome(ended.job.id, "killed", f"{what}; out of memory, if nobody did it")
+        return Outcome(ended.job.id, "killed", f"{what}; probably out of memory, unless you did it")
     finally:
         ended.answer.close()
 

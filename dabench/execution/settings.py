@@ -39,7 +39,7 @@ class ExecutorSettings:
     gpus_per_job: float = 0.0
 
     def make(self, workspace: Path, logs: Path) -> Executor:
-        """The executor; whoever makes it closes it.
+        """The executor; its creator closes it.
 
         Args:
             workspace: where stages and runs lie.

@@ -1,4 +1,4 @@
-"""Files that desktops leave in folders: they are nobody's data."""
+"""Files that desktops leave in folders, which are not data."""
 
 from __future__ import annotations
 

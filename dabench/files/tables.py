@@ -54,7 +54,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """Rows of one kind; ``title`` stands above them."""
+    """Rows of one kind; ``title`` is printed above them."""
 
     title: str
     rows: tuple[tuple[Cell, ...], ...]

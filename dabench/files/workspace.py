@@ -24,7 +24,7 @@ class Workspace:
 
     @property
     def runs(self) -> Path:
-        """One folder a cell."""
+        """One folder per cell."""
         return self.root / "runs"
 
     @property

@@ -36,7 +36,7 @@ _SAME = ("tag:yaml.org,2002:null", _MERGE)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML without what is read in two ways, and without aliases that stand for more than anybody writes."""
+    """Safe YAML without what is read in two ways, and without aliases that expand to huge documents."""
 
     def get_single_node(self) -> Any:
         node: Any = super().get_single_node()

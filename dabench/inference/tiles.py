@@ -48,7 +48,7 @@ class Profile:
 _BAND = 256
 
 #: ``hann``: half-tile stride, weights that fall to the rim, where a network sees least of what lies around a pixel.
-#: ``fast``: the same tiles, plain mean. ``paper``: stride 128, four rotations, plain mean (FACTS §1.7).
+#: ``fast``: the same tiles, plain mean. ``paper``: stride 128, four rotations, plain mean.
 #: ``tiles``: no overlap. All but ``paper`` without test-time augmentation.
 PROFILES = {
     p.name: p

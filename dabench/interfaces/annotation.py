@@ -103,7 +103,7 @@ class WeakLabel(ABC):
 
     def answer_self(self, request: Any) -> list[Any]:
         """Answer from the request alone, as the rater ``self`` does, at no cost. Raises ConfigError where none can."""
-        raise ConfigError(f"rater 'self' cannot answer {type(request).__name__}: there is nobody to ask.")
+        raise ConfigError(f"rater 'self' cannot answer {type(request).__name__}: it needs a person, or labels.")
 
     def resampled(self, answers: Sequence[Any], resampling: Resampling) -> list[Any]:
         """The same answers on other pixels of the same slices. Raises ConfigError where the kind has no way."""
@@ -161,7 +161,7 @@ class Desk(Protocol):
         Args:
             kind: one of those that the stage's StageSpec asks for.
             request: of that kind; None asks for the budget's share of all slices (nothing, where the share is 0).
-            rater: "self" asks nobody (the request alone decides, at no cost); None asks the run's rater.
+            rater: "self" asks no person (the request decides, at no cost); None asks the run's rater.
 
         Raises:
             BudgetError: the requests so far and this one go past the budget; nothing is handed out.
@@ -180,7 +180,7 @@ class Desk(Protocol):
     def preferences(self, questions: Sequence[PreferenceQuestion], rater: str | None = None) -> list[PreferenceAnswer]:
         """Ask which candidate is best on each patch.
 
-        ``rater`` "self" asks nobody (the question's hint decides, at no cost); None asks the run's rater.
+        ``rater`` "self" asks no person (the question's hint decides, at no cost); None asks the run's rater.
         Raises BudgetError when the questions go past the patch budget; then nothing is handed out.
         """
 

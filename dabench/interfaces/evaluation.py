@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SliceScore:
-    """Scores of one slice, or why it takes no part (``empty on both sides``, ``not labelled``)."""
+    """Scores of one slice, or why it does not count (``empty on both sides``, ``not labelled``)."""
 
     z: int
     values: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""How far work is, told to whoever shows it: a terminal, a notebook, a test."""
+"""Progress of work, passed to a display: a terminal, a notebook, a test."""
 
 from __future__ import annotations
 

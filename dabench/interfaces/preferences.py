@@ -106,7 +106,8 @@ class PreferenceOptimizer(ABC):
                 with another preferred one.
 
         Returns:
-            ``(P,)`` loss a patch, linear in the weights; 0 where all that is valid is preferred, or nothing. Never NaN.
+            ``(P,)`` loss per patch, linear in the weights; 0 where all that is valid is preferred, or nothing. Never
+            NaN.
 
         Example:
             Of three candidates the first and the last tie: ``preferred`` is ``[[0.5, 0.0, 0.5]]``, and the loss is half

@@ -1,4 +1,4 @@
-"""What a leaderboard is made of: one board a setting, one standing an entry. Plain records; nothing is read here."""
+"""What a leaderboard is made of: one board per setting, one standing per entry. Plain records; nothing is read here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOWER, UPPER = "lower", "upper"
 
 @dataclass(frozen=True)
 class BoardKey:
-    """What a board holds fixed. Rows of different settings never share a table (DESIGN 6)."""
+    """What a board holds fixed. Rows of different settings never share a table."""
 
     data: str
     preset: str

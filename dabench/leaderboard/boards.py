@@ -153,7 +153,7 @@ def _ordered(standings: Iterable[Standing], ranking: RankStatistics) -> list[Sta
 
 
 def _with_front(standings: Sequence[Standing]) -> list[Standing]:
-    """Mark who no other beats in both quality and annotation; nobody, where annotation costs all the same."""
+    """Mark entries that no other beats in both quality and annotation; none, if annotation costs all the same."""
     points = {
         s.entry: (s.annotation_seconds, s.overall.mean)
         for s in standings

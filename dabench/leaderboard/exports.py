@@ -22,7 +22,7 @@ _FIRST = ("entry", *IDENTITY)
 
 
 def to_csv(rows: Iterable[Row], entries: Mapping[tuple[str, str], str], root: Path) -> str:
-    """One line a cell: the entry that it belongs to, every tag, every metric, its run directory below ``root``.
+    """One line per cell: the entry that it belongs to, every tag, every metric, its run directory below ``root``.
 
     Args:
         rows: cells of any status and setting.

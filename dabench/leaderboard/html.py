@@ -85,7 +85,7 @@ def _fields(record: Any, but: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Records, mappings and numbers as JSON takes them: no NaN, no more digits than anybody reads."""
+    """Records, mappings and numbers as JSON takes them: no NaN, and few digits."""
     if isinstance(value, str) or value is None or isinstance(value, bool | int):
         return value
     if is_dataclass(value) and not isinstance(value, type):

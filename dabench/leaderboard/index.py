@@ -1,6 +1,6 @@
 """A flat index of all runs of a workspace, so that a leaderboard of many thousands opens at once.
 
-It is a cache: whatever it holds can be read again from the run directories, so a damaged one is made anew, and where
+It is a cache: whatever it holds can be read again from the run directories, so a damaged one is made again, and where
 the workspace cannot be written to, it is kept in memory for the time of one command.
 """
 
@@ -143,7 +143,7 @@ class Index:
 
 
 def read_index(workspace: Workspace, anew: bool, progress: Progress | None = None) -> tuple[list[Row], tuple[str, ...]]:
-    """All rows of a workspace, and what is wrong with others; an index that turns out damaged is made anew.
+    """All rows of a workspace, and what is wrong with others; an index that turns out damaged is made again.
 
     Args:
         workspace: whose runs.
@@ -176,7 +176,7 @@ def _journals(runs: Path) -> Iterator[tuple[str, Fingerprint]]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """The database, made anew where it is damaged or of another format; in memory where it cannot be written."""
+    """The database, made again where it is damaged or of another format; in memory where it cannot be written."""
     if not path.parent.is_dir():
         return _connect(":memory:")  # no workspace yet: looking at it does not make one
     try:

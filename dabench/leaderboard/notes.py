@@ -13,7 +13,7 @@ from dabench.leaderboard.rows import Row
 from dabench.statistics.intervals import as_sample
 from dabench.tracking.translate import NO_VALUE
 
-#: Seeds below which a number is an anecdote (DESIGN 6).
+#: Seeds below which a number is an anecdote.
 RESULT_SEEDS = 3
 _NAMED = 4
 
@@ -97,7 +97,7 @@ def _against(standings: Sequence[Standing]) -> Iterator[str]:
 
 
 def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
-    """What differs between cells that stand beside each other."""
+    """What differs between cells of one board."""
     devices = sorted({row.tags.get("device", "").partition(":")[0] for row in rows} - {""})
     if len(devices) > 1:
         yield f"Trained on {' and '.join(devices)}: times and memory do not compare."
@@ -105,7 +105,7 @@ def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
     if len(precisions) > 1:
         yield f"Trained in {' and '.join(precisions)}: see the tag trained_in."
     if len({row.tags["scoring_digest"] for row in rows if "scoring_digest" in row.tags}) > 1:
-        yield "Some cells were scored by other versions of the code; running them again scores them anew."
+        yield "Some cells were scored by other versions of the code; running them again computes new scores."
     if any(row.tags.get("selector", "last") != "last" for row in rows):
         yield "Where an entry names a selector, its checkpoint or threshold was chosen by that, without target labels."
     told = [row.tags["guard"] for row in rows if row.tags.get("guard", "good") not in ("good", NO_VALUE)]

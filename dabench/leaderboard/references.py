@@ -68,7 +68,7 @@ def with_gaps(standings: Sequence[Standing], entries: Sequence[Entry], cells: Se
 def _bracket(entry: Entry, entries: Sequence[Entry], table: Table, kind: str) -> str:
     """The bracket that an entry is measured by: of those with its network, or of the only network, the best one.
 
-    "" where brackets of several networks stand there, and none with the entry's.
+    "" where there are brackets of several networks, and none with the entry's.
     """
     brackets = [one for one in entries if one.bracket == kind]
     same = [one for one in brackets if _network(one) == _network(entry)]

@@ -45,7 +45,7 @@ class ResultsCache:
         self._try(store)
 
     def _try(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
-        """Do something with the file. Its errors go without a word: this is only a cache."""
+        """Do something with the file. Its errors are ignored: this is only a cache."""
         if self._path is None or not self._path.is_file():
             return None
         try:

@@ -1,4 +1,4 @@
-"""One row a cell: what identifies it, what it scored, what it cost. From a run directory or from an MLflow store."""
+"""One row per cell: what identifies it, what it scored, what it cost. From a run directory or from an MLflow store."""
 
 from __future__ import annotations
 

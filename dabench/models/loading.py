@@ -76,7 +76,8 @@ def load_model(
 
     Raises:
         UnknownNameError: no such run and no such file.
-        WeightsError: a run that did not end well, weights that are gone, changed or do not fit, a file that is none.
+        WeightsError: a run that did not end well, weights that are gone, changed or do not fit, a file that is not a
+            model.
         PluginError: a plugin is not installed; names it and its distribution.
         ConfigError: the device is not there.
     """

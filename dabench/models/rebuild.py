@@ -1,4 +1,4 @@
-"""A trained stage built again from names and settings: no data is opened, nobody is asked, nothing is downloaded."""
+"""A trained stage built again from names and settings: without opening data, asking raters or downloading."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ def _part(registry: Registry, kind: str, name: str, sources: Mapping[str, str]) 
 
 
 def _scores(record: RunRecord, stage: str) -> tuple[ScoreCard, ...]:
-    """Scores of the predicting stage on the target's test split; those of other splits are nobody's to show."""
+    """Scores of the predicting stage on the target's test split; those of other splits are not shown."""
     return tuple(
         ScoreCard(
             protocol=s.protocol, inference=s.inference, test_points=s.test_points, slices=s.n, metrics=dict(s.metrics)

@@ -54,7 +54,7 @@ def domain_loss(logits: Tensor, domain: float) -> Tensor:
 
 
 def discriminator_terms(shown: Mapping[str, tuple[nn.Module, Tensor, Tensor]]) -> dict[str, Tensor]:
-    """What discriminators lose that tell the two domains apart, half a loss a domain (AdaptSegNet, Eq. 2).
+    """Loss of discriminators that tell the two domains apart, half of it per domain (AdaptSegNet, Eq. 2).
 
     Args:
         shown: by name, a discriminator and what it sees of the source and of the target, without gradient.

@@ -1,6 +1,6 @@
 """The student's view of a crop: one geometric and photometric draw, applied alike to all that belongs to the crop.
 
-The list is the Prefer-DAS release's (FACTS 1.5): flips, quarter turns, perspective, optional elastic deformation;
+The list is the Prefer-DAS release's: flips, quarter turns, perspective, optional elastic deformation;
 brightness and contrast, noise, optional motion blur. The *weak* view has flips and quarter turns only. The teacher
 sees the plain crop; its label maps and points are warped to the student's view with the same draw.
 """

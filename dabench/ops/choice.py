@@ -120,7 +120,7 @@ def candidate_digests(candidates: Array) -> tuple[str, ...]:
 
 
 def pack_question(question: PreferenceQuestion) -> PackedMasks:
-    """What a file of answers keeps of a question, some hundred bytes a candidate; `unpack_masks` is its inverse."""
+    """What a file of answers keeps of a question, some hundred bytes per candidate; `unpack_masks` is its inverse."""
     masks = question.candidates.astype(bool)
     depth, height, width = masks.shape
     prompts = () if question.prompts is None else tuple((float(x), float(y)) for x, y in question.prompts)

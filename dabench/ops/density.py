@@ -32,7 +32,7 @@ def density_maps(prompts: Prompts, size: tuple[int, int], kernel: int = KERNEL) 
     """Density of each image's points.
 
     Dots are blurred with a zero border, divided by the smallest blurred value at a point and clipped to one: a bump
-    alone reaches 1, bumps that overlap are flat-topped (FACTS 1.5; 0-1 scale instead of 0-255). Two bumps of unequal
+    alone reaches 1, bumps that overlap are flat-topped (0-1 scale instead of 0-255). Two bumps of unequal
     crowding thus both reach 1. The map does not count.
 
     Args:

@@ -21,8 +21,8 @@ def touching(one: RunLengths, other: RunLengths, reach: int, *, rows: bool = Tru
     Args:
         one: runs of a plane ``(H, W)``.
         other: runs of the plane behind it, of the same size.
-        reach: along how many of the plane's two axes a voxel and its neighbour behind it may differ by one: 0 with 6
-            neighbours in 3-D, 1 with 18, 2 with 26.
+        reach: the number of the plane's two axes along which a voxel and its neighbour behind it may differ by one: 0
+            with 6 neighbours in 3-D, 1 with 18, 2 with 26.
         rows: whether the two may lie in different rows at all; false where the rows are slices that are labelled apart.
 
     Returns:

@@ -2,7 +2,7 @@
 
 Li, Xu, Gui, Fox: "Distance Regularized Level Set Evolution and Its Application to Image Segmentation", IEEE TIP 19(12),
 2010, https://doi.org/10.1109/TIP.2010.2069690. Prefer-DAS (Eq. 10-11) uses it without saying its numbers; those below
-are of the family that public demos carry (FACTS 11, 13). One evolution step is
+are of the family that public demos carry (docs/facts.md). One evolution step is
 
     phi += step * (mu * div(d_p(|grad phi|) grad phi) + lambda * dirac(phi) * div(g N) + alpha * g * dirac(phi))
 
@@ -34,7 +34,7 @@ CACHED_PIXELS = 1 << 16
 
 @dataclass(frozen=True)
 class LevelSetSettings:
-    """Numbers of one evolution (FACTS 13).
+    """Numbers of one evolution.
 
     Args:
         step: time step.

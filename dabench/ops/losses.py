@@ -89,7 +89,7 @@ def detection_loss(density: Tensor, target: Tensor, weights: Tensor | None = Non
 def sparse_detection_loss(density: Tensor, points: list[Tensor], background: Tensor, spare: int = 0) -> Tensor:
     """Weighted squared error of a density where the truth is known: around known centres, and on sure background.
 
-    An object nobody pointed at is neither and asks for nothing. The weights are those of `sparse_density`.
+    An object without a given point is neither and contributes nothing. The weights are those of `sparse_density`.
 
     Args:
         density: (B, H, W) float on the 0-1 scale.

@@ -129,8 +129,8 @@ def aji(overlap: Overlap) -> float:
 
     Each true object takes the predicted one of highest IoU (on a tie the lowest id, that is, the first in scan order),
     even if another true object took it already. Then ``sum intersections / (sum unions + area of true objects that
-    overlap nothing + area of predicted objects that nobody took)``. The published tables of the field use this variant
-    (Kumar et al. 2017 in the form of HoVer-Net's fast code), not AJI+ with one-to-one matches.
+    overlap nothing + area of predicted objects that were not taken)``. The published tables of the field use this
+    variant (Kumar et al. 2017 in the form of HoVer-Net's fast code), not AJI+ with one-to-one matches.
     """
     if overlap.empty:
         return float("nan")
@@ -156,7 +156,7 @@ def panoptic(overlap: Overlap) -> Panoptic:
     """Panoptic quality over pairs with IoU > 0.5 (strictly), which are one-to-one by themselves.
 
     ``DQ = TP / (TP + FP/2 + FN/2)``, ``SQ = sum of IoU / (TP + 1e-6)``, ``PQ = DQ * SQ``, that is
-    ``2 sum IoU / (2 TP + FP + FN)`` but for the 1e-6; IPL prints it without the factor 2 (FACTS §12, row 16).
+    ``2 sum IoU / (2 TP + FP + FN)`` but for the 1e-6; IPL prints it without the factor 2 (docs/facts.md).
     """
     if overlap.empty:
         return Panoptic(*[float("nan")] * 3)

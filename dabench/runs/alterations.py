@@ -1,4 +1,4 @@
-"""What was found altered and is made again: on record, whoever looks on."""
+"""What was found altered and is made again: recorded in any case."""
 
 from __future__ import annotations
 

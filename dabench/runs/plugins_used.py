@@ -1,4 +1,4 @@
-"""Which plugins a run was made with: what somebody else has to install to make it again."""
+"""Which plugins a run was made with: what to install to make it again elsewhere."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def asking_plan(
     asking = [i for i, stage in enumerate(plan.stages) if _KIND in stage.spec.asks]
     if not asking or not plan.budget.patches:
         raise ConfigError(
-            f"{config.cell_id}: {plan.skip or 'asks nobody for preferences'}.",
+            f"{config.cell_id}: {plan.skip or 'needs no preferences of a person'}.",
             "Take a method with a preference stage that asks people (--po), and a budget of patches above 0.",
         )
     return plan, asking[0]
@@ -111,7 +111,7 @@ def write_questions(
     Args:
         asked: what `questions_of` gave.
         path: folder or (suffix ``.zip``) zip.
-        images: whether the patches' images go into it; without them nobody can answer there.
+        images: whether the patches' images go into it; without them it cannot be answered.
         around: pixels of the slice that a picture shows around its patch; by default half of the patch, 24 at least.
         gold: so many of the questions, drawn among those of which labels leave no doubt, get their right answers.
 
@@ -145,7 +145,7 @@ def _gold(asked: StageQuestions, count: int) -> dict[int, tuple[int, ...]]:
     if labels is None:
         raise DataError(
             f"{task.target!r} has no training labels to know right answers from.",
-            "Let somebody who is trusted answer some questions: dabench annotate report … --gold choices/NAME.jsonl",
+            "Let a trusted rater answer some questions: dabench annotate report … --gold choices/NAME.jsonl",
         )
     shown = ((q.z, q.window, distinct(q.candidates, q.thresholds)[0]) for q in asked.questions)
     known = known_answers(shown, VolumeTruth(labels))

@@ -148,7 +148,7 @@ class Runner:
             copy_file(file, self.path / "annotation" / file.relative_to(planned.folder.annotation))
 
     def _select(self, journal: Journal) -> None:
-        """Choose what predicts, where the last stage left several candidates; no target label takes part."""
+        """Choose among the candidates of the last stage, without target labels."""
         plan, found = self.plan, self.plan.candidates
         if len(found) < 2 or plan.desk is None:
             return

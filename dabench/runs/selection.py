@@ -1,4 +1,4 @@
-"""Label-free choice of what predicts: the candidates, what a selector may look at of them, and the choice."""
+"""Label-free choice of checkpoint and threshold: the candidates, what a selector may use, and the choice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _THRESHOLDS = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9)
 
 @dataclass(frozen=True)
 class Choice:
-    """The rule that chooses what predicts, by its registered name, and the thresholds that it has."""
+    """The rule that chooses checkpoint and threshold, by its registered name, and the thresholds to choose among."""
 
     name: str
     selector: Selector
@@ -85,7 +85,7 @@ def why_not(selector: Selector, name: str, task: TaskData, *, points: bool, sour
         source: whether a stage of this run learns from the source.
     """
     if "points" in selector.looks_at and not points:
-        return f"selector {name!r} looks at given points, and nobody gives any in this run"
+        return f"selector {name!r} needs given points, and this run has none"
     if "source" in selector.looks_at and not source:
         return f"selector {name!r} looks at the source's labels, and this run sees no source"
     if "source" in selector.looks_at and task.source_validation is None:

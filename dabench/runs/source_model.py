@@ -1,4 +1,4 @@
-"""A run that begins with somebody's source model: its images need not be here (source-free adaptation)."""
+"""A run that starts from a given source model, whose images need not be here (source-free adaptation)."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def kind_of(name: str, settings: Mapping[str, Any]) -> str:
 
 
 def rates(workspace: Workspace, kinds: Collection[str]) -> dict[str, tuple[float, int]]:
-    """Seconds an update (median) and most memory of finished stages of these kinds in the workspace."""
+    """Seconds per update (median) and most memory of finished stages of these kinds in the workspace."""
     found: dict[str, list[tuple[float, int]]] = {}
     for path in workspace.stages.glob("*/stage.json"):
         try:
@@ -77,7 +77,7 @@ def rates(workspace: Workspace, kinds: Collection[str]) -> dict[str, tuple[float
 
 
 def _measured(plan: Plan, index: int, registry: Registry, workspace: Workspace, tell: Callable[[str], None]) -> float:
-    """Seconds an update of the first stage to train, measured once."""
+    """Seconds per update of the first stage to train, measured once."""
     stage, file = plan.stages[index], workspace.root / "cache" / "speeds.json"
     known, name = _known(file), digest_of([stage.key, cpu_model()])[:16]
     if name not in known:

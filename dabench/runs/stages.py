@@ -1,4 +1,4 @@
-"""The stages of a plan, trained or found: each on its parent, waiting for whoever trains the same one."""
+"""The stages of a plan, trained or found: each on its parent, waiting for another process that trains the same one."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class TaskData:
         return split if split is not None and split.labels is not None else None
 
     def has_test_labels(self) -> bool:
-        """Whether there is anything to score: a volume of one's own may come without test labels."""
+        """Whether there is anything to score: a user's own volume may have no test labels."""
         return "test" in self._target.splits() and self.target_test.labels is not None
 
     def unscored(self) -> str:

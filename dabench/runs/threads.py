@@ -1,8 +1,8 @@
 """How many threads a process trains and predicts with, unless its user says so.
 
 Threads split sums, so they are part of the keys of stages: a number that followed the load from run to run would train
-stages anew for nothing. So it is decided once a workspace, by its first run, and kept in ``threads.json`` by the number
-of cores; another machine, or other limits, decide for themselves.
+stages again for nothing. So it is decided once per workspace, by its first run, and kept in ``threads.json`` by the
+number of cores; another machine, or other limits, decide for themselves.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def threads_of(workspace: Workspace) -> Threads:
     busy = "" if free >= most else f", free of other work: {free}"
     if kept is None or kept == now:
         return Threads(now, f"of {cores} cores{busy}")
-    hint = f"OMP_NUM_THREADS={now} fits the load of now, and trains stages anew"
+    hint = f"OMP_NUM_THREADS={now} fits the present load, and trains stages again"
     return Threads(kept, f"of {cores} cores{busy}; as this workspace's first run decided: {hint}")
 
 
@@ -79,7 +79,7 @@ def usable_cores() -> int:
 
 
 def free_cores() -> int:
-    """Cores of this machine that nobody uses: its load counts everybody, wherever the system puts them.
+    """Cores of this machine that are not in use, by its load, which counts all users.
 
     The load of one minute or of five, whichever is less: what has just begun, or has just ended, is no habit.
     """
@@ -127,7 +127,7 @@ def _file(workspace: Workspace) -> Path:
 
 
 def _kept(workspace: Workspace) -> dict[str, int]:
-    """Numbers by cores; what is damaged is decided anew."""
+    """Numbers by cores; a damaged file is decided again."""
     try:
         found = json.loads(_file(workspace).read_text())
     except (OSError, ValueError):

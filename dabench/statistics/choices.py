@@ -62,7 +62,7 @@ def luce_strengths(chosen: Bools, shown: Bools, weights: Floats | None = None, p
     every two options that were shown have been compared ``prior`` times more, with an even outcome.
 
     Args:
-        chosen: (choices, options), one True a row.
+        chosen: (choices, options), one True per row.
         shown: (choices, options), the options to choose from, the chosen one among them.
         weights: (draws, choices) how often each choice counts in each of several fits; None is one fit, all count once.
         prior: comparisons of every two options beside the given ones.

@@ -33,7 +33,7 @@ def compact_letters(entries: Sequence[str], different: Iterable[tuple[str, str]]
 def _largest_groups(
     alike: Mapping[str, set[str]], group: set[str], left: set[str], seen: set[str]
 ) -> Iterator[frozenset[str]]:
-    """All groups, ``group`` in each, that nobody can join (Bron and Kerbosch 1973, with a pivot)."""
+    """All groups, ``group`` in each, that no further member can join (Bron and Kerbosch 1973, with a pivot)."""
     if not left and not seen:
         yield frozenset(group)
         return

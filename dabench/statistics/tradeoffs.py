@@ -38,7 +38,7 @@ def gap_closed(cells: Sequence[Cell], lower: str, upper: str) -> dict[str, dict[
 
 
 def pareto(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
-    """Names that no other beats: nobody is at least as good for at most the cost and better in one of the two.
+    """Names that no other beats: no other is at least as good for at most the cost and better in one of the two.
 
     Args:
         points: name -> (cost, quality); low cost and high quality are good. Points that are not finite are left out.

@@ -1,1 +1,1 @@
-"""Suites: files of cells, planned as one graph of stages and worked off by an executor."""
+"""Suites: files of cells, planned as one graph of stages and run by an executor."""

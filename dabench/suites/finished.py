@@ -34,7 +34,7 @@ class SuiteRuns:
 def suite_runs(workspace: Workspace, name: str) -> SuiteRuns:
     """The cells that the record of a suite lists, as they lie in a workspace; those it leaves out are not among them.
 
-    A cell whose journal is damaged counts as finished: whoever reads it says what is wrong.
+    A cell whose journal is damaged counts as finished: reading it reports the fault.
     """
     finished, others = [], []
     for cell in read_suite_record(workspace, name)["cells"]:

@@ -140,7 +140,7 @@ class SuiteCell:
 def load_suite(name: str | Path, registry: Registry) -> Suite:
     """A suite by file, or by the name under which a plugin registered its file.
 
-    Raises ConfigError for a file that is not a suite, UnknownNameError for a name that nobody registered.
+    Raises ConfigError for a file that is not a suite, UnknownNameError for a name that is not registered.
     """
     path = Path(name)
     if not (path.suffix in (".yaml", ".yml") or path.is_file()):
@@ -195,7 +195,7 @@ def _cells(suite: Suite) -> Iterator[SuiteCell]:
 
 
 def _labelled(name: str, row: Mapping[str, Any], place: Mapping[str, Any], config: RunConfig) -> str:
-    """The name of a row; with the label that all rows have (``--label``), so that it stands beside the row without."""
+    """The name of a row, with the label that all rows have (``--label``), to tell it from the row without."""
     own = "label" in row or "label" in place
     return name if own or not config.label else f"{name} {config.label}"
 

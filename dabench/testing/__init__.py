@@ -1,4 +1,4 @@
-"""The conformance suite: what every component must do, whoever wrote it.
+"""The conformance suite: what every component must do.
 
 A plugin author runs it in one of three ways::
 

@@ -52,7 +52,7 @@ def legal_wishes(fixtures: Fixtures, item: Registered) -> None:
     expect(0 <= optimizer.random_share <= 1, f"random_share is {optimizer.random_share!r}, expected 0 to 1")
     wanted = optimizer.wanted(_Pool())
     if wanted is not None:
-        expect(np.shape(wanted) == (9,), f"wanted gave shape {np.shape(wanted)}, expected (9,): one number a patch")
+        expect(np.shape(wanted) == (9,), f"wanted gave shape {np.shape(wanted)}, expected (9,): one number per patch")
         expect(bool(np.isfinite(wanted).all()), f"wanted is not finite: {wanted!r}")
 
 
@@ -114,7 +114,7 @@ def _loss(fixtures: Fixtures, item: Registered, policy: Tensor, valid: Tensor | 
 
 
 def legal_loss(fixtures: Fixtures, item: Registered) -> None:
-    """One finite loss a patch, not negative."""
+    """One finite loss per patch, not negative."""
     for policy in (_reference(), noise((_PATCHES, _SIDE, _SIDE), 2), _towards(2.0), _towards(-2.0)):
         expect_tensor("loss", _loss(fixtures, item, policy), (_PATCHES,), -1e-6)
 

@@ -110,7 +110,7 @@ def any_order(fixtures: Fixtures, item: Registered) -> None:
 
 
 def ignores_unknown(fixtures: Fixtures, item: Registered) -> None:
-    """Pixels labelled 255, or with an id below 0, take no part."""
+    """Pixels labelled 255, or with an id below 0, are ignored."""
     prediction, label = _slices()[1]
     wants_instances = _fresh(fixtures, item).wants_instances
     unknown = _label(_fresh(fixtures, item), label).copy()

@@ -72,7 +72,7 @@ def declares(fixtures: Fixtures, item: Registered) -> None:
 
 
 def scores_all(fixtures: Fixtures, item: Registered) -> None:
-    """One finite number a candidate, of collapsed models too, from nothing but what it declares."""
+    """One finite number per candidate, also for collapsed models, using only what it declares."""
     selector, found = fixtures.assembly.selector(item.name), candidates(list(_MODELS), _THRESHOLDS)
     scores = _scores(selector, found, _data(selector))
     expect(len(scores) == len(found), f"{len(scores)} scores of {len(found)} candidates")

@@ -113,7 +113,7 @@ class TrialRun:
         return Trained(spec, stage, updates, snapshot(stage))
 
     def interrupted(self, spec: StageSpec, parent: Stage | None) -> Trained:
-        """Killed after the first update, then built anew and continued from the checkpoint."""
+        """Killed after the first update, then built again and continued from the checkpoint."""
         options = LoopOptions(CPU, False, self.fixtures.new_folder(spec.name) / "checkpoint.pt", 1)
         loop = self._loop(self.build(spec, parent), spec, options)
         updates = list(islice(loop, 1))

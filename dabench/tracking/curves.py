@@ -1,4 +1,4 @@
-"""A small picture of a run's loss curves, one panel a stage."""
+"""A small picture of a run's loss curves, one panel per stage."""
 
 from __future__ import annotations
 

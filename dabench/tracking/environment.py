@@ -75,7 +75,7 @@ def _cores() -> int:
 
 
 def memory_bytes() -> int:
-    """Memory of this machine; 0 where nobody can say."""
+    """Memory of this machine; 0 if it cannot be determined."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):

@@ -250,7 +250,7 @@ class CellFinished(Event):
     peak_memory_bytes: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a status that nobody knows how to read."""
+        """Refuse an unknown status."""
         if self.status not in STATUSES:
             raise ValueError(f"status {self.status!r} is not one of {', '.join(STATUSES)}")
 

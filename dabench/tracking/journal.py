@@ -68,7 +68,7 @@ class Curve:
 
 
 class CurveLog:
-    """Writes ``curves/<stage>.jsonl``: one line an update, buffered. Use it as a context manager.
+    """Writes ``curves/<stage>.jsonl``: one line per update, buffered. Use it as a context manager.
 
     ``start`` is the first update that will be logged: lines from there on, left by a killed process, are dropped.
     """

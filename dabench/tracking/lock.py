@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock that ``path`` stands for; waits for whoever holds it. A killed holder lets go by itself."""
+    """Hold the lock of ``path``; waits for its holder. A killed holder releases it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

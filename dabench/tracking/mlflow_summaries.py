@@ -89,7 +89,7 @@ class SummarySync:
         self._parents[run_id] = parent
 
     def _replace(self, old: str, new: str) -> None:
-        """Remove a summary that was written anew; whatever is below it moves over."""
+        """Remove a summary that was written again; its children move to the new one."""
         if old == new:
             return
         for run_id in [r for r, parent in self._parents.items() if parent == old]:

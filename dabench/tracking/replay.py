@@ -17,7 +17,7 @@ Rows = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What a replay did: cells written anew, cells that the store had already, and what was wrong with the others.
+    """What a replay did: cells written again, cells that the store had already, and what was wrong with the others.
 
     A cell of two suites is listed twice. ``summaries`` says how many were written.
     """

@@ -97,7 +97,7 @@ def _of(events: list[Event], kind: type[_E]) -> list[_E]:
 
 
 def _final_stage(start: CellStarted, end: CellFinished | None, finished: list[str], guarded: Guarded | None) -> str:
-    """The stage whose scores are the cell's: the last planned one or where it fell back; "" while nobody can say."""
+    """The stage whose scores are the cell's: the last one, or the one it fell back to; "" while that is not known."""
     if guarded is not None:
         return guarded.used
     if start.stages:

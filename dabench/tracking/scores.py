@@ -2,7 +2,7 @@
 
 A row says of which run, stage, split, protocol, inference profile and share of test points a value is. ``slice`` is the
 slice's index, or null for the whole split. Counts are rows too: ``n`` slices that count and ``left_out`` of a split;
-``left_out`` of a slice is 1 where it takes no part, else 0.
+``left_out`` of a slice is 1 where it does not count, else 0.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def open_store(
     try:
         if path.exists() and tables_of(path) and _holds_nothing(path) and not _opens(path, connect):
             aside = _set_aside(path)
-            warn(f"MLflow store {path}: its making was cut off; it is made anew, the old file is {aside.name}")
+            warn(f"MLflow store {path}: its creation was interrupted; it is created again. Old file: {aside.name}")
         if not path.exists() or not tables_of(path):
             _make(path, connect)
         return connect(uri)

@@ -1,4 +1,4 @@
-"""What the cells of a suite say together: one summary a row and task, and one a row over its tasks."""
+"""What the cells of a suite say together: one summary per row and task, and one per row over its tasks."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def summaries_of(runs: Sequence[RunRecord]) -> list[Summary]:
     """The summaries of a suite's runs, those of whole rows first.
 
     Scores are means over seeds with 95 % intervals (docs/statistics.md); a run that did not end well is counted and
-    otherwise missing, never 0. Runs without a row are left out. Rows keep the order in which they come.
+    otherwise missing, never 0. Runs without a row are left out. Rows keep their order.
     """
     groups: dict[tuple[str, ...], list[RunRecord]] = {}
     for run in runs:
@@ -147,7 +147,7 @@ def _setting(run: RunRecord, name: str) -> str:
 def _of_group(
     group: tuple[str, ...], runs: Sequence[RunRecord], label: str, colours: Mapping[str, str]
 ) -> Iterator[Summary]:
-    """Of one setting and origin: one summary a row, and one a row and task where there are several tasks."""
+    """Of one setting and origin: one summary per row, and one per row and task if there are several tasks."""
     # Of two cells at one place the later counts: a suite record lists what ran last at its end.
     places = {(run.tags["row"], _task(run), int(run.tags.get("seed", "0"))): run for run in runs}
     rows: dict[str, dict[str, list[RunRecord]]] = {row: {} for row, _, _ in places}

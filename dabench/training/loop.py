@@ -1,4 +1,4 @@
-"""The training loop: a generator that yields one report an update. It knows no method, file format or tracker."""
+"""The training loop: a generator that yields one report per update. It knows no method, file format or tracker."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def train(
         options: device, precision, checkpoints.
 
     Yields:
-        One report an update.
+        One report per update.
 
     Returns:
         Updates done and the seconds they took, over all starts.

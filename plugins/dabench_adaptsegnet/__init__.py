@@ -1,6 +1,6 @@
 """AdaptSegNet (Tsai et al., CVPR 2018): adversaries on the segmentation map, at two levels of the network.
 
-A discriminator learns to tell source from target by the segmentation alone; the segmenter learns to fool it on the
+A discriminator learns to tell source from target by the segmentation; the segmenter learns to mislead it on the
 target, since segmentations have the same structure in both domains. A second classifier on the encoder's last map but
 one, with a discriminator of its own, adapts what lies deep (multi-level adaptation, Eqs. 1-5 there).
 

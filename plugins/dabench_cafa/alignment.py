@@ -1,7 +1,7 @@
-"""Class-aware feature alignment: one prototype a class from the source, drawn to by both domains (FACTS §7).
+"""Class-aware feature alignment: one prototype per class from the source, to which both domains are pulled.
 
 Features are L2-normalised, so that the squared distance to a prototype is 2 - 2 cos. Classes are 0 background and
-1 mitochondrion; one that no source pixel of the batch has takes no part.
+1 mitochondrion; a class without source pixels in the batch is ignored.
 """
 
 from __future__ import annotations

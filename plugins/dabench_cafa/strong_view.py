@@ -1,4 +1,4 @@
-"""CAFA's strong view: photometry alone, so that pixels stay where they are in the weak view (FACTS §7)."""
+"""CAFA's strong view: photometry alone, so that pixels stay where they are in the weak view."""
 
 from __future__ import annotations
 

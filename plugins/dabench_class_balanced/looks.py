@@ -31,7 +31,7 @@ class Look:
         return view_images(self.views, torch.stack(cuts))
 
     def put_back(self, maps: Tensor) -> list[Tensor]:
-        """(B, H, W) maps of what was seen → one map a crop, ``(h, w)`` of its box."""
+        """(B, H, W) maps of what was seen → one map per crop, ``(h, w)`` of its box."""
         turned = unview_maps(self.views, maps)
         return [_resize(plane[None], (box.height, box.width))[0] for plane, box in zip(turned, self.boxes, strict=True)]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dabench.ops.norms import GroupNorm
 
-#: Groups of the decoder's GroupNorm where the channels allow it (FACTS 4).
+#: Groups of the decoder's GroupNorm where the channels allow it.
 _GROUPS = 32
 #: Side of the pooled map that the discriminator of features flattens.
 _POOLED = 4
@@ -61,7 +61,7 @@ def _block(enter: int, leave: int) -> nn.Sequential:
 
 
 class FeatureDiscriminator(nn.Module):
-    """One verdict a crop on the finest decoder map: three convolutions, then 288, 144 and 2 units (FACTS 4)."""
+    """One output per crop from the finest decoder map: three convolutions, then 288, 144 and 2 units."""
 
     def __init__(self, channels: int, width: int = 48) -> None:
         """``channels`` of the map that it looks at, ``width`` of each convolution."""

@@ -4,7 +4,7 @@ A round predicts the whole target training set as the mean over four flips. The 
 unsure a pixel is. For each predicted class the 80th percentile of its pixels' entropies over the whole set, at least
 0.5, is the cut; pixels above it are ignored, the others keep their class. So a class that is uncertain everywhere
 (the foreground, across a gap) still keeps four fifths of its pixels.
-Source: Qiu et al., WDA-Net, BIBM 2022; numbers of the release (FACTS 3).
+Source: Qiu et al., WDA-Net, BIBM 2022; numbers of the release (docs/facts.md).
 
 Deviations: see docs/methods/entropy.md.
 """

@@ -90,7 +90,7 @@ class PrototypeMemory(nn.Module):
 
     @torch.no_grad()
     def renew(self) -> None:
-        """Make prototypes and clusters anew from what is remembered; a group without features keeps what it had."""
+        """Make prototypes and clusters again from what is remembered; a group without features keeps what it had."""
         with full_precision(self.features):
             for index, written in enumerate(self.written.tolist()):
                 self._renew(index, self.features[index, : min(written, self.features.shape[1])])

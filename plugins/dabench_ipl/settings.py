@@ -122,7 +122,7 @@ _OF_DETECTION = ("detection_training", "detection_iterations", "detection_rounds
 
 
 def deciding(settings: IPLSettings, phase: Phase) -> IPLSettings:
-    """Settings in which those are reset that have no say in a phase.
+    """Settings with those reset that do not affect a phase.
 
     They are the key of its stage: a sweep over the temperature finds the detection rounds again.
     """

@@ -4,10 +4,10 @@ On a plain target crop the teacher gives a probability and a centre density. Pea
 that a person gave, are the detected centres; confident pixels are hard labels, the others are ignored. Detection guards
 segmentation: a component without a detected centre is not trusted as foreground, a detected centre without a component
 is not trusted as background, and a given point is always a small disc of foreground.
-Sources: Prompt-DAS section 2, Prefer-DAS IV.B-C (Eqs. 5-6); thresholds and image weight are ReCo's (FACTS 1.3-1.4).
+Sources: Prompt-DAS section 2, Prefer-DAS IV.B-C (Eqs. 5-6); thresholds and image weight are ReCo's (docs/facts.md).
 
 Deviations: (1) the papers do not say how detection and segmentation pseudo-labels meet; the guard is ours, after the
-instance filter in the authors' code (FACTS 1.3); (2) the teacher looks at several flipped and turned copies (`views`)
+instance filter in the authors' code; (2) the teacher looks at several flipped and turned copies (`views`)
 and averages: its probabilities are better calibrated across a domain gap; (3) peaks are found relative to the crop's
 highest (`peak`), with a floor: across a gap the density keeps its shape but loses height; (4) BatchNorm buffers are
 copied from the student.
@@ -143,7 +143,7 @@ def strong_fraction(probability: Tensor, strong: float) -> Tensor:
 
 
 def guarded(labels: Tensor, probability: Tensor, points: Tensor, doubt: float) -> Tensor:
-    """Labels of one crop after detection had its say.
+    """Labels of one crop after filtering by detection.
 
     Args:
         labels: (H, W) uint8 {0, 1, 255}.

@@ -6,7 +6,7 @@ the chosen masks more probability, relative to the reference, than the others (E
 (``--po gpo|lpo|slpo|upo|rn-dpo``) says which patches are asked and holds the loss; ``none`` is Prompt-DAS.
 
 Eq. 12 with λ1 = λ2 = 0, λ3 = 1 still holds L_seg, and it must: the preference term sees only pixels where candidates
-differ, and without an anchor everything else drifts until nothing is left (FACTS 16).
+differ, and without an anchor everything else drifts until nothing is left.
 
 Deviations: see docs/methods/prefer-das.md.
 """

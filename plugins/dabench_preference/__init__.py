@@ -44,7 +44,7 @@ class PreferenceSettings(Settings):
 
 
 class GlobalSettings(PreferenceSettings):
-    """One preference a tile."""
+    """One preference per tile."""
 
     side: int = Field(1, ge=1, description="Patches per side of a tile, L (paper: 3; GPO: 1).")
 
@@ -117,7 +117,7 @@ class SparsePreference(DirectPreference):
 
 
 class UnsupervisedSettings(PreferenceSettings):
-    """The level set that stands in for a rater (Eq. 10; numbers of the evolution: FACTS 13)."""
+    """The level set that stands in for a rater (Eq. 10; numbers: docs/facts.md)."""
 
     balloon: Literal["expand", "shrink", "none"] = Field(
         "expand",
@@ -131,7 +131,7 @@ class UnsupervisedSettings(PreferenceSettings):
 
 
 class UnsupervisedPreference(DirectPreference):
-    """Asks nobody: a level set refines the reference's own mask, and the candidate nearest to it wins (Eq. 11)."""
+    """Asks no person: a level set refines the reference's own mask, and the candidate nearest to it wins (Eq. 11)."""
 
     rater = "self"
     share = 0.0
@@ -151,8 +151,8 @@ class UnsupervisedPreference(DirectPreference):
 def register_preference_optimizers(register: Register) -> None:
     """Register all five."""
     records = (
-        ("gpo", DirectPreference, GlobalSettings, "Global: one preference a tile.", "Eq. 4; softmax-DPO, 2024"),
-        ("lpo", DirectPreference, PreferenceSettings, "Local: one preference a patch.", "Eq. 8"),
+        ("gpo", DirectPreference, GlobalSettings, "Global: one preference per tile.", "Eq. 4; softmax-DPO, 2024"),
+        ("lpo", DirectPreference, PreferenceSettings, "Local: one preference per patch.", "Eq. 8"),
         ("slpo", SparsePreference, SparseSettings, "Sparse local: 15 % of all patches.", "Eq. 9"),
         (
             "upo",

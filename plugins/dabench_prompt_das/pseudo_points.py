@@ -1,4 +1,4 @@
-"""UDA: confident points of the source model stand in for the points that nobody gave (Prompt-DAS, section 2)."""
+"""UDA: confident points of the source model replace the given points (Prompt-DAS, section 2)."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 A share of all centres was given, so the whole number is known roughly. Components of a sample of slices are ranked by
 mean probability: the likeliest are trusted as foreground, those past the number are background. Without this a false
 object that the teacher is sure of is never contradicted, for points only ever say where something is. IPL ranks its
-detections by such a count (FACTS 2.5); Prompt-DAS speaks of "the highest local maxima" and leaves the number open.
+detections by such a count; Prompt-DAS speaks of "the highest local maxima" and leaves the number open.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _means(probability: Array) -> tuple[Array, Array]:
 
 
 def ranked(pseudo: PseudoTargets, given: list[Tensor], limits: Limits) -> PseudoTargets:
-    """Pseudo-targets after the ranking had its say; components that hold a given point are always trusted.
+    """Pseudo-targets after the ranking; components that hold a given point are always trusted.
 
     Foreground of a component below ``accept`` is ignored. One below ``reject`` is background with all its pixels, and
     its centres are dropped.

@@ -148,9 +148,9 @@ class TwoWayTransformer(nn.Module):
 
 
 def attention_masks(valid: Tensor, contrast_valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Who sees whom among [mask token, prompts | contrast tokens] (DN-DETR style, FACTS 1.2).
+    """Who sees whom among [mask token, prompts | contrast tokens] (DN-DETR style).
 
-    The two groups do not see each other, the image sees the first only, padding is seen by nobody.
+    The two groups do not see each other, the image sees only the first, and padding is never seen.
 
     Args:
         valid: (B, 1 + M) bool, mask token and prompts.

@@ -65,7 +65,7 @@ class DetectionHead(nn.Module):
             channels: of the up-scaled map (D / 8).
             hidden: width, divisible by 8 (256 in the paper).
             heatmap_scale: the raw output is multiplied by it; the paper regresses a 0-255 map with a raw output,
-                which for our 0-1 map is a factor 1/255. 1 learns faster (FACTS 13).
+                which for our 0-1 map is a factor 1/255. 1 learns faster.
             full_resolution: enlarge the features before the second convolution (paper) or only the density, which
                 is smooth, after it (four times cheaper at stride 2: the small presets).
         """

@@ -1,7 +1,7 @@
 """The rules of scoring: `das-2d@1` (the published one), `das-2d-pooled@1`, and those of instances, in 2-D and in 3-D.
 
-A rule has a version and no settings: whoever changes it gives it another name. All work slice by slice and keep a few
-numbers a slice. Formulae and edge cases: docs/protocol.md.
+A rule has a version and no settings: a changed rule gets another name. All work slice by slice and keep a few numbers
+per slice. Formulae and edge cases: docs/protocol.md.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _known(z: int, prediction: Array, label: Array) -> tuple[Array, Array]:
     """Truth and prediction, with voxels of negative true ids background on both sides."""
     for side, ids in (("true", label), ("predicted", prediction)):
         if ids.dtype == np.uint64 and ids.max(initial=0) > np.iinfo(np.int64).max:
-            raise DataError(f"slice {z}: {side} id {ids.max()} is above {np.iinfo(np.int64).max}.", "Number them anew.")
+            raise DataError(f"slice {z}: {side} id {ids.max()} is above {np.iinfo(np.int64).max}.", "Renumber them.")
     if label.dtype.kind == "i" and label.min(initial=0) < 0:
         ignored = label < 0
         label, prediction = np.where(ignored, 0, label), np.where(ignored, prediction.dtype.type(0), prediction)

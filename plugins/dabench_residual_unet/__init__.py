@@ -1,4 +1,4 @@
-"""Residual symmetric U-Net in two dimensions: the published network of UALR (Wu et al., MICCAI 2021; FACTS 5).
+"""Residual symmetric U-Net in two dimensions: the published network of UALR (Wu et al., MICCAI 2021).
 
 Five levels of 16, 32, 48, 64 and 80 channels without normalisation. A block has three 3x3 convolutions and ELUs; the
 second and third form a residual around the first's output. Downwards maximum pooling, then dropout of whole feature

@@ -79,7 +79,7 @@ class SourceValidation(EachModel):
         self.settings = settings
 
     def score(self, update: int, thresholds: Sequence[float], data: SelectionData) -> list[float]:
-        """2 |P ∩ G| / (|P| + |G|) at each threshold; pixels labelled 255 take no part; 1 where nothing is there."""
+        """2 |P ∩ G| / (|P| + |G|) at each threshold; pixels labelled 255 are ignored; 1 if both are empty."""
         both, total = np.zeros(len(thresholds)), np.zeros(len(thresholds))
         for seen in data.source(update, self.settings.slices):
             assert seen.label is not None
@@ -128,7 +128,7 @@ class PointAgreement(EachModel):
         self.settings = settings
 
     def score(self, update: int, thresholds: Sequence[float], data: SelectionData) -> list[float]:
-        """See `Agreement`; slices without a click take no part, they may never have been looked at."""
+        """See `Agreement`; slices without a click are ignored, because they may not have been annotated."""
         clicks, found = data.clicks(), [Agreement() for _ in thresholds]
         for seen in data.target(update, self.settings.slices, among=sorted(clicks)):
             for agreement, threshold in zip(found, thresholds, strict=True):

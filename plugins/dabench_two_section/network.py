@@ -2,7 +2,7 @@
 
 Maps finer than a quarter of the resolution stay with their section; from a quarter on there is one map for both. The
 decoders of the current and of the auxiliary section get their own fine maps as skips, the decoder of the difference
-gets both (DA-ISC; FACTS 6).
+gets both (DA-ISC).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A round predicts the whole target training set ten times with dropout. The mean 
 their standard deviation the uncertainty. For each predicted class (p >= 1/2, p < 1/2) the 95th percentile of its
 pixels' uncertainties over the whole set is the cut: pixels above it are ignored, the others keep their class. So a
 class keeps nearly all its pixels however uncertain it is, and the rare foreground is not drowned.
-Source: Wu et al., section 2; numbers of the release (FACTS 5).
+Source: Wu et al., section 2; numbers of the release (docs/facts.md).
 
 Deviations: see docs/methods/uncertainty.md.
 """

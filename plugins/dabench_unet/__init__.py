@@ -2,7 +2,7 @@
 
 Five levels of two 3x3 convolutions, 64 to 1024 channels, each followed by a GroupNorm of 32 groups without affine
 parameters and a ReLU; upwards a 1x1 convolution halves the channels, the map is enlarged bilinearly and joined to the
-skip (Ronneberger et al. 2015; widths and norm of Peng et al. 2020, FACTS 4).
+skip (Ronneberger et al. 2015; widths and norm of Peng et al. 2020).
 
 Deviations: see docs/methods/unet.md.
 """

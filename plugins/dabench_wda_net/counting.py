@@ -74,7 +74,7 @@ class CountingNetwork(nn.Module):
     """A network with a density, and the branch that counts on it."""
 
     def __init__(self, body: nn.Module) -> None:
-        """Take any network with a detection head; it may have a segmentation head that nobody trains."""
+        """Take any network with a detection head; it may have a segmentation head that is not trained."""
         super().__init__()
         self.body, self.branch = body, CountBranch()
 

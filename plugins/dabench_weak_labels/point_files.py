@@ -70,7 +70,7 @@ def _kinds(answer: PointAnswer) -> Iterator[tuple[str, Any]]:
 
 
 def read_points(path: Path) -> list[PointAnswer]:
-    """Read points of any of the formats; one answer a slice of which the file says anything, without a price.
+    """Read points of any of the formats; one answer per slice that the file mentions, without a price.
 
     Raises:
         DataError: the file is missing, not text, or a line holds a value that is not a position; names both.

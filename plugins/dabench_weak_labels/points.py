@@ -1,6 +1,6 @@
 """Weak label ``points``: centres of a share of the mitochondria of each slice (Prompt-DAS: 15 %).
 
-Drawing rule (FACTS 13): ceil(fraction * n) of the n 8-connected components of a slice, at least one where there is one,
+Drawing rule: ceil(fraction * n) of the n 8-connected components of a slice, at least one where there is one,
 drawn on the whole slice before any crop. Draws are nested: the points of 15 % are among those of 50 %.
 A wrong answer is, in equal parts, a point that is missing and one that was put on background nearby.
 """
@@ -107,7 +107,7 @@ class Points(WeakLabel):
         return np.asarray([columns[pick] + left, rows[pick] + top], dtype=np.float32)
 
     def match(self, request: PointRequest, recorded: Sequence[PointAnswer]) -> list[PointAnswer]:
-        """A person's points on the requested slices; whoever makes a file decides how many there are.
+        """A person's points on the requested slices; the file decides how many there are.
 
         Points on a slice that was not requested are kept, so that the desk can name a file of another volume.
         """

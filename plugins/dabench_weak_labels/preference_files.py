@@ -1,4 +1,4 @@
-"""Files of preferences as they were before data sets: one JSON object a line, one line an answer. Read, not written.
+"""Files of preferences as they were before data sets: one JSON object per line, one line per answer. Read, not written.
 
 ``{"who": "anna", "when": "2026-03-01T10:00:00Z", "patch": [z, y, x, h, w], "candidates": [sha256, ...], "choice": 2,
 "seconds": 4.1}``. ``candidates`` are SHA-256 digests of the masks that were shown (`dabench.ops.choice`), ``choice`` is

@@ -1,6 +1,6 @@
 """Weak label ``preferences``: which of several candidate masks is best, patch by patch (Prefer-DAS, LPO and SLPO).
 
-The simulated person takes the candidate with the highest Dice against truth (FACTS 13); one who errs takes another
+The simulated person takes the candidate with the highest Dice against truth; one who errs takes another
 candidate that differs from it, each equally likely. A confused one draws by how good the candidates are, a hasty one
 takes what is shown first (`RaterErrors`). An answer depends on the seed, the place and what was shown, never on the
 other questions.
@@ -98,7 +98,7 @@ class Preferences(WeakLabel):
         return _answer(question, choice, self.config.seconds_per_patch, errors.label, digests, shown)
 
     def combine(self, given: Sequence[Sequence[PreferenceAnswer]]) -> list[PreferenceAnswer]:
-        """One answer a question, as the setting ``raters`` says."""
+        """One answer per question, as the setting ``raters`` says."""
         return [combine_answers(said, self.config.raters) for said in zip(*given, strict=True)]
 
     def match(self, request: PreferenceRequest, recorded: Sequence[PreferenceAnswer]) -> list[PreferenceAnswer]:
@@ -132,7 +132,7 @@ class Preferences(WeakLabel):
         write_set(path, answers, about or {})
 
     def read(self, path: Path) -> list[PreferenceAnswer]:
-        """Read a data set, one answer a question, or JSON lines. Raises DataError with file, line and value."""
+        """Read a data set, one answer per question, or JSON lines. Raises DataError with file, line and value."""
         if not _is_set(path):
             return read_preferences(path)
         return set_answers(PreferenceSet.open(path), self.config.raters, gold=self.config.gold)
@@ -196,7 +196,7 @@ class Preferences(WeakLabel):
             _check_place(answer.z, answer.window, shape)
 
     def units(self, answers: Sequence[PreferenceAnswer]) -> int:
-        """Patches that somebody looked at."""
+        """Patches that a rater looked at."""
         return sum(answer.answered or answer.seconds > 0 for answer in answers)
 
     def price(self, answers: Sequence[PreferenceAnswer]) -> float:

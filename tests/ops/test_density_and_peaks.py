@@ -1,4 +1,4 @@
-"""Density maps against FACTS 1.5, and the way back to points."""
+"""Density maps against the published form, and the way back to points."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_a_batch_equals_its_images_one_by_one() -> None:
 
 
 def test_the_mass_of_a_bump_is_the_releases() -> None:
-    # 144,219 is the sum of one bump on the 0-255 scale (FACTS 2.2).
+    # 144,219 is the sum of one bump on the 0-255 scale.
     assert bump_mass() == pytest.approx(144_219 / 255, rel=1e-4)
     assert bump_mass() == pytest.approx(
         density_maps(pad_points([torch.tensor([[40.0, 40.0]])]), (81, 81)).sum().item(), rel=1e-4

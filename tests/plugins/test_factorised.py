@@ -16,7 +16,7 @@ from dabench.runs.config import validate_config
 from dabench.runs.weights import WeightsStore
 
 WIDTHS = (72, 144, 288, 576)
-#: FACTS 3 and 2.1: WDA-Net; IPL with its contrast branch.
+#: Published counts: WDA-Net; IPL with its contrast branch.
 PUBLISHED, PUBLISHED_IPL = 6_771_028, 7_039_368
 
 

@@ -1,4 +1,4 @@
-"""The promptable network's invariants (FACTS 1.1, 1.2)."""
+"""The promptable network's invariants."""
 
 import math
 from dataclasses import replace

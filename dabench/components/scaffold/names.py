@@ -1,4 +1,4 @@
-"""Names of new plugins: what can be a package, a module and a class at once, and what nobody has yet."""
+"""Names of new plugins: valid as package, module and class, and not in use yet."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def check_free(name: str, component: str, folder: Path, registry: Registry, *, f
         component: of the component that it will register.
         folder: where the package will lie.
         registry: of what is installed.
-        force: the package in ``folder`` itself may have the name: it is written anew.
+        force: the package in ``folder`` itself may have the name: it is written again.
     """
     own = force and folder.is_dir()
     for kind in registry.kinds_of(component):

@@ -37,8 +37,8 @@ def agreeing_patches(whole: Sequence[Answer], patches: Sequence[Answer]) -> list
     """For every whole image, on how many of its patches the same candidate was picked.
 
     Args:
-        whole: answers for images, here tiles of a slice. Those whose pick cannot be named take no part, nor those that
-            overlap an earlier tile, which has some of their patches.
+        whole: answers for images, here tiles of a slice. Those whose pick cannot be named are left out, as are those
+            that overlap an earlier tile, which has some of their patches.
         patches: answers for patches of the same tiles. One that was not asked about (all masks equal), or whose pick
             cannot be named, does not agree.
 

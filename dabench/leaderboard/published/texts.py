@@ -10,7 +10,7 @@ from dabench.files.tables import Cell, Column, Number, Table, escaped
 from dabench.leaderboard.board import BoardKey
 from dabench.leaderboard.published.table import Comparison, Figure, Line, Result
 
-#: Results of fewer seeds are shown in brackets: they are not called results (DESIGN 6).
+#: Results of fewer seeds are shown in brackets: they are not called results.
 _SEEDS = 3
 #: What a status is called here, where it is called otherwise.
 _STATUSES = {"new": "not run yet", "missing": "data missing", "excluded": "left out"}
@@ -36,7 +36,7 @@ def head(table: Comparison) -> Iterator[str]:
 
 
 def tables(table: Comparison) -> Iterator[Table]:
-    """One table a task and metric, then the gains averaged over tasks."""
+    """One table per task and metric, then the gains averaged over tasks."""
     order = list(dict.fromkeys(metric.plain for metric in table.metrics))
     for task in table.tasks:
         lines = [line for line in table.lines if line.task == task]

@@ -89,7 +89,7 @@ class Clicks:
         return {name: clicks for name, clicks in sorted(self._raters.items()) if clicks.seconds() or clicks.standing()}
 
     def of(self, name: str) -> RaterClicks:
-        """A rater's own clicks. Raises ConfigError for a name that is none."""
+        """A rater's own clicks. Raises ConfigError for an invalid name."""
         if not _NAME.fullmatch(name):
             raise ConfigError(
                 f"name {name!r}: small letters, digits, '.', '_' and '-', beginning with a letter or digit."
@@ -109,7 +109,7 @@ class Clicks:
 
 
 def merged(raters: Sequence[Sequence[Row]], same: float) -> list[Row]:
-    """One row for each place that somebody clicked.
+    """One row for each place that was clicked.
 
     Clicks of different raters on one slice that lie within a distance of each other mean the same place, nearest ones
     first, at most one of each rater. Its row lies in their middle, names all who clicked it, with the seconds of all.

@@ -1,6 +1,6 @@
 """One rater's clicks on slices: a log that is only appended to, and the same as CSV.
 
-The log lies beside the CSV (``clicks/anna.csv`` and ``clicks/anna.log.jsonl``), one JSON object a line::
+The log lies beside the CSV (``clicks/anna.csv`` and ``clicks/anna.log.jsonl``), one JSON object per line::
 
     {"n": 1, "add": {"z": 3, "y": 412.5, "x": 77.2, "kind": "object"}, "who": "anna", "seconds": 1.9, "time": ...}
     {"n": 2, "remove": 1, "who": "anna", ...}      a click is taken away

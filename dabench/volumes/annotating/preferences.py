@@ -82,7 +82,7 @@ class Session:
     asking: Asking = field(default_factory=Asking)
 
     def __post_init__(self) -> None:
-        """Fix the order of the questions. Raises ConfigError for a set that nobody can answer here."""
+        """Fix the order of the questions. Raises ConfigError for a set that cannot be answered here."""
         if not self.choices.path.is_dir():
             raise ConfigError(f"{self.choices.path}: answers cannot be added to a zip.", "Unpack it first.")
         if not self.choices.manifest.images:

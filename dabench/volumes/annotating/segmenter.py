@@ -31,7 +31,7 @@ class Segmenter:
     Args:
         model: that takes points.
         images: as stored.
-        voxel: nm (z, y, x); None where nobody says.
+        voxel: nm (z, y, x); None if not known.
         name: of the volume, for errors.
 
     Raises:
@@ -77,7 +77,7 @@ class Segmenter:
         }
 
     def unclicked(self, z: int, points: Array, place: tuple[float, float]) -> int:
-        """Objects that the model finds around a place and nobody clicked; arguments as in `outlines`."""
+        """Objects that the model finds around a place and that were not clicked; arguments as in `outlines`."""
         tile = self._tile(place)
         seen = points if self._resampling is None else self._resampling.points(points)
         objects = label_components(self._mask(z, seen, tile))

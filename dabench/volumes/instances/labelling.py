@@ -94,7 +94,7 @@ class LabelledVolume(Wrapper):
         if checksum(binary) != self.objects.checks[box]:
             raise DataError(
                 f"the mask changed since it was labelled, or the scratch folder is that of another one (at {block}).",
-                "Start the labelling anew, with an empty scratch folder.",
+                "Start the labelling again, with an empty scratch folder.",
             )
         begin, end = self.objects.offsets[box : box + 2]
         if begin == end:  # no piece in this box

@@ -116,7 +116,7 @@ def _side(step: int, of: int) -> slice:
 
 
 class PieceStore:
-    """Pieces of every box as files in a scratch folder, so that a killed run goes on where it was."""
+    """Pieces of every box as files in a scratch folder, so that a killed run can continue."""
 
     def __init__(self, folder: Path, settings: Labelling) -> None:
         """Use a folder, new or left by a run with the same settings. Raises DataError for any other."""
@@ -151,5 +151,5 @@ class PieceStore:
         if found != settings.as_json():
             raise DataError(
                 f"{self.folder} holds intermediate results of another labelling ({found}, not {settings.as_json()}).",
-                f"Remove it to start anew:  rm -r {self.folder}",
+                f"Remove it to start again:  rm -r {self.folder}",
             )

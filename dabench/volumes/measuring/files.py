@@ -76,7 +76,7 @@ class MeasuredFile:
     """The measures of a file.
 
     Attributes:
-        measures: a row an object, a row a slice.
+        measures: a row per object, a row per slice.
         path: what was measured: of an OME-Zarr the label image inside.
         content: in words what it holds and how it was made objects.
         first_slice: the slice of the scan that is slice 0 here.
@@ -112,7 +112,7 @@ def measure_file(
         observer: told of the progress.
 
     Raises:
-        ConfigError: settings that contradict each other or the file, or a voxel size that nobody says.
+        ConfigError: settings that contradict each other or the file, or an unknown voxel size.
         DataError: a file that is missing, damaged, or holds neither a mask nor ids.
 
     Example:
@@ -170,7 +170,7 @@ def _labelled(volume: Volume, dims: int, split: str, least: int, scratch: Path |
 
 @contextmanager
 def _folder(scratch: Path | None) -> Iterator[Path]:
-    """A folder of one's own that is kept only if this was asked for and something goes wrong."""
+    """A temporary folder that is kept only on request, if something goes wrong."""
     if scratch is None:
         with TemporaryDirectory(prefix="dabench-") as folder:
             yield Path(folder) / "pieces"

@@ -42,7 +42,7 @@ def measure(
         instances: ids, any whole numbers; 0 and below is background; ids need not be consecutive.
         voxel: nm (z, y, x).
         chunk: box that is in memory at once; by default whole stored chunks, some 16 million voxels.
-        dims: 3: a row an object; 2: a row a profile, that is, what an id is on one slice.
+        dims: 3: a row per object; 2: a row per profile, that is, what an id is on one slice.
         progress: called with (boxes done, boxes in all).
 
     Raises:

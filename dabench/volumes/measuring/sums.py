@@ -75,7 +75,7 @@ def sums_of_runs(runs: RunLengths, block: Block) -> Sums:
     if runs.ids.dtype == np.uint64 and runs.ids.max(initial=0) > _FAR:
         raise DataError(
             f"slices {block.z} to {block.z + block.depth - 1}: id {runs.ids.max()} is above {_FAR}.",
-            "Number the objects anew, from 1.",
+            "Renumber the objects from 1.",
         )
     z, y = np.divmod(runs.row, block.height)
     z, y, x, n = z + block.z, y + block.y, runs.start + block.x, runs.length

@@ -25,8 +25,8 @@ class Measures:
     """What was measured; every column says its unit.
 
     Args:
-        objects: columns by name, one value an object (or, with ``dims`` 2, a profile on one slice).
-        slices: columns by name, one value a slice.
+        objects: columns by name, one value per object (or, with ``dims`` 2, per profile on one slice).
+        slices: columns by name, one value per slice.
         shape: of the volume.
         voxel: nm (z, y, x).
         dims: 3, or 2 for profiles.

@@ -65,7 +65,8 @@ def write_as(path: Path) -> Callable[[Stored, Path, str, Progress], None]:
 def write_tiff(volume: Stored, path: Path, name: str, progress: Progress) -> None:
     """A deflated BigTIFF with the voxel size in its OME metadata.
 
-    A mask is 0 and 255, so that a viewer shows it; a probability is float32 in [0, 1), so that nobody takes it for ids.
+    A mask is 0 and 255, so that a viewer shows it; a probability is float32 in [0, 1), so that it is not mistaken for
+    ids.
     """
     import tifffile
 
@@ -92,7 +93,7 @@ def write_tiff(volume: Stored, path: Path, name: str, progress: Progress) -> Non
 def write_hdf5(volume: Stored, path: Path, name: str, progress: Progress) -> None:
     """A chunked, compressed data set of that name, with ``element_size_um`` (z, y, x) where it is known.
 
-    A mask is 0 and 1; a probability is float32 in [0, 1), so that nobody takes it for ids.
+    A mask is 0 and 1; a probability is float32 in [0, 1), so that it is not mistaken for ids.
     """
     import h5py
 

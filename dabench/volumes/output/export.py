@@ -1,4 +1,4 @@
-"""A volume of a domain as a file of its own, so that the way of one's own volume can be tried on it."""
+"""A volume of a domain as a separate file, so that you can use it like a scan of your own."""
 
 from __future__ import annotations
 

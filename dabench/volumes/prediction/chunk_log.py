@@ -102,7 +102,7 @@ def _compare(there: Mapping[str, Any], here: Mapping[str, Any], folder: Path) ->
     if differences:
         raise ConfigError(
             f"{folder}: was begun with another configuration:\n  " + "\n  ".join(differences),
-            f"Give the same options to continue it, or delete the folder to start anew:  rm -r {folder}",
+            f"Give the same options to continue it, or delete the folder to start again:  rm -r {folder}",
         )
 
 

@@ -1,4 +1,4 @@
-"""Who predicts the chunks: this process, several on this machine, or (ray_executor.py) several machines."""
+"""Executors of chunks: this process, several on this machine, or (ray_executor.py) several machines."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class ImageSource:
         return open_volume(self.path, registry.made("reader"))
 
     def unit(self, registry: Registry) -> UnitVolume:
-        """The images as float32 in [0, 1]. Raises DataError, or ConfigError for an intensity that is none."""
+        """The images as float32 in [0, 1]. Raises DataError, or ConfigError for an invalid intensity."""
         return unit_volume(self.stored(registry), self.intensity, str(self.path), self.statistics)
 
     def open(self, registry: Registry) -> Volume:

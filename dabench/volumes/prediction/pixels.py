@@ -23,7 +23,7 @@ def matching(
     Args:
         asked: ``match`` or ``native``.
         plane: (rows, columns) of a slice.
-        voxel: nm (z, y, x) that the file or the user says; None where nobody does.
+        voxel: nm (z, y, x) from the file or the user; None if not known.
         card: the model's.
     """
     known, size = card.pixel_size, voxel and voxel[1:]

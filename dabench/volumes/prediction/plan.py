@@ -277,7 +277,7 @@ def _assumed_voxel(card: Voxel | None, notes: list[str]) -> Voxel | None:
 
 
 def _least(request: Request, voxel: Voxel | None, resampling: Resampling | None) -> int:
-    """Voxels of the smallest object that is kept; a size that nobody asks for is one of the model's pixels."""
+    """Voxels of the smallest object that is kept; the default size is in the model's pixels."""
     if request.instances == "none":
         return 0
     if request.min_size is None:

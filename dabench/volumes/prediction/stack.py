@@ -58,7 +58,7 @@ def predict_stack(
 
     Raises:
         DataError: the stack is missing, damaged or no stack, or a point lies outside of it.
-        ConfigError: a model of pairs and no voxel size; an intensity that is none; objects of a model that makes none.
+        ConfigError: a model of pairs and no voxel size; an invalid intensity; objects of a model that makes none.
         UnknownNameError: no such profile.
     """
     card = model.card

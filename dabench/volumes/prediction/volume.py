@@ -59,7 +59,7 @@ def predict_volume(
     Args:
         plan: with the statistics of its images.
         assignment: the plan's.
-        executor: who predicts.
+        executor: what runs the prediction.
         observer: told of progress.
 
     Raises:

@@ -27,7 +27,7 @@ class ViewData:
         probability: float in [0, 1], or uint8 as `dabench predict` writes it (floor(256 p), so 128 is one half).
         truth: 0, 1, 255 (ignored).
         points: prompts or clicks by slice, ``(N, 2)`` (x, y); 0 is the centre of the first pixel.
-        voxel: nm (z, y, x), or None where nobody says.
+        voxel: nm (z, y, x), or None if not known.
         notes: what a reader has to know; shown as text.
 
     Raises:
