@@ -10,7 +10,7 @@ Deviations: (1) the papers do not say how detection and segmentation pseudo-labe
 instance filter in the authors' code; (2) the teacher looks at several flipped and turned copies (`views`)
 and averages: its probabilities are better calibrated across a domain gap; (3) peaks are found relative to the crop's
 highest (`peak`), with a floor: across a gap the density keeps its shape but loses height; (4) BatchNorm buffers are
-copied from the student.
+copied from the student; (5) with `calibrate` its probability is divided by its mean at given points.
 """
 
 from __future__ import annotations
@@ -30,7 +30,18 @@ from dabench.ops.losses import confident_labels
 from dabench.ops.peaks import find_peaks
 from dabench.ops.prompts import merge_points, pad_points
 from dabench.ops.views import draw_views, unview_maps, view_images, view_points
-from dabench.plugin import IGNORE, Component, PseudoTargets, Register, SelfTraining, Settings, TargetCrops, hookimpl
+from dabench.plugin import (
+    IGNORE,
+    Component,
+    PseudoTargets,
+    Register,
+    SelfTraining,
+    Settings,
+    TargetCrops,
+    TrainingData,
+    hookimpl,
+)
+from dabench_mean_teacher.calibration import PointLevel
 
 #: Flips and quarter turns alone: exactly invertible.
 _TURNS = ViewOptions(turn=0.75, perspective=0.0, jitter=0.0, noise=0.0)
@@ -48,6 +59,9 @@ class MeanTeacherSettings(Settings):
     strong_weight: bool = Field(False, description="Weight an image by its share of strongly confident pixels (ReCo).")
     views: int = Field(2, ge=1, le=8, description="Copies that the teacher averages over (papers: 1).")
     teacher_prompts: bool = Field(True, description="Show the teacher the given points.")
+    calibrate: bool = Field(
+        False, description="Divide the teacher's probability by its mean at given points (papers: no)."
+    )
     peak: float = Field(
         0.5, gt=0, le=1, description="Lowest height of a peak, relative to the crop's highest (release: 0.5)."
     )
@@ -77,6 +91,7 @@ class MeanTeacher(SelfTraining):
         """Without a teacher until `start`."""
         self.settings = settings
         self._teacher: nn.Module | None = None
+        self._level, self._given = PointLevel(), False
 
     @property
     def teacher(self) -> nn.Module:
@@ -97,10 +112,23 @@ class MeanTeacher(SelfTraining):
             self._teacher.load_state_dict(student.state_dict())
         self._teacher.eval()
 
+    def attach(self, data: TrainingData) -> None:
+        """Whether somebody gave points: those that stand in for them (UDA) say nothing for certain."""
+        self._given = any(len(answer.points) for answer in data.desk.points().values())
+
     def after_update(self, student: nn.Module, step: int) -> None:
         """Teacher ← decay · teacher + (1 - decay) · student."""
         s = self.settings
         ema_update(self.teacher, student, ema_decay(step, s.decay) if s.ramp else s.decay)
+
+    def state(self) -> dict[str, Tensor]:
+        """How sure the teacher is at given points, where that is used."""
+        return {"level": torch.tensor(self._level.value, dtype=torch.float64)} if self.settings.calibrate else {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take it back."""
+        if self.settings.calibrate:
+            self._level = PointLevel(float(state["level"]))
 
     @torch.no_grad()
     def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
@@ -108,6 +136,9 @@ class MeanTeacher(SelfTraining):
         s = self.settings
         self.teacher.eval()
         probability, density = self._predict(crops, generator)
+        if s.calibrate and self._given:
+            self._level.look(probability, crops.points)
+            probability = self._level.calibrated(probability)
         points = [merge_points(g, p, s.merge) for g, p in zip(crops.points, self._peaks(density), strict=True)]
         labels = confident_labels(probability, s.weak)
         weights = torch.ones_like(probability)
