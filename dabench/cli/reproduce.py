@@ -47,13 +47,14 @@ def reproduce(
 
     Example:  dabench reproduce prefer-das/table-2 --preset small --tasks vnc2lucchi,lucchi2vnc
     """
-    from dabench.cli.suite_report import print_plan, run_with_lines
+    from dabench.cli.suite_report import follow, print_plan
     from dabench.execution.settings import ExecutorSettings
     from dabench.leaderboard.published.table import compare, gather, published, recorded, with_rows
     from dabench.leaderboard.published.texts import as_json as table_as_json
     from dabench.leaderboard.published.texts import as_markdown
-    from dabench.suites.schedule import report
+    from dabench.suites.planning import make_graph, report
     from dabench.suites.spec import load_suite
+    from dabench.suites.submitting import Start
     from dabench.tracking.recorded import read_recorded
 
     suite, registry, workspace = suites.load(name, data, preset, tasks, seeds, sets)
@@ -62,7 +63,7 @@ def reproduce(
     if rows:
         suite = with_rows(suite, [row.strip() for row in rows.split(",")])
     if dry_run:
-        print_plan(suite, registry, workspace, as_json)
+        print_plan(make_graph(suite, registry, workspace), as_json)
         raise typer.Exit
     done = None
     if source is not None:
@@ -72,7 +73,9 @@ def reproduce(
         if no_run:
             done = report(suite, registry, workspace)
         else:
-            done = run_with_lines(suite, registry, workspace, ExecutorSettings(jobs=jobs), tracker, quiet=quiet)
+            where = ExecutorSettings(jobs=jobs)
+            with Start.here(suite, registry, workspace, where) as start:
+                done = follow(start, where, tracker, quiet=quiet)
         results = gather(done, workspace)
     tables = compare(suite, results, original)
     if as_json:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
     from dabench.suites.spec import Suite
+    from dabench.suites.submitting import Asked
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Plans, runs and looks after files of cells.")
 
@@ -21,6 +22,11 @@ Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the suite's, c
 Sets = Annotated[list[str] | None, typer.Option("--set", help="One setting of every cell, NAME.KEY=VALUE.")]
 Label = Annotated[str | None, typer.Option(help="Name of this version of the methods: rows beside those of others.")]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+Executor = Annotated[str, typer.Option(help="local, ray (several machines), or slurm.")]
+GpusPerJob = Annotated[float, typer.Option(help="ray, slurm: GPUs that a job asks for; ray: or a share of one.", min=0)]
+Partition = Annotated[str, typer.Option(help="slurm: partition [default: the cluster's].")]
+Time = Annotated[str, typer.Option(help="slurm: limit of a job, H:MM:SS or D-HH:MM:SS; then it is queued again.")]
+Slurm = Annotated[list[str] | None, typer.Option(help="slurm: an option of sbatch, NAME=VALUE (account=lab).")]
 
 
 @app.command()
@@ -39,32 +45,62 @@ def run(
         float | None, typer.Option(help="GiB for all jobs together [default: nine tenths of free].")
     ] = None,
     job_memory: Annotated[float | None, typer.Option(help="GiB after which a job ends as out of memory.")] = None,
-    retries: Annotated[int, typer.Option(help="Further tries of a job whose process was killed.")] = 0,
-    executor: Annotated[str, typer.Option(help="local, or ray for several machines.")] = "local",
+    retries: Annotated[
+        int | None, typer.Option(help="Further tries of a job whose process was killed [default: 0; on a cluster 3].")
+    ] = None,
+    executor: Executor = "local",
     address: Annotated[str, typer.Option(help="Ray cluster (auto, ray://head:10001) [default: start one here].")] = "",
     share: Annotated[
         str, typer.Option(help="ray: files (nodes see the workspace) or objects (Ray carries stages and runs).")
     ] = "files",
-    gpus_per_job: Annotated[float, typer.Option(help="ray: share of a GPU that a job asks for.")] = 0.0,
+    gpus_per_job: GpusPerJob = 0.0,
+    partition: Partition = "",
+    time: Time = "",
+    slurm: Slurm = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="slurm: submit and leave; suite run again follows, and writes MLflow.")
+    ] = False,
     tracker: Annotated[str, typer.Option(help="mlflow, none, or a tracking URI.")] = "mlflow",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan with its hours and stop.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run what of a suite is not done yet; a cell that fails never stops the others.
 
     Example:  dabench suite run benchmarks/suites/smoke.yaml --jobs 2
     """
-    from dabench.cli.suite_report import finish, print_plan, run_with_lines
+    from dabench.cli.suite_report import finish, follow, print_plan
     from dabench.execution.settings import ExecutorSettings
+    from dabench.suites.submitting import started
 
-    suite, registry, workspace = load(file, data, preset, tasks, seeds, sets, label)
-    if dry_run:
-        print_plan(suite, registry, workspace, as_json, threads)
-        raise typer.Exit
     where = ExecutorSettings(
-        executor, jobs, threads, per_gpu, memory, job_memory, retries, address, share, gpus_per_job
+        executor,
+        jobs,
+        threads,
+        per_gpu,
+        memory,
+        job_memory,
+        retries,
+        address,
+        share,
+        gpus_per_job,
+        partition,
+        time,
+        tuple(slurm or ()),
     )
-    finish(run_with_lines(suite, registry, workspace, where, tracker, quiet=as_json), as_json)
+    wanted = asked(file, data, preset, tasks, seeds, sets, label)
+    if dry_run and executor != "slurm":
+        from dabench.suites.planning import make_graph
+
+        print_plan(make_graph(*wanted.load(), threads), as_json, where)
+        raise typer.Exit
+    with started(wanted, where) as start:
+        if dry_run:
+            print_plan(start.graph, as_json, where)
+        elif detach:
+            start.submit(where)
+            typer.echo(f"submitted; look:  dabench suite status {file}")
+        else:
+            finish(follow(start, where, tracker, quiet=as_json), as_json)
 
 
 @app.command()
@@ -83,8 +119,9 @@ def plan(
     Example:  dabench suite plan prefer-das/table-2 --preset small --tasks vnc2lucchi --seeds 0
     """
     from dabench.cli.suite_report import print_plan
+    from dabench.suites.planning import make_graph
 
-    print_plan(*load(file, data, preset, tasks, seeds, sets, label), as_json)
+    print_plan(make_graph(*load(file, data, preset, tasks, seeds, sets, label)), as_json)
 
 
 @app.command()
@@ -98,17 +135,54 @@ def status(
     label: Label = None,
     as_json: Json = False,
 ) -> None:
-    """Print how every cell of a suite stands.
+    """Print how every cell of a suite stands, and what runs where and for how long.
 
     Example:  dabench suite status benchmarks/suites/smoke.yaml
     """
     from dabench.cli.suite_report import finish
-    from dabench.suites.schedule import report
+    from dabench.suites.submitting import running, status_of
 
-    finish(report(*load(file, data, preset, tasks, seeds, sets, label)), as_json)
+    wanted = asked(file, data, preset, tasks, seeds, sets, label)
+    finish(status_of(wanted), as_json, running(wanted))
+
+
+@app.command()
+def cancel(file: File) -> None:
+    """Stop the jobs of a suite in Slurm; suite run continues from their checkpoints.
+
+    Example:  dabench suite cancel benchmarks/suites/smoke.yaml
+    """
+    from dabench.execution.slurm import cancel_all
+    from dabench.suites.submitting import site_of
+
+    count = cancel_all(site_of(asked(file)))
+    typer.echo(f"{count} jobs stopped" if count else "no jobs of this suite wait or run in Slurm")
 
 
 # ------------------------------------------------------------------------------------------------------------ parts
+def asked(
+    file: str,
+    data: str | None = None,
+    preset: str | None = None,
+    tasks: str | None = None,
+    seeds: str | None = None,
+    sets: list[str] | None = None,
+    label: str | None = None,
+) -> Asked:
+    """The suite and what the flags change, unread."""
+    from dabench.runs.config import assignments
+    from dabench.suites.submitting import Asked
+
+    given = (("data", data), ("preset", preset), ("label", label))
+    settings: dict[str, Any] = {k: v for k, v in given if v is not None}
+    axes: dict[str, list[Any]] = {}
+    if tasks:
+        axes["task"] = tasks.split(",")
+    if seeds:
+        axes["seed"] = _numbers(seeds)
+    return Asked(file, {**settings, **assignments(sets or [])}, axes)
+
+
 def load(
     file: str,
     data: str | None,
@@ -119,21 +193,7 @@ def load(
     label: str | None = None,
 ) -> tuple[Suite, Registry, Workspace]:
     """The suite with what the flags change, and where it runs."""
-    from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
-    from dabench.runs.config import assignments
-    from dabench.suites.spec import load_suite
-
-    registry = Registry.load()
-    suite = load_suite(file, registry)
-    given = (("data", data), ("preset", preset), ("label", label))
-    settings: dict[str, Any] = {k: v for k, v in given if v is not None}
-    axes: dict[str, list[Any]] = {}
-    if tasks:
-        axes["task"] = tasks.split(",")
-    if seeds:
-        axes["seed"] = _numbers(seeds)
-    return suite.changed({**settings, **assignments(sets or [])}, axes), registry, Workspace.find()
+    return asked(file, data, preset, tasks, seeds, sets, label).load()
 
 
 def _numbers(text: str) -> list[int]:

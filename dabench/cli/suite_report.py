@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,12 +13,10 @@ import typer
 from dabench.interfaces.observer import Observer
 
 if TYPE_CHECKING:
-    from dabench.components.registry import Registry
     from dabench.execution.settings import ExecutorSettings
-    from dabench.files.workspace import Workspace
     from dabench.suites.graph import SuiteGraph
     from dabench.suites.schedule import SuiteReport
-    from dabench.suites.spec import Suite
+    from dabench.suites.submitting import Running, Start
 
 
 class Lines(Observer):
@@ -50,47 +49,37 @@ class Lines(Observer):
         typer.echo(f"  {status:<8} {work} ({seconds:.0f} s){why}   [{self._done}/{self._jobs}, {rest} left]")
 
 
-def run_with_lines(
-    suite: Suite,
-    registry: Registry,
-    workspace: Workspace,
-    where: ExecutorSettings,
-    tracker: str,
-    *,
-    quiet: bool = False,
-) -> SuiteReport:
-    """Run a suite, and unless ``quiet`` print its plan and a line per job."""
-    from dabench.suites.graph import make_graph
+def follow(start: Start, where: ExecutorSettings, tracker: str, *, quiet: bool = False) -> SuiteReport:
+    """Run a suite to its end, and unless ``quiet`` print its plan and a line per job."""
     from dabench.suites.schedule import run_suite
-    from dabench.suites.spec import expand
-    from dabench.suites.suite_record import suite_folder
     from dabench.tracking.mlflow_sync import MlflowSync
 
-    track = MlflowSync.of(tracker, workspace, lambda text: typer.echo(f"warning: {text}", err=True))
-    with where.make(workspace.root, suite_folder(workspace, suite.name) / "logs") as executor:
-        graph = make_graph(suite.name, expand(suite), registry, workspace, executor.threads)
-        if not quiet:
-            show_plan(graph)
-        told = None if quiet else Lines(suite.name)
-        return run_suite(
-            suite, registry, workspace, executor, retries=where.retries, track=track, observer=told, graph=graph
-        )
+    track = MlflowSync.of(tracker, start.workspace, lambda text: typer.echo(f"warning: {text}", err=True))
+    if not quiet:
+        show_plan(start.graph, where)
+    return run_suite(
+        start.graph,
+        start.workspace,
+        start.executor,
+        asked=where.resources,
+        retries=where.tries,
+        planned=start.planned,
+        track=track,
+        observer=None if quiet else Lines(start.graph.suite.name),
+    )
 
 
-def print_plan(suite: Suite, registry: Registry, workspace: Workspace, as_json: bool, threads: int = 1) -> None:
-    """Plan a suite and print what it would do."""
-    from dabench.suites.graph import make_graph
-    from dabench.suites.spec import expand
-
-    graph = make_graph(suite.name, expand(suite), registry, workspace, threads)
-    typer.echo(json.dumps(graph.as_json(), indent=1)) if as_json else show_plan(graph)
+def print_plan(graph: SuiteGraph, as_json: bool, where: ExecutorSettings | None = None) -> None:
+    """Print what a suite would do."""
+    asked = where.resources if where else None
+    typer.echo(json.dumps(graph.as_json(asked), indent=1)) if as_json else show_plan(graph, where)
 
 
-def show_plan(graph: SuiteGraph) -> None:
-    """Cells by state, stages that they share, training that is left, and why a cell does not run."""
-    plan = graph.as_json()
+def show_plan(graph: SuiteGraph, where: ExecutorSettings | None = None) -> None:
+    """Cells by state, stages that they share, training that is left by resource, and why a cell does not run."""
+    plan = graph.as_json(where.resources if where else None)
     states = ", ".join(f"{count} {state}" for state, count in plan["states"].items())
-    typer.echo(f"{graph.suite}: {len(graph.cells)} cells ({states})")
+    typer.echo(f"{graph.suite.name}: {len(graph.cells)} cells ({states})")
     stages, updates = plan["stages"], plan["updates"]
     if stages["alone"]:
         share = updates["shared"] / max(updates["alone"], 1)
@@ -102,6 +91,9 @@ def show_plan(graph: SuiteGraph) -> None:
     if known or unknown:
         rest = f" and {unknown} stages of a kind that has not run here" if unknown else ""
         typer.echo(f"  left to train: {_duration(known)} of one job at a time{rest}")
+        hours = plan["estimated_hours"]
+        gpus = f", {hours['gpus']:.2f} GPU hours" if hours["gpus"] else ""
+        typer.echo(f"  {plan['jobs']} jobs: training takes {hours['cores']:.2f} core hours{gpus}")
     for node in graph.cells:
         if node.reason:
             typer.echo(f"  {node.state}: {node.label}: {node.reason.splitlines()[0]}")
@@ -112,9 +104,14 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
 
-def finish(report: SuiteReport, as_json: bool) -> None:
-    """Print the state of every cell, and leave with the report's exit code."""
-    typer.echo(json.dumps(report.as_json(), indent=1)) if as_json else _show_report(report)
+def finish(report: SuiteReport, as_json: bool, running: Sequence[Running] | None = None) -> None:
+    """Print the state of every cell, and of every job where those are given; leave with the report's exit code."""
+    if as_json:
+        jobs = {} if running is None else {"running": [asdict(job) for job in running]}
+        typer.echo(json.dumps({**report.as_json(), **jobs}, indent=1))
+    else:
+        _show_report(report)
+        _show_running(running or ())
     raise typer.Exit(report.exit_code)
 
 
@@ -135,3 +132,13 @@ def _show_report(report: SuiteReport) -> None:
             f"({seconds[0] / seconds[1]:.0%})"
         )
     to.print(f"compare:  dabench leaderboard --suite {report.suite.name}")
+
+
+def _show_running(running: Sequence[Running]) -> None:
+    from dabench.cli.tables import console, show
+    from dabench.files.tables import Column, Table
+
+    if running:
+        columns = [Column(name, "text") for name in ("job", "state", "where", "for")]
+        rows = [(job.label, job.state, job.where, job.time) for job in running]
+        show(Table.of(columns, rows, "jobs"), console())

@@ -1,1 +1,1 @@
-"""Where jobs run: this machine or a Ray cluster."""
+"""Where jobs run: processes of this machine, a Ray cluster, or Slurm."""

@@ -1,4 +1,4 @@
-"""The executor of one machine: a process per job, packed on cores, GPUs and memory."""
+"""The executor of one machine: a process a job, packed on cores, GPUs and memory."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context, parent_process
-from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import Thread
 
 from dabench.errors import ConfigError
 from dabench.execution.executor import Executor
-from dabench.execution.jobs import Job, Outcome, Site, run_job
+from dabench.execution.jobs import Job, JobState, Site, run_job
 
 #: Share of the memory that is free at the start which jobs may fill.
 _FILL = 0.9
@@ -27,7 +26,6 @@ _FILL = 0.9
 class _Running:
     job: Job
     process: ForkServerProcess
-    answer: Connection
     slot: int
 
 
@@ -35,10 +33,10 @@ class LocalExecutor(Executor):
     """Jobs as processes of this machine: they die with it, and one that is killed takes nothing else down.
 
     Args:
-        site: workspace, threads and memory limit of every job.
-        logs: folder for what workers print.
-        jobs: most jobs at a time; None is one a core, or with GPUs one a share of a GPU.
-        gpus: ids of GPUs to use; jobs then see one each. Empty: jobs run where their configuration says.
+        site: of every job.
+        jobs: most jobs at a time; None is as many as have cores, or with GPUs one a share of a GPU.
+        cores: of each job.
+        gpus: ids of GPUs to use; jobs then see one each. Empty: jobs run where their arguments say.
         per_gpu: jobs that share a GPU.
         memory: bytes that all jobs together are expected to fit in; None is what is free now, less a tenth.
     """
@@ -46,64 +44,78 @@ class LocalExecutor(Executor):
     def __init__(
         self,
         site: Site,
-        logs: Path,
         jobs: int | None = None,
+        cores: int = 1,
         gpus: tuple[str, ...] = (),
         per_gpu: int = 1,
         memory: int | None = None,
     ) -> None:
         """Start nothing yet."""
-        count = jobs or (len(gpus) * per_gpu if gpus else len(os.sched_getaffinity(0)))
+        here = max(1, len(os.sched_getaffinity(0)) // max(1, cores))
+        count = jobs or (len(gpus) * per_gpu if gpus else here)
         if count < 1 or per_gpu < 1:
             raise ConfigError(f"--jobs {count}, --per-gpu {per_gpu}: at least one job has to run at a time.")
         self._slots = list(range(count))
         self._gpus = [g for g in gpus for _ in range(per_gpu)]
         self._memory = memory or round(_FILL * free_memory())
-        self._site, self._logs, self.threads = site, logs, site.threads
+        self.site = site
         self._running: list[_Running] = []
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload(["dabench.execution.preload"])
 
-    def room(self, job: Job) -> bool:
+    def room(self, job: Job, beside: Sequence[Job] = ()) -> bool:
         """A free slot, and memory: the first job always gets in."""
-        if not self._running:
-            return True
-        taken = sum(r.job.memory for r in self._running)
-        return len(self._running) < len(self._slots) and taken + job.memory <= self._memory
+        others = [*(r.job for r in self._running), *beside]
+        taken = sum(other.resources.memory for other in others)
+        return not others or (len(others) < len(self._slots) and taken + job.resources.memory <= self._memory)
 
-    def submit(self, job: Job) -> None:
-        """Fork a worker for the job."""
-        slot = next(s for s in self._slots if s not in {r.slot for r in self._running})
-        here, there = self._context.Pipe(duplex=False)
-        site = self._site
-        if self._gpus:
-            gpu = self._gpus[slot % len(self._gpus)]
-            site = replace(site, environment={**site.environment, "CUDA_VISIBLE_DEVICES": gpu})
-        log = self._logs / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', job.id)}.log"
-        process = self._context.Process(target=_worker, args=(job, site, log, there), daemon=False)
-        with _same_imports():
-            process.start()
-        there.close()
-        self._running.append(_Running(job, process, here, slot))
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Fork a worker for each."""
+        for job in jobs:
+            slot = next(s for s in self._slots if s not in {r.slot for r in self._running})
+            site = self.site
+            if self._gpus:
+                gpu = self._gpus[slot % len(self._gpus)]
+                site = replace(site, environment={**site.environment, "CUDA_VISIBLE_DEVICES": gpu})
+            self.site.forget(job.id)
+            process = self._context.Process(target=_worker, args=(job, site), daemon=False)
+            with same_imports():
+                process.start()
+            self._running.append(_Running(job, process, slot))
 
-    def wait(self) -> list[Outcome]:
-        """Wait for a worker's end, with or without an answer."""
+    def wait(self) -> list[JobState]:
+        """Wait for a worker's end, with or without a word."""
         connection.wait([r.process.sentinel for r in self._running])
         ended = [r for r in self._running if not r.process.is_alive()]
         self._running = [r for r in self._running if r not in ended]
-        return [_outcome(r) for r in ended]
+        return [self._state(r) for r in ended]
+
+    def _state(self, running: _Running) -> JobState:
+        running.process.join()
+        found = self.site.state(running.job.id)
+        if found is not None and found.ended:
+            return found
+        code = running.process.exitcode or 0
+        what = f"killed by {signal.Signals(-code).name}" if code < 0 else f"its process ended with code {code}"
+        return self.site.say(JobState(running.job.id, "killed", f"{what}; out of memory, if nobody did it"))
+
+    def cancel(self, jobs: Collection[str]) -> None:
+        """Kill; a checkpoint is never half-written."""
+        stopped = [r for r in self._running if r.job.id in jobs]
+        for running in stopped:
+            running.process.kill()
+        for running in stopped:
+            running.process.join()
+            self.site.forget(running.job.id)
+        self._running = [r for r in self._running if r not in stopped]
 
     def close(self) -> None:
-        """Kill what runs; a checkpoint is never half-written."""
-        for running in self._running:
-            running.process.kill()
-        for running in self._running:
-            running.process.join()
-        self._running = []
+        """Kill what runs."""
+        self.cancel([r.job.id for r in self._running])
 
 
 @contextmanager
-def _same_imports() -> Iterator[None]:
+def same_imports() -> Iterator[None]:
     """Let a process that starts now import what this one does.
 
     Python looks into the current folder first where it runs a command, as the server that workers are forked from does:
@@ -118,29 +130,11 @@ def _same_imports() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _outcome(ended: _Running) -> Outcome:
-    ended.process.join()
-    code = ended.process.exitcode or 0
-    try:
-        found: Outcome = ended.answer.recv()
-        return found
-    except EOFError:
-        what = f"killed by {signal.Signals(-code).name}" if code < 0 else f"its process ended with code {code}"
-        return Outcome(ended.job.id, "killed", f"{what}; probably out of memory, unless you did it")
-    finally:
-        ended.answer.close()
-
-
-def _worker(job: Job, site: Site, log: Path, answer: Connection) -> None:
-    """A worker's life: output to its log, one job, one answer. It ends when the suite's process does."""
+def _worker(job: Job, site: Site) -> None:
+    """A worker's life: one job. It ends when the process that has the executor does."""
     Thread(target=_follow_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the suite's process decides what an interrupt means
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", buffering=1) as stream:
-        os.dup2(stream.fileno(), 1)
-        os.dup2(stream.fileno(), 2)
-        sys.stdout = sys.stderr = stream
-        answer.send(run_job(job, site))
+    run_job(job, site)
 
 
 def _follow_parent() -> None:

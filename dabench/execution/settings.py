@@ -1,13 +1,13 @@
-"""Where the jobs of a suite run and how much they may take, as an executor."""
+"""Where jobs run and how much they may take, as an executor."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from dabench.errors import UnknownNameError
+from dabench.errors import ConfigError, UnknownNameError
 from dabench.execution.executor import Executor
-from dabench.execution.jobs import Site
+from dabench.execution.jobs import Resources, Site
 
 
 @dataclass(frozen=True)
@@ -15,16 +15,19 @@ class ExecutorSettings:
     """Where jobs run.
 
     Attributes:
-        executor: ``local``, or ``ray`` for several machines.
-        jobs: most at a time; None: one a core, or one a share of a GPU.
+        executor: ``local``, ``ray`` or ``slurm``.
+        jobs: most at a time; None: as many as fit.
         threads: of a job; they decide the last digits of what it trains.
-        per_gpu: jobs that share a GPU.
-        memory: GiB for all jobs together; None: nine tenths of what is free.
+        per_gpu: local: jobs that share a GPU.
+        memory: local: GiB for all jobs together; None: nine tenths of what is free.
         job_memory: GiB after which a job ends as out of memory; None: no limit.
-        retries: further tries of a job whose process was killed.
+        retries: further tries of a job whose process was killed; None: 0 here, 3 on a cluster.
         address: of a Ray cluster; "" starts Ray here.
-        share: Ray: nodes see the workspace (``files``), or are sent stages and runs (``objects``).
-        gpus_per_job: Ray: share of a GPU that a job asks for.
+        share: ray: nodes see the same files (``files``), or are sent what they need (``objects``).
+        gpus_per_job: ray, slurm: GPUs, or for ray a share of one, that a job asks for.
+        partition: slurm: where jobs run; "" is the cluster's default.
+        time: slurm: limit of a job, ``H:MM:SS`` or ``D-HH:MM:SS``; "": by what it is expected to take.
+        slurm: other options of ``sbatch``, ``NAME=VALUE``.
     """
 
     executor: str = "local"
@@ -33,36 +36,73 @@ class ExecutorSettings:
     per_gpu: int = 1
     memory: float | None = None
     job_memory: float | None = None
-    retries: int = 0
+    retries: int | None = None
     address: str = ""
     share: str = "files"
     gpus_per_job: float = 0.0
+    partition: str = ""
+    time: str = ""
+    slurm: tuple[str, ...] = ()
 
-    def make(self, workspace: Path, logs: Path) -> Executor:
-        """The executor; its creator closes it.
+    @property
+    def tries(self) -> int:
+        """Further tries of a job whose process was killed."""
+        return self.retries if self.retries is not None else 0 if self.executor == "local" else 3
+
+    @property
+    def resources(self) -> Resources:
+        """What every job takes, as far as settings say it."""
+        return Resources(self.threads, round((self.job_memory or 0) * 2**30), self.gpus_per_job)
+
+    def make(self, root: Path, folder: Path) -> Executor:
+        """The executor; whoever makes it closes it.
 
         Args:
-            workspace: where stages and runs lie.
-            logs: folder for what workers on this machine print.
+            root: what jobs read and make lies below it.
+            folder: for the states of jobs, and what they print.
 
         Raises:
             UnknownNameError: an executor, or a way to share, that there is not.
             ConfigError: numbers with which nothing could run, or a cluster that cannot be used.
         """
+        site = Site.here(root, folder, round((self.job_memory or 0) * 2**30))
         if self.executor == "local":
             from dabench.execution.local import LocalExecutor, visible_gpus
 
-            site = Site.here(workspace, self.threads, _bytes(self.job_memory) or 0)
-            return LocalExecutor(site, logs, self.jobs, visible_gpus(), self.per_gpu, _bytes(self.memory))
+            memory = None if self.memory is None else round(self.memory * 2**30)
+            return LocalExecutor(site, self.jobs, self.threads, visible_gpus(), self.per_gpu, memory)
+        if self.executor == "slurm":
+            from dabench.execution.slurm import SlurmExecutor, SlurmOptions
+
+            options = SlurmOptions(self.partition, hours_of(self.time), self.jobs or 1000, _named(self.slurm))
+            return SlurmExecutor(site, options)
         if self.executor != "ray":
-            raise UnknownNameError("executor", self.executor, ["local", "ray"])
-        from dabench.execution.ray_executor import RayExecutor, RayResources
+            raise UnknownNameError("executor", self.executor, ["local", "ray", "slurm"])
+        from dabench.execution.ray_executor import RayExecutor
 
         if self.share not in ("files", "objects"):
             raise UnknownNameError("--share", self.share, ["files", "objects"])
-        asked = RayResources(self.threads, self.gpus_per_job, max(self.retries, 3))
-        return RayExecutor(Site.here(workspace, self.threads), self.address, asked, self.share)  # type: ignore[arg-type]
+        return RayExecutor(site, self.address, self.jobs, max(self.tries, 3), self.share)  # type: ignore[arg-type]
 
 
-def _bytes(gib: float | None) -> int | None:
-    return None if gib is None else round(gib * 2**30)
+def hours_of(text: str) -> float:
+    """``4:00:00`` or ``1-12:00:00`` as hours; 0 for "". Raises ConfigError.
+
+    >>> hours_of("4:30:00"), hours_of("1-12:00:00")
+    (4.5, 36.0)
+    """
+    if not text:
+        return 0.0
+    days, _, clock = text.rpartition("-")
+    try:
+        hours, minutes, seconds = (int(part) for part in clock.split(":"))
+        return 24 * int(days or 0) + hours + minutes / 60 + seconds / 3600
+    except ValueError:
+        raise ConfigError(f"--time {text!r}: write H:MM:SS or D-HH:MM:SS, for example --time 4:00:00.") from None
+
+
+def _named(options: tuple[str, ...]) -> dict[str, str]:
+    for option in options:
+        if not option.partition("=")[2]:
+            raise ConfigError(f"--slurm {option!r}: write NAME=VALUE, for example --slurm account=lab.")
+    return dict(option.split("=", 1) for option in options)

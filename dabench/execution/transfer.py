@@ -1,4 +1,4 @@
-"""Folders as bytes, for machines that share no file system: the stages a job reads, and what it made."""
+"""Files as bytes, for machines that share no file system: what a job reads, and what it made."""
 
 from __future__ import annotations
 
@@ -7,38 +7,20 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from dabench.execution.jobs import Job
 from dabench.files.atomic import atomic
-from dabench.files.workspace import Workspace
+
+#: Parts of a stage that stay where they are: half-trained state, and predictions, which a cell makes itself.
+_STAYS = {"predictions", "checkpoint.pt", "kept"}
 
 
-def user_files(workspace: Workspace) -> bytes:
-    """What a user added to the workspace: cards of domains, and weights."""
-    return pack(workspace.root, [workspace.cards, workspace.weights])
-
-
-def stage_files(workspace: Workspace, key: str) -> bytes:
-    """A finished stage: weights, record, curve, the desk's answers, what siblings share; predictions stay."""
-    return pack(workspace.root, [workspace.stages / key], without=("predictions", "checkpoint.pt", "kept"))
-
-
-def outcome_files(workspace: Workspace, job: Job) -> bytes:
-    """What a job made: its stage, or for a cell the run directory and the stages' predictions with their scores."""
-    if job.makes:
-        return stage_files(workspace, job.makes)
-    predictions = [workspace.stages / key / "predictions" for key in job.keys]
-    return pack(workspace.root, [workspace.runs / str(job.id.removeprefix("cell-")), *predictions])
-
-
-def pack(root: Path, folders: Iterable[Path], without: tuple[str, ...] = ()) -> bytes:
-    """Folders below ``root`` as an uncompressed tar; folders that are not there are left out."""
+def pack(root: Path, names: Iterable[str]) -> bytes:
+    """Files and folders below ``root`` as an uncompressed tar; what is not there is left out."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for folder in folders:
-            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-                name = path.relative_to(root)
-                if not set(path.relative_to(folder).parts) & set(without) and not path.name.startswith("."):
-                    archive.add(path, name.as_posix())
+        for top in (root / name for name in names):
+            for path in [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file()):
+                if not set(path.relative_to(top).parts) & _STAYS and not path.name.startswith("."):
+                    archive.add(path, path.relative_to(root).as_posix())
     return buffer.getvalue()
 
 

@@ -1,25 +1,27 @@
-"""A suite as one graph: every cell planned, every stage that cells share once, and what that saves."""
+"""A suite as one graph: every cell planned, every stage that cells share once, what that saves, and its jobs."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from dabench.components.registry import Registry
-from dabench.errors import ConfigError, DataError
-from dabench.execution.jobs import Job
+from pydantic import TypeAdapter
+
+from dabench.errors import DataError
+from dabench.execution.jobs import Job, Resources
+from dabench.files.atomic import write_json
 from dabench.files.workspace import Workspace
-from dabench.runs.keys import scoring_source
-from dabench.runs.plan import Plan, make_plan
-from dabench.runs.speed import kind_of_stage, rates
-from dabench.runs.task import TaskData
-from dabench.suites.spec import SuiteCell
-from dabench.tracking.run_reader import read_run
+from dabench.suites.spec import Suite, SuiteCell
+from dabench.suites.suite_record import suite_folder
 
 #: Bytes that a job is expected to take while nothing like it has run here.
 _MEMORY = 2 * 2**30
+#: Name of the file that has a suite's graph as it was when the suite was started, and since when.
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class CellNode:
         return f"{self.cell.config.task} s{self.cell.config.seed} {self.cell.row}"
 
     @property
+    def job(self) -> str:
+        """Id of the job that predicts and scores it."""
+        return f"cell-{self.cell.config.cell_id}"
+
+    @property
     def to_run(self) -> bool:
         """Whether there is something to do."""
         return self.state not in ("done", "skipped", "missing", "excluded")
@@ -61,39 +68,67 @@ class CellNode:
 
 @dataclass(frozen=True)
 class SuiteGraph:
-    """All cells and all stages of a suite."""
+    """All cells and all stages of a suite, planned for jobs of so many threads."""
 
-    suite: str
+    suite: Suite
     cells: tuple[CellNode, ...]
     stages: Mapping[str, StageNode]
     rates: Mapping[str, tuple[float, int]] = field(repr=False, default_factory=dict)
+    threads: int = 1
 
-    def jobs(self) -> dict[str, Job]:
-        """What is to be done, by id, in an order in which it can be done."""
+    def jobs(self, asked: Resources | None = None) -> dict[str, Job]:
+        """What is to be done, by id, in an order in which it can be done; ``asked`` is what every job takes anyway."""
+        each = replace(asked or Resources(), cores=self.threads)
         found: dict[str, Job] = {}
         for node in self.cells:
             if not node.to_run:
                 continue
-            config = node.cell.config.model_dump(mode="json")
             before: tuple[str, ...] = ()
             for index, key in enumerate(node.keys):
                 stage = self.stages[key]
-                if stage.seconds is not None:
-                    continue
-                job = f"stage-{key}"
-                label = f"{node.cell.config.task} s{node.cell.config.seed} stage {stage.name}"
-                found.setdefault(
-                    job, Job(job, label, self.suite, config, index, before, node.keys, self._memory(stage))
-                )
-                before = (job,)
-            cell = f"cell-{node.cell.config.cell_id}"
-            found[cell] = Job(cell, node.label, self.suite, config, None, before, node.keys, self._memory(None))
+                if stage.seconds is None:
+                    job = self._stage_job(node, index, before, each)
+                    found.setdefault(job.id, job)
+                    before = (job.id,)
+            found[node.job] = self._cell_job(node, before, each)
         return found
 
-    def _memory(self, stage: StageNode | None) -> int:
-        if stage is not None:
-            return self.rates.get(stage.kind, (0.0, _MEMORY))[1] or _MEMORY
-        return max((memory for _, memory in self.rates.values()), default=_MEMORY) or _MEMORY
+    def _stage_job(self, node: CellNode, index: int, needs: tuple[str, ...], asked: Resources) -> Job:
+        stage = self.stages[node.keys[index]]
+        memory = self.rates.get(stage.kind, (0.0, _MEMORY))[1] or _MEMORY
+        return Job(
+            f"stage-{stage.key}",
+            "dabench.suites.work:train",
+            {**self._arguments(node), "stage": index},
+            f"{node.cell.config.task} s{node.cell.config.seed} stage {stage.name}",
+            replace(asked, memory=asked.memory or memory, hours=(self._estimate(stage) or 0.0) / 3600),
+            needs,
+            (*_ADDED, *(f"stages/{key}" for key in node.keys[:index])),
+            (f"stages/{stage.key}",),
+        )
+
+    def _cell_job(self, node: CellNode, needs: tuple[str, ...], asked: Resources) -> Job:
+        memory = max((memory for _, memory in self.rates.values()), default=_MEMORY) or _MEMORY
+        return Job(
+            node.job,
+            "dabench.suites.work:score",
+            self._arguments(node),
+            node.label,
+            replace(asked, memory=asked.memory or memory),
+            needs,
+            (*_ADDED, *(f"stages/{key}" for key in node.keys)),
+            (f"runs/{node.cell.config.cell_id}", *(f"stages/{key}/predictions" for key in node.keys)),
+        )
+
+    def lost(self, node: CellNode, status: str, reason: str) -> Job:
+        """What has a cell's journal say how it ended, where its own process could not."""
+        arguments = {**self._arguments(node), "status": status, "reason": reason}
+        made = (f"runs/{node.cell.config.cell_id}",)
+        return Job(f"lost-{node.job}", "dabench.suites.work:give_up", arguments, node.label, reads=_ADDED, makes=made)
+
+    def _arguments(self, node: CellNode) -> dict[str, Any]:
+        config = node.cell.config.model_dump(mode="json")
+        return {"suite": self.suite.name, "config": config, "keys": list(node.keys), "threads": self.threads}
 
     # ---------------------------------------------------------------------------------------------------- costs
     def updates(self) -> tuple[int, int]:
@@ -118,8 +153,14 @@ class SuiteGraph:
         rate = self.rates.get(stage.kind)
         return None if rate is None else rate[0] * stage.iterations
 
-    def as_json(self) -> dict[str, Any]:
-        """Cells, their states, stages and updates shared and alone, and the time, for a program."""
+    def now(self, workspace: Workspace) -> SuiteGraph:
+        """The same with the seconds of the stages that were trained since."""
+        new = [key for key, stage in self.stages.items() if stage.seconds is None]
+        stages = {**self.stages, **{key: replace(self.stages[key], seconds=_trained(workspace, key)) for key in new}}
+        return replace(self, stages=stages)
+
+    def as_json(self, asked: Resources | None = None) -> dict[str, Any]:
+        """Cells, their states, stages and updates shared and alone, time and hours by resource, for a program."""
         once, alone = self.updates()
         seconds, unknown = self.left()
         cells = [
@@ -137,78 +178,57 @@ class SuiteGraph:
             "alone": sum(len(n.keys) for n in self.cells),
             "trained": sum(s.seconds is not None for s in self.stages.values()),
         }
+        hours, gpus = seconds / 3600, (asked or Resources()).gpus
         return {
-            "suite": self.suite,
+            "suite": self.suite.name,
             "cells": cells,
             "states": dict(Counter(n.state for n in self.cells)),
             "stages": stages,
             "updates": {"shared": once, "alone": alone},
             "estimated_seconds": seconds,
+            "estimated_hours": {"jobs": hours, "cores": hours * self.threads, "gpus": hours * gpus},
+            "jobs": len(self.jobs()),
             "stages_of_unknown_speed": unknown,
         }
 
 
-def make_graph(
-    suite: str, cells: Sequence[SuiteCell], registry: Registry, workspace: Workspace, threads: int = 1
-) -> SuiteGraph:
-    """Plan every cell for jobs of so many threads.
-
-    Raises ConfigError that names all cells with settings that cannot be; nothing has run then.
-    """
-    nodes: list[CellNode] = []
-    stages: dict[str, StageNode] = {}
-    wrong: list[str] = []
-    for cell in cells:
-        if cell.excluded:
-            nodes.append(CellNode(cell, "excluded", cell.excluded))
-            continue
-        try:
-            plan = make_plan(cell.config, registry, workspace, threads=threads)
-        except (ConfigError, DataError) as error:
-            place = ", ".join(f"{k} {v}" for k, v in cell.place.items())
-            wrong.append(f"{cell.row} ({place}): {error.message}")
-            continue
-        nodes.append(_node(cell, plan, workspace, registry))
-        stages |= {s.key: s for s in _stages(plan)}
-    if wrong:
-        listed = "\n  ".join(dict.fromkeys(wrong))
-        raise ConfigError(
-            f"suite {suite}: {len(wrong)} of {len(cells)} cells cannot be:\n  {listed}",
-            "Leave them out: exclude: [{row: ..., task: ..., why: ...}]",
-        )
-    return SuiteGraph(suite, tuple(nodes), stages, rates(workspace, {s.kind for s in stages.values()}))
+#: What a user added to a workspace: cards of domains, and weights.
+_ADDED = ("cards", "weights")
 
 
-def _node(cell: SuiteCell, plan: Plan, workspace: Workspace, registry: Registry) -> CellNode:
-    if plan.missing:
-        return CellNode(cell, "missing", f"files are missing: {', '.join(plan.missing[:3])}")
-    keys = tuple(s.key for s in plan.stages)
-    return CellNode(cell, *_state(cell, keys, plan.skip, workspace, registry, plan.task), keys)
-
-
-def _state(
-    cell: SuiteCell, keys: tuple[str, ...], skip: str, workspace: Workspace, registry: Registry, task: TaskData
-) -> tuple[str, str]:
-    """How an earlier run of the cell stands to what would run now."""
+def _trained(workspace: Workspace, key: str) -> float | None:
+    """What a finished stage took. Its file alone is read: nothing here needs what trains."""
     try:
-        run = read_run(workspace.runs / cell.config.cell_id)
-    except DataError:
-        return ("skips", skip) if skip else ("new", "")
-    if skip:
-        return "skipped" if (run.status, run.reason) == ("skipped", skip) else "skips", skip
-    if run.status != "ok":
-        return ("new", "") if run.status == "skipped" else (run.status, run.reason)
-    same = tuple(s.key for s in run.stages) == keys
-    scoring = scoring_source(registry, task, cell.config.protocol)[:16]
-    if same and run.tags.get("scoring_digest") == scoring:
-        return "done", ""
-    return "stale", "trained by other code or on other data" if not same else "scored by other code"
+        return float(json.loads((workspace.stages / key / "stage.json").read_text())["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
-def _stages(plan: Plan) -> Iterable[StageNode]:
-    parent = ""
-    for stage in plan.stages:
-        kind = kind_of_stage(stage)
-        seconds = stage.seconds if stage.state == "cached" else None
-        yield StageNode(stage.key, stage.spec.name, stage.spec.iterations, parent, seconds, kind)
-        parent = stage.key
+@dataclass(frozen=True)
+class StartedSuite:
+    """A suite's graph as it was when it was last started: by which executor, and when (seconds of the clock)."""
+
+    graph: SuiteGraph
+    executor: str
+    planned: float
+
+
+_STARTED = TypeAdapter(StartedSuite)
+
+
+def write_started(workspace: Workspace, started: StartedSuite) -> Path:
+    """Keep the graph beside the suite, where any later process finds it without planning."""
+    path = suite_folder(workspace, started.graph.suite.name) / PLAN
+    write_json(path, _STARTED.dump_python(started, mode="json"))
+    return path
+
+
+def read_started(workspace: Workspace, suite: str) -> StartedSuite | None:
+    """What `write_started` kept; None for a suite that was never started. Raises DataError for a damaged file."""
+    path = suite_folder(workspace, suite) / PLAN
+    if not path.is_file():
+        return None
+    try:
+        return _STARTED.validate_json(path.read_text())
+    except ValueError as error:
+        raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", "Start the suite again.") from None

@@ -8,18 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from dabench.components.registry import Registry
 from dabench.errors import DataError
 from dabench.execution.executor import Executor
-from dabench.execution.jobs import Job, Outcome
+from dabench.execution.jobs import Job, JobState, Resources
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
-from dabench.runs.plan import make_plan
-from dabench.runs.runner import Runner
-from dabench.suites.graph import CellNode, SuiteGraph, make_graph
-from dabench.suites.spec import Suite, expand
-from dabench.suites.suite_record import cell_rows, threads_of, write_suite_record
-from dabench.tracking.events import Altered
+from dabench.suites.graph import CellNode, SuiteGraph
+from dabench.suites.spec import Suite
+from dabench.suites.suite_record import cell_rows, write_suite_record
 from dabench.tracking.record import RunRecord
 from dabench.tracking.run_reader import read_run
 
@@ -89,143 +85,183 @@ class Track(Protocol):
 
 
 def run_suite(
-    suite: Suite,
-    registry: Registry,
+    graph: SuiteGraph,
     workspace: Workspace,
     executor: Executor,
     *,
+    asked: Resources | None = None,
     retries: int = 0,
+    planned: float = 0.0,
     track: Track | None = None,
     observer: Observer | None = None,
-    graph: SuiteGraph | None = None,
 ) -> SuiteReport:
     """Run what of a suite is not done; a cell that fails never stops the others. Run again, it continues.
 
+    Nothing here plans, trains or predicts: jobs do, wherever the executor runs them.
+
     Args:
-        suite: what to run.
-        registry: of this process; workers load their own.
+        graph: of the suite, planned for this workspace.
         workspace: where runs and stages lie.
         executor: where jobs run; closed by the caller.
+        asked: what every job takes.
         retries: how often a job whose process was killed is tried again.
+        planned: when the graph was made (seconds of the clock), for jobs that outlived an earlier start.
         track: told of every finished cell, and at the end of all of them.
         observer: told when jobs begin and end, and when a cell's run directory is complete.
-        graph: of this suite, where it was made before.
     """
-    cells = expand(suite)
-    graph = graph or make_graph(suite.name, cells, registry, workspace, executor.threads)
-    write_suite_record(workspace, suite, cells, executor.threads)
-    seen = observer or Observer()
-    work = _Work(suite, graph, registry, workspace, executor, retries, track, seen)
-    seen.begun(suite.name, len(work.jobs))
+    write_suite_record(workspace, graph.suite, [node.cell for node in graph.cells], graph.threads)
+    work = _Work(graph, workspace, executor, retries, track, observer or Observer(), graph.jobs(asked))
+    work.observer.begun(graph.suite.name, len(work.jobs))
+    work.adopt(planned)
     work.done_before()
     work.drain()
     work.summarise()
-    return report(suite, registry, workspace)
+    return standing(graph, workspace)
 
 
-def report(suite: Suite, registry: Registry, workspace: Workspace) -> SuiteReport:
-    """How every cell of a suite stands now, with the threads of its last start; runs nothing."""
-    graph = make_graph(suite.name, expand(suite), registry, workspace, threads_of(workspace, suite.name))
-    return SuiteReport(suite, graph, tuple(CellStatus(n, *_status(n)) for n in graph.cells))
+def standing(graph: SuiteGraph, workspace: Workspace) -> SuiteReport:
+    """How the cells of a planned suite stand by their journals; plans nothing."""
+    cells = tuple(CellStatus(node, *_standing(node, workspace)) for node in graph.cells)
+    return SuiteReport(graph.suite, graph.now(workspace), cells)
 
 
-def _status(node: CellNode) -> tuple[str, str]:
-    names = {"done": "ok", "skips": "skipped"}
-    return names.get(node.state, node.state), node.reason
+def _standing(node: CellNode, workspace: Workspace) -> tuple[str, str]:
+    if node.state in ("missing", "excluded"):
+        return node.state, node.reason
+    try:
+        run = read_run(workspace.runs / node.cell.config.cell_id)
+    except DataError:
+        return "new", ""
+    return run.status, "" if run.status == "ok" else run.reason
 
 
 @dataclass
 class _Work:
     """The state of one run of a suite: which jobs wait, run, and are done."""
 
-    suite: Suite
     graph: SuiteGraph
-    registry: Registry
     workspace: Workspace
     executor: Executor
     retries: int
     track: Track | None
     observer: Observer
-    jobs: dict[str, Job] = field(default_factory=dict)
+    jobs: dict[str, Job]
     done: set[str] = field(default_factory=set)
-    running: dict[str, Job] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
     tries: dict[str, int] = field(default_factory=dict)
     #: What jobs found altered, by the stage's key: the cells that read the stage have it on record.
-    altered: dict[str, Altered] = field(default_factory=dict)
+    altered: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """All jobs wait."""
-        self.rows = cell_rows(self.workspace, self.suite.name)
-        self.jobs = self.graph.jobs()
+        self.rows = cell_rows(self.workspace, self.graph.suite.name)
+        self.nodes = {node.job: node for node in self.graph.cells}
         self.waiting = dict(self.jobs)
+
+    def adopt(self, planned: float) -> None:
+        """Take back jobs that outlived who submitted them; of all others nothing is known."""
+        self.running = self.executor.adopt(self.jobs, planned)
+        for state in self.executor.site.states():
+            if state.job not in self.running:
+                self.executor.site.forget(state.job)
+        for job in self.running:
+            self.observer.begun(self.waiting.pop(job).label, 0)
 
     def done_before(self) -> None:
         """Cells that need nothing still belong in the suite's experiment."""
         for node in self.graph.cells:
             if node.state in ("done", "skipped"):
-                self._carry(node.cell.config.cell_id)
+                self._carry(node)
 
     def drain(self) -> None:
         """Submit what can start, wait for what ends, until nothing is left."""
         while self.waiting or self.running:
-            for job in self._startable():
-                self.observer.begun(job.label, 0)
-                known = tuple(self.altered[key] for key in job.keys if key in self.altered)
-                self.executor.submit(replace(job, altered=known))
-                self.running[job.id] = self.waiting.pop(job.id)
-            for outcome in self.executor.wait():
-                self._take(self.running.pop(outcome.job), outcome)
+            chosen = self._startable()
+            for job in chosen:
+                del self.waiting[job.id]
+                self.running.add(job.id)
+                if not _is_word(job.id):
+                    self.observer.begun(job.label, 0)
+            if chosen:
+                self.executor.submit(chosen)
+            for state in self.executor.wait():
+                self.running.discard(state.job)
+                self._take(self.jobs[state.job], state)
 
-    def _startable(self) -> Iterable[Job]:
-        """Jobs whose needs are done, while the executor has room. Cells go first: their results are wanted soonest."""
-        ready = [j for j in self.waiting.values() if self.done.issuperset(j.needs)]
-        for job in sorted(ready, key=lambda j: j.stage is not None):
-            if self.executor.room(job):
-                yield job
+    def _startable(self) -> list[Job]:
+        """Jobs whose needs are done, or in order before them, while the executor has room.
 
-    def _take(self, job: Job, outcome: Outcome) -> None:
-        self.altered |= outcome.altered
-        for event in outcome.altered.values():
-            self.observer.ended(event.work, "altered", reason=event.reason)
-        self.observer.ended(job.label, outcome.status, {"seconds": outcome.seconds}, outcome.reason)
+        Cells go first where that is the order in which they start: their results are wanted soonest.
+        """
+        begun, chosen = self.done | (self.running if self.executor.orders else set()), list[Job]()
+        jobs = list(self.waiting.values())
+        for job in jobs if self.executor.orders else sorted(jobs, key=lambda j: j.id not in self.nodes):
+            if begun.issuperset(job.needs) and self.executor.room(job, chosen):
+                chosen.append(self._knowing(job))
+                begun |= {job.id} if self.executor.orders else set()
+        return chosen
+
+    def _knowing(self, job: Job) -> Job:
+        """The job with what earlier ones found altered in the stages that it reads."""
+        known = {key: self.altered[key] for key in job.arguments["keys"] if key in self.altered}
+        if not known or _is_word(job.id):
+            return job
+        return replace(job, arguments={**job.arguments, "altered": known})
+
+    def _take(self, job: Job, state: JobState) -> None:
+        if _is_word(job.id):
+            with suppress(DataError):  # the word did not get through: the cell is unfinished
+                self._carry(self.nodes[job.id.removeprefix(_WORD)])
+            return
+        self.altered |= state.value.get("altered", {})
+        for event in state.value.get("altered", {}).values():
+            self.observer.ended(event["work"], "altered", reason=event["reason"])
+        status, reason = state.value.get("status", state.status), state.value.get("reason", state.reason)
+        self.observer.ended(job.label, status, {"seconds": state.seconds}, reason)
         self.tries[job.id] = self.tries.get(job.id, 0) + 1
-        if outcome.status == "killed" and self.tries[job.id] <= self.retries:
-            self.waiting[job.id] = job
-        elif outcome.status in ("ok", "skipped"):
+        if state.status == "killed" and self.tries[job.id] <= self.retries:
+            self._again(job)
+        elif state.status == "ok":
             self.done.add(job.id)
-            if job.stage is None:
-                self._carry(str(job.id.removeprefix("cell-")))
+            if job.id in self.nodes:
+                self._carry(self.nodes[job.id])
         else:
-            self._give_up(job, outcome)
+            self._give_up(job, state)
 
-    def _give_up(self, job: Job, outcome: Outcome) -> None:
-        """A failed job takes all that need it with it: each of their cells says why."""
-        lost = {job.id}
+    def _after(self, job: Job) -> list[str]:
+        """The job and all that need it."""
+        found = [job.id]
         for other in self.jobs.values():  # in an order in which needs come first
-            if lost.intersection(other.needs):
-                lost.add(other.id)
+            if set(found).intersection(other.needs):
+                found.append(other.id)
+        return found
+
+    def _withdraw(self, jobs: Iterable[str]) -> None:
+        """Take back jobs that were submitted after one that did not end well."""
+        submitted = self.running.intersection(jobs)
+        if submitted:
+            self.executor.cancel(submitted)
+        self.running -= submitted
+
+    def _again(self, job: Job) -> None:
+        lost = self._after(job)
+        self._withdraw(lost)
+        self.waiting = {**{name: self.jobs[name] for name in lost}, **self.waiting}
+
+    def _give_up(self, job: Job, state: JobState) -> None:
+        """A failed job takes all that need it with it: each of their cells says why."""
+        lost = self._after(job)
+        self._withdraw(lost)
         for name in lost:
             self.waiting.pop(name, None)
-            cell = self.jobs[name]
-            if cell.stage is None:
-                reason = outcome.reason if name == job.id else f"{job.label}: {outcome.reason}"
-                self._record(cell, outcome.status, reason)
+            if name in self.nodes:
+                reason = state.reason if name == job.id else f"{job.label}: {state.reason}"
+                word = self.graph.lost(self.nodes[name], state.status, reason)
+                self.jobs[word.id] = self.waiting[word.id] = word
 
-    def _record(self, job: Job, status: str, reason: str) -> None:
-        """Have the cell's journal say how it ended, where its own process could not."""
-        config = next(n.cell.config for n in self.graph.cells if job.id == f"cell-{n.cell.config.cell_id}")
-        runner = Runner(
-            make_plan(config, self.registry, self.workspace, threads=self.executor.threads),
-            self.registry,
-            self.workspace,
-            suite=self.suite.name,
-        )
-        runner.give_up(status, reason)
-        self._carry(config.cell_id)
-
-    def _carry(self, cell_id: str) -> None:
-        run = read_run(self.workspace.runs / cell_id)
-        self.observer.ended(cell_id, run.status)
+    def _carry(self, node: CellNode) -> None:
+        run = read_run(self.workspace.runs / node.cell.config.cell_id)
+        self.observer.ended(run.cell_id, run.status)
         if self.track is not None:
             self.track.write(self._placed(run))
 
@@ -235,11 +271,19 @@ class _Work:
             return
         runs = []
         for cell_id in self.rows:
-            with suppress(DataError):  # not run, or an earlier run that is damaged; `report` says so
+            with suppress(DataError):  # not run, or an earlier run that is damaged; the report says so
                 runs.append(self._placed(read_run(self.workspace.runs / cell_id)))
         if runs:
-            self.track.summarise(self.suite.name, runs)
+            self.track.summarise(self.graph.suite.name, runs)
 
     def _placed(self, run: RunRecord) -> RunRecord:
         """A cell may belong to several suites: its journal names the one that it ran for."""
-        return replace(run, tags={**run.tags, "suite": self.suite.name, "row": self.rows[run.cell_id]})
+        return replace(run, tags={**run.tags, "suite": self.graph.suite.name, "row": self.rows[run.cell_id]})
+
+
+#: How the ids of jobs begin that have a journal say how a cell ended.
+_WORD = "lost-"
+
+
+def _is_word(job: str) -> bool:
+    return job.startswith(_WORD)

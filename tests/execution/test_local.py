@@ -15,14 +15,13 @@ import pytest
 
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError
-from dabench.execution.jobs import Job, Site
+from dabench.execution.jobs import Job, Resources, Site
 from dabench.execution.local import LocalExecutor, free_memory
 from dabench.runs.config import validate_config
 from dabench.runs.plan import make_plan
-from dabench.suites.graph import make_graph
-from dabench.suites.schedule import run_suite
-from dabench.suites.spec import expand
+from dabench.suites.planning import make_graph
 from dabench.tracking.run_reader import read_run
+from tests.suites.conftest import run
 
 GIB = 2**30
 
@@ -30,31 +29,31 @@ GIB = 2**30
 @pytest.fixture
 def jobs(suite, registry, workspace) -> list[Job]:
     """The stage jobs that can start at once: a source model a seed."""
-    graph = make_graph(suite.name, expand(suite), registry, workspace)
+    graph = make_graph(suite, registry, workspace)
     return [job for job in graph.jobs().values() if not job.needs]
 
 
 def executor(workspace, tmp_path: Path, **values) -> LocalExecutor:
-    return LocalExecutor(Site.here(workspace.root), tmp_path / "logs", **values)
+    return LocalExecutor(Site.here(workspace.root, tmp_path), **values)
 
 
 @pytest.mark.slow
 def test_a_suite_runs_in_worker_processes(suite, registry, workspace, tmp_path):
     with executor(workspace, tmp_path, jobs=2) as local:
-        done = run_suite(suite.changed({}, {"seed": [0]}), registry, workspace, local)
+        done = run(suite.changed({}, {"seed": [0]}), registry, workspace, local)
     assert done.counts() == {"ok": 2}
     assert len(list((tmp_path / "logs").glob("*.log"))) == 4
 
 
 def test_jobs_are_packed_by_slots_and_memory(jobs, workspace, tmp_path):
-    big = replace(jobs[0], memory=3 * GIB)
+    big = taking(jobs[0], 3 * GIB)
     with executor(workspace, tmp_path, jobs=2, memory=4 * GIB) as local:
-        assert local.room(replace(big, memory=100 * GIB))  # the first gets in whatever it takes
-        local.submit(big)
-        assert local.room(replace(jobs[1], memory=GIB))
-        assert not local.room(replace(jobs[1], memory=2 * GIB))
-        local.submit(replace(jobs[1], memory=GIB))
-        assert not local.room(replace(jobs[1], memory=0))
+        assert local.room(taking(big, 100 * GIB))  # the first gets in whatever it takes
+        local.submit([big])
+        assert local.room(taking(jobs[1], GIB))
+        assert not local.room(taking(jobs[1], 2 * GIB))
+        local.submit([taking(jobs[1], GIB)])
+        assert not local.room(taking(jobs[1], 0))
         while local._running:
             assert all(o.status == "ok" for o in local.wait())
     with pytest.raises(ConfigError, match="--per-gpu 0"):
@@ -63,36 +62,44 @@ def test_jobs_are_packed_by_slots_and_memory(jobs, workspace, tmp_path):
 
 
 def test_a_killed_worker_is_an_outcome_and_takes_nothing_down(jobs, workspace, tmp_path):
-    long = replace(jobs[0], config={**jobs[0].config, "checkpoint_every": 1})
+    long = having(jobs[0], checkpoint_every=1)
     with executor(workspace, tmp_path, jobs=2) as local:
-        local.submit(long)
-        local.submit(jobs[1])
+        local.submit([long])
+        local.submit([jobs[1]])
         os.kill(local._running[0].process.pid or 0, signal.SIGKILL)
-        outcomes = {}
-        while len(outcomes) < 2:
-            outcomes |= {o.job: o for o in local.wait()}
-    assert (outcomes[long.id].status, outcomes[jobs[1].id].status) == ("killed", "ok")
-    assert "SIGKILL" in outcomes[long.id].reason
+        states = {}
+        while len(states) < 2:
+            states |= {s.job: s for s in local.wait()}
+    assert (states[long.id].status, states[jobs[1].id].status) == ("killed", "ok")
+    assert "SIGKILL" in states[long.id].reason
 
 
 def test_a_job_past_its_memory_is_oom(jobs, workspace, tmp_path):
     """It starts well below the limit, so that what fails is an allocation of its own, as in life."""
     options = {"source-only": {"iterations": 1, "crop": 128, "batch": 1024}}
-    hungry = replace(jobs[0], config={**jobs[0].config, "options": options})
-    hungry = replace(hungry, keys=_keys(hungry, workspace))
-    with LocalExecutor(Site.here(workspace.root, memory_limit=2 * GIB), tmp_path / "logs", jobs=1) as local:
-        local.submit(hungry)
+    hungry = having(jobs[0], options=options)
+    hungry = replace(hungry, arguments={**hungry.arguments, "keys": _keys(hungry, workspace)})
+    with LocalExecutor(Site.here(workspace.root, tmp_path, 2 * GIB), jobs=1) as local:
+        local.submit([hungry])
         (outcome,) = local.wait()
     assert outcome.status == "oom", outcome
-    with LocalExecutor(Site.here(workspace.root, memory_limit=2 * GIB), tmp_path / "logs", jobs=1) as local:
-        local.submit(jobs[0])
+    with LocalExecutor(Site.here(workspace.root, tmp_path, 2 * GIB), jobs=1) as local:
+        local.submit([jobs[0]])
         (outcome,) = local.wait()
     assert outcome.status == "ok", outcome
 
 
-def _keys(job: Job, workspace) -> tuple[str, ...]:
-    plan = make_plan(validate_config(job.config), Registry.load(), workspace)
-    return tuple(stage.key for stage in plan.stages)
+def _keys(job: Job, workspace) -> list[str]:
+    plan = make_plan(validate_config(job.arguments["config"]), Registry.load(), workspace)
+    return [stage.key for stage in plan.stages]
+
+
+def taking(job: Job, memory: int) -> Job:
+    return replace(job, resources=Resources(memory=memory))
+
+
+def having(job: Job, **settings) -> Job:
+    return replace(job, arguments={**job.arguments, "config": {**job.arguments["config"], **settings}})
 
 
 SUITE = """
@@ -157,12 +164,12 @@ def test_workers_import_what_their_parent_does_whatever_lies_in_the_current_fold
     script.write_text(
         "from multiprocessing import get_context\n"
         "from dabench.errors import ConfigError\n"
-        "from dabench.execution.local import _same_imports\n"
+        "from dabench.execution.local import same_imports\n"
         "if __name__ == '__main__':\n"
         "    context = get_context('forkserver')\n"
         "    context.set_forkserver_preload(['dabench.errors', 'queue'])\n"
         "    process = context.Process(target=ConfigError, args=('a',))\n"
-        "    with _same_imports():\n"
+        "    with same_imports():\n"
         "        process.start()\n"
         "    process.join()\n"
         "    raise SystemExit(process.exitcode)\n"

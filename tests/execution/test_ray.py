@@ -11,10 +11,9 @@ from dabench.execution.jobs import Site
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
-from dabench.suites.schedule import run_suite
 from dabench.suites.spec import Suite, expand
 from dabench.tracking.run_reader import read_run
-from tests.suites.conftest import InlineExecutor
+from tests.suites.conftest import InlineExecutor, run
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'dabench[ray]'")
 
@@ -62,15 +61,15 @@ def results(workspace: Workspace, suite: Suite) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("share", ["files", "objects"])
 def test_a_node_dies_and_every_cell_is_there_once_as_if_local(share, cluster, suite, registry, tmp_path):
-    from dabench.execution.ray_executor import RayExecutor, RayResources
+    from dabench.execution.ray_executor import RayExecutor
 
     far, near = Workspace(tmp_path / "ray"), Workspace(tmp_path / "local")
     watch = KillsANode(cluster)
-    with RayExecutor(Site.here(far.root), cluster.address, RayResources(retries=5), share) as executor:
-        done = run_suite(suite, registry, far, executor, observer=watch)
+    with RayExecutor(Site.here(far.root, far.suite("two-rows")), cluster.address, retries=5, share=share) as executor:
+        done = run(suite, registry, far, executor, observer=watch)
     assert watch.killed
     assert done.counts() == {"ok": 4}
     assert len(list(far.runs.glob("*/journal.jsonl"))) == 4
 
-    run_suite(suite, registry, near, InlineExecutor(near.root))
+    run(suite, registry, near, InlineExecutor(near.root))
     assert results(far, suite) == results(near, suite)

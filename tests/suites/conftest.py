@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dabench.components.registry import Registry
 from dabench.execution.executor import Executor
-from dabench.execution.jobs import Job, Outcome, Site, run_job
+from dabench.execution.jobs import Job, JobState, Site, run_job
+from dabench.files.workspace import Workspace
+from dabench.suites.planning import make_graph
+from dabench.suites.schedule import SuiteReport, run_suite
 from dabench.suites.spec import Suite
 from tests.conftest import FEW
 
@@ -37,24 +41,30 @@ def suite() -> Suite:
 class InlineExecutor(Executor):
     """One job at a time, here; ``before`` may end a job without doing it."""
 
-    def __init__(self, workspace: Path, before: Callable[[Job], Outcome | None] = lambda _: None) -> None:
-        self.site, self.before = Site(workspace), before
+    def __init__(self, workspace: Path, before: Callable[[Job], JobState | None] = lambda _: None) -> None:
+        self.site, self.before = Site(workspace, workspace / "jobs"), before
         self.jobs: list[Job] = []
-        self.outcomes: list[Outcome] = []
+        self.states: list[JobState] = []
 
-    def room(self, job: Job) -> bool:
-        return not self.outcomes
+    def room(self, job: Job, beside: Sequence[Job] = ()) -> bool:
+        return not beside
 
-    def submit(self, job: Job) -> None:
-        self.jobs.append(job)
-        self.outcomes.append(self.before(job) or run_job(job, self.site))
+    def submit(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self.jobs.append(job)
+            self.states.append(self.before(job) or run_job(job, self.site))
 
-    def wait(self) -> list[Outcome]:
-        done, self.outcomes = self.outcomes, []
+    def wait(self) -> list[JobState]:
+        done, self.states = self.states, []
         return done
 
     def close(self) -> None:
-        self.outcomes = []
+        self.states = []
+
+
+def run(suite: Suite, registry: Registry, workspace: Workspace, executor: Executor, **options: Any) -> SuiteReport:
+    """Plan a suite here and run it."""
+    return run_suite(make_graph(suite, registry, workspace), workspace, executor, **options)
 
 
 @pytest.fixture

@@ -10,15 +10,14 @@ import pytest
 
 from dabench.cli.suite_report import Lines
 from dabench.errors import ConfigError, UnknownNameError
-from dabench.execution.jobs import Job, Outcome
+from dabench.execution.jobs import Job, JobState
 from dabench.interfaces.observer import Observer
-from dabench.suites.graph import make_graph
-from dabench.suites.schedule import report, run_suite
+from dabench.suites.planning import make_graph, report
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import all_rows, cell_rows, read_suite_record, started_suites, write_suite_record
 from dabench.tracking.record import RunRecord
 from dabench.tracking.run_reader import read_run
-from tests.suites.conftest import SOURCE, InlineExecutor
+from tests.suites.conftest import SOURCE, InlineExecutor, run
 
 
 class Seen(Observer):
@@ -45,9 +44,9 @@ class Tracked:
 
 def test_a_suite_trains_common_stages_once_and_is_then_done(suite, registry, workspace, inline):
     tracked = Tracked()
-    done = run_suite(suite, registry, workspace, inline, track=tracked)
+    done = run(suite, registry, workspace, inline, track=tracked)
     assert done.counts() == {"ok": 4}
-    stages = [job.label for job in inline.jobs if job.stage is not None]
+    stages = [job.label for job in inline.jobs if job.id.startswith("stage-")]
     assert sorted(stages) == [
         "human2stem s0 stage prompt-das",
         "human2stem s0 stage supervised",
@@ -63,12 +62,12 @@ def test_a_suite_trains_common_stages_once_and_is_then_done(suite, registry, wor
     assert (name, [run.tags["row"] for run in runs]) == ("two-rows", ["source", "source", "prompt", "prompt"])
 
     again = InlineExecutor(workspace.root)
-    assert run_suite(suite, registry, workspace, again).counts() == {"ok": 4}
+    assert run(suite, registry, workspace, again).counts() == {"ok": 4}
     assert again.jobs == []
 
 
 def test_the_record_says_which_cell_is_which_row(suite, registry, workspace, inline):
-    run_suite(suite.changed({}, {"seed": [0]}), registry, workspace, inline)
+    run(suite.changed({}, {"seed": [0]}), registry, workspace, inline)
     record = read_suite_record(workspace, "two-rows")
     assert [c["row"] for c in record["cells"]] == ["source", "prompt"]
     assert all((workspace.runs / c["cell_id"]).is_dir() for c in record["cells"])
@@ -89,7 +88,7 @@ def test_results_are_those_of_single_runs(suite, registry, workspace, inline, tm
     from dabench.runs.runner import run_cell
 
     one = suite.changed({}, {"seed": [1]})
-    run_suite(one, registry, workspace, inline)
+    run(one, registry, workspace, inline)
     for cell in expand(one):
         alone = run_cell(cell.config, registry, Workspace(tmp_path / "alone"))
         assert (
@@ -99,12 +98,12 @@ def test_results_are_those_of_single_runs(suite, registry, workspace, inline, tm
 
 
 def test_a_failed_stage_fails_its_cells_and_no_other(suite, registry, workspace):
-    def before(job: Job) -> Outcome | None:
+    def before(job: Job) -> JobState | None:
         broken = job.label == "human2stem s0 stage prompt-das"
-        return Outcome(job.id, "oom", "out of memory: no room") if broken else None
+        return JobState(job.id, "oom", "out of memory: no room") if broken else None
 
     seen = Seen()
-    done = run_suite(suite, registry, workspace, InlineExecutor(workspace.root, before), observer=seen)
+    done = run(suite, registry, workspace, InlineExecutor(workspace.root, before), observer=seen)
     assert done.counts() == {"ok": 3, "oom": 1}
     (lost,) = done.failed
     assert lost.reason == "human2stem s0 stage prompt-das: out of memory: no room"
@@ -113,24 +112,24 @@ def test_a_failed_stage_fails_its_cells_and_no_other(suite, registry, workspace)
     assert {work: status for work, status in seen.ends if work in cells} == {c.cell_id: c.status for c in done.cells}
 
     again = InlineExecutor(workspace.root)
-    assert run_suite(suite, registry, workspace, again).counts() == {"ok": 4}
+    assert run(suite, registry, workspace, again).counts() == {"ok": 4}
     assert [j.label for j in again.jobs] == ["human2stem s0 stage prompt-das", "human2stem s0 prompt"]
 
 
 def test_a_killed_job_is_tried_again_as_often_as_asked(suite, registry, workspace):
     kills: list[str] = []
 
-    def before(job: Job) -> Outcome | None:
+    def before(job: Job) -> JobState | None:
         if job.label == "human2stem s0 stage supervised" and len(kills) < 2:
             kills.append(job.id)
-            return Outcome(job.id, "killed", "killed by SIGKILL")
+            return JobState(job.id, "killed", "killed by SIGKILL")
         return None
 
     small = suite.changed({}, {"seed": [0]})
-    done = run_suite(small, registry, workspace, InlineExecutor(workspace.root, before), retries=1)
+    done = run(small, registry, workspace, InlineExecutor(workspace.root, before), retries=1)
     assert done.counts() == {"killed": 2}
     kills.clear()
-    done = run_suite(small, registry, workspace, InlineExecutor(workspace.root, before), retries=2)
+    done = run(small, registry, workspace, InlineExecutor(workspace.root, before), retries=2)
     assert done.counts() == {"ok": 2}
 
 
@@ -146,7 +145,7 @@ def test_a_diverging_cell_says_why(registry, workspace, inline):
             },
         }
     )
-    done = run_suite(suite, registry, workspace, inline)
+    done = run(suite, registry, workspace, inline)
     assert done.counts() == {"failed": 1, "ok": 1}
     assert "DivergedError" in done.failed[0].reason
 
@@ -164,7 +163,7 @@ def test_skipped_excluded_and_missing_cells_are_rows(registry, workspace, inline
             "exclude": [{"row": "unlabelled", "why": "a test"}],
         }
     )
-    done = run_suite(suite, registry, workspace, inline)
+    done = run(suite, registry, workspace, inline)
     assert [(c.status, c.reason.split(":")[0]) for c in done.cells] == [
         ("missing", "files are missing"),
         ("excluded", "a test"),
@@ -175,13 +174,13 @@ def test_skipped_excluded_and_missing_cells_are_rows(registry, workspace, inline
 def test_settings_that_cannot_be_are_named_before_anything_runs(suite, registry, workspace, inline):
     wrong = suite.model_copy(update={"rows": {**suite.rows, "odd": {"method": "source-only", "po": "slpo"}}})
     with pytest.raises(ConfigError, match=r"2 of 6 cells cannot be(.|\n)*odd \(seed 0\).*no setting 'po'"):
-        run_suite(wrong, registry, workspace, inline)
+        run(wrong, registry, workspace, inline)
     assert not workspace.runs.exists()
 
 
 def test_a_cell_of_other_code_is_stale(suite, registry, workspace, inline):
     small = suite.changed({}, {"seed": [0]})
-    run_suite(small, registry, workspace, inline)
+    run(small, registry, workspace, inline)
     cell = expand(small)[0].config.cell_id
     journal = workspace.runs / cell / "journal.jsonl"
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
@@ -191,13 +190,13 @@ def test_a_cell_of_other_code_is_stale(suite, registry, workspace, inline):
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert report(small, registry, workspace).counts() == {"stale": 1, "ok": 1}
     again = InlineExecutor(workspace.root)
-    run_suite(small, registry, workspace, again)
+    run(small, registry, workspace, again)
     assert [j.label for j in again.jobs] == ["human2stem s0 source"]
 
 
 def test_the_plan_estimates_from_what_has_run(suite, registry, workspace, inline):
-    run_suite(suite.changed({}, {"seed": [0]}), registry, workspace, inline)
-    graph = make_graph("two-rows", expand(suite), registry, workspace)
+    run(suite.changed({}, {"seed": [0]}), registry, workspace, inline)
+    graph = make_graph(suite, registry, workspace)
     seconds, unknown = graph.left()
     assert unknown == 0
     assert seconds == pytest.approx(sum(s.seconds or 0 for s in graph.stages.values()))
@@ -208,16 +207,16 @@ def test_the_plan_estimates_from_what_has_run(suite, registry, workspace, inline
 def test_a_stage_that_was_altered_is_told_and_on_record_in_the_cells_that_read_it(
     suite, registry, workspace, inline, capsys
 ):
-    graph = run_suite(suite, registry, workspace, inline).graph
+    graph = run(suite, registry, workspace, inline).graph
     shared = next(n.keys[0] for n in graph.cells if n.cell.config.seed == 0)
     with (workspace.stages / shared / "model.safetensors").open("ab") as weights:
         weights.write(b"x")
-    for run in workspace.runs.iterdir():  # what was run is forgotten, the stages are not
-        shutil.rmtree(run) if run.is_dir() else run.unlink()
+    for made in workspace.runs.iterdir():  # what was run is forgotten, the stages are not
+        shutil.rmtree(made) if made.is_dir() else made.unlink()
     # A job for the shared stage finds it first; the cells find what it made.
     shutil.rmtree(workspace.stages / next(n.keys[1] for n in graph.cells if len(n.keys) > 1))
     lines = Lines(suite.name)
-    again = run_suite(suite, registry, workspace, inline, observer=lines)
+    again = run(suite, registry, workspace, inline, observer=lines)
     assert again.counts() == {"ok": 4}
     said = {n.cell.config.cell_id: read_run(workspace.runs / n.cell.config.cell_id).altered for n in again.graph.cells}
     for node in again.graph.cells:

@@ -1,0 +1,306 @@
+"""The executor of a Slurm cluster, through submitit: arrays, dependencies, and jobs that outlive who submitted them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from os import _exit as leave  # whatever a plugin's guard makes of it later
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from dabench.errors import ConfigError
+from dabench.execution.executor import Executor
+from dabench.execution.jobs import Job, JobState, Site, run_job
+from dabench.execution.local import same_imports
+
+#: Where it is written which jobs were submitted together, and how their submission is called in Slurm's comment.
+_SUBMITTED, _COMMENT = "slurm.jsonl", "dabench-"
+#: How often a job that ran into its time limit is queued again; it continues from its checkpoint.
+_TIMEOUTS = 50
+_HOURS = 4.0
+
+
+@dataclass(frozen=True)
+class SlurmOptions:
+    """How jobs are asked for.
+
+    Attributes:
+        partition: where; "" is the cluster's default.
+        hours: limit of each job; 0: thrice what it is expected to take, at least an hour.
+        jobs: most that wait or run at a time; sites limit how many a user may have.
+        others: any other option of ``sbatch`` by name: account, qos, constraint.
+        poll: seconds between looks at the queue.
+    """
+
+    partition: str = ""
+    hours: float = 0.0
+    jobs: int = 1000
+    others: Mapping[str, str] = field(default_factory=dict)
+    poll: float = 5.0
+
+
+class SlurmExecutor(Executor):
+    """Jobs in Slurm's queue: preempted and timed-out ones are queued again by Slurm or before its limit.
+
+    Which jobs were submitted together is written before they are, under a token that Slurm shows beside them. So a
+    process that comes after one that was killed finds all of them, and none is submitted twice.
+
+    Args:
+        site: of every job, on a file system that all nodes see by the same paths.
+        options: how jobs are asked for.
+        cluster: ``slurm``; submitit's ``local`` (processes) and ``debug`` (this process) are for trying out.
+    """
+
+    def __init__(self, site: Site, options: SlurmOptions | None = None, cluster: str = "slurm") -> None:
+        """Submit nothing yet. Raises ConfigError where submitit is not installed or there is no Slurm."""
+        self.site, self._options, self._cluster = site, options or SlurmOptions(), cluster
+        self.orders = cluster == "slurm"
+        self._folder = site.folder / "submitit"
+        self._submitit = _submitit(cluster, self._folder)
+        self._ids: dict[str, str] = {}
+        self._handles: dict[str, Any] = {}
+        self._missed: set[str] = set()
+
+    def room(self, job: Job, beside: Sequence[Job] = ()) -> bool:
+        """While the user may have more in the queue."""
+        del job
+        return len(self._ids) + len(beside) < self._options.jobs
+
+    # ------------------------------------------------------------------------------------------------------ submitting
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Submit jobs; those that need the same jobs and take the same are one array. Raises ConfigError."""
+        place = {job.id: n for n, job in enumerate(jobs)}
+        for _, same in groupby(sorted(jobs, key=lambda j: (_depth(j, jobs), _asks(j), place[j.id])), _asks):
+            self._submit_array(list(same))
+
+    def _submit_array(self, jobs: list[Job]) -> None:
+        token = uuid.uuid4().hex
+        for job in jobs:
+            self.site.forget(job.id)
+        self._note(token, jobs)
+        executor = self._submitit.AutoExecutor(self._folder, self._cluster, slurm_max_num_timeout=_TIMEOUTS)
+        executor.update_parameters(**self._parameters(jobs, token))
+        try:
+            with same_imports():
+                handles = executor.submit_array([_Run(job, self.site) for job in jobs])
+        except Exception as error:  # submitit passes on what sbatch says, as an error of its own
+            raise ConfigError(f"Slurm did not take the jobs: {error}", "sinfo lists partitions and limits.") from error
+        for job, handle in zip(jobs, handles, strict=True):
+            self._ids[job.id], self._handles[job.id] = handle.job_id, handle
+
+    def _note(self, token: str, jobs: Iterable[Job]) -> None:
+        path = self.site.folder / _SUBMITTED
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as handle:
+            handle.write(json.dumps({"token": token, "jobs": [job.id for job in jobs]}) + "\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    def _parameters(self, jobs: Sequence[Job], token: str) -> dict[str, Any]:
+        asked, options = jobs[0].resources, self._options
+        expected = max(job.resources.hours for job in jobs)
+        hours = options.hours or (max(1.0, 3 * expected) if expected else _HOURS)
+        minutes = max(1, round(60 * hours))
+        common = {"name": "dabench", "timeout_min": minutes, "cpus_per_task": asked.cores}
+        common |= {"gpus_per_node": max(1, round(asked.gpus))} if asked.gpus else {}
+        if not self.orders:
+            return common
+        needs = [self._ids[need] for need in jobs[0].needs if need in self._ids]
+        extra = {"comment": _COMMENT + token, "requeue": True, **options.others}
+        extra |= {"dependency": f"afterok:{':'.join(needs)}", "kill-on-invalid-dep": "yes"} if needs else {}
+        memory = {"mem_gb": math.ceil(self.site.memory_limit / 2**30) + 1} if self.site.memory_limit else {}
+        partition = {"slurm_partition": options.partition} if options.partition else {}
+        of_slurm = {"slurm_srun_args": [f"--cpus-per-task={asked.cores}"], "slurm_array_parallelism": options.jobs}
+        of_slurm |= {"slurm_signal_delay_s": min(90, 15 * minutes), "slurm_additional_parameters": extra}
+        return {**common, **memory, **partition, **of_slurm}
+
+    # ---------------------------------------------------------------------------------------------------------- states
+    def wait(self) -> list[JobState]:
+        """Look at states until a job has ended. Slurm not answering is no job's end."""
+        while True:
+            found, there = list[JobState](), self._there()
+            for job in list(self._ids):
+                state = self.site.state(job)
+                if state is not None and state.ended:
+                    found.append(state)
+                elif there is None or job in there:
+                    self._missed.discard(job)
+                    continue
+                elif job not in self._missed and self.orders:  # its last word may not be on this machine yet
+                    self._missed.add(job)
+                    continue
+                else:
+                    found.append(self.site.say(_vanished(job, state)))
+                self._drop(job)
+            if found or not self._ids:
+                return found
+            time.sleep(self._options.poll)
+
+    def _there(self) -> set[str] | None:
+        """Jobs that wait or run; None where that cannot be known now."""
+        if not self.orders:
+            return {job for job, handle in self._handles.items() if not handle.done()}
+        queue = _queue()
+        return None if queue is None else {job for job, number in self._ids.items() if number in queue}
+
+    def _drop(self, job: str) -> None:
+        """Forget an ended job, and what submitit wrote for it."""
+        number = self._ids.pop(job)
+        self._handles.pop(job, None)
+        self._missed.discard(job)
+        for path in self._folder.glob(f"{number}_*"):
+            path.unlink(missing_ok=True)
+
+    def cancel(self, jobs: Collection[str]) -> None:
+        """Take jobs from the queue, or stop them."""
+        stopped = [job for job in jobs if job in self._ids]
+        if self.orders:
+            _scancel(self._ids[job] for job in stopped)
+        for job in stopped:
+            if not self.orders:
+                self._handles[job].cancel(check=False)
+            self._drop(job)
+
+    def adopt(self, jobs: Mapping[str, Job], since: float = 0.0) -> set[str]:
+        """See `Executor.adopt`: jobs in the queue, and those that ended well since the jobs were planned."""
+        if not self.orders:
+            return set()
+        there = submitted(self.site)
+        self._ids = {job: entry.number for job, entry in there.items() if job in jobs}
+        _scancel(entry.number for job, entry in there.items() if job not in jobs)
+        for job in [job for job in jobs if job not in self._ids]:
+            state = self.site.state(job)
+            if state is not None and state.status == "ok" and state.started + state.seconds > since > 0:
+                self._ids[job] = "ended"
+        return set(self._ids)
+
+    def close(self) -> None:
+        """Leave; what was submitted goes on."""
+
+
+def _depth(job: Job, jobs: Sequence[Job]) -> int:
+    """Jobs of the same submission that come before: needs are submitted first."""
+    own = {other.id: other for other in jobs}
+    return 1 + max((_depth(own[need], jobs) for need in job.needs if need in own), default=-1)
+
+
+def _asks(job: Job) -> tuple[tuple[str, ...], int, float, int]:
+    """What jobs of one array have in common."""
+    asked = job.resources
+    return job.needs, asked.cores, asked.gpus, round(asked.hours)
+
+
+def _vanished(job: str, state: JobState | None) -> JobState:
+    began = "it ended without a word" if state is not None else "Slurm ended it before it began"
+    return JobState(job, "killed", f"{began}; out of memory, if nobody did it")
+
+
+# -------------------------------------------------------------------------------------------------------------- queue
+@dataclass(frozen=True)
+class Queued:
+    """A job in Slurm's queue: its number there, state, nodes and the time that it has run, as ``squeue`` says them."""
+
+    number: str
+    state: str
+    nodes: str
+    time: str
+    token: str
+
+
+def submitted(site: Site) -> dict[str, Queued]:
+    """Jobs of a site that wait or run, by id. Raises ConfigError where Slurm does not answer."""
+    path = site.folder / _SUBMITTED
+    if not path.is_file():
+        return {}
+    queue = _queue()
+    if queue is None:
+        raise ConfigError("Slurm does not answer (squeue).", "Try again when it does: nothing is submitted twice.")
+    lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+    jobs = {line["token"]: line["jobs"] for line in lines}
+    found = {}
+    for entry in queue.values():
+        if entry.token in jobs:
+            _, _, index = entry.number.partition("_")
+            found[jobs[entry.token][int(index or 0)]] = entry
+    return found
+
+
+def cancel_all(site: Site) -> int:
+    """Stop all jobs of a site; how many there were."""
+    there = submitted(site)
+    _scancel(entry.number for entry in there.values())
+    return len(there)
+
+
+def _queue() -> dict[str, Queued] | None:
+    """The user's jobs by number; None where Slurm does not answer."""
+    command = ["squeue", "--me", "--array", "--noheader", "--format=%i|%T|%N|%M|%k"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    rows = (line.split("|") for line in said.splitlines())
+    return {
+        number: Queued(number, state, nodes, spent, comment.removeprefix(_COMMENT))
+        for number, state, nodes, spent, comment in (row for row in rows if len(row) == 5)
+    }
+
+
+def _scancel(numbers: Iterable[str]) -> None:
+    if found := list(numbers):
+        subprocess.run(["scancel", *found], capture_output=True, timeout=60, check=False)
+
+
+# ------------------------------------------------------------------------------------------------------------- workers
+@dataclass(frozen=True)
+class _Run:
+    """What submitit calls on a node."""
+
+    job: Job
+    site: Site
+
+    def __call__(self) -> None:
+        """Do the job. In Slurm one that did not end well fails, so that those which need it do not start."""
+        state = _apart(lambda: run_job(self.job, self.site))
+        if state.status != "ok" and os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
+            raise SystemExit(1)
+
+    def checkpoint(self) -> Any:
+        """Told before a time limit: queued again, it continues from the training's own checkpoint."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self)
+
+
+def _apart(work: Callable[[], JobState]) -> JobState:
+    """Work in a thread, so that a signal's SystemExit ends the process at once and gets into no record of a run."""
+    done: list[JobState] = []
+    thread = Thread(target=lambda: done.append(work()), daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.5)
+    except SystemExit as end:
+        leave(int(end.code or 0) & 0xFF)
+    return done[0]
+
+
+def _submitit(cluster: str, folder: Path) -> Any:
+    try:
+        import submitit
+    except ImportError:
+        raise ConfigError(
+            "submitit is not installed.", "Install it with dabench: pip install 'dabench[slurm]'."
+        ) from None
+    if cluster == "slurm" and submitit.SlurmExecutor.affinity() < 0:
+        raise ConfigError("There is no Slurm on this machine (srun).", "Start this on a login node of the cluster.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return submitit
