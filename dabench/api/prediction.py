@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError
+from dabench.execution.jobs import Resources
+from dabench.execution.settings import ExecutorSettings
 from dabench.files.workspace import Workspace
 from dabench.models import load_model
 from dabench.models.loading import find
 from dabench.runs.threads import use_threads
-from dabench.volumes.prediction import (
-    ChunkExecutor,
-    InProcessExecutor,
-    ModelBytes,
-    PredictionPlan,
-    ProcessExecutor,
-    Request,
-    RunModel,
-    Summary,
-    check_output,
-    check_place,
-    make_prediction_plan,
-    predict_volume,
-)
+from dabench.volumes.prediction.plan import PredictionPlan, make_prediction_plan
 from dabench.volumes.prediction.precision import measured
+from dabench.volumes.prediction.processes import ByJobs, Predicts, predict_here
+from dabench.volumes.prediction.request import Request
+from dabench.volumes.prediction.volume import Summary, check_output, check_place, predict_volume
+from dabench.volumes.prediction.worker import Assignment, ModelBytes, RunModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,33 +32,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Workers:
-    """What runs the prediction of chunks.
-
-    Attributes:
-        executor: ``local``, or ``ray`` for several machines.
-        jobs: chunks at a time; 0: one here, on a cluster all that fit.
-        address: of a running Ray cluster.
-        share: nodes see images and model by path (``files``), or are sent them (``objects``).
-    """
-
-    executor: Literal["local", "ray"] = "local"
-    jobs: int = 0
-    address: str = ""
-    share: Literal["files", "objects"] = "files"
-
-    @property
-    def here(self) -> int:
-        """Processes on this machine; 0: as many as a cluster has room for."""
-        return max(1, self.jobs) if self.executor == "local" else self.jobs
-
-
-@dataclass(frozen=True)
 class PreparedPrediction:
     """A prediction that is resolved and not begun: what `dabench predict --dry-run` shows."""
 
     plan: PredictionPlan
-    workers: Workers
+    where: ExecutorSettings
     registry: Registry = field(repr=False)
     workspace: Workspace
 
@@ -72,39 +45,47 @@ class PreparedPrediction:
         check_output(self.plan)
         return replace(self, plan=measured(self.plan, self.registry))
 
+    @property
+    def processes(self) -> int:
+        """That predict on this machine; 0: as many as a cluster has room for."""
+        return max(1, self.where.jobs or 0) if self.where.executor == "local" else self.where.jobs or 0
+
     def execute(self, observer: Observer) -> Summary:
         """Predict, or continue what was interrupted; only after `ready`."""
-        with closing(self._executor()) as executor:
-            return predict_volume(self.plan, self.plan.assignment(self._source()), executor, observer)
+        with self._predicts() as predicts:
+            return predict_volume(self.plan, self.assignment(), predicts, observer)
 
-    def _source(self) -> ModelBytes | RunModel:
+    def assignment(self) -> Assignment:
+        """What every process is told."""
         plan, device = self.plan, self.plan.device
-        if self.workers.share == "objects":
-            return ModelBytes.of(plan.model, device)
+        if self.where.share == "objects":
+            return plan.assignment(ModelBytes.of(plan.model, device))
         path = find(plan.request.run, self.workspace).absolute()
-        return RunModel(str(path), self.workspace.root, device)
+        return plan.assignment(RunModel(str(path), self.workspace.root, device))
 
-    def _executor(self) -> ChunkExecutor:
-        workers, model, gpus = self.workers, self.plan.model, self.plan.request.gpus
-        if workers.executor == "ray":
-            from dabench.execution.ray_executor import RayResources
-            from dabench.volumes.prediction.ray_executor import RayChunks
-
-            asked = RayResources(gpus=gpus or float(model.device.type == "cuda"), retries=10)
-            return RayChunks(workers.address, workers.jobs, asked, workers.share)
-        if workers.address or workers.share == "objects" or gpus:
-            raise ConfigError("--address, --share and --gpus-per-job belong to --executor ray.")
-        if workers.jobs < 2:
-            return InProcessExecutor(model.predictor)
-        if model.device.type != "cpu":
-            raise ConfigError(
-                f"--jobs {workers.jobs}: processes would share one GPU.", "Leave --jobs out, or use --device cpu."
-            )
-        return ProcessExecutor(workers.jobs, max(1, torch.get_num_threads() // workers.jobs))
+    @contextmanager
+    def _predicts(self) -> Iterator[Predicts]:
+        where, plan, cuda = self.where, self.plan, self.plan.model.device.type == "cuda"
+        if where.executor == "local":
+            if where.address or where.share == "objects" or where.gpus_per_job:
+                raise ConfigError("--address, --share and --gpus-per-job belong to --executor ray.")
+            if self.processes < 2:
+                yield partial(predict_here, predictor=plan.model.predictor)
+                return
+            if cuda and self.processes > torch.cuda.device_count():
+                raise ConfigError(
+                    f"--jobs {self.processes}: processes would share one GPU.", "Leave --jobs out, or use --device cpu."
+                )
+        gpus = where.gpus_per_job or float(cuda)
+        here = where.executor == "local"
+        cores = max(1, torch.get_num_threads() // self.processes) if here else where.threads
+        asked = Resources(cores, gpus=0.0 if here else gpus)
+        with replace(where, threads=cores).make(plan.partial, plan.partial / "work") as executor:
+            yield ByJobs(executor, asked, 4 * self.processes if here else 0, where.tries, where.share == "objects")
 
 
 def prepare_prediction(
-    request: Request, workers: Workers | None = None, workspace: str | Path | None = None
+    request: Request, where: ExecutorSettings | None = None, workspace: str | Path | None = None
 ) -> PreparedPrediction:
     """Load the model and resolve a request; reads no voxel.
 
@@ -117,4 +98,4 @@ def prepare_prediction(
     model = load_model(request.run, registry, place, request.device)
     plan = make_prediction_plan(request, model, registry)
     check_place(plan)
-    return PreparedPrediction(plan, workers or Workers(), registry, place)
+    return PreparedPrediction(plan, where or ExecutorSettings(), registry, place)

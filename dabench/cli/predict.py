@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dabench.cli import suite as suites
 from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.options import one_of, slice_range, three_numbers
 from dabench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dabench.execution.settings import ExecutorSettings
+    from dabench.volumes.prediction.request import Request
 
 
 def attach(app: typer.Typer) -> None:
@@ -57,12 +62,15 @@ def predict(
     ] = "float32",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     batch: Annotated[int, typer.Option(help="Tiles a forward pass.", min=1)] = 8,
-    executor: Annotated[str, typer.Option(help="local, or ray for several machines.")] = "local",
-    jobs: Annotated[int, typer.Option(help="Chunks at a time [local: 1; ray: all that fit].", min=0)] = 0,
+    executor: suites.Executor = "local",
+    jobs: Annotated[
+        int, typer.Option(help="Chunks at a time [local: 1; ray: all that fit]; slurm: jobs in all [4].", min=0)
+    ] = 0,
     address: Annotated[str, typer.Option(help="Of a running Ray cluster: auto, ray://head:10001.")] = "",
-    gpus_per_job: Annotated[
-        float, typer.Option(help="Ray: share of a GPU that a chunk asks for; then nodes predict on theirs.", min=0)
-    ] = 0.0,
+    gpus_per_job: suites.GpusPerJob = 0.0,
+    partition: suites.Partition = "",
+    time: suites.Time = "",
+    slurm: suites.Slurm = None,
     share: Annotated[
         str, typer.Option(help="Ray: nodes see the images and the model by path (files), or are sent them (objects).")
     ] = "files",
@@ -77,11 +85,9 @@ def predict(
 
     Example:  dabench predict --run human2stem-prefer-das-slpo --images scan.zarr --output mito.zarr
     """
-    from dabench.api.prediction import Workers, prepare_prediction
-    from dabench.api.progress import make_display
+    from dabench.execution.settings import ExecutorSettings
     from dabench.interfaces.choice import with_choice
-    from dabench.volumes.prediction import Request
-    from dabench.volumes.prediction.texts import plan_lines, summary_lines
+    from dabench.volumes.prediction.request import Request
 
     request = Request(
         run=run,
@@ -107,18 +113,36 @@ def predict(
         blank=blank,
         pixel_size=one_of("--pixel-size", pixel_size, ("match", "native")),
     )
-    workers = Workers(
-        one_of("--executor", executor, ("local", "ray")),
-        jobs,
-        address,
-        one_of("--share", share, ("files", "objects")),
+    where = ExecutorSettings(
+        one_of("--executor", executor, ("local", "ray", "slurm")),
+        jobs or None,
+        address=address,
+        share=one_of("--share", share, ("files", "objects")),
+        gpus_per_job=gpus_per_job,
+        partition=partition,
+        time=time,
+        slurm=tuple(slurm or ()),
     )
-    prepared = prepare_prediction(request, workers)
+    if executor == "slurm" and not dry_run:
+        from dabench.api.prediction_jobs import predict_by_slurm
+
+        done = predict_by_slurm(request, where, (lambda _: None) if as_json else typer.echo)
+        typer.echo(json.dumps(done, indent=1) if as_json else f"{done['path']}: {done['seconds']:.0f} s to join")
+        return
+    _predict_from_here(request, where, dry_run, as_json)
+
+
+def _predict_from_here(request: Request, where: ExecutorSettings, dry_run: bool, as_json: bool) -> None:
+    from dabench.api.prediction import prepare_prediction
+    from dabench.api.progress import make_display
+    from dabench.volumes.prediction.texts import plan_lines, summary_lines
+
+    prepared = prepare_prediction(request, where)
     if not dry_run:
         prepared = prepared.ready()
     plan = prepared.plan
     if not as_json:
-        _say(plan_lines(plan, workers.here))
+        _say(plan_lines(plan, prepared.processes))
     if dry_run:
         if as_json:
             typer.echo(json.dumps(plan.describe(), indent=1))

@@ -22,6 +22,8 @@ from dabench.suites.suite_record import suite_folder
 _MEMORY = 2 * 2**30
 #: Name of the file that has a suite's graph as it was when the suite was started, and since when.
 PLAN = "plan.json"
+#: How the ids of jobs begin that have a journal say how a cell ended.
+LOST = "lost-"
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class SuiteGraph:
         """What has a cell's journal say how it ended, where its own process could not."""
         arguments = {**self._arguments(node), "status": status, "reason": reason}
         made = (f"runs/{node.cell.config.cell_id}",)
-        return Job(f"lost-{node.job}", "dabench.suites.work:give_up", arguments, node.label, reads=_ADDED, makes=made)
+        return Job(LOST + node.job, "dabench.suites.work:give_up", arguments, node.label, reads=_ADDED, makes=made)
 
     def _arguments(self, node: CellNode) -> dict[str, Any]:
         config = node.cell.config.model_dump(mode="json")

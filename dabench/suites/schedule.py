@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from dabench.errors import DataError
 from dabench.execution.executor import Executor
 from dabench.execution.jobs import Job, JobState, Resources
+from dabench.execution.schedule import Schedule
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
-from dabench.suites.graph import CellNode, SuiteGraph
+from dabench.suites.graph import LOST, CellNode, SuiteGraph
 from dabench.suites.spec import Suite
 from dabench.suites.suite_record import cell_rows, write_suite_record
 from dabench.tracking.record import RunRecord
@@ -110,11 +111,15 @@ def run_suite(
         observer: told when jobs begin and end, and when a cell's run directory is complete.
     """
     write_suite_record(workspace, graph.suite, [node.cell for node in graph.cells], graph.threads)
-    work = _Work(graph, workspace, executor, retries, track, observer or Observer(), graph.jobs(asked))
-    work.observer.begun(graph.suite.name, len(work.jobs))
-    work.adopt(planned)
+    work = _Work(graph, workspace, track, observer or Observer())
+    jobs = graph.jobs(asked)
+    schedule = Schedule(executor, jobs, retries, work.begun, lambda job: job.id in work.nodes)
+    work.observer.begun(graph.suite.name, len(jobs))
+    schedule.adopt(planned)
     work.done_before()
-    work.drain()
+    for job, state, lost in schedule.ends():
+        for word in work.ended(job, state, lost):
+            schedule.add(word)
     work.summarise()
     return standing(graph, workspace)
 
@@ -137,35 +142,19 @@ def _standing(node: CellNode, workspace: Workspace) -> tuple[str, str]:
 
 @dataclass
 class _Work:
-    """The state of one run of a suite: which jobs wait, run, and are done."""
+    """What a run of a suite tells, and to whom."""
 
     graph: SuiteGraph
     workspace: Workspace
-    executor: Executor
-    retries: int
     track: Track | None
     observer: Observer
-    jobs: dict[str, Job]
-    done: set[str] = field(default_factory=set)
-    running: set[str] = field(default_factory=set)
-    tries: dict[str, int] = field(default_factory=dict)
     #: What jobs found altered, by the stage's key: the cells that read the stage have it on record.
     altered: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """All jobs wait."""
+        """Know each cell's row and job."""
         self.rows = cell_rows(self.workspace, self.graph.suite.name)
         self.nodes = {node.job: node for node in self.graph.cells}
-        self.waiting = dict(self.jobs)
-
-    def adopt(self, planned: float) -> None:
-        """Take back jobs that outlived who submitted them; of all others nothing is known."""
-        self.running = self.executor.adopt(self.jobs, planned)
-        for state in self.executor.site.states():
-            if state.job not in self.running:
-                self.executor.site.forget(state.job)
-        for job in self.running:
-            self.observer.begun(self.waiting.pop(job).label, 0)
 
     def done_before(self) -> None:
         """Cells that need nothing still belong in the suite's experiment."""
@@ -173,91 +162,35 @@ class _Work:
             if node.state in ("done", "skipped"):
                 self._carry(node)
 
-    def drain(self) -> None:
-        """Submit what can start, wait for what ends, until nothing is left."""
-        while self.waiting or self.running:
-            chosen = self._startable()
-            for job in chosen:
-                del self.waiting[job.id]
-                self.running.add(job.id)
-                if not _is_word(job.id):
-                    self.observer.begun(job.label, 0)
-            if chosen:
-                self.executor.submit(chosen)
-            for state in self.executor.wait():
-                self.running.discard(state.job)
-                self._take(self.jobs[state.job], state)
-
-    def _startable(self) -> list[Job]:
-        """Jobs whose needs are done, or in order before them, while the executor has room.
-
-        Cells go first where that is the order in which they start: their results are wanted soonest.
-        """
-        begun, chosen = self.done | (self.running if self.executor.orders else set()), list[Job]()
-        jobs = list(self.waiting.values())
-        for job in jobs if self.executor.orders else sorted(jobs, key=lambda j: j.id not in self.nodes):
-            if begun.issuperset(job.needs) and self.executor.room(job, chosen):
-                chosen.append(self._knowing(job))
-                begun |= {job.id} if self.executor.orders else set()
-        return chosen
-
-    def _knowing(self, job: Job) -> Job:
-        """The job with what earlier ones found altered in the stages that it reads."""
-        known = {key: self.altered[key] for key in job.arguments["keys"] if key in self.altered}
-        if not known or _is_word(job.id):
+    def begun(self, job: Job) -> Job:
+        """A job starts: it is told what earlier ones found altered in the stages that it reads."""
+        if _is_word(job):
             return job
-        return replace(job, arguments={**job.arguments, "altered": known})
+        self.observer.begun(job.label, 0)
+        known = {key: self.altered[key] for key in job.arguments["keys"] if key in self.altered}
+        return replace(job, arguments={**job.arguments, "altered": known}) if known else job
 
-    def _take(self, job: Job, state: JobState) -> None:
-        if _is_word(job.id):
+    def ended(self, job: Job, state: JobState, lost: Sequence[Job]) -> list[Job]:
+        """A job has ended; further ones that have to say so in cells' journals, where it did not end well."""
+        if _is_word(job):
             with suppress(DataError):  # the word did not get through: the cell is unfinished
-                self._carry(self.nodes[job.id.removeprefix(_WORD)])
-            return
+                self._carry(self.nodes[job.id.removeprefix(LOST)])
+            return []
         self.altered |= state.value.get("altered", {})
         for event in state.value.get("altered", {}).values():
             self.observer.ended(event["work"], "altered", reason=event["reason"])
         status, reason = state.value.get("status", state.status), state.value.get("reason", state.reason)
         self.observer.ended(job.label, status, {"seconds": state.seconds}, reason)
-        self.tries[job.id] = self.tries.get(job.id, 0) + 1
-        if state.status == "killed" and self.tries[job.id] <= self.retries:
-            self._again(job)
-        elif state.status == "ok":
-            self.done.add(job.id)
-            if job.id in self.nodes:
-                self._carry(self.nodes[job.id])
-        else:
-            self._give_up(job, state)
+        if state.status == "ok" and job.id in self.nodes:
+            self._carry(self.nodes[job.id])
+        return [] if state.status == "ok" else list(self._words(job, state, lost))
 
-    def _after(self, job: Job) -> list[str]:
-        """The job and all that need it."""
-        found = [job.id]
-        for other in self.jobs.values():  # in an order in which needs come first
-            if set(found).intersection(other.needs):
-                found.append(other.id)
-        return found
-
-    def _withdraw(self, jobs: Iterable[str]) -> None:
-        """Take back jobs that were submitted after one that did not end well."""
-        submitted = self.running.intersection(jobs)
-        if submitted:
-            self.executor.cancel(submitted)
-        self.running -= submitted
-
-    def _again(self, job: Job) -> None:
-        lost = self._after(job)
-        self._withdraw(lost)
-        self.waiting = {**{name: self.jobs[name] for name in lost}, **self.waiting}
-
-    def _give_up(self, job: Job, state: JobState) -> None:
+    def _words(self, job: Job, state: JobState, lost: Sequence[Job]) -> Iterator[Job]:
         """A failed job takes all that need it with it: each of their cells says why."""
-        lost = self._after(job)
-        self._withdraw(lost)
-        for name in lost:
-            self.waiting.pop(name, None)
-            if name in self.nodes:
-                reason = state.reason if name == job.id else f"{job.label}: {state.reason}"
-                word = self.graph.lost(self.nodes[name], state.status, reason)
-                self.jobs[word.id] = self.waiting[word.id] = word
+        for one in (job, *lost):
+            if one.id in self.nodes:
+                reason = state.reason if one is job else f"{job.label}: {state.reason}"
+                yield self.graph.lost(self.nodes[one.id], state.status, reason)
 
     def _carry(self, node: CellNode) -> None:
         run = read_run(self.workspace.runs / node.cell.config.cell_id)
@@ -281,9 +214,5 @@ class _Work:
         return replace(run, tags={**run.tags, "suite": self.graph.suite.name, "row": self.rows[run.cell_id]})
 
 
-#: How the ids of jobs begin that have a journal say how a cell ended.
-_WORD = "lost-"
-
-
-def _is_word(job: str) -> bool:
-    return job.startswith(_WORD)
+def _is_word(job: Job) -> bool:
+    return job.id.startswith(LOST)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dabench.errors import ConfigError, DabenchError
 from dabench.execution.executor import Executor
 from dabench.execution.jobs import Job, JobState, Site
+from dabench.execution.schedule import Schedule
 from dabench.execution.settings import ExecutorSettings
 from dabench.files.workspace import Workspace
 from dabench.files.yaml import read_yaml
@@ -88,13 +89,9 @@ class Start:
         if not self.executor.orders:
             raise ConfigError("--detach: jobs of this executor end with this command.", "--executor slurm has it.")
         write_suite_record(self.workspace, self.graph.suite, [n.cell for n in self.graph.cells], self.graph.threads)
-        jobs = self.graph.jobs(where.resources)
-        there = self.executor.adopt(jobs, self.planned)
-        chosen: list[Job] = []
-        for job in jobs.values():
-            if job.id not in there and self.executor.room(job, chosen):
-                chosen.append(job)
-        self.executor.submit(chosen)
+        schedule = Schedule(self.executor, self.graph.jobs(where.resources))
+        schedule.adopt(self.planned)
+        schedule.submit()
 
 
 @contextmanager

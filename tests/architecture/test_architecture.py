@@ -44,7 +44,8 @@ SINGLE_IMPORTERS = {
     "typer": ("dabench.cli",),
     "click": ("dabench.cli",),
     "rich": ("dabench.cli", "dabench.api.progress"),
-    "ray": ("dabench.execution", "dabench.volumes.prediction"),
+    "ray": ("dabench.execution",),
+    "submitit": ("dabench.execution",),
     "zarr": ("dabench.volumes.output", "plugins.dabench_readers"),
     "scikit_posthocs": ("dabench.statistics",),
 }
@@ -267,7 +268,17 @@ def lines_of(node: ast.FunctionDef, *, docstring: bool) -> int:
     return (node.end_lineno or 0) - node.lineno + 1 - said
 
 
-@pytest.mark.parametrize("module", ["dabench", "dabench.cli.main", "dabench.runs.config", "dabench.errors"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "dabench",
+        "dabench.cli.main",
+        "dabench.runs.config",
+        "dabench.errors",
+        "dabench.suites.submitting",  # a login node of a cluster submits with these two
+        "dabench.api.prediction_jobs",
+    ],
+)
 def test_light_imports(module):
     heavy = ("torch", "mlflow", "matplotlib", "pandas", "timm", "skimage", "scipy")
     code = f"import {module}, sys; sys.exit(' '.join(m for m in {heavy!r} if m in sys.modules) or 0)"

@@ -19,12 +19,11 @@ from dabench.volumes.instances import SplitSlices, label_volume, link_volume
 from dabench.volumes.instances.settings import default_chunk
 from dabench.volumes.output import OmeZarr, build_pyramid, format_of, write_as
 from dabench.volumes.prediction.chunk_log import CHUNK_LOG, ChunkLog, phases_done
-from dabench.volumes.prediction.executors import ChunkExecutor
 from dabench.volumes.prediction.plan import PredictionPlan
 from dabench.volumes.prediction.worker import Assignment
 
 if TYPE_CHECKING:
-    from dabench.volumes.prediction.executors import Task
+    from dabench.volumes.prediction.processes import Predicts, Task
     from dabench.volumes.prediction.worker import ChunkResult
 
 _VOLUME, _SLICES = "volume", "slices"
@@ -50,7 +49,7 @@ class Summary:
 
 
 def predict_volume(
-    plan: PredictionPlan, assignment: Assignment, executor: ChunkExecutor, observer: Observer | None = None
+    plan: PredictionPlan, assignment: Assignment, predicts: Predicts, observer: Observer | None = None
 ) -> Summary:
     """Predict a volume, or continue one that was interrupted.
 
@@ -59,7 +58,7 @@ def predict_volume(
     Args:
         plan: with the statistics of its images.
         assignment: the plan's.
-        executor: what runs the prediction.
+        predicts: who predicts (`dabench.volumes.prediction.processes`).
         observer: told of progress.
 
     Raises:
@@ -69,7 +68,7 @@ def predict_volume(
     check_output(plan)
     with exclusive(plan.partial / "lock"):
         check_output(plan)  # another process may have made it meanwhile
-        return _Prediction(plan, assignment, observer or Observer()).run(executor)
+        return _Prediction(plan, assignment, observer or Observer()).run(predicts)
 
 
 def check_output(plan: PredictionPlan) -> None:
@@ -120,10 +119,10 @@ class _Prediction:
         self.continued = len(self.chunk_log.chunks)
         self.tiles, self.spent = 0, 0.0
 
-    def run(self, executor: ChunkExecutor) -> Summary:
+    def run(self, predicts: Predicts) -> Summary:
         started = time.perf_counter()
         self._phase("create", self._create)
-        self._predict(executor)
+        self._predict(predicts)
         if "instances" in self.plan.labels:
             self._phase("instances", self._label)
         self._complete() if format_of(self.plan.request.output) == "zarr" else self._convert()
@@ -156,14 +155,14 @@ class _Prediction:
                 made.create()
 
     # ----------------------------------------------------------------------------------------------------- chunks
-    def _predict(self, executor: ChunkExecutor) -> None:
+    def _predict(self, predicts: Predicts) -> None:
         count = self.plan.chunking.count
         if self.continued < count:
             sinks = {name: self.output.blocks(name) for name in ("probability", "mask")}
             if self.slices is not None:
                 sinks["instances"] = self.slices.blocks("instances")
             done = self.continued
-            for result in executor.run(self.assignment, self._open()):
+            for result in predicts(self.assignment, self._open()):
                 for name, sink in sinks.items():
                     sink.write_block(result.block, getattr(result, name))
                 for sink in sinks.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,11 @@ from dabench.components.registry import Registry
 from dabench.interfaces import Predictor
 from dabench.interfaces.observer import Observer
 from dabench.types import Prediction
-from dabench.volumes.prediction import InProcessExecutor, Request, make_prediction_plan, predict_volume
+from dabench.volumes.prediction.plan import make_prediction_plan
 from dabench.volumes.prediction.precision import measured
+from dabench.volumes.prediction.processes import predict_here
+from dabench.volumes.prediction.request import Request
+from dabench.volumes.prediction.volume import predict_volume
 
 TILE = 16
 
@@ -101,12 +105,13 @@ class Told(Observer):
             self.function(work, done, total)
 
 
-def run(registry: Registry, request: Request, model: Any = None, executor: Any = None, notify: Any = None) -> Any:
+def run(registry: Registry, request: Request, model: Any = None, predicts: Any = None, notify: Any = None) -> Any:
     """Plan and predict."""
     model = model or fake_model()
     plan = measured(make_prediction_plan(request, model, registry), registry)
     source = FakeSource(model.predictor)
-    return predict_volume(plan, plan.assignment(source), executor or InProcessExecutor(model.predictor), Told(notify))
+    predicts = predicts or partial(predict_here, predictor=model.predictor)
+    return predict_volume(plan, plan.assignment(source), predicts, Told(notify))
 
 
 def request_of(folder: Path, **changes: Any) -> Request:

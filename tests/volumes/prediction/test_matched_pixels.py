@@ -15,8 +15,8 @@ from dabench.data.volumes import ArrayVolume
 from dabench.errors import ConfigError
 from dabench.inference import Tiling, predict_slices, profile_named
 from dabench.ops.resampling import Resampling
-from dabench.volumes.prediction import make_prediction_plan
 from dabench.volumes.prediction.chunking import WORKING_SET, Chunking, choose_chunk
+from dabench.volumes.prediction.plan import make_prediction_plan
 from dabench.volumes.prediction.precision import deviation
 from tests.volumes.prediction.fakes import Deterministic, Finishing, arrays, fake_model, request_of, run, scan
 

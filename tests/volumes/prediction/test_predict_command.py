@@ -18,8 +18,8 @@ from dabench.cli.options import one_of
 from dabench.errors import ConfigError, DabenchError, DataError, MissingDataError, UnknownNameError
 from dabench.inference import Tiling, profile_named
 from dabench.ops.splitting import split_touching
-from dabench.volumes.prediction import make_prediction_plan
 from dabench.volumes.prediction.chunking import SIDE, WORKING_SET, Chunking, choose_chunk
+from dabench.volumes.prediction.plan import make_prediction_plan
 from dabench.volumes.prediction.points import read_prompts
 from dabench.volumes.prediction.worker import quantised
 from tests.volumes.prediction.fakes import Deterministic, FakeSource, arrays, fake_model, request_of, scan

@@ -9,9 +9,9 @@ import torch
 
 from dabench.errors import ConfigError
 from dabench.types import Prediction
-from dabench.volumes.prediction import make_prediction_plan
 from dabench.volumes.prediction import precision as module
 from dabench.volumes.prediction.chunk_log import CHUNK_LOG, ChunkLog
+from dabench.volumes.prediction.plan import make_prediction_plan
 from dabench.volumes.prediction.precision import LIMIT, PROBED, deviation, measured
 from tests.volumes.prediction.fakes import Deterministic, fake_model, request_of, run, scan
 

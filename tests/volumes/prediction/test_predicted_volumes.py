@@ -16,9 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dabench.errors import ConfigError, PredictionError
+from dabench.execution import ray_executor
+from dabench.execution.jobs import Resources, Site
+from dabench.execution.local import LocalExecutor
 from dabench.inference import predict_slices
-from dabench.volumes.prediction import ProcessExecutor, make_prediction_plan, ray_executor
 from dabench.volumes.prediction.chunk_log import ChunkLog
+from dabench.volumes.prediction.plan import make_prediction_plan
+from dabench.volumes.prediction.processes import ByJobs
 from tests.volumes.prediction.fakes import (
     Broken,
     Deterministic,
@@ -282,7 +286,9 @@ def test_an_output_is_replaced_only_when_asked_and_only_when_the_new_one_is_ther
 @pytest.mark.slow
 def test_several_processes_give_the_same_bytes(folder, whole, registry, tmp_path):
     request = request_of(folder, output=tmp_path / "o.zarr", chunk=(1, 40, 56), points=folder / "clicks.csv")
-    run(registry, request, executor=ProcessExecutor(2))
+    with LocalExecutor(Site(tmp_path / "o.zarr.partial", tmp_path / "jobs"), jobs=2) as executor:
+        run(registry, request, predicts=ByJobs(executor, Resources(), shares=3))
+    assert sorted(state.status for state in executor.site.states()) == ["ok"] * 3
     assert np.array_equal(arrays(tmp_path / "o.zarr")["0"], whole["0"])
 
 
@@ -335,6 +341,7 @@ def test_a_cluster_that_shrinks_is_waited_for(folder, whole, registry, tmp_path,
     cluster = ShrinkingCluster()
     monkeypatch.setattr(ray_executor, "connect", lambda address: cluster)
     request = request_of(folder, output=tmp_path / "o.zarr", chunk=(1, 20, 56), points=folder / "clicks.csv")
-    run(registry, request, executor=ray_executor.RayChunks())
+    executor = ray_executor.RayExecutor(Site(tmp_path / "o.zarr.partial", tmp_path / "jobs"))
+    run(registry, request, predicts=ByJobs(executor, Resources()))
     assert (cluster.asked, cluster.most) == (10, 8)
     same(arrays(tmp_path / "o.zarr")["0"], whole["0"])
