@@ -15,6 +15,7 @@ from dabench.cli import (
     annotate,
     components,
     data,
+    disk,
     doctor,
     evaluate,
     figure,
@@ -89,6 +90,7 @@ view.attach(app)
 evaluate.attach(app)
 doctor.attach(app)
 ui.attach(app)
+disk.attach(app)
 leaderboard.attach(app)
 verify.attach(app)
 reproduce.attach(app)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _SIDE = 640
 #: What the colours of an overlay mean.
 LEGEND = "green: true positive   red: false negative (missed)   blue: false positive"
+#: Strips of noise and contours: a fifth of a PNG's size, and contours of full colour (docs/tracking.md).
+_JPEG = {"quality": 85, "optimize": True, "subsampling": 0}
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,10 @@ class Panel:
 
 
 def write_panels(path: Path, image: Array, label: Array, panels: Sequence[Panel], title: str = "") -> None:
-    """Write one PNG, atomically: the image with the truth's contour, then one overlay per method, side by side.
+    """Write one picture, atomically: the image with the truth's contour, then one overlay a method, side by side.
 
     Args:
-        path: where.
+        path: where; its suffix says which kind, ``.jpg`` or ``.png``.
         image: ``(H, W)`` float in [0, 1] or uint8.
         label: ``(H, W)`` 0/1/255.
         panels: what to show, left to right.
@@ -53,7 +55,8 @@ def write_panels(path: Path, image: Array, label: Array, panels: Sequence[Panel]
     pictures = [(draw_contours(image, {GREEN: label == 1}, 2), "image and truth")]
     pictures += [(overlay(image, panel.prediction, label), panel.caption) for panel in panels]
     figure = grid_of([pictures], title, LEGEND)
-    write_with(path, lambda part: figure.savefig(part, format="png", dpi=110))
+    kind, options = path.suffix[1:], _JPEG if path.suffix == ".jpg" else {}
+    write_with(path, lambda part: figure.savefig(part, format=kind, dpi=110, pil_kwargs=options))
 
 
 def pick_slices(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -76,7 +79,7 @@ def write_comparison(
     """Panels of several methods side by side, for the slices that `pick_slices` takes from the last method's rows.
 
     Args:
-        folder: where ``slice-0012-median.png`` and the like are written.
+        folder: where ``slice-0012-median.jpg`` and the like are written.
         images: ``(H, W)`` slices, float in [0, 1] or uint8.
         labels: 0/1/255; without labels nothing is written.
         predictions: TIFF stack of masks (non-zero = foreground) by method, in the order of the panels.
@@ -91,20 +94,20 @@ def write_comparison(
     files = []
     for why, z in pick_slices(scores[list(predictions)[-1]]).items():
         panels = [Panel(name, _mask(path, z), dices[name].get(z)) for name, path in predictions.items()]
-        files.append(folder / f"slice-{z:04d}-{why}.png")
+        files.append(folder / f"slice-{z:04d}-{why}.jpg")
         write_panels(files[-1], images.read(z), labels.read(z), panels, f"slice {z} ({why} Dice)")
     return files
 
 
 def even_slices(depth: int, count: int = 3) -> list[int]:
-    """Slices spread evenly over a split: they do not depend on the method, so that all show the same ones."""
+    """Slices spread evenly over a split: no method has a say in them, so that all show the same ones."""
     return sorted({(2 * k + 1) * depth // (2 * count) for k in range(count)})
 
 
 def write_slices(
     folder: Path, images: Volume, labels: Volume | None, prediction: Path, rows: Sequence[Mapping[str, Any]]
 ) -> list[Path]:
-    """One picture per slice of one prediction, and one of the truth, for `even_slices`: comparable across runs.
+    """One picture a slice of one prediction, and one of the truth, for `even_slices`: they compare across runs.
 
     Args:
         folder: where ``slice-0012.jpg`` (overlay) and ``truth-0012.jpg`` (image and the truth's contour) are written.

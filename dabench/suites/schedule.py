@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from dabench.interfaces.observer import Observer
 from dabench.suites.graph import LOST, CellNode, SuiteGraph
 from dabench.suites.spec import Suite
 from dabench.suites.suite_record import cell_rows, write_suite_record
+from dabench.tracking.lock import is_held
 from dabench.tracking.record import RunRecord
 from dabench.tracking.run_reader import read_run
 
@@ -121,7 +123,15 @@ def run_suite(
         for word in work.ended(job, state, lost):
             schedule.add(word)
     work.summarise()
+    _drop_memory(graph, workspace)
     return standing(graph, workspace)
+
+
+def _drop_memory(graph: SuiteGraph, workspace: Workspace) -> None:
+    """Delete what siblings of these stages shared while they trained, unless something trains in the workspace."""
+    if not any(is_held(path) for path in workspace.stages.glob("*.lock")):
+        for key in graph.stages:
+            shutil.rmtree(workspace.stages / key / "memory", ignore_errors=True)
 
 
 def standing(graph: SuiteGraph, workspace: Workspace) -> SuiteReport:

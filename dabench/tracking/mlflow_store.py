@@ -116,14 +116,19 @@ class Store:
             if not token:
                 return
 
+    def artifacts_of(self, run_id: str) -> Path | None:
+        """The folder of a run's artifacts where it is one of ours on this machine."""
+        uri, root = urlparse(self.client.get_run(run_id).info.artifact_uri), self.artifact_root
+        path = Path(unquote(uri.path))
+        ours = root and uri.scheme == "file" and path.parent.name == run_id and path.is_relative_to(root.resolve())
+        return path if ours else None
+
     def delete(self, run_id: str) -> None:
         """Remove a run, and its files where they are ours to remove."""
-        uri = urlparse(self.client.get_run(run_id).info.artifact_uri)
+        home = self.artifacts_of(run_id)
         self.client.delete_run(run_id)
-        folder = Path(unquote(uri.path)).parent
-        root = self.artifact_root
-        if root and uri.scheme == "file" and folder.name == run_id and folder.is_relative_to(root.resolve()):
-            shutil.rmtree(folder, ignore_errors=True)
+        if home is not None:
+            shutil.rmtree(home.parent, ignore_errors=True)
 
 
 def connect(uri: str) -> MlflowClient:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dabench.tracking.events import InputData
+from dabench.tracking.links import same_file
 from dabench.tracking.mlflow_store import Store
 from dabench.tracking.mlflow_summaries import SummarySync
 from dabench.tracking.record import RunRecord
@@ -117,9 +118,12 @@ class MlflowWriter:
             client.log_inputs(run_id, datasets=[_dataset_input(i) for i in run.inputs])
 
     def _upload(self, run_id: str, run: RunRecord) -> None:
+        """Where the store's artifacts lie on this machine a file gets a second name there; else it is sent."""
+        home = self._store.artifacts_of(run_id)
         for path in run.artifacts:
             folder = path.parent.as_posix()
-            self._store.client.log_artifact(run_id, str(run.path / path), None if folder == "." else folder)
+            if home is None or not same_file(run.path / path, home / path):
+                self._store.client.log_artifact(run_id, str(run.path / path), None if folder == "." else folder)
 
     def _find(self, experiment_id: str, query: str = "") -> dict[str, list[StoredRun]]:
         found: dict[str, list[StoredRun]] = {}

@@ -76,4 +76,4 @@ def test_params_inputs_and_artifacts(stored: tuple[mlflow.MlflowClient, mlflow.e
     listed = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert {"config.json", "environment.json", "receipt.json", "per_slice", "curves", "panels"} <= listed
     panels = {Path(item.path).name for item in client.list_artifacts(run.info.run_id, "panels") if not item.is_dir}
-    assert panels == {p.name for p in (path / "panels").glob("*.png")}
+    assert panels == {p.name for p in (path / "panels").glob("*.jpg")}

@@ -1,4 +1,4 @@
-"""Pictures: which colour means what, where contours run, and that a readable PNG is written."""
+"""Pictures: which colour means what, where contours run, and that a readable picture is written."""
 
 from __future__ import annotations
 
@@ -28,6 +28,19 @@ def test_png_of_several_methods(tmp_path):
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")] == []
 
 
+def test_a_jpeg_strip_is_small_and_close(tmp_path):
+    """Noise is what strips are full of: a fifth of a PNG, and no contour loses its colour."""
+    rng = np.random.default_rng(0)
+    image, label = rng.random((200, 200), dtype=np.float32), np.zeros((200, 200), np.uint8)
+    label[50:150, 50:150] = 1
+    exact, small = tmp_path / "a.png", tmp_path / "a.jpg"
+    for path in (exact, small):
+        write_panels(path, image, label, [Panel("a", label > 0)])
+    assert small.stat().st_size < exact.stat().st_size / 3
+    difference = np.abs(imread(exact)[..., :3].astype(int) - imread(small).astype(int))
+    assert difference.mean() < 4
+
+
 def test_slices_worth_a_look():
     rows = [{"slice": z, "dice": d, "left_out": ""} for z, d in enumerate([0.5, 0.9, 0.1, 0.6])]
     rows.append({"slice": 4, "left_out": "empty on both sides"})
@@ -45,7 +58,7 @@ def test_comparison_of_predictions_on_disk(tmp_path):
     rows = [{"slice": z, "dice": 0.5 + z / 4, "left_out": ""} for z in range(2)]
     volumes = ArrayVolume(labels * np.float32(0.5)), ArrayVolume(labels)
     files = write_comparison(tmp_path / "panels", *volumes, stacks, dict.fromkeys(stacks, rows))
-    assert [f.name for f in files] == ["slice-0001-median.png", "slice-0000-worst.png"]
+    assert [f.name for f in files] == ["slice-0001-median.jpg", "slice-0000-worst.jpg"]
     assert all(f.is_file() for f in files)
     assert write_comparison(tmp_path, volumes[0], None, stacks, {}) == []
 

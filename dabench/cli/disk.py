@@ -1,0 +1,81 @@
+"""``dabench disk`` and ``dabench clean``: what a workspace takes, and what of it may go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    app.command("disk")(disk)
+    app.command("clean")(clean)
+
+
+def disk(as_json: Json = False) -> None:
+    """Print what takes how much of the workspace: suites, stages, MLflow.
+
+    Example:  dabench disk
+    """
+    from dataclasses import asdict
+
+    from dabench.api.disk import usage
+    from dabench.files.workspace import Workspace
+
+    place = Workspace.find()
+    found = usage(place)
+    total = sum(one.bytes for one in found)
+    if as_json:
+        typer.echo(json.dumps({"parts": [asdict(one) for one in found], "bytes": total}, indent=1))
+        return
+    rows = [(one.part, _megabytes(one.bytes), str(one.count or "")) for one in found]
+    _show(("part", "MB", "runs or stages"), [*rows, ("all", _megabytes(total), "")], str(place.root))
+
+
+def clean(
+    older_than: Annotated[float, typer.Option(help="Days without a change.", min=0)] = 7,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go and stop.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete what nothing refers to: stages without a run, failed runs that no suite lists, second copies.
+
+    Shows first what would go, and asks. Nothing of a board, a bundle, a model or a suite goes.
+
+    Example:  dabench clean --older-than 30 --dry-run
+    """
+    from dabench.api.disk import clean as delete
+    from dabench.api.disk import leftovers
+    from dabench.files.workspace import Workspace
+
+    place = Workspace.find()
+    found = leftovers(place, older_than)
+    total = sum(one.bytes for one in found)
+    if as_json:
+        freed = 0 if dry_run or not yes else delete(found)
+        plain = [one.as_json() for one in found]
+        typer.echo(json.dumps({"leftovers": plain, "bytes": total, "freed_bytes": freed}, indent=1))
+        return
+    rows = [(str(one.path.relative_to(place.root)), _megabytes(one.bytes), one.why) for one in found]
+    if not rows:
+        typer.echo(f"nothing to clean in {place.root} that is {older_than:g} days old")
+        return
+    _show(("what", "MB", "why"), rows, f"{_megabytes(total)} MB of {place.root}")
+    if not dry_run and (yes or typer.confirm("Delete?")):
+        typer.echo(f"{_megabytes(delete(found))} MB are free")
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.2f}"
+
+
+def _show(names: tuple[str, ...], rows: Sequence[tuple[str, ...]], title: str) -> None:
+    from dabench.cli.tables import show
+    from dabench.files.tables import Column, Table
+
+    show(Table.of([Column(name, "text") for name in names], rows, title))
