@@ -9,17 +9,28 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dabench.api.prediction_jobs import predict_by_slurm
 from dabench.execution.jobs import Site
 from dabench.execution.schedule import Schedule
+from dabench.execution.settings import ExecutorSettings
 from dabench.execution.slurm import SlurmExecutor, SlurmOptions, cancel_all, submitted
+from dabench.models import load_model
 from dabench.tracking.run_reader import read_run
+from dabench.volumes.prediction.plan import make_prediction_plan
+from dabench.volumes.prediction.precision import measured
+from dabench.volumes.prediction.processes import predict_here
+from dabench.volumes.prediction.volume import predict_volume
+from dabench.volumes.prediction.worker import RunModel
 from tests.execution.slurm_daemons import PROGRAMS, Daemons, slurm, until
 from tests.execution.work import ended, graph, job, lines
+from tests.volumes.prediction.fakes import arrays, request_of, scan
 
 _MISSING = [name for name in PROGRAMS if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]
 pytestmark = [
@@ -184,3 +195,25 @@ def test_a_suite_by_the_command_without_torch_where_it_is_submitted(daemons, tmp
     assert told["counts"] == {"ok": 1}
     assert told["running"] == []
     assert dabench("cancel", str(path)).stdout == "no jobs of this suite wait or run in Slurm\n"
+
+
+def test_a_volume_by_jobs_is_that_of_one_process(daemons, trained, registry, tmp_path, monkeypatch):
+    """Plan, two shares of chunks, join; the process that submits is this one, and predicts nothing."""
+    monkeypatch.setenv("DABENCH_WORKSPACE", str(trained.workspace.root))
+    scan(tmp_path / "scan.tif", (3, 120, 200))
+    model = load_model(trained.config.cell_id, registry, trained.workspace)
+    near = request_of(tmp_path, run=trained.config.cell_id, chunk=(1, 120, 120))
+    plan = measured(make_prediction_plan(near, model, registry), registry)
+    source = RunModel(trained.config.cell_id, trained.workspace.root, "cpu")
+    predict_volume(plan, plan.assignment(source), partial(predict_here, predictor=model.predictor))
+    told: list[str] = []
+    far = replace(near, output=tmp_path / "far.zarr")
+    done = predict_by_slurm(far, ExecutorSettings("slurm", jobs=2, time="0:30:00"), told.append)
+    said = [line.partition("(")[0].split() for line in told]
+    assert (said[0], said[-1]) == (["ok", "plan"], ["ok", "join"])
+    assert sorted(said[1:-1]) == [["ok", "3", "chunks", "from", first] for first in "01"]
+    assert done["chunks"] == 6
+    found, expected = arrays(tmp_path / "far.zarr"), arrays(near.output)
+    assert found.keys() == expected.keys()
+    assert all((found[key] == expected[key]).all() for key in expected)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith("far")) == ["far.zarr"]

@@ -11,7 +11,7 @@ from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.published.measures import reference, value_of
 from dabench.leaderboard.published.table import Result, compare, gather, published, recorded, with_rows
 from dabench.leaderboard.published.texts import as_markdown, head, missing, tables
-from dabench.suites.schedule import report
+from dabench.suites.planning import report
 from dabench.suites.spec import expand
 
 
