@@ -152,7 +152,7 @@ def cancel(file: File) -> None:
 
     Example:  dabench suite cancel benchmarks/suites/smoke.yaml
     """
-    from dabench.execution.slurm import cancel_all
+    from dabench.execution.slurm_queue import cancel_all
     from dabench.suites.submitting import site_of
 
     count = cancel_all(site_of(asked(file)))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import subprocess
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from os import _exit as leave  # whatever a plugin's guard makes of it later
@@ -20,9 +18,8 @@ from dabench.errors import ConfigError
 from dabench.execution.executor import Executor
 from dabench.execution.jobs import Job, JobState, Site, run_job
 from dabench.execution.local import same_imports
+from dabench.execution.slurm_queue import COMMENT, note, scancel, squeue, submitted
 
-#: Where it is written which jobs were submitted together, and how their submission is called in Slurm's comment.
-_SUBMITTED, _COMMENT = "slurm.jsonl", "dabench-"
 #: How often a job that ran into its time limit is queued again; it continues from its checkpoint.
 _TIMEOUTS = 50
 _HOURS = 4.0
@@ -85,7 +82,7 @@ class SlurmExecutor(Executor):
         token = uuid.uuid4().hex
         for job in jobs:
             self.site.forget(job.id)
-        self._note(token, jobs)
+        note(self.site, token, [job.id for job in jobs])
         executor = self._submitit.AutoExecutor(self._folder, self._cluster, slurm_max_num_timeout=_TIMEOUTS)
         executor.update_parameters(**self._parameters(jobs, token))
         try:
@@ -95,14 +92,6 @@ class SlurmExecutor(Executor):
             raise ConfigError(f"Slurm did not take the jobs: {error}", "sinfo lists partitions and limits.") from error
         for job, handle in zip(jobs, handles, strict=True):
             self._ids[job.id], self._handles[job.id] = handle.job_id, handle
-
-    def _note(self, token: str, jobs: Iterable[Job]) -> None:
-        path = self.site.folder / _SUBMITTED
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as handle:
-            handle.write(json.dumps({"token": token, "jobs": [job.id for job in jobs]}) + "\n")
-            handle.flush()
-            os.fsync(handle.fileno())
 
     def _parameters(self, jobs: Sequence[Job], token: str) -> dict[str, Any]:
         asked, options = jobs[0].resources, self._options
@@ -114,7 +103,7 @@ class SlurmExecutor(Executor):
         if not self.orders:
             return common
         needs = [self._ids[need] for need in jobs[0].needs if need in self._ids]
-        extra = {"comment": _COMMENT + token, "requeue": True, **options.others}
+        extra = {"comment": COMMENT + token, "requeue": True, **options.others}
         extra |= {"dependency": f"afterok:{':'.join(needs)}", "kill-on-invalid-dep": "yes"} if needs else {}
         memory = {"mem_gb": math.ceil(self.site.memory_limit / 2**30) + 1} if self.site.memory_limit else {}
         partition = {"slurm_partition": options.partition} if options.partition else {}
@@ -148,7 +137,7 @@ class SlurmExecutor(Executor):
         """Jobs that wait or run; None where that cannot be known now."""
         if not self.orders:
             return {job for job, handle in self._handles.items() if not handle.done()}
-        queue = _queue()
+        queue = squeue()
         return None if queue is None else {job for job, number in self._ids.items() if number in queue}
 
     def _drop(self, job: str) -> None:
@@ -163,7 +152,7 @@ class SlurmExecutor(Executor):
         """Take jobs from the queue, or stop them."""
         stopped = [job for job in jobs if job in self._ids]
         if self.orders:
-            _scancel(self._ids[job] for job in stopped)
+            scancel(self._ids[job] for job in stopped)
         for job in stopped:
             if not self.orders:
                 self._handles[job].cancel(check=False)
@@ -175,7 +164,7 @@ class SlurmExecutor(Executor):
             return set()
         there = submitted(self.site)
         self._ids = {job: entry.number for job, entry in there.items() if job in jobs}
-        _scancel(entry.number for job, entry in there.items() if job not in jobs)
+        scancel(entry.number for job, entry in there.items() if job not in jobs)
         for job in [job for job in jobs if job not in self._ids]:
             state = self.site.state(job)
             if state is not None and state.status == "ok" and state.started + state.seconds > since > 0:
@@ -201,62 +190,6 @@ def _asks(job: Job) -> tuple[tuple[str, ...], int, float, int]:
 def _vanished(job: str, state: JobState | None) -> JobState:
     began = "it ended without a word" if state is not None else "Slurm ended it before it began"
     return JobState(job, "killed", f"{began}; out of memory, if nobody did it")
-
-
-# -------------------------------------------------------------------------------------------------------------- queue
-@dataclass(frozen=True)
-class Queued:
-    """A job in Slurm's queue: its number there, state, nodes and the time that it has run, as ``squeue`` says them."""
-
-    number: str
-    state: str
-    nodes: str
-    time: str
-    token: str
-
-
-def submitted(site: Site) -> dict[str, Queued]:
-    """Jobs of a site that wait or run, by id. Raises ConfigError where Slurm does not answer."""
-    path = site.folder / _SUBMITTED
-    if not path.is_file():
-        return {}
-    queue = _queue()
-    if queue is None:
-        raise ConfigError("Slurm does not answer (squeue).", "Try again when it does: nothing is submitted twice.")
-    lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
-    jobs = {line["token"]: line["jobs"] for line in lines}
-    found = {}
-    for entry in queue.values():
-        if entry.token in jobs:
-            _, _, index = entry.number.partition("_")
-            found[jobs[entry.token][int(index or 0)]] = entry
-    return found
-
-
-def cancel_all(site: Site) -> int:
-    """Stop all jobs of a site; how many there were."""
-    there = submitted(site)
-    _scancel(entry.number for entry in there.values())
-    return len(there)
-
-
-def _queue() -> dict[str, Queued] | None:
-    """The user's jobs by number; None where Slurm does not answer."""
-    command = ["squeue", "--me", "--array", "--noheader", "--format=%i|%T|%N|%M|%k"]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    rows = (line.split("|") for line in said.splitlines())
-    return {
-        number: Queued(number, state, nodes, spent, comment.removeprefix(_COMMENT))
-        for number, state, nodes, spent, comment in (row for row in rows if len(row) == 5)
-    }
-
-
-def _scancel(numbers: Iterable[str]) -> None:
-    if found := list(numbers):
-        subprocess.run(["scancel", *found], capture_output=True, timeout=60, check=False)
 
 
 # ------------------------------------------------------------------------------------------------------------- workers

@@ -149,7 +149,7 @@ def status_of(asked: Asked) -> SuiteReport:
 
 def running(asked: Asked) -> list[Running]:
     """Jobs of a suite that wait or run, in Slurm or as processes, and those that did not end well."""
-    from dabench.execution.slurm import submitted
+    from dabench.execution.slurm_queue import submitted
 
     site = site_of(asked)
     states = {state.job: state for state in site.states()}

@@ -20,7 +20,8 @@ from dabench.api.prediction_jobs import predict_by_slurm
 from dabench.execution.jobs import Site
 from dabench.execution.schedule import Schedule
 from dabench.execution.settings import ExecutorSettings
-from dabench.execution.slurm import SlurmExecutor, SlurmOptions, cancel_all, submitted
+from dabench.execution.slurm import SlurmExecutor, SlurmOptions
+from dabench.execution.slurm_queue import cancel_all, submitted
 from dabench.models import load_model
 from dabench.tracking.run_reader import read_run
 from dabench.volumes.prediction.plan import make_prediction_plan
@@ -200,7 +201,7 @@ def test_a_suite_by_the_command_without_torch_where_it_is_submitted(daemons, tmp
 def test_a_volume_by_jobs_is_that_of_one_process(daemons, trained, registry, tmp_path, monkeypatch):
     """Plan, two shares of chunks, join; the process that submits is this one, and predicts nothing."""
     monkeypatch.setenv("DABENCH_WORKSPACE", str(trained.workspace.root))
-    scan(tmp_path / "scan.tif", (3, 120, 200))
+    scan(tmp_path / "scan.tif", (6, 120, 200))
     model = load_model(trained.config.cell_id, registry, trained.workspace)
     near = request_of(tmp_path, run=trained.config.cell_id, chunk=(1, 120, 120))
     plan = measured(make_prediction_plan(near, model, registry), registry)
@@ -211,8 +212,8 @@ def test_a_volume_by_jobs_is_that_of_one_process(daemons, trained, registry, tmp
     done = predict_by_slurm(far, ExecutorSettings("slurm", jobs=2, time="0:30:00"), told.append)
     said = [line.partition("(")[0].split() for line in told]
     assert (said[0], said[-1]) == (["ok", "plan"], ["ok", "join"])
-    assert sorted(said[1:-1]) == [["ok", "3", "chunks", "from", first] for first in "01"]
-    assert done["chunks"] == 6
+    assert sorted(said[1:-1]) == [["ok", "6", "chunks", "from", first] for first in "01"]
+    assert done["chunks"] == 12
     found, expected = arrays(tmp_path / "far.zarr"), arrays(near.output)
     assert found.keys() == expected.keys()
     assert all((found[key] == expected[key]).all() for key in expected)

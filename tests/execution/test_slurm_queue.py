@@ -12,7 +12,8 @@ import pytest
 from dabench.errors import ConfigError
 from dabench.execution.jobs import JobState, Site
 from dabench.execution.settings import ExecutorSettings
-from dabench.execution.slurm import SlurmExecutor, SlurmOptions, cancel_all, submitted
+from dabench.execution.slurm import SlurmExecutor, SlurmOptions
+from dabench.execution.slurm_queue import cancel_all, submitted
 from tests.execution.work import graph, job
 
 
