@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from dabench.errors import DabenchError
-from dabench.execution.executor import Executor
 from dabench.execution.jobs import Job, JobState
 from dabench.execution.schedule import Schedule
 from dabench.execution.settings import ExecutorSettings
@@ -42,28 +41,25 @@ def predict_by_slurm(request: Request, where: ExecutorSettings, tell: Callable[[
     asked = where.resources
     with where.make(partial, folder) as executor:
         prepare = Job("prepare", "dabench.api.prediction_jobs:prepare", arguments, "plan", asked)
-        plan = _last(executor, {prepare.id: prepare}, where, tell)
+        plan = _last(Schedule(executor, {prepare.id: prepare}, where.tries), tell)
         shares = {job.id: job for job in share_jobs(plan["open"], where.jobs or _SHARES, asked)}
         finish = Job("finish", "dabench.api.prediction_jobs:finish", arguments, "join", asked, tuple(shares))
-        summary = _last(executor, {**shares, finish.id: finish}, where, tell)
+        schedule = Schedule(executor, {**shares, finish.id: finish}, where.tries)
+        schedule.adopt()
+        summary = _last(schedule, tell)
     shutil.rmtree(folder)
     return {**plan["plan"], **summary}
 
 
-def _last(
-    executor: Executor, jobs: dict[str, Job], where: ExecutorSettings, tell: Callable[[str], None]
-) -> Mapping[str, Any]:
-    """What the last of some jobs returned. Raises DabenchError."""
-    schedule, state = Schedule(executor, jobs, where.tries), JobState("", "failed")
-    schedule.adopt()
+def _last(schedule: Schedule, tell: Callable[[str], None]) -> Mapping[str, Any]:
+    """What the last job returned. Raises DabenchError."""
+    state, executor = JobState("", "failed"), schedule.executor
     for job, state, _ in schedule.ends():
         tell(f"  {state.status:<8} {job.label} ({state.seconds:.0f} s) on {state.host or 'no node'}")
         if state.status != "ok":
-            schedule.executor.cancel(set(schedule.running))
-            raise DabenchError(
-                f"{job.label}: {state.reason}",
-                f"Log: {executor.site.log(job.id)}. The same command continues.",
-            )
+            executor.cancel(set(schedule.running))
+            log = executor.site.log(job.id)
+            raise DabenchError(f"{job.label}: {state.reason}", f"Log: {log}. The same command continues.")
     return state.value
 
 

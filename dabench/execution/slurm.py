@@ -127,8 +127,8 @@ class SlurmExecutor(Executor):
                     self._missed.add(job)
                     continue
                 else:
-                    found.append(self.site.say(_vanished(job, state)))
-                self._drop(job)
+                    found.append(self.site.say(self._vanished(job, state)))
+                self._drop(job, keep=state is None or not state.ended)
             if found or not self._ids:
                 return found
             time.sleep(self._options.poll)
@@ -140,12 +140,17 @@ class SlurmExecutor(Executor):
         queue = squeue()
         return None if queue is None else {job for job, number in self._ids.items() if number in queue}
 
-    def _drop(self, job: str) -> None:
-        """Forget an ended job, and what submitit wrote for it."""
+    def _vanished(self, job: str, state: JobState | None) -> JobState:
+        began = "it ended without a word" if state is not None else "Slurm ended it before it began"
+        log = self._folder / f"{self._ids[job]}_*"
+        return JobState(job, "killed", f"{began}; out of memory, if nobody did it; what Slurm has of it: {log}")
+
+    def _drop(self, job: str, *, keep: bool = False) -> None:
+        """Forget an ended job, and what submitit wrote for it unless that may say why."""
         number = self._ids.pop(job)
         self._handles.pop(job, None)
         self._missed.discard(job)
-        for path in self._folder.glob(f"{number}_*"):
+        for path in () if keep else self._folder.glob(f"{number}_*"):
             path.unlink(missing_ok=True)
 
     def cancel(self, jobs: Collection[str]) -> None:
@@ -185,11 +190,6 @@ def _asks(job: Job) -> tuple[tuple[str, ...], int, float, int]:
     """What jobs of one array have in common."""
     asked = job.resources
     return job.needs, asked.cores, asked.gpus, round(asked.hours)
-
-
-def _vanished(job: str, state: JobState | None) -> JobState:
-    began = "it ended without a word" if state is not None else "Slurm ended it before it began"
-    return JobState(job, "killed", f"{began}; out of memory, if nobody did it")
 
 
 # ------------------------------------------------------------------------------------------------------------- workers

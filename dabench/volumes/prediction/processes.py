@@ -113,13 +113,11 @@ def predict_chunks(root: Path, numbers: Sequence[int], threads: int) -> None:
     """A job: predict those of the chunks that are not there yet, each to a file."""
     use_threads(threads)
     assignment, blocks = pickle.loads((root / ASSIGNMENT).read_bytes())
-    worker = _worker(assignment)
     for number in numbers:
         if number in blocks and not result(root, number).is_file():
             path = pixels(root, number)
-            _save(
-                result(root, number), worker.predict(number, blocks[number], np.load(path) if path.is_file() else None)
-            )
+            sent = np.load(path) if path.is_file() else None
+            _save(result(root, number), _worker(assignment).predict(number, blocks[number], sent))
 
 
 def results(root: Path, blocks: Mapping[int, Block]) -> Iterator[ChunkResult]:
