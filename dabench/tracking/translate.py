@@ -67,8 +67,8 @@ FORMAT = 6
 
 #: Longest value of a setting that every store takes; longer ones go on under ``<name>.part2`` …
 CHUNK = 6000
-#: Most points of one loss curve.
-POINTS = 500
+#: Most points of one loss curve: each takes 300 bytes of a SQLite store, its indices included (docs/benchmarks.md).
+POINTS = 50
 
 
 def signature(run: RunRecord) -> str:
