@@ -40,7 +40,7 @@ class Panel:
 
 
 def write_panels(path: Path, image: Array, label: Array, panels: Sequence[Panel], title: str = "") -> None:
-    """Write one picture, atomically: the image with the truth's contour, then one overlay a method, side by side.
+    """Write one picture, atomically: the image with the truth's contour, then one overlay per method, side by side.
 
     Args:
         path: where; its suffix says which kind, ``.jpg`` or ``.png``.
@@ -100,14 +100,14 @@ def write_comparison(
 
 
 def even_slices(depth: int, count: int = 3) -> list[int]:
-    """Slices spread evenly over a split: no method has a say in them, so that all show the same ones."""
+    """Slices spread evenly over a split: they do not depend on the method, so that all show the same ones."""
     return sorted({(2 * k + 1) * depth // (2 * count) for k in range(count)})
 
 
 def write_slices(
     folder: Path, images: Volume, labels: Volume | None, prediction: Path, rows: Sequence[Mapping[str, Any]]
 ) -> list[Path]:
-    """One picture a slice of one prediction, and one of the truth, for `even_slices`: they compare across runs.
+    """One picture per slice of one prediction, and one of the truth, for `even_slices`: comparable across runs.
 
     Args:
         folder: where ``slice-0012.jpg`` (overlay) and ``truth-0012.jpg`` (image and the truth's contour) are written.

@@ -1,4 +1,4 @@
-"""The executor of one machine: a process a job, packed on cores, GPUs and memory."""
+"""The executor of one machine: a process per job, packed on cores, GPUs and memory."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class LocalExecutor(Executor):
             return found
         code = running.process.exitcode or 0
         what = f"killed by {signal.Signals(-code).name}" if code < 0 else f"its process ended with code {code}"
-        return self.site.say(JobState(running.job.id, "killed", f"{what}; out of memory, if nobody did it"))
+        return self.site.say(JobState(running.job.id, "killed", f"{what}; probably out of memory, unless you did it"))
 
     def cancel(self, jobs: Collection[str]) -> None:
         """Kill; a checkpoint is never half-written."""

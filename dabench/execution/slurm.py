@@ -143,7 +143,9 @@ class SlurmExecutor(Executor):
     def _vanished(self, job: str, state: JobState | None) -> JobState:
         began = "it ended without a word" if state is not None else "Slurm ended it before it began"
         log = self._folder / f"{self._ids[job]}_*"
-        return JobState(job, "killed", f"{began}; out of memory, if nobody did it; what Slurm has of it: {log}")
+        return JobState(
+            job, "killed", f"{began}; probably out of memory, unless you did it; what Slurm has of it: {log}"
+        )
 
     def _drop(self, job: str, *, keep: bool = False) -> None:
         """Forget an ended job, and what submitit wrote for it unless that may say why."""
