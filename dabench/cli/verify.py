@@ -39,10 +39,11 @@ def verify(
 
     Exit code 1 if anything is wrong. A run of other data, by other code or on another machine than this is called so,
     and is no failure: dabench rerun shows whether its result is had here. What cannot be checked is said, with the
-    reason.
+    reason. The verdict is kept in the workspace, and the leaderboard says it.
 
     Example:  dabench verify prefer-das-slpo-human2stem --quick
     """
+    from dabench.checking.verdicts import keep_verdict
     from dabench.checking.verify import Verifier
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
@@ -52,6 +53,8 @@ def verify(
     chosen = choose_runs(place, runs or (), everything=everything, suite=suite)
     verifier = Verifier(Registry.load(), place)
     reports = [verifier.verify(path, quick=quick) for path in chosen]
+    for path, report in zip(chosen, reports, strict=True):
+        keep_verdict(place, path, report)
     if as_json:
         found = {"ok": all(r.ok for r in reports), "runs": [r.as_json() for r in reports]}
         typer.echo(json.dumps(found, indent=1))
