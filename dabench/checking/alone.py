@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from dabench.checking import internal_checks
-from dabench.checking.report import FAILED, Check, Findings
+from dabench.checking.report import FAILED, MARKS, OK, Check, Findings
 from dabench.checking.run_files import RunFiles, UnreadableError
 from dabench.errors import DabenchError
 from dabench.tracking.journal import JOURNAL
@@ -26,13 +26,14 @@ ALONE: tuple[tuple[str, Callable[[RunFiles, Findings], None], tuple[str, ...]], 
 _ALWAYS = ("config", "journal")
 
 
-def first_problem(run_dir: Path) -> str:
-    """The first thing that is wrong with a run directory in itself, with the name of its check; "" where nothing is."""
+def quick_verdict(run_dir: Path) -> tuple[str, str]:
+    """What a run directory is worth in itself: `OK`, `FAILED` or a mark, and the first line about it."""
     run = RunFiles(run_dir)
-    for name, check, files in ALONE:
-        if (found := made(name, partial(check, run), run, files)).state == FAILED:
-            return f"{name}: {found.lines[0]}"
-    return ""
+    checks = [made(name, partial(check, run), run, files) for name, check, files in ALONE]
+    for word in (FAILED, *MARKS):
+        if found := next((check for check in checks if check.state == word), None):
+            return word, f"{found.name}: {found.lines[0]}"
+    return OK, ""
 
 
 def made(name: str, check: Callable[[Findings], None], run: RunFiles, files: tuple[str, ...]) -> Check:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dabench.checking.report import Check, RunReport
 #: What a state is called where it is called otherwise, and how it looks.
 _MARKS = {"failed": "FAILED", "not checked": "-"}
-_STYLES = {"ok": "green", "FAILED": "bold red", **dict.fromkeys(("too good", "other data"), "yellow")}
+_STYLES = {"ok": "green", "FAILED": "bold red", **dict.fromkeys(("too good", "test opened", "other data"), "yellow")}
 
 Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Cells, beginnings of their names, or folders.")]
 All = Annotated[bool, typer.Option("--all", help="Every run of the workspace.")]
@@ -79,6 +79,7 @@ def _show(reports: list[RunReport]) -> None:
     parts = {
         "failed": "with something wrong",
         "too good": "whose prediction is the labels",
+        "test opened": "that opened test files while training",
         "other data": "of other data than there are here",
         "other code": "by other code than there is here",
         "other machine": "on another machine than this",

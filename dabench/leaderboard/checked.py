@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dabench.checking.alone import first_problem
-from dabench.checking.report import FAILED, MARKS
+from dabench.checking.alone import quick_verdict
+from dabench.checking.report import FAILED, MARKS, OK, TEST_OPENED, TOO_GOOD
 from dabench.checking.rerun_records import read_reruns
 from dabench.checking.verdicts import CHECKED, UNVERIFIED, VERIFIED, read_verdicts, record_digest
 from dabench.files.workspace import Workspace
@@ -16,15 +16,15 @@ from dabench.leaderboard.rows import Row
 #: Trained again here: with the same result, and with another.
 RERUN, DIFFERS = "rerun here", "rerun differs"
 #: All words, what is least sure first.
-WORDS = (FAILED, DIFFERS, MARKS[0], UNVERIFIED, CHECKED, *MARKS[1:], VERIFIED, RERUN)
+WORDS = (FAILED, DIFFERS, TOO_GOOD, TEST_OPENED, UNVERIFIED, CHECKED, *MARKS[2:], VERIFIED, RERUN)
 
 
 def quickly_checked(row: Row, run_dir: Path) -> Row:
     """The row with what its files say of one another, and what names them; a run without receipt cannot be checked."""
     if row.status != "ok" or not (run_dir / "receipt.json").is_file():
         return row
-    doubt = first_problem(run_dir)
-    return replace(row, checked=FAILED if doubt else CHECKED, doubt=doubt, record=record_digest(run_dir))
+    word, doubt = quick_verdict(run_dir)
+    return replace(row, checked=CHECKED if word == OK else word, doubt=doubt, record=record_digest(run_dir))
 
 
 def with_checks(rows: Iterable[Row], home: Workspace) -> list[Row]:
@@ -39,7 +39,7 @@ def _with_check(row: Row, home: Workspace, verdicts: dict[str, tuple[str, str]],
     outcome = reruns.get(name, "")
     record, verdict = verdicts.get(name, ("", ""))
     word = row.checked
-    if word != FAILED:
+    if word in (UNVERIFIED, CHECKED):
         word = verdict if record and record == row.record and verdict in WORDS else word
         word = {"same": RERUN, "different": DIFFERS}.get(outcome, word) if word != FAILED else word
     doubt = row.doubt or ("dabench verify says why" if word == FAILED else "")

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from dabench.checking.report import FAILED
 from dabench.checking.verdicts import VERIFIED
 from dabench.leaderboard.board import Standing
 from dabench.leaderboard.board_statistics import RankStatistics
@@ -131,7 +132,8 @@ def _checks(rows: Sequence[Row]) -> Iterator[str]:
         mend = "" if set(counts) <= {VERIFIED, RERUN} else "; dabench verify computes their scores again"
         yield f"Checks of {len(rows)} cells: {told}{mend}."
     for row in [row for row in rows if row.doubt][:_NAMED]:
-        yield f"{row.cell_id} FAILED its checks: {row.doubt}."
+        word = "FAILED its checks" if row.checked == FAILED else row.checked
+        yield f"{row.cell_id}: {word}: {row.doubt}."
 
 
 def _reruns(rows: Sequence[Row]) -> Iterator[str]:

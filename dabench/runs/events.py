@@ -19,6 +19,7 @@ from dabench.interfaces import Candidate, StageSpec
 from dabench.runs.config import FORMER, RunConfig, origin_of
 from dabench.runs.device import resolved_precision
 from dabench.runs.keys import scoring_source, stage_source
+from dabench.runs.label_use import bracket_of
 from dabench.runs.pixels import model_pixel
 from dabench.runs.plan import Plan, PlannedStage
 from dabench.runs.plugins_used import plugins_used
@@ -55,7 +56,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "method": config.method,
         **_variant(plan, registry),
         **({"label": config.label} if config.label else {}),
-        "bracket": registry.get("method", config.method).component.bracket or "none",
+        "bracket": _bracket(plan, registry),
         "network": _component(plan, "network"),
         "backbone": _component(plan, "backbone"),
         "preset": config.preset,
@@ -95,6 +96,11 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
     names = tuple(s.spec.name for s in plan.stages)
     used = plugins_used(plan, registry)
     return CellStarted(config.cell_id, tags, config.model_dump(mode="json"), inputs, names, used)
+
+
+def _bracket(plan: Plan, registry: Registry) -> str:
+    declared = registry.get("method", plan.config.method).component.bracket
+    return bracket_of(plan.task, [stage.spec for stage in plan.stages], declared)
 
 
 def _variant(plan: Plan, registry: Registry) -> dict[str, str]:
@@ -170,9 +176,8 @@ def inputs_of(plan: Plan) -> tuple[InputData, ...]:
 def finished(planned: PlannedStage, record: StageRecord) -> StageFinished:
     """A stage is trained, now or before."""
     cached = planned.state == "cached"
-    return StageFinished(
-        planned.spec.name, planned.key, cached, record.updates, record.seconds, record.peak_memory_bytes
-    )
+    made = (record.updates, record.seconds, record.peak_memory_bytes, tuple(record.opened))
+    return StageFinished(planned.spec.name, planned.key, cached, *made)
 
 
 def scored(planned: PlannedStage, score: Score) -> Scored:

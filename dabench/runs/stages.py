@@ -16,6 +16,7 @@ from dabench.components.registry import Registry
 from dabench.interfaces import Predictor, Stage
 from dabench.interfaces.observer import Observer
 from dabench.runs.device import peak_memory, pick_device, resolved_precision
+from dabench.runs.opened import opened_beside, watched
 from dabench.runs.plan import Plan, PlannedStage
 from dabench.runs.preference_data import about_stage
 from dabench.tracking.journal import CurveLog
@@ -102,13 +103,15 @@ class StageChain:
     def _train(self, index: int, planned: PlannedStage) -> StageRecord:
         spec, desk = planned.spec, self.plan.desk
         assert desk is not None
-        stage = self._build(index)
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        seconds = self._drain(planned, train_stage(stage, spec, self._inputs(index), self._options(planned)))
+        with self.plan.task.test_closed(), watched() as opened:
+            stage = self._build(index)
+            if self.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(self.device)
+            seconds = self._drain(planned, train_stage(stage, spec, self._inputs(index), self._options(planned)))
+        beside = opened_beside(opened, self.plan, spec)
         settings = spec.config.model_dump(mode="json")
         peak = peak_memory(self.device)
-        record = StageRecord(planned.key, spec.name, spec.iterations, seconds, peak, desk.ledger(), settings=settings)
+        record = StageRecord(planned.key, spec.name, spec.iterations, seconds, peak, desk.ledger(), settings, beside)
         desk.write(planned.folder.annotation, about_stage(self.plan, index))
         planned.folder.finish(stage, record)
         self._built[index] = stage

@@ -18,6 +18,8 @@ from dabench.files.printable import printable_values
 #: suite writes when a worker was.
 STATUSES = ("ok", "failed", "oom", "skipped", "killed")
 UNFINISHED = "unfinished"
+#: Ends the name of a file of the target's test split that a stage opened while it trained (`StageFinished.opened`).
+OF_TEST = " (target test)"
 
 
 def now() -> str:
@@ -92,7 +94,10 @@ class Altered(Event):
 
 @dataclass(frozen=True)
 class StageFinished(Event):
-    """A stage is trained, or was found in the cache; ``seconds`` is what its training took, whenever that was."""
+    """A stage is trained, or was found in the cache; ``seconds`` is what its training took, whenever that was.
+
+    ``opened`` names files that it opened meanwhile and that are none of its inputs.
+    """
 
     kind: ClassVar[str] = "stage_finished"
 
@@ -102,6 +107,7 @@ class StageFinished(Event):
     updates: int
     seconds: float
     peak_memory_bytes: int = 0
+    opened: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -283,6 +289,8 @@ def from_line(line: str) -> Event | None:
         values["inputs"] = tuple(_input(i) for i in values.get("inputs", ()))
         values["stages"] = tuple(values.get("stages", ()))
         values["plugins"] = tuple(_plugin(p) for p in values.get("plugins", ()))
+    if made is StageFinished:
+        values["opened"] = tuple(map(str, values.get("opened", ())))
     try:
         return made(**values)
     except TypeError as error:

@@ -73,7 +73,7 @@ def test_something_wrong_is_named_until_it_is_mended(place: Workspace, made: Mad
     assert mark(place) == "failed"
     (board,) = load(place).boards()
     problem = f"files: per_slice/{rows.name} was edited: its digest is not the receipt's"
-    told = f"{made.short.name} FAILED its checks: {problem}."
+    told = f"{made.short.name}: FAILED its checks: {problem}."
     assert told in board.notes
     assert board.standings[0].cells[0].doubt in told
     rows.write_bytes(before)
