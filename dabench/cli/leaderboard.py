@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dabench.cli.json_output import print_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +91,7 @@ def _write(kind: str, found: Boards, file: Path | None) -> None:
     text: str = getattr(found, f"to_{kind}")()
     path = file or (found.workspace.root / "leaderboard.html" if kind == "html" else None)
     if path is None:
-        sys.stdout.write(text)
+        print_text(text)
         return
     write_text(path, text)
     typer.echo(f"written: {path}")

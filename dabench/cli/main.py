@@ -34,10 +34,12 @@ from dabench.cli import (
     view,
     weights,
 )
+from dabench.cli.json_output import JsonAlone
 from dabench.errors import DabenchError
 from dabench.files.printable import printable
 
 app = typer.Typer(
+    cls=JsonAlone,
     name="dabench",
     help="Train, compare and apply domain adaptive segmentation methods for electron microscopy.\n\n"
     "First steps:  dabench run --method prefer-das --po slpo --task human2stem --data phantom --preset tiny",

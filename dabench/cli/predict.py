@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,8 @@ from typing import Annotated
 import typer
 
 from dabench.cli.choice import Axes, Channel, Series
-from dabench.cli.options import one_of, slice_range, three_numbers
+from dabench.cli.json_output import print_json
+from dabench.cli.options import number, one_of, slice_range, three_numbers
 from dabench.errors import ConfigError
 
 
@@ -42,7 +42,7 @@ def predict(
         str | None, typer.Option(help="volume, range, slice, or LOW,HIGH: values that become 0 and 1 [the model's].")
     ] = None,
     slices: Annotated[str | None, typer.Option(metavar="A:B", help="Predict slices A to B-1 only.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Foreground from this probability on [the model's].")] = None,
+    threshold: Annotated[float | None, number(help="Foreground from this probability on [the model's].")] = None,
     instances: Annotated[str, typer.Option(help="Objects: 3d (through slices), 2d (each slice) or none.")] = "3d",
     min_size: Annotated[
         str | None, typer.Option(help="Objects smaller than this are dropped: 20px, 5e5nm3 [16 of the model's pixels].")
@@ -61,13 +61,15 @@ def predict(
     jobs: Annotated[int, typer.Option(help="Chunks at a time [local: 1; ray: all that fit].", min=0)] = 0,
     address: Annotated[str, typer.Option(help="Of a running Ray cluster: auto, ray://head:10001.")] = "",
     gpus_per_job: Annotated[
-        float, typer.Option(help="Ray: share of a GPU that a chunk asks for; then nodes predict on theirs.", min=0)
+        float,
+        number(help="Ray: share of a GPU that a chunk asks for; then nodes predict on theirs.", min=0),
     ] = 0.0,
     share: Annotated[
         str, typer.Option(help="Ray: nodes see the images and the model by path (files), or are sent them (objects).")
     ] = "files",
     blank: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the images that may be blank or absent from the file.")
+        float,
+        number(min=0, max=1, help="Share of the images that may be blank or absent from the file."),
     ] = 0.5,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
@@ -121,12 +123,12 @@ def predict(
         _say(plan_lines(plan, workers.here))
     if dry_run:
         if as_json:
-            typer.echo(json.dumps(plan.describe(), indent=1))
+            print_json(plan.describe())
         return
     with make_display(quiet=as_json) as display:
         summary = prepared.execute(display)
     if as_json:
-        typer.echo(json.dumps({**plan.describe(), **summary.as_json()}, indent=1))
+        print_json({**plan.describe(), **summary.as_json()})
     else:
         _say(summary_lines(summary))
 

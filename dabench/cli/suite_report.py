@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
 
+from dabench.cli.json_output import print_json
 from dabench.interfaces.observer import Observer
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def print_plan(suite: Suite, registry: Registry, workspace: Workspace, as_json: 
     from dabench.suites.spec import expand
 
     graph = make_graph(suite.name, expand(suite), registry, workspace, threads)
-    typer.echo(json.dumps(graph.as_json(), indent=1)) if as_json else show_plan(graph)
+    print_json(graph.as_json()) if as_json else show_plan(graph)
 
 
 def show_plan(graph: SuiteGraph) -> None:
@@ -114,7 +114,7 @@ def _duration(seconds: float) -> str:
 
 def finish(report: SuiteReport, as_json: bool) -> None:
     """Print the state of every cell, and leave with the report's exit code."""
-    typer.echo(json.dumps(report.as_json(), indent=1)) if as_json else _show_report(report)
+    print_json(report.as_json()) if as_json else _show_report(report)
     raise typer.Exit(report.exit_code)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dabench.cli.json_output import print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +58,7 @@ def verify(
         keep_verdict(place, path, report)
     if as_json:
         found = {"ok": all(r.ok for r in reports), "runs": [r.as_json() for r in reports]}
-        typer.echo(json.dumps(found, indent=1))
+        print_json(found)
     else:
         _show(reports)
     if not all(report.ok for report in reports):
