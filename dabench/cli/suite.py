@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dabench.cli.options import number
+
 if TYPE_CHECKING:
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
@@ -35,17 +37,18 @@ def run(
     jobs: Annotated[int | None, typer.Option(help="Jobs at a time [default: one a core, or one a GPU].")] = None,
     threads: Annotated[int, typer.Option(help="Threads of a job; results are the same bit for bit per number.")] = 1,
     per_gpu: Annotated[int, typer.Option(help="Jobs that share a GPU.")] = 1,
-    memory: Annotated[
-        float | None, typer.Option(help="GiB for all jobs together [default: nine tenths of free].")
+    memory: Annotated[float | None, number(help="GiB for all jobs together [default: nine tenths of free].")] = None,
+    job_memory: Annotated[float | None, number(help="GiB after which a job ends as out of memory.")] = None,
+    job_minutes: Annotated[
+        float | None, number(help="Minutes after which a job that has not ended counts as failed [default: none].")
     ] = None,
-    job_memory: Annotated[float | None, typer.Option(help="GiB after which a job ends as out of memory.")] = None,
     retries: Annotated[int, typer.Option(help="Further tries of a job whose process was killed.")] = 0,
     executor: Annotated[str, typer.Option(help="local, or ray for several machines.")] = "local",
     address: Annotated[str, typer.Option(help="Ray cluster (auto, ray://head:10001) [default: start one here].")] = "",
     share: Annotated[
         str, typer.Option(help="ray: files (nodes see the workspace) or objects (Ray carries stages and runs).")
     ] = "files",
-    gpus_per_job: Annotated[float, typer.Option(help="ray: share of a GPU that a job asks for.")] = 0.0,
+    gpus_per_job: Annotated[float, number(help="ray: share of a GPU that a job asks for.")] = 0.0,
     tracker: Annotated[str, typer.Option(help="mlflow, none, or a tracking URI.")] = "mlflow",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Json = False,
@@ -62,7 +65,7 @@ def run(
         print_plan(suite, registry, workspace, as_json, threads)
         raise typer.Exit
     where = ExecutorSettings(
-        executor, jobs, threads, per_gpu, memory, job_memory, retries, address, share, gpus_per_job
+        executor, jobs, threads, per_gpu, memory, job_memory, retries, address, share, gpus_per_job, job_minutes
     )
     finish(run_with_lines(suite, registry, workspace, where, tracker, quiet=as_json), as_json)
 

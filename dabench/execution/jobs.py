@@ -13,7 +13,7 @@ from typing import Any
 from dabench.tracking.events import Altered
 
 #: Set by a user for a whole session; a worker, wherever it is, gets the same.
-_CARRIED = ("DABENCH_DATA", "DABENCH_PLUGIN_FILES", "DABENCH_STRICT_PLUGINS")
+_CARRIED = ("DABENCH_DATA", "DABENCH_PLUGIN_FILES", "DABENCH_STRICT_PLUGINS", "DABENCH_PLUGIN_SECONDS")
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,19 @@ class Job:
 
 @dataclass(frozen=True)
 class Site:
-    """Where and how a job runs: workspace, threads, most bytes it may take (0: no limit), settings of the session."""
+    """Where and how a job runs: workspace, threads, most bytes and seconds (0: no limit), settings of the session."""
 
     workspace: Path
     threads: int = 1
     memory_limit: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
+    time_limit: float = 0.0
 
     @classmethod
-    def here(cls, workspace: Path, threads: int = 1, memory_limit: int = 0) -> Site:
+    def here(cls, workspace: Path, threads: int = 1, memory_limit: int = 0, time_limit: float = 0.0) -> Site:
         """This process's settings, to be carried to workers."""
         carried = {name: os.environ[name] for name in _CARRIED if name in os.environ}
-        return cls(workspace, threads, memory_limit, carried)
+        return cls(workspace, threads, memory_limit, carried, time_limit)
 
 
 @dataclass(frozen=True)

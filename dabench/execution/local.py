@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -19,6 +21,8 @@ from dabench.errors import ConfigError
 from dabench.execution.executor import Executor
 from dabench.execution.jobs import Job, Outcome, Site, run_job
 
+#: Seconds before its time limit at which a worker writes where it is.
+_SAID = 2.0
 #: Share of the memory that is free at the start which jobs may fill.
 _FILL = 0.9
 
@@ -29,6 +33,8 @@ class _Running:
     process: ForkServerProcess
     answer: Connection
     slot: int
+    started: float = field(default_factory=time.monotonic)
+    late: bool = False
 
 
 class LocalExecutor(Executor):
@@ -87,11 +93,16 @@ class LocalExecutor(Executor):
         self._running.append(_Running(job, process, here, slot))
 
     def wait(self) -> list[Outcome]:
-        """Wait for a worker's end, with or without an answer."""
-        connection.wait([r.process.sentinel for r in self._running])
+        """Wait for a worker's end, with or without an answer; one past the time limit is ended."""
+        limit = self._site.time_limit
+        ends = [r.started + limit - time.monotonic() for r in self._running if limit and not r.late]
+        connection.wait([r.process.sentinel for r in self._running], max(0.0, min(ends)) if ends else None)
+        for late in (r for r in self._running if limit and time.monotonic() >= r.started + limit and not r.late):
+            late.late = late.process.is_alive()
+            late.process.kill()
         ended = [r for r in self._running if not r.process.is_alive()]
         self._running = [r for r in self._running if r not in ended]
-        return [_outcome(r) for r in ended]
+        return [_outcome(r, limit) for r in ended]
 
     def close(self) -> None:
         """Kill what runs; a checkpoint is never half-written."""
@@ -118,8 +129,12 @@ def _same_imports() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _outcome(ended: _Running) -> Outcome:
+def _outcome(ended: _Running, limit: float) -> Outcome:
     ended.process.join()
+    if ended.late:
+        ended.answer.close()
+        why = f"it did not end within {limit / 60:g} min (--job-minutes); its log says where it was"
+        return Outcome(ended.job.id, "failed", why, limit)
     code = ended.process.exitcode or 0
     try:
         found: Outcome = ended.answer.recv()
@@ -140,6 +155,8 @@ def _worker(job: Job, site: Site, log: Path, answer: Connection) -> None:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
         sys.stdout = sys.stderr = stream
+        if site.time_limit:  # shortly before the suite's process ends this one
+            faulthandler.dump_traceback_later(max(site.time_limit - _SAID, 0.1), file=stream)
         answer.send(run_job(job, site))
 
 

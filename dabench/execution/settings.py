@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dabench.errors import UnknownNameError
+from dabench.errors import ConfigError, UnknownNameError
 from dabench.execution.executor import Executor
 from dabench.execution.jobs import Site
 
@@ -21,6 +21,7 @@ class ExecutorSettings:
         per_gpu: jobs that share a GPU.
         memory: GiB for all jobs together; None: nine tenths of what is free.
         job_memory: GiB after which a job ends as out of memory; None: no limit.
+        job_minutes: after which a job is ended as failed; None: no limit. Of this machine alone.
         retries: further tries of a job whose process was killed.
         address: of a Ray cluster; "" starts Ray here.
         share: Ray: nodes see the workspace (``files``), or are sent stages and runs (``objects``).
@@ -37,6 +38,7 @@ class ExecutorSettings:
     address: str = ""
     share: str = "files"
     gpus_per_job: float = 0.0
+    job_minutes: float | None = None
 
     def make(self, workspace: Path, logs: Path) -> Executor:
         """The executor; its creator closes it.
@@ -52,10 +54,12 @@ class ExecutorSettings:
         if self.executor == "local":
             from dabench.execution.local import LocalExecutor, visible_gpus
 
-            site = Site.here(workspace, self.threads, _bytes(self.job_memory) or 0)
+            site = Site.here(workspace, self.threads, _bytes(self.job_memory) or 0, 60 * (self.job_minutes or 0))
             return LocalExecutor(site, logs, self.jobs, visible_gpus(), self.per_gpu, _bytes(self.memory))
         if self.executor != "ray":
             raise UnknownNameError("executor", self.executor, ["local", "ray"])
+        if self.job_minutes is not None:
+            raise ConfigError("--job-minutes is of the executor local; Ray ends no job for the time it takes.")
         from dabench.execution.ray_executor import RayExecutor, RayResources
 
         if self.share not in ("files", "objects"):
