@@ -15,6 +15,7 @@ from dabench.components.registry import Registry
 from dabench.evaluation.scoring import write_rows
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
+from dabench.files.private import without_paths
 from dabench.interfaces import Candidate, StageSpec
 from dabench.runs.config import FORMER, RunConfig, origin_of
 from dabench.runs.device import resolved_precision
@@ -95,7 +96,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
     }
     names = tuple(s.spec.name for s in plan.stages)
     used = plugins_used(plan, registry)
-    return CellStarted(config.cell_id, tags, config.model_dump(mode="json"), inputs, names, used)
+    return CellStarted(config.cell_id, tags, config.on_record(), inputs, names, used)
 
 
 def _bracket(plan: Plan, registry: Registry) -> str:
@@ -124,7 +125,7 @@ def _options(config: RunConfig) -> str:
     Settings that have a tag of their own are left out.
     """
     plain = {name: value for name, value in config.settings.items() if name not in FORMER}
-    values = {**config.options, config.method: {**plain, **config.options.get(config.method, {})}}
+    values = without_paths({**config.options, config.method: {**plain, **config.options.get(config.method, {})}})
     found = [f"{name}.{key}={json.dumps(value)}" for name, given in values.items() for key, value in given.items()]
     return shorten(" ".join(sorted(found)), _TAG, placeholder=" ...") or "none"
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from dabench.files.printable import printable_values
+from dabench.files.private import named
 
 #: How a cell can end. A journal without a last word is ``unfinished``: killed, or still going; ``killed`` is what a
 #: suite writes when a worker was.
@@ -272,7 +273,16 @@ KINDS: Mapping[str, type[Event]] = {
 
 def to_line(event: Event) -> str:
     """The event as one line of JSON, without the line's end."""
-    return json.dumps({"event": event.kind, **asdict(event)}, separators=(",", ":"), default=str)
+    values = asdict(event)
+    told = {name: _named(values[name]) for name in ("reason", "tags") if name in values}
+    return json.dumps({"event": event.kind, **values, **told}, separators=(",", ":"), default=str)
+
+
+def _named(value: Any) -> Any:
+    """Messages and tags in which files have their names alone."""
+    if isinstance(value, dict):
+        return {key: _named(part) for key, part in value.items()}
+    return named(value) if isinstance(value, str) else value
 
 
 def from_line(line: str) -> Event | None:
