@@ -22,7 +22,7 @@ from dabench.runs.faults import told_by_cause
 LEAVES = {
     "sys": ("import sys; sys.exit(0)", "SystemExit: 0"),
     "os": ("import os; os._exit(0)", "SystemExit: os._exit(0)"),
-    "ctrl_c": ("raise KeyboardInterrupt", "raised KeyboardInterrupt, and nobody pressed Ctrl-C"),
+    "ctrl_c": ("raise KeyboardInterrupt", "raised KeyboardInterrupt without a Ctrl-C"),
     "generator": ("raise GeneratorExit", "GeneratorExit"),
 }
 
