@@ -8,7 +8,7 @@ JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 EMBEDDED := --method prefer-das --po slpo --task human2stem --data phantom --preset tiny
 
-.PHONY: run test test-slow lint format setup clean
+.PHONY: run test test-slow lint format docs pages setup clean
 
 run: setup ## from a fresh clone to a table: adapt a phantom domain
 	$(BIN)/dabench run $(EMBEDDED)
@@ -33,6 +33,12 @@ format: setup
 	$(BIN)/ruff check --fix dabench plugins tests benchmarks docs
 	$(BIN)/ruff format dabench plugins tests benchmarks docs
 
+docs: setup ## the docs site, in site/; a broken link or anchor is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+pages: setup ## the generated pages of docs/, made again
+	for page in cli configuration settings results; do $(BIN)/python docs/generate_$$page.py || exit 1; done
+
 setup: $(STAMP) ## the environment, at the pinned versions
 
 $(STAMP): pyproject.toml constraints.txt
@@ -43,4 +49,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache

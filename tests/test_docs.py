@@ -66,7 +66,7 @@ def generator(name):
     return module
 
 
-@pytest.mark.parametrize("name", ["generate_configuration", "generate_settings"])
+@pytest.mark.parametrize("name", ["generate_cli", "generate_configuration", "generate_settings"])
 def test_generated_pages_are_up_to_date(name):
     module = generator(name)
     assert module.TARGET.read_text() == module.text(), f"run: python docs/{name}.py"
