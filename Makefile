@@ -25,13 +25,13 @@ test-slow: setup ## the longer checks
 	$(PYTEST) -m slow
 
 lint: setup ## style and types
-	$(BIN)/ruff check dabench plugins tests benchmarks docs
-	$(BIN)/ruff format --check dabench plugins tests benchmarks docs
+	$(BIN)/ruff check dabench plugins tests benchmarks docs setup.py
+	$(BIN)/ruff format --check dabench plugins tests benchmarks docs setup.py
 	$(BIN)/mypy
 
 format: setup
-	$(BIN)/ruff check --fix dabench plugins tests benchmarks docs
-	$(BIN)/ruff format dabench plugins tests benchmarks docs
+	$(BIN)/ruff check --fix dabench plugins tests benchmarks docs setup.py
+	$(BIN)/ruff format dabench plugins tests benchmarks docs setup.py
 
 docs: setup ## the docs site, in site/; a broken link or anchor is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

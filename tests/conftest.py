@@ -98,7 +98,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def visit_site(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open a page of a site in a folder. Whatever a test does, every request stays in that folder, and nothing fails."""
+    """Open a page of a site in a folder. Whatever a test does, every request stays in that folder; none fails."""
     requests: list[str] = []
     said: list[str] = []
     context = browser.new_context(viewport={"width": 1280, "height": 900})
