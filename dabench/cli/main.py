@@ -28,6 +28,8 @@ from dabench.cli import (
     rerun,
     results,
     run,
+    schema,
+    skills,
     suite,
     ui,
     verify,
@@ -98,6 +100,8 @@ verify.attach(app)
 reproduce.attach(app)
 rerun.attach(app)
 new_plugin.attach(app)
+schema.attach(app)
+skills.attach(app)
 app.add_typer(annotate.app, name="annotate")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
