@@ -104,7 +104,7 @@ def _index(suites: Mapping[str, Leaderboard]) -> str:
         "<p>Numbers of two boards do not compare: data, preset, protocol, inference and pixel size are fixed in each. "
         "Entries of a board that share a letter cannot be told apart.</p>"
     )
-    return about + _html_table(("suite", "board", "tasks", "entries", "best"), rows) + _openness_key()
+    return about + _html_table(("suite", "board", "tasks", "entries", "first in rank"), rows) + _openness_key()
 
 
 def _suite(name: str, found: Leaderboard, source: Source) -> str:
