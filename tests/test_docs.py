@@ -137,6 +137,12 @@ def test_every_page_has_its_component(registry):
     assert pages <= {i.name for i in own(registry)} | {"results"}
 
 
+def test_every_method_and_optimizer_has_a_picture(registry):
+    names = [i.name for i in own(registry, "method", "preference_optimizer")]
+    pages = {name: (DOCS / "methods" / f"{name}.md").read_text() for name in names if name != "none"}
+    assert [name for name, page in pages.items() if f"](../images/methods/{name}.jpg)" not in page] == []
+
+
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda p: str(p.relative_to(DOCS)))
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -68,7 +68,7 @@ def leaderboard(
         raise ConfigError(f"--{' and --'.join(chosen)} at once.", "Choose one.")
     if file and not chosen:
         raise ConfigError(f"{file}: say what to write there.", f"Example: dabench leaderboard --html {file}")
-    asked = {"by": by, "conditions": conditions or (), "reference": reference}
+    asked: dict[str, Any] = {"by": by, "conditions": conditions or (), "reference": reference}
     if site is not None:
         if chosen:
             raise ConfigError(f"--site and --{chosen[0]} at once.", "Choose one.")

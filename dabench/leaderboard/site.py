@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -14,6 +14,7 @@ from dabench.components.listing import Listed, Listing
 from dabench.files.atomic import write_text
 from dabench.files.html import content_policy
 from dabench.files.tables import Table
+from dabench.leaderboard import site_html as html
 from dabench.leaderboard.board import Board, Standing
 from dabench.leaderboard.exports import to_json
 from dabench.leaderboard.gather import Leaderboard
@@ -51,6 +52,22 @@ class Source:
 
 
 @dataclass(frozen=True)
+class _Suite:
+    """A leaderboard with its boards, which are worked out once: one a setting, and one a metric."""
+
+    name: str
+    found: Leaderboard
+    boards: Sequence[Board]
+    by_metric: Sequence[Board]
+
+    @classmethod
+    def of(cls, name: str, found: Leaderboard) -> _Suite:
+        every = found.boards(by_all=True, with_figures=True)
+        first = {board.setting: board for board in reversed(every)}
+        return cls(name, found, [board for board in every if board is first[board.setting]], every)
+
+
+@dataclass(frozen=True)
 class _Result:
     """A line of a method's card."""
 
@@ -71,15 +88,14 @@ def write_site(folder: Path, suites: Mapping[str, Leaderboard], source: Source) 
     Returns:
         The files, `index.html` first.
     """
-    pages: dict[str, str] = {"index.html": _page("Leaderboard", _index(suites), source, "")}
-    results: list[_Result] = []
-    for name, found in suites.items():
-        boards = found.boards(by_all=True, with_figures=True)
-        results += _results(name, found, source)
-        pages[f"suites/{_file(name)}.html"] = _page(name, _suite(name, found, source), source)
-        pages[f"boards/{_file(name)}.html"] = render_html(boards, title=name)
-        pages[f"boards/{_file(name)}.json"] = to_json(found.boards(), source.root, found.damaged)
-    pages |= _cards(suites, results, source)
+    shown = [_Suite.of(name, found) for name, found in suites.items()]
+    pages: dict[str, str] = {"index.html": _page("Leaderboard", _index(shown), source, "")}
+    for suite in shown:
+        name = html.file_name(suite.name)
+        pages[f"suites/{name}.html"] = _page(suite.name, _suite(suite, source), source)
+        pages[f"boards/{name}.html"] = render_html(suite.by_metric, title=suite.name)
+        pages[f"boards/{name}.json"] = to_json(suite.boards, source.root, suite.found.damaged)
+    pages |= _cards(shown, source)
     for name, text in pages.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,62 +104,66 @@ def write_site(folder: Path, suites: Mapping[str, Leaderboard], source: Source) 
 
 
 # --------------------------------------------------------------------------------------------------------------- pages
-def _index(suites: Mapping[str, Leaderboard]) -> str:
+def _index(suites: Sequence[_Suite]) -> str:
     rows = [
         (
-            _link(name, f"suites/{_file(name)}.html"),
+            html.link(suite.name, f"suites/{html.file_name(suite.name)}.html"),
             escape(title_of(board)),
             len(board.tasks),
             len(board.standings),
             _best(board),
         )
-        for name, found in suites.items()
-        for board in found.boards(shown=False)
+        for suite in suites
+        for board in suite.boards
     ]
     about = (
         "<p>Numbers of two boards do not compare: data, preset, protocol, inference and pixel size are fixed in each. "
         "Entries of a board that share a letter cannot be told apart.</p>"
     )
-    return about + _html_table(("suite", "board", "tasks", "entries", "first in rank"), rows) + _openness_key()
+    return about + html.table(("suite", "board", "tasks", "entries", "first in rank"), rows) + _openness_key()
 
 
-def _suite(name: str, found: Leaderboard, source: Source) -> str:
-    link = _link("Every metric, filters, intervals and figures", f"../boards/{_file(name)}.html")
-    data = _link("the same as JSON", f"../boards/{_file(name)}.json")
+def _suite(suite: _Suite, source: Source) -> str:
+    name = html.file_name(suite.name)
+    link = html.link("Every metric, filters, intervals and figures", f"../boards/{name}.html")
+    data = html.link("the same as JSON", f"../boards/{name}.json")
     parts = [f"<p>{link}; {data}.</p>"]
-    for board in found.boards(shown=False):
-        points = _points(found, board, source)
+    for board in suite.boards:
+        points = _points(suite.found, board, source)
         table = text_table(board)
         parts.append(f"<h2>{escape(table.title)}</h2>{_board_table(table, board, points)}")
         parts.append(f'<ul class="notes">{"".join(f"<li>{escape(note)}</li>" for note in table.notes)}</ul>')
     return "".join(parts) + _openness_key()
 
 
-def _cards(suites: Mapping[str, Leaderboard], results: Sequence[_Result], source: Source) -> dict[str, str]:
+def _cards(suites: Sequence[_Suite], source: Source) -> dict[str, str]:
     """Cards of the methods and domains that the boards have, and their lists."""
     pages = {}
+    results = [result for suite in suites for result in _results(suite, source)]
     methods = {r.standing.tags.get("method", "") for r in results}
     listed = [item for item in source.listing.of_kind("method") if item.name in methods]
     for item in listed:
         own = [r for r in results if r.standing.tags.get("method") == item.name]
-        pages[f"methods/{_file(item.name)}.html"] = _page(item.name, _method(item, own, source.listing), source)
-    names = sorted(
-        {d for found in suites.values() for row in found.rows for d in domains_of(row) if d in source.domains}
-    )
+        pages[f"methods/{html.file_name(item.name)}.html"] = _page(
+            item.name, _method(item, own, source.listing), source
+        )
+    names = sorted({d for suite in suites for row in suite.found.rows for d in domains_of(row) if d in source.domains})
     for name in names:
-        pages[f"domains/{_file(name)}.html"] = _page(name, _described(source.domains[name]), source)
-    method_rows = [(_link(i.name, f"{_file(i.name)}.html"), escape(i.summary), escape(i.paper)) for i in listed]
+        pages[f"domains/{html.file_name(name)}.html"] = _page(name, _described(source.domains[name]), source)
+    method_rows = [
+        (html.link(i.name, f"{html.file_name(i.name)}.html"), escape(i.summary), escape(i.paper)) for i in listed
+    ]
     domain_rows = [
         (
-            _link(n, f"{_file(n)}.html"),
+            html.link(n, f"{html.file_name(n)}.html"),
             escape(str(source.domains[n]["description"])),
             "yes" if n in source.public else "no",
         )
         for n in names
     ]
     lists = {
-        "methods/index.html": ("Methods", _html_table(("method", "what it does", "paper"), method_rows)),
-        "domains/index.html": ("Domains", _html_table(("domain", "what it is", "public"), domain_rows)),
+        "methods/index.html": ("Methods", html.table(("method", "what it does", "paper"), method_rows)),
+        "domains/index.html": ("Domains", html.table(("domain", "what it is", "public"), domain_rows)),
     }
     return {**pages, **{name: _page(title, body, source) for name, (title, body) in lists.items()}}
 
@@ -151,7 +171,7 @@ def _cards(suites: Mapping[str, Leaderboard], results: Sequence[_Result], source
 def _method(item: Listed, results: Sequence[_Result], listing: Listing) -> str:
     rows = [
         (
-            _link(result.suite, f"../suites/{_file(result.suite)}.html"),
+            html.link(result.suite, f"../suites/{html.file_name(result.suite)}.html"),
             escape(title_of(result.board)),
             escape(result.standing.entry),
             _score(result.standing),
@@ -164,24 +184,24 @@ def _method(item: Listed, results: Sequence[_Result], listing: Listing) -> str:
     return "".join(
         [
             f"<p>{escape(item.summary)}</p>",
-            _list({name: getattr(item, name, "") for name in _SHOWN}),
+            html.listed({name: getattr(item, name, "") for name in _SHOWN}),
             "<h2>Results</h2>",
-            _html_table(("suite", "board", "entry", "score", "group", _OPEN), rows),
-            "<h2>Settings</h2>" + _html_table(("setting", "meaning"), settings) if settings else "",
+            html.table(("suite", "board", "entry", "score", "group", _OPEN), rows),
+            "<h2>Settings</h2>" + html.table(("setting", "meaning"), settings) if settings else "",
         ]
     )
 
 
 def _described(domain: Mapping[str, Any]) -> str:
     told = {name: value for name, value in domain.items() if name not in ("name", "missing", "folder")}
-    return _list({name: _words(value) for name, value in told.items()})
+    return html.listed({name: _words(value) for name, value in told.items()})
 
 
 # ------------------------------------------------------------------------------------------------------------ openness
-def _results(name: str, found: Leaderboard, source: Source) -> Iterator[_Result]:
-    for board in found.boards(shown=False):
-        points = _points(found, board, source)
-        yield from (_Result(name, board, standing, points[standing.entry]) for standing in board.standings)
+def _results(suite: _Suite, source: Source) -> Iterator[_Result]:
+    for board in suite.boards:
+        points = _points(suite.found, board, source)
+        yield from (_Result(suite.name, board, standing, points[standing.entry]) for standing in board.standings)
 
 
 def _points(found: Leaderboard, board: Board, source: Source) -> dict[str, Openness]:
@@ -191,7 +211,7 @@ def _points(found: Leaderboard, board: Board, source: Source) -> dict[str, Openn
 
 def _openness_key() -> str:
     rows = {name: f"{said}." for name, said in CRITERIA.items()}
-    return f"<h2>Openness</h2><p>One point for each that holds for all runs of an entry:</p>{_list(rows)}"
+    return f"<h2>Openness</h2><p>One point for each that holds for all runs of an entry:</p>{html.listed(rows)}"
 
 
 def _shown(points: Openness) -> str:
@@ -212,39 +232,15 @@ def _board_table(table: Table, board: Board, points: Mapping[str, Openness]) -> 
             )
         for line in table.lines(section):
             standing = None if section.title.startswith("published") else next(standings)
-            cells = [_cell(text, column.kind) for text, column in zip(line, table.columns, strict=True)]
+            cells = [html.cell(text, column.kind) for text, column in zip(line, table.columns, strict=True)]
             if standing is not None and (method := standing.tags.get("method")):
-                cells[entry] = f"<td>{_link(line[entry], f'../methods/{_file(method)}.html')}</td>"
+                cells[entry] = f"<td>{html.link(line[entry], f'../methods/{html.file_name(method)}.html')}</td>"
             cells.append(f"<td>{_shown(points[standing.entry]) if standing is not None else ''}</td>")
             rows.append(f"<tr>{''.join(cells)}</tr>")
-    heads = [_head(column.name, column.kind) for column in table.columns] + [_head(_OPEN, "text")]
+    heads = [html.head(column.name, column.kind) for column in table.columns] + [html.head(_OPEN, "text")]
     return (
         f'<div class="wide"><table><thead><tr>{"".join(heads)}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
-
-
-def _html_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of cells that are HTML."""
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    head = "".join(_head(name, "text") for name in heads)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _head(name: str, kind: str) -> str:
-    return f'<th scope="col"{" class=number" if kind == "number" else ""}>{escape(name)}</th>'
-
-
-def _cell(text: str, kind: str) -> str:
-    return f"<td{' class=number' if kind == 'number' else ''}>{escape(text)}</td>"
-
-
-def _list(told: Mapping[str, str]) -> str:
-    rows = (f"<dt>{escape(name)}</dt><dd>{escape(said)}</dd>" for name, said in told.items() if said)
-    return f"<dl>{''.join(rows)}</dl>"
-
-
-def _link(text: str, to: str) -> str:
-    return f'<a href="{escape(to, quote=True)}">{escape(text)}</a>'
 
 
 def _page(title: str, body: str, source: Source, root: str = "../") -> str:
@@ -254,11 +250,6 @@ def _page(title: str, body: str, source: Source, root: str = "../") -> str:
     return template.substitute(
         title=escape(title), body=body, css=css, policy=policy, root=root, version=escape(source.version)
     )
-
-
-def _file(name: str) -> str:
-    """A name as that of a file: nothing but letters, digits, dot, dash, plus and underscore."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in ".-+_") else "-" for c in name).lstrip(".") or "all"
 
 
 def _score(standing: Standing) -> str:

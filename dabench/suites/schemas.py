@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from dabench.components.registry import Registry
@@ -74,7 +75,8 @@ def _run_definitions(registry: Registry) -> dict[str, Any]:
     items = [item for item in registry if item.component.config.model_fields]
     names = [i.name if len(registry.kinds_of(i.name)) == 1 else f"{i.kind}:{i.name}" for i in items]
     models = {name: item.component.config for name, item in zip(names, items, strict=True)}
-    places, made = models_json_schema([(model, "validation") for model in {RunConfig, *models.values()}])
+    every: set[type[BaseModel]] = {RunConfig, *models.values()}
+    places, made = models_json_schema([(model, "validation") for model in every])
     definitions: dict[str, Any] = {name: _titled(one) for name, one in deepcopy(made["$defs"]).items()}
     options = {name: places[model, "validation"] for name, model in sorted(models.items())}
     run = definitions["RunConfig"]
