@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Called by mkdocs before it builds: the setting ``tool.dabench.repository``, and a place for each method's page."""
+    """Called by mkdocs before it builds."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     config.repo_url = project["tool"]["dabench"]["repository"] or None
     for section in config.nav or []:
