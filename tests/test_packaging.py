@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -19,6 +20,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 def test_the_version_stands_in_one_file_that_the_changelog_begins_with():
     assert dabench.__version__ == (ROOT / "dabench" / "version.txt").read_text().strip()
     assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"file": "dabench/version.txt"}
+    heading = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert heading is not None
+    assert dabench.__version__.removesuffix(".dev0") == heading[1]
 
 
 def test_every_extra_is_described():
