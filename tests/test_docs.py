@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+import yaml
 
 import dabench.plugin
 from dabench import interfaces
@@ -66,7 +67,7 @@ def generator(name):
     return module
 
 
-@pytest.mark.parametrize("name", ["generate_configuration", "generate_settings"])
+@pytest.mark.parametrize("name", ["generate_cli", "generate_configuration", "generate_settings"])
 def test_generated_pages_are_up_to_date(name):
     module = generator(name)
     assert module.TARGET.read_text() == module.text(), f"run: python docs/{name}.py"
@@ -135,6 +136,12 @@ def test_every_method_optimizer_and_scheme_has_a_page(registry):
 def test_every_page_has_its_component(registry):
     pages = {p.stem for p in (DOCS / "methods").glob("*.md")} - {"README", "index"}
     assert pages <= {i.name for i in own(registry)} | {"results"}
+
+
+def test_every_row_of_the_gallery_has_its_picture():
+    rows = yaml.safe_load((ROOT / "benchmarks" / "suites" / "gallery.yaml").read_text())["rows"]
+    pages = {name: (DOCS / "methods" / f"{name}.md").read_text() for name in rows}
+    assert [name for name, page in pages.items() if f"](../images/methods/{name}.jpg)" not in page] == []
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda p: str(p.relative_to(DOCS)))

@@ -1,14 +1,14 @@
 """The annotation desk: answers requests for weak labels, meters their cost, refuses past the budget.
 
-It is the only holder of the target's training labels during a run. Methods get a desk, never truth. What a kind of
-label is, how a share of it is counted and what it costs, the weak label says (`WeakLabel`).
+It alone opens the target's training labels during a run, to answer, and lets go of them. Methods get a desk, never
+truth. What a kind of label is, how a share of it is counted and what it costs, the weak label says (`WeakLabel`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class AnnotationDesk(Desk):
     """The desk of one run, over the target's training split.
 
     Args:
-        truth: dense labels of the split, or None where it has none.
+        truth: dense labels of the split, or what opens them, each time that somebody answers; None where it has none.
         shape: (slices, rows, columns) of the split.
         budget: share of each kind that may be annotated.
         weak_labels: kinds of annotation by name.
@@ -47,7 +47,7 @@ class AnnotationDesk(Desk):
         label_digest: names the content of the labels; part of a stage's key once the labels decide an answer.
         resampling: what brings stored slices to the pixels that the model sees; None where those are the same. Answers
             are given, metered and written on the stored ones, and handed out on the model's (`WeakLabel.of_model`).
-        seen: the labels on the model's pixels.
+        seen: the labels on the model's pixels, or what opens them.
         about: what recorded files are compared with (`WeakLabel.check_file`).
         allow_unanswered: whether a run may use less than half of the questions of a person's file.
         held_out: share of a person's points that no stage is given: a choice without labels is judged by them
@@ -56,7 +56,7 @@ class AnnotationDesk(Desk):
 
     def __init__(
         self,
-        truth: Truth | None,
+        truth: Truth | Callable[[], Truth] | None,
         shape: tuple[int, int, int],
         budget: Budget,
         weak_labels: Mapping[str, WeakLabel],
@@ -66,7 +66,7 @@ class AnnotationDesk(Desk):
         recorded: Mapping[str, Path] | None = None,
         label_digest: str = "",
         resampling: Resampling | None = None,
-        seen: Truth | None = None,
+        seen: Truth | Callable[[], Truth] | None = None,
         about: Mapping[str, Any] | None = None,
         *,
         allow_unanswered: bool = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dabench.annotation.raters import Rater, TruthRater
@@ -15,7 +15,7 @@ class RaterPanel(Rater):
     They err on different questions and overlook different objects; the first is who would answer alone.
 
     Args:
-        truth: dense labels of the training split, or None where it has none.
+        truth: dense labels of the training split, or what opens them; None where it has none.
         seed: of the draw.
         errors: of each rater; two or more.
         label_digest: names the content of the labels.
@@ -24,11 +24,11 @@ class RaterPanel(Rater):
 
     def __init__(
         self,
-        truth: Truth | None,
+        truth: Truth | Callable[[], Truth] | None,
         seed: int,
         errors: Sequence[RaterErrors],
         label_digest: str,
-        seen: Truth | None = None,
+        seen: Truth | Callable[[], Truth] | None = None,
     ) -> None:
         self._raters = [TruthRater(truth, seed, one, label_digest, seen, n) for n, one in enumerate(errors)]
         self.label = " + ".join(rater.label for rater in self._raters)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dabench.annotation.truth import opened
 from dabench.errors import ConfigError, DataError
 from dabench.interfaces import RaterErrors, Truth, WeakLabel
 from dabench.ops.components import label_components
@@ -51,7 +52,7 @@ class TruthRater(Rater):
     """Simulates a person from dense labels, with errors. The row says ``simulated``.
 
     Args:
-        truth: dense labels of the training split, or None where it has none.
+        truth: dense labels of the training split, or what opens them; None where it has none.
         seed: of the draw; not the training seed, so that every method and training seed sees the same answers.
         errors: the person's errors, or their rate alone.
         label_digest: names the content of the labels.
@@ -61,11 +62,11 @@ class TruthRater(Rater):
 
     def __init__(
         self,
-        truth: Truth | None,
+        truth: Truth | Callable[[], Truth] | None,
         seed: int,
         errors: RaterErrors | float,
         label_digest: str,
-        seen: Truth | None = None,
+        seen: Truth | Callable[[], Truth] | None = None,
         number: int = 0,
     ) -> None:
         self._errors = errors if isinstance(errors, RaterErrors) else RaterErrors(errors)
@@ -75,8 +76,9 @@ class TruthRater(Rater):
 
     def answer(self, kind: str, request: Any, weak: WeakLabel) -> list[Any]:
         self._need_truth(kind)
-        truth = self._seen if weak.of_model else self._truth
-        assert truth is not None
+        held = self._seen if weak.of_model else self._truth
+        assert held is not None
+        truth = opened(held)
         if self._errors.missed:
             truth = Overlooked(truth, self._errors.missed, self._seed, self._number)
         answers = weak.simulate_person(request, truth, draw_rng(kind, self._seed, self._number), self._errors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +11,13 @@ from dabench.errors import DataError
 from dabench.types import IGNORE
 
 if TYPE_CHECKING:
-    from dabench.interfaces import Volume
+    from dabench.interfaces import Truth, Volume
     from dabench.types import Array
+
+
+def opened(truth: Truth | Callable[[], Truth]) -> Truth:
+    """Labels that are given, or that a function opens: a run's desk holds such functions, and no labels."""
+    return truth() if callable(truth) else truth
 
 
 class VolumeTruth:

@@ -255,6 +255,7 @@ def _entry(board: Board, standing: Standing) -> dict[str, Any]:
         "high": overall.high if overall else None,
         "rank": rank.mean if rank else None,
         "groups": standing.groups,
+        "checked": standing.checked,
         "reference": standing.reference,
         "difference": standing.difference.mean if standing.difference else None,
         "p": standing.p,

@@ -17,6 +17,7 @@ from dabench.checking.plugins import missing_plugins
 from dabench.checking.report import RunReport
 from dabench.checking.run_files import RunFiles
 from dabench.checking.suite_files import TakenSuite, read_suite_file, suite_file, taken_suite
+from dabench.checking.verdicts import keep_verdict
 from dabench.checking.verify import Verifier, run_dirs
 from dabench.errors import ConfigError, DataError
 from dabench.files.atomic import write_json
@@ -170,3 +171,4 @@ def _move(runs: tuple[Taken, ...], folder: Path, workspace: Workspace) -> None:
     for run in runs:
         if run.is_new:
             (folder / run.folder).rename(workspace.runs / run.folder)
+            keep_verdict(workspace, workspace.runs / run.folder, run.report)

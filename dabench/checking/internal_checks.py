@@ -9,12 +9,12 @@ from itertools import pairwise
 from typing import Any
 
 from dabench.checking.paths import OPEN, folder_of, kept_files, outside
-from dabench.checking.report import Findings
+from dabench.checking.report import TEST_OPENED, Findings
 from dabench.checking.run_files import RunFiles, differences, same_input
 from dabench.files.digests import digest_file
 from dabench.runs.config import RunConfig, origin_of
 from dabench.tracking import environment as env
-from dabench.tracking.events import UNFINISHED, CellFinished, CellStarted, Event
+from dabench.tracking.events import OF_TEST, UNFINISHED, CellFinished, CellStarted, Event
 from dabench.tracking.journal import JOURNAL
 
 #: Tags that repeat a setting of the run.
@@ -61,7 +61,17 @@ def check_journal(run: RunFiles, found: Findings) -> None:
         if count > 1:
             found.problem(f"{JOURNAL} scores stage {what[0]!r} at {what[4]:.0%} of test points {count} times")
     _check_tags(run, found)
+    _check_opened(run, found)
     found.note(f"{len(events)} events; the run ended as {record.status}")
+
+
+def _check_opened(run: RunFiles, found: Findings) -> None:
+    """What stages opened beside their inputs is said; a file of the test split is a mark."""
+    for stage in run.record.stages:
+        if test := [name for name in stage.opened if name.endswith(OF_TEST)]:
+            found.mark(TEST_OPENED, f"stage {stage.stage!r} opened while it trained: {', '.join(test)}")
+        if others := [name for name in stage.opened if not name.endswith(OF_TEST)]:
+            found.note(f"stage {stage.stage!r} opened files that are none of its inputs: {', '.join(others)}")
 
 
 def _last_attempt(events: list[Event]) -> list[Event]:

@@ -16,7 +16,7 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9@+._-]*"
 _BELONGS = re.compile(
     r"config\.json|environment\.json|receipt\.json|journal\.jsonl"
     rf"|scores\.parquet|per_slice/{_NAME}\.csv|curves/{_NAME}\.(jsonl|png)|panels/({_NAME}/)?{_NAME}\.(png|jpg)"
-    rf"|annotation/({_NAME}/)?{_NAME}|predictions/{_NAME}\.tif"
+    rf"|annotation/({_NAME}/)?{_NAME}|predictions/{_NAME}\.(tif|csv)"
 )
 _CELL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,199}")
 _ORIGIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9])?")

@@ -10,8 +10,8 @@ OK, FAILED, NOT_CHECKED, OTHER_DATA = "ok", "failed", "not checked", "other data
 #: The verdict on a run that did not end well and says so: there is nothing that could be verified.
 NO_RESULT = "no result"
 #: Nothing is known to be wrong, and it cannot be shown right here; what comes first decides the word for the run.
-TOO_GOOD, OTHER_CODE, OTHER_MACHINE = "too good", "other code", "other machine"
-MARKS = (TOO_GOOD, OTHER_DATA, OTHER_CODE, OTHER_MACHINE)
+TOO_GOOD, TEST_OPENED, OTHER_CODE, OTHER_MACHINE = "too good", "test opened", "other code", "other machine"
+MARKS = (TOO_GOOD, TEST_OPENED, OTHER_DATA, OTHER_CODE, OTHER_MACHINE)
 
 #: Problems that one check lists; more are counted.
 _LISTED = 8

@@ -8,25 +8,17 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from dabench.checking import annotation_checks, external_checks, internal_checks, plan_checks
+from dabench.checking import annotation_checks, external_checks, plan_checks
+from dabench.checking.alone import ALONE, made
 from dabench.checking.references import References
 from dabench.checking.report import Check, Findings, RunReport
-from dabench.checking.run_files import RunFiles, UnreadableError
+from dabench.checking.run_files import RunFiles
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError, DabenchError
 from dabench.files.workspace import Workspace
 from dabench.tracking.journal import JOURNAL
-from dabench.tracking.record import HERE, ORIGIN
+from dabench.tracking.record import HERE
 
-#: Checks of the run directory alone: name, what checks, and the files whose damage is this check's to report.
-ALONE: tuple[tuple[str, Callable[[RunFiles, Findings], None], tuple[str, ...]], ...] = (
-    ("config", internal_checks.check_config, ("config.json", ORIGIN)),
-    ("journal", internal_checks.check_journal, (JOURNAL,)),
-    ("receipt", internal_checks.check_receipt, ("receipt.json",)),
-    ("files", internal_checks.check_files, ()),
-    ("environment", internal_checks.check_environment, ("environment.json",)),
-    ("times", internal_checks.check_times, ()),
-)
 #: Checks against this machine; the last two need data only where they compute scores.
 AGAINST: tuple[tuple[str, Callable[[RunFiles, References, Findings], None], bool], ...] = (
     ("costs", annotation_checks.check_costs, False),
@@ -36,8 +28,6 @@ AGAINST: tuple[tuple[str, Callable[[RunFiles, References, Findings], None], bool
     ("annotation", annotation_checks.check_annotation, True),
     ("scores", external_checks.check_scores, True),
 )
-#: These hold for a run however it ended; only one that ended well has a receipt and what it names.
-_ALWAYS = ("config", "journal")
 
 
 class Verifier:
@@ -56,33 +46,13 @@ class Verifier:
             quick: leave out what opens data or computes scores.
         """
         run = RunFiles(run_dir)
-        checks = [_made(name, partial(check, run), run, files) for name, check, files in ALONE]
+        checks = [made(name, partial(check, run), run, files) for name, check, files in ALONE]
         for name, against_this, heavy in AGAINST:
             if quick and heavy:
                 checks.append(Check(name, "not checked", ("--quick",)))
             else:
-                checks.append(_made(name, partial(against_this, run, self._here), run, ()))
+                checks.append(made(name, partial(against_this, run, self._here), run, ()))
         return RunReport(run.path, *_about(run), tuple(checks))
-
-
-def _made(name: str, check: Callable[[Findings], None], run: RunFiles, files: tuple[str, ...]) -> Check:
-    """One check, made. Whatever breaks on a stranger's file is a finding, never a crash."""
-    found = Findings()
-    try:
-        if name not in _ALWAYS and run.record.status != "ok":
-            found.skip(f"the run ended as {run.record.status}: only one that ended well has a receipt")
-        else:
-            check(found)
-    except UnreadableError as error:
-        if error.file in files:
-            found.problem(str(error))
-        else:
-            found = Findings(found.problems, found.marks, [f"{error.file} cannot be read"])
-    except DabenchError as error:
-        found.problem(str(error))
-    except Exception as error:
-        found.problem(f"{type(error).__name__}: {error}")
-    return found.check(name)
 
 
 def _about(run: RunFiles) -> tuple[str, str, str]:

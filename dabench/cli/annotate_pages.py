@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from dabench.cli.choice import Axes, Channel, Series
-from dabench.cli.options import one_of, three_numbers
+from dabench.cli.options import number, one_of, three_numbers
 
 if TYPE_CHECKING:
     from dabench.annotation.preference_set import PreferenceSet
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _Rater = Annotated[str, typer.Option(help="Rater name that the page suggests.")]
 _Port = Annotated[int, typer.Option(help="Port on this machine [a free one].", min=0, max=65535, show_default=False)]
 _NoOpen = Annotated[bool, typer.Option("--no-open", help="Print the link without opening it.")]
-_Idle = Annotated[float, typer.Option(help="Seconds without a movement after which time stands still.", min=1)]
+_Idle = Annotated[float, number(help="Seconds without a movement after which time stands still.", min=1)]
 
 
 def attach(app: typer.Typer) -> None:
@@ -45,9 +45,10 @@ def preferences(
         "random"
     ),
     random_share: Annotated[
-        float, typer.Option(help="With --order informative: share of questions drawn at random all the same.")
+        float,
+        number(help="With --order informative: share of questions drawn at random all the same."),
     ] = 0.3,
-    repeats: Annotated[float, typer.Option(help="Share of questions that come a second time, later.")] = 0.08,
+    repeats: Annotated[float, number(help="Share of questions that come a second time, later.")] = 0.08,
     seed: Annotated[int, typer.Option(help="Of the order, the repeats and the candidates' places.")] = 0,
     idle: _Idle = 30.0,
     rater: _Rater = "",
@@ -101,9 +102,7 @@ def points(
         str | None, typer.Option(metavar="Z,Y,X", help="With --run: voxel size in nm [the file's].")
     ] = None,
     device: Annotated[str, typer.Option(help="With --run: auto, cpu, cuda, cuda:1 ...")] = "auto",
-    same: Annotated[
-        float, typer.Option(help="Pixels within which clicks of two raters mean one object.", min=0)
-    ] = 12.0,
+    same: Annotated[float, number(help="Pixels within which clicks of two raters mean one object.", min=0)] = 12.0,
     idle: _Idle = 30.0,
     rater: _Rater = "",
     port: _Port = 0,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dabench.cli.json_output import print_json
 
 if TYPE_CHECKING:
     from dabench.annotation.answers import Answer
@@ -55,7 +56,7 @@ def report(
         typer.echo(f"note: {text}", err=True)
     said = sentences(found)
     if as_json:
-        typer.echo(json.dumps({**asdict(found), "sentences": said}, indent=1))
+        print_json({**asdict(found), "sentences": said})
         return
     where = console(piped=120)
     for table in tables(found):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dabench.cli.options import number
+
 if TYPE_CHECKING:
     from dabench.annotation.preference_set import PreferenceSet
     from dabench.runs.config import RunConfig
@@ -27,7 +29,7 @@ def annotate(
     data: Annotated[str | None, typer.Option(help="real or phantom.")] = None,
     preset: Annotated[str | None, typer.Option(help="tiny, small or paper.")] = None,
     seed: Annotated[int | None, typer.Option(help="Training seed.")] = None,
-    patches: Annotated[float | None, typer.Option(help="Share of target patches asked about.")] = None,
+    patches: Annotated[float | None, number(help="Share of target patches asked about.")] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for clicks and answers [annotation-TASK]; what is there is continued.")
     ] = None,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dabench.cli.json_output import print_json
+
 if TYPE_CHECKING:
     from dabench.components.listing import Listed, Listing
 
@@ -34,7 +36,7 @@ def ls(
     listing = read_listing()
     kinds = [kind_called(kind)] if kind else _kinds()
     if as_json:
-        typer.echo(json.dumps([asdict(item) for k in kinds for item in listing.of_kind(k)], indent=1))
+        print_json([asdict(item) for k in kinds for item in listing.of_kind(k)])
     else:
         _table(kinds, listing)
     for status in listing.failures():
@@ -58,7 +60,7 @@ def info(
     items = listing.find(name)
     if as_json:
         records = [asdict(item) | {"settings": listing.settings_of(item, preset)} for item in items]
-        typer.echo(json.dumps(records, indent=1))
+        print_json(records)
         return
     for item in items:
         _show(listing, item, preset)

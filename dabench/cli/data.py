@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dabench.cli import data_add, data_export, data_sets
+from dabench.cli.json_output import print_json
 
 app = typer.Typer(help="List, add, verify and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
 _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -29,7 +29,7 @@ def ls(as_json: _Json = False) -> None:
     workspace = Workspace.find()
     rows = [listed(name, domain) for name, domain in sorted(known_domains(Registry.load(), workspace).items())]
     if as_json:
-        typer.echo(json.dumps(rows, indent=1))
+        print_json(rows)
         return
     for row in rows:
         state = "ready" if not row["missing"] else f"{len(row['missing'])} missing"
@@ -69,7 +69,7 @@ def verify(
         return
     reports = verify_domain(known_domain(registry, workspace, name), opener(registry))
     if as_json:
-        typer.echo(json.dumps([asdict(report) for report in reports], indent=1))
+        print_json([asdict(report) for report in reports])
     else:
         for report in reports:
             share = "no labels" if report.foreground is None else f"{report.foreground:.2%} foreground"
@@ -122,7 +122,7 @@ def show(
             typer.echo(f"{key:<12} {', '.join(map(str, value)) if isinstance(value, list | tuple) else value}")
     if domain.missing():
         if as_json:
-            typer.echo(json.dumps(about, indent=1))
+            print_json(about)
         raise MissingDataError(f"domain {name!r}: missing {', '.join(domain.missing())}.", about.get("source", ""))
     opened = domain.open(split or domain.splits()[0], opener(registry))
     found = look(domain, opened, opener(registry))
@@ -132,4 +132,4 @@ def show(
     picture = output or workspace.root / "pictures" / f"{name}-{opened.name}.png"
     draw(opened, chosen_slices(opened, slice_), picture)
     shown = about | found | {"picture": str(picture)}
-    typer.echo(json.dumps(shown, indent=1) if as_json else f"{'picture':<12} {picture}")
+    print_json(shown) if as_json else typer.echo(f"{'picture':<12} {picture}")

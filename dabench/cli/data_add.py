@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from dabench.cli.choice import Axes, Channel, Series
-from dabench.cli.options import finite_numbers, slice_bounds
+from dabench.cli.json_output import print_json
+from dabench.cli.options import finite_numbers, number, slice_bounds
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
 
@@ -54,7 +54,8 @@ def add(
         bool, typer.Option("--in-order", help="Images and labels are pairs in order, whatever their files' numbers.")
     ] = False,
     blank: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the images that may be blank or absent from the file.")
+        float,
+        number(min=0, max=1, help="Share of the images that may be blank or absent from the file."),
     ] = 0.5,
     description: Annotated[str, typer.Option(help="What it is, in a sentence.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite a split that exists.")] = False,
@@ -102,7 +103,7 @@ def _report(added: Added, new: NewSplit, path: Path, *, as_json: bool) -> None:
 
     card = added.card
     if as_json:
-        typer.echo(json.dumps({"card": str(path), **card.model_dump(mode="json")}, indent=1))
+        print_json({"card": str(path), **card.model_dump(mode="json")})
         return
     meant = f"labels {card.label_kind} {card.mapping()}" if new.labels else "no labels"
     depth, height, width = added.shape

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
+
+from dabench.cli.json_output import print_json
 
 
 def verify(path: Path, *, as_json: bool) -> None:
@@ -17,7 +18,7 @@ def verify(path: Path, *, as_json: bool) -> None:
 
     report = verify_set(path)
     if as_json:
-        typer.echo(json.dumps(asdict(report), indent=1))
+        print_json(asdict(report))
     else:
         state, images = "BAD" if report.problems else "ok", "with" if report.images else "without"
         typer.echo(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+
+from dabench.cli.json_output import print_json
+from dabench.cli.options import number
 
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
@@ -31,14 +33,14 @@ def disk(as_json: Json = False) -> None:
     found = usage(place)
     total = sum(one.bytes for one in found)
     if as_json:
-        typer.echo(json.dumps({"parts": [asdict(one) for one in found], "bytes": total}, indent=1))
+        print_json({"parts": [asdict(one) for one in found], "bytes": total})
         return
     rows = [(one.part, _megabytes(one.bytes), str(one.count or "")) for one in found]
     _show(("part", "MB", "runs or stages"), [*rows, ("all", _megabytes(total), "")], str(place.root))
 
 
 def clean(
-    older_than: Annotated[float, typer.Option(help="Days without a change.", min=0)] = 7,
+    older_than: Annotated[float, number(help="Days without a change.", min=0)] = 7,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go and stop.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
@@ -59,7 +61,7 @@ def clean(
     if as_json:
         freed = 0 if dry_run or not yes else delete(found)
         plain = [one.as_json() for one in found]
-        typer.echo(json.dumps({"leftovers": plain, "bytes": total, "freed_bytes": freed}, indent=1))
+        print_json({"leftovers": plain, "bytes": total, "freed_bytes": freed})
         return
     rows = [(str(one.path.relative_to(place.root)), _megabytes(one.bytes), one.why) for one in found]
     if not rows:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
+
+from dabench.cli.json_output import print_json
 
 _MARKS = {"ok": "ok  ", "note": "note", "fail": "FAIL"}
 
@@ -26,7 +27,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
 
     checks = list(examine(Workspace.find()))
     if as_json:
-        typer.echo(json.dumps([asdict(check) for check in checks], indent=1))
+        print_json([asdict(check) for check in checks])
     else:
         for check in checks:
             typer.echo(f"{_MARKS[check.state]}  {check.name}: {check.detail}")

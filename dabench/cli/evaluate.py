@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dabench.cli.choice import Axes, Channel, Series
+from dabench.cli.json_output import print_json
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
-from dabench.cli.options import slice_range
+from dabench.cli.options import number, slice_range
 
 if TYPE_CHECKING:
     from dabench.api.evaluation import Evaluation
@@ -44,7 +44,8 @@ def evaluate(
     ] = None,
     label_kind: Annotated[str, typer.Option(help="What the labels are: auto, semantic or instance (ids).")] = "auto",
     threshold: Annotated[
-        float | None, typer.Option(help="Foreground from this value on [0.5 for floating point, else: not 0].")
+        float | None,
+        number(help="Foreground from this value on [0.5 for floating point, else: not 0]."),
     ] = None,
     predicted: Annotated[
         str,
@@ -88,7 +89,7 @@ def evaluate(
         report.write_csv(per_slice)
     if as_json:
         origin = {"prediction": str(prediction), "labels": str(labels), "foreground": report.foreground}
-        typer.echo(json.dumps({**origin, **report.as_json()}, indent=1))
+        print_json({**origin, **report.as_json()})
     else:
         _print_table(report, f"{protocol}: {prediction.name} against {labels.name}")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from dabench.cli import leaderboard_site
+from dabench.cli.json_output import print_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,13 +43,17 @@ def leaderboard(
     reference: Annotated[
         str, typer.Option(help="Entry that all others are compared with (default: source-only).")
     ] = "",
-    source: Annotated[
-        str | None, typer.Option("--from", help="Cells of an MLflow store, or recorded ones (NAME.jsonl).")
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--from", help="Cells of an MLflow store, or recorded ones (NAME.jsonl); with --site repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the boards as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a line a cell, every tag and metric.")] = False,
     as_html: Annotated[bool, typer.Option("--html", help="Write a page that needs no network.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    site: Annotated[
+        Path | None, typer.Option(help="Write a folder of pages for a static host: suites, boards, cards of methods.")
+    ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Read every run again, not only what changed.")] = False,
 ) -> None:
     """Rank what has run: one table a setting, with intervals, ties, brackets and what is missing.
@@ -62,15 +68,16 @@ def leaderboard(
         raise ConfigError(f"--{' and --'.join(chosen)} at once.", "Choose one.")
     if file and not chosen:
         raise ConfigError(f"{file}: say what to write there.", f"Example: dabench leaderboard --html {file}")
-    found = read_boards(
-        suite or "",
-        by=by,
-        conditions=conditions or (),
-        reference=reference,
-        store=source,
-        refresh=refresh,
-        progress=_progress,
-    )
+    asked: dict[str, Any] = {"by": by, "conditions": conditions or (), "reference": reference}
+    if site is not None:
+        if chosen:
+            raise ConfigError(f"--site and --{chosen[0]} at once.", "Choose one.")
+        leaderboard_site.write(site, suite or "", sources or (), anew=refresh, progress=_progress, **asked)
+        return
+    if len(sources or ()) > 1:
+        raise ConfigError("--from is given more than once.", "Only --site takes several.")
+    source = sources[0] if sources else None
+    found = read_boards(suite or "", store=source, refresh=refresh, progress=_progress, **asked)
     for message in found.damaged:
         typer.echo(f"left out: {message}", err=True)
     if chosen:
@@ -90,7 +97,7 @@ def _write(kind: str, found: Boards, file: Path | None) -> None:
     text: str = getattr(found, f"to_{kind}")()
     path = file or (found.workspace.root / "leaderboard.html" if kind == "html" else None)
     if path is None:
-        sys.stdout.write(text)
+        print_text(text)
         return
     write_text(path, text)
     typer.echo(f"written: {path}")

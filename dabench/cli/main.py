@@ -29,16 +29,21 @@ from dabench.cli import (
     rerun,
     results,
     run,
+    schema,
+    skills,
     suite,
     ui,
     verify,
     view,
     weights,
 )
+from dabench.cli.json_output import JsonAlone
+from dabench.cli.version import show_version
 from dabench.errors import DabenchError
 from dabench.files.printable import printable
 
 app = typer.Typer(
+    cls=JsonAlone,
     name="dabench",
     help="Train, compare and apply domain adaptive segmentation methods for electron microscopy.\n\n"
     "First steps:  dabench run --method prefer-das --po slpo --task human2stem --data phantom --preset tiny",
@@ -55,27 +60,28 @@ _CTRL_C = 130
 _INTERRUPTED = "\ninterrupted; start the same command again to continue."
 
 
-def _version(value: bool) -> None:
-    if value:
-        from dabench import __version__
-
-        typer.echo(f"dabench {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     workspace: Annotated[
         Path | None, typer.Option(help="Folder for runs, weights, cards and the MLflow store [default: workspace/].")
     ] = None,
     plugin: Annotated[list[Path] | None, typer.Option(help="Load a single plugin file for a quick trial.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --version: also those of Python, torch and other packages, as JSON.")
     ] = False,
 ) -> None:
     """Options before the command hold for every command; the environment carries them to wherever they are needed."""
-    del debug, version
+    del debug
+    if version:
+        show_version(as_json)
+        raise typer.Exit
+    if as_json:
+        context.fail("--json stands behind a command, or beside --version.")
+    if context.invoked_subcommand is None:
+        context.fail("Missing command.")
     if workspace is not None:
         os.environ["DABENCH_WORKSPACE"] = str(workspace)
     if plugin:
@@ -96,6 +102,8 @@ verify.attach(app)
 reproduce.attach(app)
 rerun.attach(app)
 new_plugin.attach(app)
+schema.attach(app)
+skills.attach(app)
 app.add_typer(annotate.app, name="annotate")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
@@ -115,7 +123,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="dabench", standalone_mode=False)
         if code == _CTRL_C:
             typer.echo(_INTERRUPTED, err=True)
         sys.exit(code if isinstance(code, int) else 0)

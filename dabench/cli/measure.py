@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dabench.cli.choice import Axes, Channel, Series
+from dabench.cli.json_output import print_json
 from dabench.cli.options import label_values as values_of
 from dabench.cli.options import three_numbers
 
@@ -90,7 +90,7 @@ def measure(
         written += write_summary(measures, summary, file.name)
     if as_json:
         origin = {"file": str(found.path), "content": found.content, "written": [str(path) for path in written]}
-        typer.echo(json.dumps({**origin, **measures.summary()}, indent=1))
+        print_json({**origin, **measures.summary()})
     else:
         _print(found, written)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dabench.cli.json_output import print_json
 
 if TYPE_CHECKING:
     from dabench.api.model import Model
@@ -32,7 +33,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
     place = Workspace.find()
     found = list(list_models(place))
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=1, default=str))
+        print_json([asdict(one) for one in found], default=str)
         return
     if not found:
         typer.echo(f"no trained models in {place.root}; a finished `dabench run` is one.")

@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import typer
+
 from dabench.errors import ConfigError, UnknownNameError
+
+
+def number(*names: str, **settings: Any) -> Any:
+    """As `typer.Option`, for every option that takes a number: NaN and infinity are usage errors."""
+    return typer.Option(*names, callback=_finite, **settings)
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
 
 
 def three_numbers(option: str, text: str | None, kind: type = float) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
+
+from dabench.cli.json_output import print_json
 
 app = typer.Typer(help="List plugins and check them.", invoke_without_command=True, rich_markup_mode=None)
 
@@ -27,7 +28,7 @@ def plugins(
 
     found = read_listing().plugins
     if as_json:
-        typer.echo(json.dumps([asdict(status) for status in found], indent=1))
+        print_json([asdict(status) for status in found])
         return
     rows = []
     for status in found:
@@ -59,7 +60,7 @@ def check(
         raise UnknownNameError("plugin", name, {*registry.plugins, *(item.name for item in registry)})
     outcomes = check_components(registry, items)
     if as_json:
-        typer.echo(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+        print_json([asdict(outcome) for outcome in outcomes])
     else:
         for outcome in outcomes:
             typer.echo(f"{'ok  ' if not outcome.problem else 'FAIL'} {outcome.component}: {outcome.check}")

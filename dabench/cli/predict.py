@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,8 @@ import typer
 
 from dabench.cli import suite as suites
 from dabench.cli.choice import Axes, Channel, Series
-from dabench.cli.options import one_of, slice_range, three_numbers
+from dabench.cli.json_output import print_json
+from dabench.cli.options import number, one_of, slice_range, three_numbers
 from dabench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def predict(
         str | None, typer.Option(help="volume, range, slice, or LOW,HIGH: values that become 0 and 1 [the model's].")
     ] = None,
     slices: Annotated[str | None, typer.Option(metavar="A:B", help="Predict slices A to B-1 only.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Foreground from this probability on [the model's].")] = None,
+    threshold: Annotated[float | None, number(help="Foreground from this probability on [the model's].")] = None,
     instances: Annotated[str, typer.Option(help="Objects: 3d (through slices), 2d (each slice) or none.")] = "3d",
     min_size: Annotated[
         str | None, typer.Option(help="Objects smaller than this are dropped: 20px, 5e5nm3 [16 of the model's pixels].")
@@ -75,7 +75,7 @@ def predict(
         str, typer.Option(help="Ray: nodes see the images and the model by path (files), or are sent them (objects).")
     ] = "files",
     blank: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the images that may be blank or absent from the file.")
+        float, number(min=0, max=1, help="Share of the images that may be blank or absent from the file.")
     ] = 0.5,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
@@ -127,7 +127,7 @@ def predict(
         from dabench.api.prediction_jobs import predict_by_slurm
 
         done = predict_by_slurm(request, where, (lambda _: None) if as_json else typer.echo)
-        typer.echo(json.dumps(done, indent=1) if as_json else f"{done['path']}: {done['seconds']:.0f} s to join")
+        print_json(done) if as_json else typer.echo(f"{done['path']}: {done['seconds']:.0f} s to join")
         return
     _predict_from_here(request, where, dry_run, as_json)
 
@@ -145,12 +145,12 @@ def _predict_from_here(request: Request, where: ExecutorSettings, dry_run: bool,
         _say(plan_lines(plan, prepared.processes))
     if dry_run:
         if as_json:
-            typer.echo(json.dumps(plan.describe(), indent=1))
+            print_json(plan.describe())
         return
     with make_display(quiet=as_json) as display:
         summary = prepared.execute(display)
     if as_json:
-        typer.echo(json.dumps({**plan.describe(), **summary.as_json()}, indent=1))
+        print_json({**plan.describe(), **summary.as_json()})
     else:
         _say(summary_lines(summary))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dabench.cli import suite as suites
+from dabench.cli.json_output import print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +79,7 @@ def reproduce(
         results = gather(done, workspace)
     tables = compare(suite, results, original)
     if as_json:
-        typer.echo(json.dumps([table_as_json(table) for table in tables], indent=1))
+        print_json([table_as_json(table) for table in tables])
     else:
         for table in tables:
             typer.echo(as_markdown(table)) if markdown else _show(table)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dabench.cli.json_output import print_json
 
 if TYPE_CHECKING:
     from dabench.checking.comparison import Outcome
@@ -62,7 +63,7 @@ def rerun(
             outcome = prepared.execute(others, display)
         kept = keep_rerun(place, prepared.run, outcome)
     if as_json:
-        typer.echo(json.dumps(outcome.as_json(), indent=1))
+        print_json(outcome.as_json())
     else:
         _show(outcome, kept)
     raise typer.Exit(EXIT_CODES[outcome.verdict])
@@ -70,7 +71,7 @@ def rerun(
 
 def _show_differences(prepared: Rerun, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"differences": [vars(one) for one in prepared.differences]}, indent=1))
+        print_json({"differences": [vars(one) for one in prepared.differences]})
         return
     name, device = prepared.run.path.name, prepared.plan.config.device
     typer.echo(f"{name}: trained again with {prepared.threads} threads on {device}")

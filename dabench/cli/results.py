@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from dabench.cli.json_output import print_json
+from dabench.cli.options import number
 from dabench.cli.verify import All, OfSuite, Quick, Runs
 
 app = typer.Typer(
@@ -54,8 +56,6 @@ def list_runs(
 
     Example:  dabench results ls --json
     """
-    import json
-
     from dabench.api.tables import read_results
     from dabench.cli.results_report import show_runs
     from dabench.files.workspace import Workspace
@@ -63,7 +63,7 @@ def list_runs(
     place = Workspace.find()
     runs, damaged = read_results(place)
     if as_json:
-        typer.echo(json.dumps({"runs": [run.as_json() for run in runs], "damaged": damaged}, indent=1))
+        print_json({"runs": [run.as_json() for run in runs], "damaged": damaged})
         return
     show_runs(runs, place.runs)
     for message in damaged:
@@ -123,7 +123,7 @@ def import_file(
     file: Annotated[Path, typer.Argument(help="A bundle that `dabench results export` wrote.")],
     origin: Annotated[str, typer.Option(help="Who made these runs, whatever the bundle says.")] = "",
     mine: Annotated[bool, typer.Option("--mine", help="These runs are your own, from another machine.")] = False,
-    max_gib: Annotated[float, typer.Option(help="Largest size unpacked, in GiB.", min=0)] = 8.0,
+    max_gib: Annotated[float, number(help="Largest size unpacked, in GiB.", min=0)] = 8.0,
     quick: Quick = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and change nothing.")] = False,
 ) -> None:

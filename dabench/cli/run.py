@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dabench.cli.json_output import print_json
+from dabench.cli.options import number
 
 if TYPE_CHECKING:
     from dabench.runs.config import RunConfig
@@ -39,7 +39,7 @@ def run(
     points: Annotated[
         str | None, typer.Option(help="Share of target mitochondria with a point, or a recorded points file.")
     ] = None,
-    patches: Annotated[float | None, typer.Option(help="Share of target patches asked about.")] = None,
+    patches: Annotated[float | None, number(help="Share of target patches asked about.")] = None,
     preferences: Annotated[
         Path | None, typer.Option(help="A person's preference data set: folder or zip; older JSON lines too.")
     ] = None,
@@ -49,7 +49,7 @@ def run(
             help="Who answers what no file is given for: truth (simulated), self, or recorded (all need one)."
         ),
     ] = None,
-    rater_error: Annotated[float | None, typer.Option(help="Error rate of the simulated rater.")] = None,
+    rater_error: Annotated[float | None, number(help="Error rate of the simulated rater.")] = None,
     allow_unanswered: Annotated[
         bool | None,
         typer.Option("--allow-unanswered", help="Train although less than half of the preferences are of use."),
@@ -88,10 +88,9 @@ def run(
 
     loaded = configured({**given, "test_points": _shares(test_points)}, config, sets or [])
     if dry_run:
-        with _prints_apart(as_json):
-            prepared = prepare(loaded, cache=not no_cache, warn=_warn)
+        prepared = prepare(loaded, cache=not no_cache, warn=_warn)
         if as_json:
-            typer.echo(json.dumps({**describe(prepared.plan), "threads": prepared.threads.count}, indent=1))
+            print_json({**describe(prepared.plan), "threads": prepared.threads.count})
         else:
             show_plan(prepared)
             show_training_left(prepared)
@@ -105,21 +104,15 @@ def carry_out(config: RunConfig, tracker: str, *, cache: bool = True, as_json: b
     from dabench.api.run import prepare
     from dabench.cli.run_report import show_plan, show_result
 
-    with _prints_apart(as_json):
-        prepared = prepare(config, cache=cache, warn=_warn)
+    prepared = prepare(config, cache=cache, warn=_warn)
     if not as_json:
         show_plan(prepared)
-    with _prints_apart(as_json), make_display(quiet=as_json) as display:
+    with make_display(quiet=as_json) as display:
         done = prepared.execute(display, tracker, _warn)
     if as_json:
-        typer.echo(json.dumps(done.as_json(), indent=1))
+        print_json(done.as_json())
     else:
         show_result(done)
-
-
-def _prints_apart(as_json: bool) -> AbstractContextManager[object]:
-    """What plugins print goes to stderr where JSON goes to stdout."""
-    return redirect_stdout(sys.stderr) if as_json else nullcontext()
 
 
 def validate(
@@ -139,7 +132,7 @@ def validate(
     loaded = load_config({}, config, sets or [])
     plan = make_plan(loaded, Registry.load(), Workspace.find())
     if as_json:
-        typer.echo(json.dumps(loaded.model_dump(mode="json"), indent=1))
+        print_json(loaded.model_dump(mode="json"))
     else:
         typer.echo(f"{config}: valid; cell {plan.config.cell_id}")
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dabench.cli.options import number
+
 if TYPE_CHECKING:
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
@@ -23,7 +25,7 @@ Sets = Annotated[list[str] | None, typer.Option("--set", help="One setting of ev
 Label = Annotated[str | None, typer.Option(help="Name of this version of the methods: rows beside those of others.")]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Executor = Annotated[str, typer.Option(help="local, ray (several machines), or slurm.")]
-GpusPerJob = Annotated[float, typer.Option(help="ray, slurm: GPUs that a job asks for; ray: or a share of one.", min=0)]
+GpusPerJob = Annotated[float, number(help="ray, slurm: GPUs that a job asks for; ray: or a share of one.", min=0)]
 Partition = Annotated[str, typer.Option(help="slurm: partition [default: the cluster's].")]
 Time = Annotated[str, typer.Option(help="slurm: limit of a job, H:MM:SS or D-HH:MM:SS; then it is queued again.")]
 Slurm = Annotated[list[str] | None, typer.Option(help="slurm: an option of sbatch, NAME=VALUE (account=lab).")]
@@ -41,10 +43,11 @@ def run(
     jobs: Annotated[int | None, typer.Option(help="Jobs at a time [default: one a core, or one a GPU].")] = None,
     threads: Annotated[int, typer.Option(help="Threads of a job; results are the same bit for bit per number.")] = 1,
     per_gpu: Annotated[int, typer.Option(help="Jobs that share a GPU.")] = 1,
-    memory: Annotated[
-        float | None, typer.Option(help="GiB for all jobs together [default: nine tenths of free].")
+    memory: Annotated[float | None, number(help="GiB for all jobs together [default: nine tenths of free].")] = None,
+    job_memory: Annotated[float | None, number(help="GiB after which a job ends as out of memory.")] = None,
+    job_minutes: Annotated[
+        float | None, number(help="Minutes after which a job that has not ended counts as failed [default: none].")
     ] = None,
-    job_memory: Annotated[float | None, typer.Option(help="GiB after which a job ends as out of memory.")] = None,
     retries: Annotated[
         int | None, typer.Option(help="Further tries of a job whose process was killed [default: 0; on a cluster 3].")
     ] = None,
@@ -86,6 +89,7 @@ def run(
         partition,
         time,
         tuple(slurm or ()),
+        job_minutes,
     )
     wanted = asked(file, data, preset, tasks, seeds, sets, label)
     if dry_run and executor != "slurm":

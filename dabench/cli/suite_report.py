@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from dabench.cli.json_output import print_json
 from dabench.interfaces.observer import Observer
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def follow(start: Start, where: ExecutorSettings, tracker: str, *, quiet: bool =
 def print_plan(graph: SuiteGraph, as_json: bool, where: ExecutorSettings | None = None) -> None:
     """Print what a suite would do."""
     asked = where.resources if where else None
-    typer.echo(json.dumps(graph.as_json(asked), indent=1)) if as_json else show_plan(graph, where)
+    print_json(graph.as_json(asked)) if as_json else show_plan(graph, where)
 
 
 def show_plan(graph: SuiteGraph, where: ExecutorSettings | None = None) -> None:
@@ -108,7 +108,7 @@ def finish(report: SuiteReport, as_json: bool, running: Sequence[Running] | None
     """Print the state of every cell, and of every job where those are given; leave with the report's exit code."""
     if as_json:
         jobs = {} if running is None else {"running": [asdict(job) for job in running]}
-        typer.echo(json.dumps({**report.as_json(), **jobs}, indent=1))
+        print_json({**report.as_json(), **jobs})
     else:
         _show_report(report)
         _show_running(running or ())

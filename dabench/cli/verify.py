@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dabench.cli.json_output import print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from dabench.checking.report import Check, RunReport
 #: What a state is called where it is called otherwise, and how it looks.
 _MARKS = {"failed": "FAILED", "not checked": "-"}
-_STYLES = {"ok": "green", "FAILED": "bold red", **dict.fromkeys(("too good", "other data"), "yellow")}
+_STYLES = {"ok": "green", "FAILED": "bold red", **dict.fromkeys(("too good", "test opened", "other data"), "yellow")}
 
 Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Cells, beginnings of their names, or folders.")]
 All = Annotated[bool, typer.Option("--all", help="Every run of the workspace.")]
@@ -39,10 +40,11 @@ def verify(
 
     Exit code 1 if anything is wrong. A run of other data, by other code or on another machine than this is called so,
     and is no failure: dabench rerun shows whether its result is had here. What cannot be checked is said, with the
-    reason.
+    reason. The verdict is kept in the workspace, and the leaderboard says it.
 
     Example:  dabench verify prefer-das-slpo-human2stem --quick
     """
+    from dabench.checking.verdicts import keep_verdict
     from dabench.checking.verify import Verifier
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
@@ -52,9 +54,11 @@ def verify(
     chosen = choose_runs(place, runs or (), everything=everything, suite=suite)
     verifier = Verifier(Registry.load(), place)
     reports = [verifier.verify(path, quick=quick) for path in chosen]
+    for path, report in zip(chosen, reports, strict=True):
+        keep_verdict(place, path, report)
     if as_json:
         found = {"ok": all(r.ok for r in reports), "runs": [r.as_json() for r in reports]}
-        typer.echo(json.dumps(found, indent=1))
+        print_json(found)
     else:
         _show(reports)
     if not all(report.ok for report in reports):
@@ -76,6 +80,7 @@ def _show(reports: list[RunReport]) -> None:
     parts = {
         "failed": "with something wrong",
         "too good": "whose prediction is the labels",
+        "test opened": "that opened test files while training",
         "other data": "of other data than there are here",
         "other code": "by other code than there is here",
         "other machine": "on another machine than this",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dabench.cli.choice import Axes, Channel, Series
+from dabench.cli.json_output import print_json
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
 from dabench.cli.options import slice_range, three_numbers
@@ -133,10 +134,9 @@ def window_of(text: str | None) -> Window | None:
 
 
 def _report(written: Written, as_json: bool) -> None:
-    import json
 
     if as_json:
-        typer.echo(json.dumps(written.as_json(), indent=1))
+        print_json(written.as_json())
         return
     shown = f"{written.slices} of {written.of} slices" if written.slices < written.of else f"{written.slices} slices"
     reduced = f", shown at 1/{written.factor}" if written.factor > 1 else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from dabench.cli.json_output import print_json
 
 app = typer.Typer(help="List and add pretrained weights.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -25,7 +26,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
     store = WeightsStore(Workspace.find().weights)
     records = store.records()
     if as_json:
-        typer.echo(json.dumps([asdict(record) for record in records], indent=1))
+        print_json([asdict(record) for record in records])
         return
     for record in records:
         size = f"{record.parameters / 1e6:.1f} M parameters"

@@ -10,22 +10,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
+from dabench.components.time_limit import time_limit
 from dabench.errors import PluginError
 
 
 @contextmanager
-def kept_in() -> Iterator[None]:
-    """Inside, a plugin is loaded: what it prints goes to stderr, and nothing that it does ends the process.
+def kept_in(what: str = "a plugin") -> Iterator[None]:
+    """Inside, a plugin is loaded: what it prints goes to stderr, and nothing that it does ends or stops the process.
+
+    Args:
+        what: the plugin, as messages name it.
 
     Raises:
         SystemExit: it asked for the end, by ``os._exit`` too.
-        PluginError: it raised KeyboardInterrupt without a Ctrl-C.
+        PluginError: it raised KeyboardInterrupt without a Ctrl-C, or did not end in time.
     """
     with _ctrl_c_noted() as pressed, redirect_stdout(sys.stderr), no_exit():
         try:
-            yield
+            with time_limit(what):
+                yield
         except KeyboardInterrupt as error:
             if pressed:
+                sys.stderr.write(f"\ninterrupted while {what} was being loaded\n")
                 raise
             raise PluginError("it raised KeyboardInterrupt without a Ctrl-C") from error
 

@@ -81,7 +81,7 @@ class Registry:
         dist = entry.dist.name if entry.dist else "unknown distribution"
         status = PluginStatus(entry.name, dist, version=entry.dist.version if entry.dist else "")
         try:
-            with kept_in():
+            with kept_in(f"plugin {status.name!r} of {status.distribution}"):
                 module = entry.load()
         except (Exception, SystemExit, GeneratorExit) as error:
             self._fail(status, f"import failed: {type(error).__name__}: {error}", error)
@@ -99,7 +99,7 @@ class Registry:
                 raise ImportError(f"{path} is not a Python file")
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
-            with kept_in():
+            with kept_in(f"plugin {status.name!r} of {status.distribution}"):
                 spec.loader.exec_module(module)
         except (Exception, SystemExit, GeneratorExit) as error:
             self._fail(status, f"import failed: {type(error).__name__}: {error}", error)
@@ -114,7 +114,7 @@ class Registry:
             return
         status.location = status.location or str(getattr(plugin, "__file__", "") or "")
         try:
-            with kept_in():
+            with kept_in(f"plugin {status.name!r} of {status.distribution}"):
                 found = self._collect(plugin, status)
         except (Exception, SystemExit, GeneratorExit) as error:
             self._fail(status, str(error) or type(error).__name__, error)

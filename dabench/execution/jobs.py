@@ -19,7 +19,7 @@ from typing import Any
 from dabench.files.atomic import write_json
 
 #: Set by a user for a whole session; a worker, wherever it is, gets the same.
-_CARRIED = ("DABENCH_DATA", "DABENCH_PLUGIN_FILES", "DABENCH_STRICT_PLUGINS")
+_CARRIED = ("DABENCH_DATA", "DABENCH_PLUGIN_FILES", "DABENCH_STRICT_PLUGINS", "DABENCH_PLUGIN_SECONDS")
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,20 @@ class Site:
         folder: states of jobs, and what they print.
         memory_limit: most bytes a job may take; 0: no limit.
         environment: settings of the session.
+        time_limit: seconds after which a job is ended as failed; 0: no limit. Of processes of this machine alone.
     """
 
     root: Path
     folder: Path
     memory_limit: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
+    time_limit: float = 0.0
 
     @classmethod
-    def here(cls, root: Path, folder: Path, memory_limit: int = 0) -> Site:
+    def here(cls, root: Path, folder: Path, memory_limit: int = 0, time_limit: float = 0.0) -> Site:
         """This process's settings, to be carried to workers."""
         carried = {name: os.environ[name] for name in _CARRIED if name in os.environ}
-        return cls(root, folder, memory_limit, carried)
+        return cls(root, folder, memory_limit, carried, time_limit)
 
     def log(self, job: str) -> Path:
         """What a job prints, tracebacks among it."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -18,6 +20,8 @@ from dabench.errors import ConfigError
 from dabench.execution.executor import Executor
 from dabench.execution.jobs import Job, JobState, Site, run_job
 
+#: Seconds before its time limit at which a worker writes where it is.
+_SAID = 2.0
 #: Share of the memory that is free at the start which jobs may fill.
 _FILL = 0.9
 
@@ -27,6 +31,8 @@ class _Running:
     job: Job
     process: ForkServerProcess
     slot: int
+    started: float = field(default_factory=time.monotonic)
+    late: bool = False
 
 
 class LocalExecutor(Executor):
@@ -84,20 +90,29 @@ class LocalExecutor(Executor):
             self._running.append(_Running(job, process, slot))
 
     def wait(self) -> list[JobState]:
-        """Wait for a worker's end, with or without a word."""
-        connection.wait([r.process.sentinel for r in self._running])
+        """Wait for a worker's end, with or without a word; one past the time limit is ended."""
+        limit = self.site.time_limit
+        ends = [r.started + limit - time.monotonic() for r in self._running if limit and not r.late]
+        connection.wait([r.process.sentinel for r in self._running], max(0.0, min(ends)) if ends else None)
+        for late in (r for r in self._running if limit and time.monotonic() >= r.started + limit and not r.late):
+            late.late = late.process.is_alive()
+            late.process.kill()
         ended = [r for r in self._running if not r.process.is_alive()]
         self._running = [r for r in self._running if r not in ended]
         return [self._state(r) for r in ended]
 
     def _state(self, running: _Running) -> JobState:
         running.process.join()
-        found = self.site.state(running.job.id)
+        limit, job = self.site.time_limit, running.job.id
+        if running.late:
+            why = f"it did not end within {limit / 60:g} min (--job-minutes); its log says where it was"
+            return self.site.say(JobState(job, "failed", why, limit))
+        found = self.site.state(job)
         if found is not None and found.ended:
             return found
         code = running.process.exitcode or 0
         what = f"killed by {signal.Signals(-code).name}" if code < 0 else f"its process ended with code {code}"
-        return self.site.say(JobState(running.job.id, "killed", f"{what}; probably out of memory, unless you did it"))
+        return self.site.say(JobState(job, "killed", f"{what}; probably out of memory, unless you did it"))
 
     def cancel(self, jobs: Collection[str]) -> None:
         """Kill; a checkpoint is never half-written."""
@@ -134,6 +149,13 @@ def _worker(job: Job, site: Site) -> None:
     """A worker's life: one job. It ends when the process that has the executor does."""
     Thread(target=_follow_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the suite's process decides what an interrupt means
+    if site.time_limit:  # shortly before the suite's process ends this one
+        log = site.log(job.id)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as stream:
+            faulthandler.dump_traceback_later(max(site.time_limit - _SAID, 0.1), file=stream)
+            run_job(job, site)
+        return
     run_job(job, site)
 
 

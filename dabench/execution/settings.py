@@ -21,6 +21,7 @@ class ExecutorSettings:
         per_gpu: local: jobs that share a GPU.
         memory: local: GiB for all jobs together; None: nine tenths of what is free.
         job_memory: GiB after which a job ends as out of memory; None: no limit.
+        job_minutes: after which a job is ended as failed; None: no limit. Of this machine alone.
         retries: further tries of a job whose process was killed; None: 0 here, 3 on a cluster.
         address: of a Ray cluster; "" starts Ray here.
         share: ray: nodes see the same files (``files``), or are sent what they need (``objects``).
@@ -43,6 +44,7 @@ class ExecutorSettings:
     partition: str = ""
     time: str = ""
     slurm: tuple[str, ...] = ()
+    job_minutes: float | None = None
 
     @property
     def tries(self) -> int:
@@ -65,7 +67,9 @@ class ExecutorSettings:
             UnknownNameError: an executor, or a way to share, that there is not.
             ConfigError: numbers with which nothing could run, or a cluster that cannot be used.
         """
-        site = Site.here(root, folder, round((self.job_memory or 0) * 2**30))
+        if self.job_minutes is not None and self.executor != "local":
+            raise ConfigError("--job-minutes is of the executor local.", "Slurm has --time; Ray ends no job for that.")
+        site = Site.here(root, folder, round((self.job_memory or 0) * 2**30), 60 * (self.job_minutes or 0))
         if self.executor == "local":
             from dabench.execution.local import LocalExecutor, visible_gpus
 

@@ -27,7 +27,10 @@ class BoardKey:
 
 @dataclass(frozen=True)
 class CellLink:
-    """One cell behind a standing; ``panels`` are paths of pictures, ``origin`` is who ran it (``here`` or another)."""
+    """One cell behind a standing; ``panels`` are paths of pictures, ``origin`` is who ran it (``here`` or another).
+
+    ``checked`` is what is known of it (`dabench.leaderboard.checked`), ``doubt`` what is wrong with it.
+    """
 
     cell_id: str
     task: str
@@ -37,6 +40,8 @@ class CellLink:
     path: str = ""
     origin: str = "here"
     panels: tuple[str, ...] = ()
+    checked: str = ""
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,8 @@ class Standing:
     ``scores`` by task, then metric. ``overall`` is the mean of the task means of the board's metric, None where a task
     of the board is missing. ``rank`` is the mean rank with its interval, None for upper brackets and incomplete
     entries. ``groups`` are letters: entries that share one cannot be told apart. ``difference`` is its mean less that
-    of ``reference``, with ``p`` corrected for all entries that are compared so. ``tags`` are those that all of its
-    cells share.
+    of ``reference``, with ``p`` corrected for all entries that are compared so. ``checked`` is what is known of all of
+    its finished cells, the least of what is known of each. ``tags`` are those that all of its cells share.
     """
 
     entry: str
@@ -64,6 +69,7 @@ class Standing:
     train_seconds: float | None = None
     peak_memory_bytes: float | None = None
     pareto: bool = False
+    checked: str = ""
     missing: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     cells: tuple[CellLink, ...] = ()

@@ -9,6 +9,7 @@ from statistics import fmean
 
 from dabench.leaderboard.board import Board, BoardKey, CellLink, PublishedRow, Standing
 from dabench.leaderboard.board_statistics import BoardStatistics, RankStatistics, Summary
+from dabench.leaderboard.checked import weakest
 from dabench.leaderboard.entries import Entry, seed_of
 from dabench.leaderboard.figures import figures
 from dabench.leaderboard.metric import Metric
@@ -119,6 +120,7 @@ def _standing(
         annotation_seconds=_mean_cost(rows, lambda costs: costs.annotation_seconds),
         train_seconds=_mean_cost(rows, lambda costs: costs.train_seconds),
         peak_memory_bytes=max(memory, default=None),
+        checked=weakest([row.checked for row in entry.rows if row.status == "ok"]),
         missing=entry.missing(tasks, metric),
         tags=entry.tags,
         cells=tuple(_link(row) for row in entry.rows),
@@ -135,9 +137,8 @@ def _mean_cost(rows: Iterable[Row], cost: Callable[[Costs], float | None]) -> fl
 
 
 def _link(row: Row) -> CellLink:
-    return CellLink(
-        row.cell_id, row.tags["task"], seed_of(row), row.status, row.reason, row.path, row.origin, row.panels
-    )
+    about = (row.cell_id, row.tags["task"], seed_of(row), row.status, row.reason, row.path, row.origin, row.panels)
+    return CellLink(*about, *((row.checked, row.doubt) if row.status == "ok" else ()))
 
 
 def _ordered(standings: Iterable[Standing], ranking: RankStatistics) -> list[Standing]:

@@ -53,9 +53,9 @@ def to_markdown(boards: Sequence[Board]) -> str:
 
 
 def below(path: str, root: Path) -> str:
-    """A path relative to ``root`` where it lies there: what is passed on names no folder of this machine."""
+    """A path relative to ``root`` where it lies there, else the name alone: what is passed on names no folder."""
     found = Path(path)
-    return found.relative_to(root).as_posix() if path and found.is_relative_to(root) else path
+    return found.relative_to(root).as_posix() if path and found.is_relative_to(root) else found.name
 
 
 def _board(board: Board, root: Path) -> dict[str, Any]:

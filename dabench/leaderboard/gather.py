@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dabench.checking.rerun_records import read_reruns
 from dabench.errors import UnknownNameError
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Progress
 from dabench.leaderboard.board import Board
 from dabench.leaderboard.boards import BoardEntries
+from dabench.leaderboard.checked import with_checks
 from dabench.leaderboard.entries import by_setting, free_entries, row_entries, same_test_data, suite_entries
 from dabench.leaderboard.filters import Filter, matches, parse_filters
 from dabench.leaderboard.index import index_path, read_index
@@ -88,7 +88,7 @@ def load(
         DataError: the file is missing or damaged.
     """
     rows, damaged = _read(workspace, uri, anew, progress)
-    rows = _with_reruns(rows, workspace)
+    rows = with_checks(rows, workspace)
     wanted = parse_filters(conditions, rows)
     suite_plan = _suite_plan(workspace, suite, rows) if suite else None
     if suite_plan is not None:
@@ -116,12 +116,6 @@ def _read(
         rows, unread = rows_from_mlflow(uri)
         return rows, tuple(unread)
     return read_index(workspace, anew, progress)
-
-
-def _with_reruns(rows: list[Row], workspace: Workspace) -> list[Row]:
-    """Rows that were run again here say with which outcome: tag ``rerun``."""
-    verdicts = {str(workspace.runs / folder): verdict for folder, verdict in read_reruns(workspace).items()}
-    return [replace(r, tags={**r.tags, "rerun": verdicts[r.path]}) if r.path in verdicts else r for r in rows]
 
 
 def _suite_plan(workspace: Workspace, suite: str, rows: Sequence[Row]) -> SuitePlan | None:

@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from dabench.checking.report import FAILED
 from dabench.errors import DataError
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Progress
+from dabench.leaderboard.checked import quickly_checked
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row, order, row_of
 from dabench.tracking.journal import JOURNAL
@@ -29,13 +31,15 @@ from dabench.tracking.record import Costs
 from dabench.tracking.run_reader import read_run
 
 #: Raised when rows are to be read differently: then the next refresh reads every run anew.
-FORMAT = 3
+FORMAT = 4
 _TABLE = """CREATE TABLE IF NOT EXISTS runs (
   folder TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL, error TEXT, row TEXT, slices BLOB)"""
 _BATCH = 500
 
 #: What a journal looked like when it was read: its time of change in ns, its size in bytes.
 Fingerprint = tuple[int, int]
+#: No journal looks like this: a run with something wrong is read again each time, as it may be mended.
+_AGAIN: Fingerprint = (0, 0)
 
 
 def index_path(workspace: Workspace) -> Path:
@@ -116,7 +120,7 @@ class Index:
 
     def _entry(self, folder: str, seen: Fingerprint) -> tuple[Any, ...]:
         try:
-            row = row_of(read_run(self._runs / folder))
+            row = quickly_checked(row_of(read_run(self._runs / folder)), self._runs / folder)
         except DataError as error:
             return (folder, *seen, str(error), None, None)
         except Exception as error:  # a stranger's bundle may be wrong in any way, and must not hide the other runs
@@ -127,6 +131,7 @@ class Index:
         values["scores"] = list(row.scores.items())
         values["slices"] = [(metric, len(scores)) for metric, scores in row.slices.items()]
         blob = b"".join(np.asarray(scores, np.float64).tobytes() for scores in row.slices.values())
+        seen = _AGAIN if row.checked == FAILED else seen
         return (folder, *seen, None, json.dumps(values), blob)
 
     def _row(self, folder: str, text: str, blob: bytes) -> Row:

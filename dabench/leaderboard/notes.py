@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from dabench.checking.report import FAILED
+from dabench.checking.verdicts import VERIFIED
 from dabench.leaderboard.board import Standing
 from dabench.leaderboard.board_statistics import RankStatistics
+from dabench.leaderboard.checked import RERUN, WORDS
 from dabench.leaderboard.entries import Entry
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row
@@ -114,9 +118,22 @@ def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
         yield f"Fell behind their start, seen without labels, in {len(told)} of {len(rows)} cells: {listed}."
     for how in dict.fromkeys(row.tags["recorded"] for row in rows if "recorded" in row.tags):
         yield f"Recorded {how}."
+    yield from _checks(rows)
     yield from _reruns(rows)
     if any("simulated" in row.tags.get("rater", "") for row in rows):
         yield "Annotation is simulated from labels; label min is what a person would take, in minutes a task."
+
+
+def _checks(rows: Sequence[Row]) -> Iterator[str]:
+    """How many cells of the table are known in which way, and what is wrong with those where something is."""
+    counts = Counter(row.checked for row in rows)
+    if counts:
+        told = ", ".join(f"{counts[word]} {word}" for word in reversed(WORDS) if counts[word])
+        mend = "" if set(counts) <= {VERIFIED, RERUN} else "; dabench verify computes their scores again"
+        yield f"Checks of {len(rows)} cells: {told}{mend}."
+    for row in [row for row in rows if row.doubt][:_NAMED]:
+        word = "FAILED its checks" if row.checked == FAILED else row.checked
+        yield f"{row.cell_id}: {word}: {row.doubt}."
 
 
 def _reruns(rows: Sequence[Row]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dabench.checking.verdicts import UNVERIFIED
 from dabench.errors import DataError
 from dabench.leaderboard.metric import Metric
 from dabench.tracking.events import UNFINISHED
@@ -31,6 +32,8 @@ class Row:
     ``scores`` are by metric: at the headline share of test points (``dice``), and at others (``points_15/dice``);
     ``slices`` has the same per slice of the test split, in order, NaN where the protocol left a slice out. ``metrics``
     are all of docs/tracking.md. ``path`` is the run directory, ``panels`` are pictures in it. ``ended`` is ISO-8601.
+    ``checked`` is what is known of it (`dabench.leaderboard.checked`), ``doubt`` is what is wrong, and ``record`` names
+    the run as it was read.
     """
 
     cell_id: str
@@ -44,6 +47,9 @@ class Row:
     ended: str = ""
     path: str = ""
     panels: tuple[str, ...] = ()
+    checked: str = UNVERIFIED
+    doubt: str = ""
+    record: str = ""
     slices: Mapping[Metric, Slices] = field(default_factory=dict, repr=False, compare=False)
 
 

@@ -47,7 +47,7 @@ def title_of(board: Board) -> str:
 # ------------------------------------------------------------------------------------------------------------ columns
 def _columns(board: Board, names: Sequence[str]) -> tuple[Column, ...]:
     spare = {name: place for place, name in enumerate([*_SPARED, *reversed(board.tasks)], start=1)}
-    return tuple(Column(n, "text" if n in ("entry", "group") else "number", spare.get(n, 0)) for n in names)
+    return tuple(Column(n, "text" if n in ("entry", "group", "checked") else "number", spare.get(n, 0)) for n in names)
 
 
 def _cells(board: Board, seconds: float) -> dict[str, Callable[[Standing], Cell]]:
@@ -63,6 +63,7 @@ def _cells(board: Board, seconds: float) -> dict[str, Callable[[Standing], Cell]
         **_against(board),
         "group": lambda s: s.groups or None,
         "gap %": lambda s: percent(s.gap_closed, digits=0),
+        **({"checked": lambda s: s.checked or None} if any(s.checked for s in board.standings) else {}),
         "label min": lambda s: _in(60, s.annotation_seconds),
         "time": lambda s: None if s.train_seconds is None or not seconds else f"{s.train_seconds / seconds:.1f} x",
         "GiB": lambda s: _in(2**30, s.peak_memory_bytes),

@@ -13,7 +13,7 @@ from dabench.annotation.preference_set import PreferenceSet
 from dabench.annotation.truth import VolumeTruth
 from dabench.components.assembly import Assembly
 from dabench.errors import MissingDataError, UnknownNameError
-from dabench.interfaces import Budget, Selector, WeakLabel
+from dabench.interfaces import Budget, Selector, Volume, WeakLabel
 from dabench.runs.config import RunConfig
 from dabench.runs.task import TaskData
 
@@ -45,8 +45,8 @@ def make_desk(
             raise UnknownNameError("weak label", kind, weak_labels)
         if not path.exists():  # said before anything trains
             raise MissingDataError(f"recorded {kind}, {path}: no such file.", "docs/annotation.md has the formats.")
-    labels = None if split.labels is None else VolumeTruth(split.labels)
-    seen = None if (matched := task.seen_labels(split)) is None else VolumeTruth(matched)
+    labels = None if split.labels is None else lambda: _truth(task.opened_anew(split).labels)
+    seen = None if split.labels is None else lambda: _truth(task.seen_labels(task.opened_anew(split)))
     errors, seed = config.budget.errors(), config.budget.seed
     desk = AnnotationDesk(
         truth=labels,
@@ -67,6 +67,11 @@ def make_desk(
     if len(errors) > 1 and config.budget.rater == "truth" and "preferences" not in files:
         desk.use("preferences", RaterPanel(labels, seed, errors, split.label_digest, seen))
     return desk
+
+
+def _truth(labels: Volume | None) -> VolumeTruth:
+    assert labels is not None
+    return VolumeTruth(labels)
 
 
 def kept_copy(run: Path, kind: str) -> Path | None:

@@ -18,6 +18,7 @@ from pydantic import (
 
 from dabench.errors import ConfigError, UnknownNameError
 from dabench.files.digests import digest_of
+from dabench.files.private import without_paths
 from dabench.files.problems import problems
 from dabench.files.values import StrictModel, canonical
 from dabench.files.yaml import parse_value, read_yaml
@@ -156,6 +157,11 @@ class RunConfig(StrictModel):
         """False is off, as YAML files had it."""
         return "off" if value is False else value
 
+    def on_record(self) -> dict[str, Any]:
+        """All settings as plain values, as a run keeps them: of files the names, not where they lie."""
+        found: dict[str, Any] = without_paths(self.model_dump(mode="json"))
+        return found
+
     def identity(self) -> dict[str, Any]:
         """All settings that decide the result; what names the cell."""
         drop = {"device", "compile", "checkpoint_every", "settings"}
@@ -164,7 +170,8 @@ class RunConfig(StrictModel):
         later |= {"pixel_size", "test_points_file"}
         drop |= {name for name in later if getattr(self, name) == RunConfig.model_fields[name].default}
         drop |= {"selector"} if self.selector == "last" else set()  # what the default was called before
-        return {**dict.fromkeys(FORMER), **self.model_dump(mode="json", exclude=drop), **self.settings}
+        named = without_paths({**self.model_dump(mode="json", exclude=drop), **self.settings})
+        return {**dict.fromkeys(FORMER), **named}
 
     @property
     def cell_id(self) -> str:

@@ -15,10 +15,12 @@ from dabench.components.registry import Registry
 from dabench.evaluation.scoring import write_rows
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_file, digest_of
+from dabench.files.private import without_paths
 from dabench.interfaces import Candidate, StageSpec
 from dabench.runs.config import FORMER, RunConfig, origin_of
 from dabench.runs.device import resolved_precision
 from dabench.runs.keys import scoring_source, stage_source
+from dabench.runs.label_use import bracket_of
 from dabench.runs.pixels import model_pixel
 from dabench.runs.plan import Plan, PlannedStage
 from dabench.runs.plugins_used import plugins_used
@@ -55,7 +57,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "method": config.method,
         **_variant(plan, registry),
         **({"label": config.label} if config.label else {}),
-        "bracket": registry.get("method", config.method).component.bracket or "none",
+        "bracket": _bracket(plan, registry),
         "network": _component(plan, "network"),
         "backbone": _component(plan, "backbone"),
         "preset": config.preset,
@@ -94,7 +96,12 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
     }
     names = tuple(s.spec.name for s in plan.stages)
     used = plugins_used(plan, registry)
-    return CellStarted(config.cell_id, tags, config.model_dump(mode="json"), inputs, names, used)
+    return CellStarted(config.cell_id, tags, config.on_record(), inputs, names, used)
+
+
+def _bracket(plan: Plan, registry: Registry) -> str:
+    declared = registry.get("method", plan.config.method).component.bracket
+    return bracket_of(plan.task, [stage.spec for stage in plan.stages], declared)
 
 
 def _variant(plan: Plan, registry: Registry) -> dict[str, str]:
@@ -118,7 +125,7 @@ def _options(config: RunConfig) -> str:
     Settings that have a tag of their own are left out.
     """
     plain = {name: value for name, value in config.settings.items() if name not in FORMER}
-    values = {**config.options, config.method: {**plain, **config.options.get(config.method, {})}}
+    values = without_paths({**config.options, config.method: {**plain, **config.options.get(config.method, {})}})
     found = [f"{name}.{key}={json.dumps(value)}" for name, given in values.items() for key, value in given.items()]
     return shorten(" ".join(sorted(found)), _TAG, placeholder=" ...") or "none"
 
@@ -170,9 +177,8 @@ def inputs_of(plan: Plan) -> tuple[InputData, ...]:
 def finished(planned: PlannedStage, record: StageRecord) -> StageFinished:
     """A stage is trained, now or before."""
     cached = planned.state == "cached"
-    return StageFinished(
-        planned.spec.name, planned.key, cached, record.updates, record.seconds, record.peak_memory_bytes
-    )
+    made = (record.updates, record.seconds, record.peak_memory_bytes, tuple(record.opened))
+    return StageFinished(planned.spec.name, planned.key, cached, *made)
 
 
 def scored(planned: PlannedStage, score: Score) -> Scored:

@@ -20,6 +20,7 @@ from dabench.runs.device import numerics
 from dabench.runs.domains import all_domains
 from dabench.runs.inputs import check_batches, run_notes
 from dabench.runs.keys import parts_of, stage_key, stage_source
+from dabench.runs.label_use import label_notes
 from dabench.runs.prompts import check_test_points
 from dabench.runs.selection import Choice, candidates, check_candidates, choice_of, snapshot_updates, why_not
 from dabench.runs.source_model import begin_with, needs_images, uses_source
@@ -131,6 +132,7 @@ def make_plan(
     notes = pixels.notes(task, config.budget.points_file, weak_labels["points"])
     said = (*answer_notes(config), *idle_notes(config, task, {kind for spec in specs for kind in spec.asks}))
     said += tuple(run_notes(task, specs, workspace))
+    said += tuple(label_notes(task, specs, registry.get("method", config.method).component.bracket))
     return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache, notes=notes, answers=said)
 
 

@@ -95,7 +95,7 @@ class Runner:
     def _begin(self) -> Journal:
         """Open the journal with what identifies the cell and where it runs."""
         journal = Journal(self.path)
-        write_json(self.path / "config.json", self.config.model_dump(mode="json"))
+        write_json(self.path / "config.json", self.config.on_record())
         environment = env.capture()
         write_json(self.path / "environment.json", environment)
         device = str(self.stages.device)

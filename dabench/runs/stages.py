@@ -16,6 +16,8 @@ from dabench.components.registry import Registry
 from dabench.interfaces import Predictor, Stage
 from dabench.interfaces.observer import Observer
 from dabench.runs.device import peak_memory, pick_device, resolved_precision
+from dabench.runs.heartbeat import heartbeat
+from dabench.runs.opened import opened_beside, watched
 from dabench.runs.plan import Plan, PlannedStage
 from dabench.runs.preference_data import about_stage
 from dabench.tracking.journal import CurveLog
@@ -102,13 +104,15 @@ class StageChain:
     def _train(self, index: int, planned: PlannedStage) -> StageRecord:
         spec, desk = planned.spec, self.plan.desk
         assert desk is not None
-        stage = self._build(index)
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        seconds = self._drain(planned, train_stage(stage, spec, self._inputs(index), self._options(planned)))
+        with self.plan.task.test_closed(), watched() as opened:
+            stage = self._build(index)
+            if self.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(self.device)
+            seconds = self._drain(planned, train_stage(stage, spec, self._inputs(index), self._options(planned)))
+        beside = opened_beside(opened, self.plan, spec)
         settings = spec.config.model_dump(mode="json")
         peak = peak_memory(self.device)
-        record = StageRecord(planned.key, spec.name, spec.iterations, seconds, peak, desk.ledger(), settings=settings)
+        record = StageRecord(planned.key, spec.name, spec.iterations, seconds, peak, desk.ledger(), settings, beside)
         desk.write(planned.folder.annotation, about_stage(self.plan, index))
         planned.folder.finish(stage, record)
         self._built[index] = stage
@@ -141,19 +145,22 @@ class StageChain:
 
     def _drain(self, planned: PlannedStage, updates: Generator[Update, None, Progress]) -> float:
         """Run the loop into the stage's curve and the observer; training seconds in all."""
-        log = None
+        log, whose = None, self._registry.get("method", planned.spec.method)
+        name = f"stage {planned.spec.name!r} of plugin {whose.plugin!r} ({whose.distribution})"
         try:
-            while True:
-                try:
-                    update = next(updates)
-                except StopIteration as stop:
-                    return float(stop.value.seconds)
-                if log is None:
-                    log = CurveLog(planned.folder.curve, start=update.step)
-                log.append(update.step, {**update.losses, "lr": update.learning_rate})
-                if (update.step + 1) % self.config.checkpoint_every == 0:
-                    log.flush()
-                self._observer.advanced(planned.spec.name, update.step + 1, update.total, update.losses)
+            with heartbeat(name) as beat:
+                while True:
+                    try:
+                        update = next(updates)
+                    except StopIteration as stop:
+                        return float(stop.value.seconds)
+                    beat()
+                    if log is None:
+                        log = CurveLog(planned.folder.curve, start=update.step)
+                    log.append(update.step, {**update.losses, "lr": update.learning_rate})
+                    if (update.step + 1) % self.config.checkpoint_every == 0:
+                        log.flush()
+                    self._observer.advanced(planned.spec.name, update.step + 1, update.total, update.losses)
         finally:
             if log is not None:
                 log.__exit__(None, None, None)

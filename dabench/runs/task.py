@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from dabench.data.contour import ContourAdjusted
 from dabench.data.intensity import UnitVolume
 from dabench.data.labels import known_slices
+from dabench.data.origin import files_of
 from dabench.data.resampled import ResampledLabels, ResampledVolume
 from dabench.data.volumes import CachedVolume, SliceRange, open_with
 from dabench.errors import ConfigError, DataError, UnknownNameError
@@ -27,6 +29,9 @@ class TaskData:
         """Resolve the two domain names. Raises UnknownNameError with the nearest names."""
         self.config, self._readers = config, readers
         self._code: dict[tuple[str, str], tuple[set[str], set[str]]] = {}
+        self._files: dict[tuple[str, str], set[Path]] = {}
+        self._test: Split | None = None
+        self._test_closed = False
         prefix = "" if config.data == "real" else f"{config.data}-"
         plain = {name.removeprefix(prefix) for name in domains if name.startswith(prefix)}
         try:
@@ -53,18 +58,29 @@ class TaskData:
 
     # ------------------------------------------------------------------------------------------------------ splits
     def _open(self, domain: Domain, split: str) -> Split:
-        used: set[str] = set()
+        used, files = set[str](), set[Path]()
 
         def open_volume(path: Path) -> Volume:
             volume, reader = open_with(path, self._readers)
             used.add(type(reader).__module__)
+            files.update((path, *files_of(volume)))
             return volume
 
         opened = domain.open(split, open_volume)
         if opened.labels is not None:  # images are kept as `unit` gives them: one cache of slices, not two
             opened = replace(opened, labels=CachedVolume(opened.labels))
         self._code[opened.domain, opened.name] = {type(domain).__module__}, used
+        self._files[opened.domain, opened.name] = files
         return opened
+
+    def files_of(self, split: Split) -> set[Path]:
+        """Files and folders that the images and labels of a split were opened from."""
+        return self._files[split.domain, split.name]
+
+    @property
+    def test_files(self) -> set[Path]:
+        """Those of the target's test split, as far as it was ever opened."""
+        return self._files.get((self.domains[1], "test"), set())
 
     def code_of(self, split: Split) -> set[str]:
         """Modules of the domain's class and of the readers that opened the files of a split."""
@@ -116,10 +132,26 @@ class TaskData:
             return f"{self.target!r} has no test split, so there is nothing to score"
         return f"the test split of {self.target!r} has no labels, so there is nothing to score"
 
-    @cached_property
+    @property
     def target_test(self) -> Split:
-        """The target's test split."""
-        return self._open(self._target, "test")
+        """The target's test split. Raises DataError while a stage trains."""
+        if self._test_closed:
+            raise DataError("the target's test split is closed while a stage trains: it is opened to score.")
+        self._test = self._test or self._open(self._target, "test")
+        return self._test
+
+    @contextmanager
+    def test_closed(self) -> Iterator[None]:
+        """Inside, the test split is not open, and cannot be opened here: a stage trains."""
+        self._test, self._test_closed = None, True
+        try:
+            yield
+        finally:
+            self._test_closed = False
+
+    def opened_anew(self, split: Split) -> Split:
+        """The target's training split, opened once more for whoever lets go of it at once."""
+        return self._open(self._target, split.name)
 
     # --------------------------------------------------------------------------------------------------- pixel size
     @cached_property

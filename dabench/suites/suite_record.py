@@ -11,6 +11,7 @@ from dabench.errors import DataError, UnknownNameError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_of
 from dabench.files.printable import printable_values
+from dabench.files.private import without_paths
 from dabench.files.workspace import Workspace
 from dabench.runs.config import RunConfig
 from dabench.suites.spec import Suite, SuiteCell
@@ -36,7 +37,7 @@ def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[Suite
     present = [_listed(cell) for cell in cells]
     rows = {_unlabelled(one) for one in present}
     listed = {_spot(one): one for one in [*(e for e in earlier if _unlabelled(e) in rows), *present]}
-    asked = suite.model_dump(mode="json")
+    asked = without_paths(suite.model_dump(mode="json"))
     asked["settings"] = {"inference": RunConfig.model_fields["inference"].default, **asked["settings"]}
     content = {"name": suite.name, "threads": threads, "title": suite.title, "suite": asked}
     write_json(path, {**content, "cells": list(listed.values())})

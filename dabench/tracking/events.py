@@ -13,11 +13,14 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from dabench.files.printable import printable_values
+from dabench.files.private import named
 
 #: How a cell can end. A journal without a last word is ``unfinished``: killed, or still going; ``killed`` is what a
 #: suite writes when a worker was.
 STATUSES = ("ok", "failed", "oom", "skipped", "killed")
 UNFINISHED = "unfinished"
+#: Ends the name of a file of the target's test split that a stage opened while it trained (`StageFinished.opened`).
+OF_TEST = " (target test)"
 
 
 def now() -> str:
@@ -92,7 +95,10 @@ class Altered(Event):
 
 @dataclass(frozen=True)
 class StageFinished(Event):
-    """A stage is trained, or was found in the cache; ``seconds`` is what its training took, whenever that was."""
+    """A stage is trained, or was found in the cache; ``seconds`` is what its training took, whenever that was.
+
+    ``opened`` names files that it opened meanwhile and that are none of its inputs.
+    """
 
     kind: ClassVar[str] = "stage_finished"
 
@@ -102,6 +108,7 @@ class StageFinished(Event):
     updates: int
     seconds: float
     peak_memory_bytes: int = 0
+    opened: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -266,7 +273,16 @@ KINDS: Mapping[str, type[Event]] = {
 
 def to_line(event: Event) -> str:
     """The event as one line of JSON, without the line's end."""
-    return json.dumps({"event": event.kind, **asdict(event)}, separators=(",", ":"), default=str)
+    values = asdict(event)
+    told = {name: _named(values[name]) for name in ("reason", "tags") if name in values}
+    return json.dumps({"event": event.kind, **values, **told}, separators=(",", ":"), default=str)
+
+
+def _named(value: Any) -> Any:
+    """Messages and tags in which files have their names alone."""
+    if isinstance(value, dict):
+        return {key: _named(part) for key, part in value.items()}
+    return named(value) if isinstance(value, str) else value
 
 
 def from_line(line: str) -> Event | None:
@@ -283,6 +299,8 @@ def from_line(line: str) -> Event | None:
         values["inputs"] = tuple(_input(i) for i in values.get("inputs", ()))
         values["stages"] = tuple(values.get("stages", ()))
         values["plugins"] = tuple(_plugin(p) for p in values.get("plugins", ()))
+    if made is StageFinished:
+        values["opened"] = tuple(map(str, values.get("opened", ())))
     try:
         return made(**values)
     except TypeError as error:

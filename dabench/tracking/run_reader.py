@@ -57,6 +57,8 @@ def record_of(run_dir: Path, events: list[Event], attempts: int, origin: str) ->
     tags = {k: str(v) for k, v in start.tags.items() if v is not None}
     guarded = next(iter(_of(events, Guarded)), None)
     tags |= {"guard": guarded.told} if guarded else {}
+    opened = dict.fromkeys(f"{s.stage}: {name}" for s in stages.values() for name in s.opened)
+    tags |= {"opened": "; ".join(opened)} if opened else {}
     tags.setdefault("variant", tags.get("po", "none"))  # journals of version 0.1 knew one kind of variant
     return RunRecord(
         path=run_dir,

@@ -22,7 +22,7 @@ from dabench.training.checkpoint import load_weights, save_weights
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What is known of a finished stage."""
+    """What is known of a finished stage; ``opened`` names files that it opened and that are none of its inputs."""
 
     key: str
     name: str
@@ -31,6 +31,7 @@ class StageRecord:
     peak_memory_bytes: int
     ledger: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    opened: list[str] = field(default_factory=list)
 
 
 class StageFolder:

@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image, UnidentifiedImageError
 
-from dabench.plugin import DataError, Reader
+from dabench.plugin import Choice, DataError, Reader
 from dabench_readers.tiff import TiffReader
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ class FolderReader(Reader):
 
     def open(self, path: Path) -> Volume:
         """Open the slices of a folder. Raises DataError for a mixture of formats or an unreadable first slice."""
+        return self.open_choice(path, Choice())
+
+    def open_choice(self, path: Path, choice: Choice) -> Volume:
+        """The same, one channel of colour pictures. Raises DataError for any other choice, too."""
+        channel = _channel(path, choice)
         files = [p for p in path.iterdir() if p.is_file() or p.is_symlink()]
         found = [p for p in files if _format(p)]
         if not found:
@@ -65,9 +70,9 @@ class FolderReader(Reader):
         found = [p for p in found if _format(p) == kind]
         slices = sorted(found, key=natural_order)
         if _planes_of_one(slices[0]) == len(slices):
-            return TiffReader().open(slices[0])
-        first = _load(slices[0], 0)
-        volume = FolderVolume(slices, first.shape, first.dtype, white_is_zero=_white_is_zero(slices[0]))
+            return TiffReader().open_choice(slices[0], choice)
+        first = _load(slices[0], 0, channel)
+        volume = FolderVolume(slices, first.shape, first.dtype, channel, white_is_zero=_white_is_zero(slices[0]))
         if strays := sorted(p.name for p in set(files) - set(found)):
             shown = ", ".join(strays[:_SHOWN]) + (f" and {len(strays) - _SHOWN} more" if len(strays) > _SHOWN else "")
             volume.notes = (f"{path}: left out, as no {kind} slices: {shown}.",)
@@ -81,13 +86,19 @@ class FolderVolume:
     """
 
     def __init__(
-        self, slices: list[Path], shape: tuple[int, ...], dtype: np.dtype[Any], *, white_is_zero: bool = False
+        self,
+        slices: list[Path],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        channel: int | None = None,
+        *,
+        white_is_zero: bool = False,
     ) -> None:
-        """Files in order, the size and type of the first one, and whether it says that small values are bright."""
+        """Files in order, size and type of the first, the channel that counts, and whether small values are bright."""
         self.white_is_zero = white_is_zero
         self.files, self.names = tuple(slices), tuple(file.name for file in slices)
         self.notes: tuple[str, ...] = ()
-        self._slices, self._plane, self._dtype = slices, (shape[0], shape[1]), dtype
+        self._slices, self._plane, self._dtype, self._channel = slices, (shape[0], shape[1]), dtype, channel
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -103,7 +114,7 @@ class FolderVolume:
         """Slice ``z`` as ``(H, W)``. Raises DataError naming file and slice: damaged, or another size or type."""
         if not 0 <= z < len(self._slices):
             raise IndexError(f"{self._slices[0].parent}: slice {z} of {len(self._slices)}")
-        image = _load(self._slices[z], z)
+        image = _load(self._slices[z], z, self._channel)
         if image.shape != self._plane:
             raise DataError(
                 f"{self._slices[z]}: slice {z} has {image.shape} pixels, the first slice has {self._plane}.", _GET_AGAIN
@@ -138,12 +149,21 @@ def _planes_of_one(path: Path) -> int:
         return 0  # said when it is read
 
 
-def _load(path: Path, z: int) -> Array:
+def _channel(path: Path, choice: Choice) -> int | None:
+    """The channel that is meant, None where nothing is said."""
+    asked = dict(choice.at)
+    channel = asked.pop("channel", None)
+    if asked or choice.axes:
+        raise DataError(f"{path}: pictures in a folder have channels alone, not {choice}.", f"{path}/channel=0")
+    return channel
+
+
+def _load(path: Path, z: int, channel: int | None) -> Array:
     try:
         image = tifffile.imread(path, is_ome=False) if _format(path) == "TIFF" else _load_picture(path)
     except _DAMAGE as error:
         raise DataError(f"{path}: slice {z} cannot be decoded: {error}.", _GET_AGAIN) from None
-    return _grey(np.asarray(image), path, z)
+    return _grey(np.asarray(image), path, z, channel)
 
 
 def _white_is_zero(path: Path) -> bool:
@@ -170,11 +190,19 @@ def _is_index_map(picture: Image.Image) -> bool:
     return not (palette == palette[:, :1]).all()
 
 
-def _grey(image: Array, path: Path, z: int) -> Array:
-    """One channel; a colour picture passes only when its colour channels are equal."""
+def _grey(image: Array, path: Path, z: int, channel: int | None) -> Array:
+    """One channel: the one that is meant, else of a colour picture any, where its colours are equal."""
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if channel is not None and channel >= channels:
+        raise DataError(f"{path}: slice {z} has {channels} channels, counted from 0: there is none {channel}.")
     if image.ndim == 2:
         return image
+    if channel is not None and image.ndim == 3:
+        return np.ascontiguousarray(image[..., channel])
     colours = image[..., : 3 if image.shape[-1] >= 3 else 1] if image.ndim == 3 else image
     if image.ndim == 3 and image.shape[-1] <= 4 and (colours == colours[..., :1]).all():
         return np.ascontiguousarray(colours[..., 0])
-    raise DataError(f"{path}: slice {z} is not a grey picture (shape {image.shape}).", "Convert it to grey first.")
+    raise DataError(
+        f"{path}: slice {z} is not a grey picture (shape {image.shape}).",
+        f"Say which channel is meant:  {path.parent}/channel=0  or  --channel 0; or convert the pictures to grey.",
+    )

@@ -205,6 +205,7 @@ def test_names_of_origins(origin: str) -> None:
 
 def test_every_file_of_a_run_belongs_in_a_bundle(made: Made) -> None:
     assert all(belongs(name) and not outside(name) for run in (made.run, made.short) for name in files(run))
+    assert belongs("predictions/target_test_points.csv")  # a person's test points
     assert is_cell_id(made.run.name)
     assert is_cell_id("ipl-lucchi2lucchi++-small-s0-0123abcd")
     assert not any(belongs(name) for name in ("model.pt", "stages/a/x.json", "panels/a/b/c.png", "curves/x.py"))

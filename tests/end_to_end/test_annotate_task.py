@@ -113,7 +113,8 @@ def test_from_points_to_preferences_to_a_model(annotated: Any, tmp_path: Path) -
     (run,) = (tmp_path / "workspace" / "runs").glob("*/journal.jsonl")
     events = [json.loads(line) for line in run.read_text().splitlines()]
     budget = events[0]["params"]["budget"]
-    assert np.all([Path(budget[file]).exists() for file in ("points_file", "preferences_file")])
+    names = [Path(budget[file]).name for file in ("points_file", "preferences_file")]
+    assert np.all([(tmp_path / "annotation-human2lucchi" / name).exists() for name in names])
 
 
 @pytest.mark.parametrize("more", [["--po=upo"], ["--patches=0"]])

@@ -204,3 +204,19 @@ def test_a_volume_across_the_pages_is_not_read_whole(tmp_path):
 
     largest = max(np.prod(block.shape) for block in itertools.islice(slabs(Long()), 50))
     assert largest <= 256 * 2**20
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_channel_of_colour_pictures_in_a_folder(tmp_path: Path, suffix: str) -> None:
+    colours = np.random.default_rng(1).integers(0, 255, (3, 20, 24, 3), np.uint8)
+    for z, picture in enumerate(colours):
+        Image.fromarray(picture).save(tmp_path / f"{z}.{suffix}")
+    with pytest.raises(DataError, match="not a grey picture") as refused:
+        open_any(tmp_path)
+    assert "--channel 0" in str(refused.value.mend)
+    for channel in range(3):
+        np.testing.assert_array_equal(read_all(open_any(tmp_path / f"channel={channel}")), colours[..., channel])
+    with pytest.raises(DataError, match="has 3 channels, counted from 0: there is none 3"):
+        open_any(tmp_path / "channel=3")
+    with pytest.raises(DataError, match="channels alone, not time=1"):
+        open_any(tmp_path / "time=1")

@@ -12,6 +12,7 @@ from dabench.api.progress import PlainDisplay
 from dabench.api.run import Run
 from dabench.components.registry import Registry
 from dabench.files.digests import digest_file
+from dabench.files.private import named
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
 from dabench.runs.runner import run_cell
@@ -175,7 +176,7 @@ def test_the_run_has_on_record_what_was_altered(registry, workspace):
     (prediction,) = (folder / "predictions").glob("*.tif")
     alter(prediction)
     told, record = again(registry, workspace)
-    assert [f"{event.work}: {event.reason}" for event in record.altered] == told.altered
+    assert [f"{event.work}: {event.reason}" for event in record.altered] == list(map(named, told.altered))
     assert [event.work for event in record.altered] == [prediction.name]
     assert read_run(record.path).altered == record.altered
     # The next run finds everything as it was written: its attempt has nothing to report.

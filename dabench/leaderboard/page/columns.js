@@ -98,6 +98,26 @@ function chooser(row, chosen, toggle) {
   });
 }
 
+const CHECKS = {
+  "rerun here": "Trained again on this machine, with the same result",
+  "verified here": "Scores were computed again on this machine, from the predictions and the labels",
+  "checked only": "Files and records agree with one another; scores were not computed again",
+  unverified: "There are no files to check",
+  failed: "Something is wrong: see the cells",
+};
+
+/** What is known of all cells of a row. */
+const checkedColumn = {
+  key: "checked",
+  label: "Checked",
+  title: "What is known of all of its cells",
+  value: (row) => row.checked || null,
+  cell: (row) =>
+    row.checked
+      ? h("span", { class: row.checked === "failed" ? "status bad" : "checked", title: CHECKS[row.checked] }, row.checked)
+      : none(),
+};
+
 /** Columns that every view of the leaderboard begins with. */
 function firstColumns(actions) {
   return [
@@ -176,6 +196,7 @@ function overviewColumns(shown, tasks, actions) {
     ),
     ...(rows.some((row) => row.difference) ? [against] : []),
     ...(rows.some((row) => typeof row.gap_closed === "number") ? [gap] : []),
+    ...(rows.some((row) => row.checked) ? [checkedColumn] : []),
     ...costColumns(rows),
   ];
 }

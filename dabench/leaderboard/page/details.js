@@ -76,13 +76,14 @@ function cellTable(row) {
           h("span", { class: `status ${cell.status === "ok" ? "ok" : "bad"}` }, cell.status),
           cell.reason && h("span", { class: "sub" }, cell.reason),
         ),
+        h("td", {}, cell.checked, cell.doubt && h("span", { class: "sub" }, cell.doubt)),
         h("td", {}, cell.origin),
         h("td", {}, h("code", {}, cell.cell_id)),
       ),
     );
   const more =
     cells.length > MOST_CELLS && h("p", { class: "hint" }, `and ${plural(cells.length - MOST_CELLS, "further cell")}.`);
-  return [plainTable(`Cells of ${row.entry}`, ["Task", "Seed", "Status", "Origin", "Cell"], lines), more];
+  return [plainTable(`Cells of ${row.entry}`, ["Task", "Seed", "Status", "Checked", "Origin", "Cell"], lines), more];
 }
 
 function facts(row) {

@@ -12,6 +12,7 @@ const FACETS = [
   "weak_labels",
   "rater",
   "options",
+  "checked",
 ];
 
 const newFilters = () => ({ query: "", facets: {}, hiddenTasks: new Set() });
@@ -19,6 +20,7 @@ const newFilters = () => ({ query: "", facets: {}, hiddenTasks: new Set() });
 function facetValues(row, facet) {
   if (facet === "rows") return [KINDS[row.kind].short];
   if (facet === "origin") return [...new Set(row.cells.map((cell) => cell.origin))];
+  if (facet === "checked") return row.checked ? [row.checked] : [];
   return row.tags[facet] === undefined ? [] : [String(row.tags[facet])];
 }
 

@@ -64,7 +64,9 @@ function notes([first, ...others]) {
 }
 
 const tabName = ({ setting, suite }) =>
-  [suite, setting.data, setting.preset, setting.protocol, setting.inference, matched(setting)].filter(Boolean).join(" · ");
+  [suite, setting.data, setting.preset, setting.protocol, setting.inference, matched(setting)]
+    .filter(Boolean)
+    .join(" · ");
 
 function toolbar(tab, shown) {
   const { board } = shown;

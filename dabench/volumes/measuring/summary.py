@@ -12,6 +12,7 @@ import numpy as np
 
 from dabench.errors import ConfigError
 from dabench.files.atomic import write_text, write_with
+from dabench.files.html import content_policy
 from dabench.types import Array
 from dabench.volumes.measuring.table import Measures
 
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BINS = 40
+_STYLE = """body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; color: #222 }
+td, th { padding: .15rem 1.2rem .15rem 0; text-align: left } td + td { font-variant-numeric: tabular-nums }
+img { width: 100% }"""
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; color: #222 }}
-td, th {{ padding: .15rem 1.2rem .15rem 0; text-align: left }} td + td {{ font-variant-numeric: tabular-nums }}
-img {{ width: 100% }} </style></head>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title><style>{style}</style></head>
 <body><h1>{title}</h1><table>{rows}</table><img alt="distributions" src="data:image/png;base64,{image}"></body></html>
 """
 
@@ -159,4 +161,5 @@ def _page(measures: Measures, title: str, picture: bytes) -> str:
         for what, value in [about, *lines(measures)]
     ]
     image = base64.b64encode(picture).decode()
-    return _PAGE.format(title=html.escape(title), rows="".join(cells), image=image)
+    policy = html.escape(content_policy(_STYLE, ""), quote=True)
+    return _PAGE.format(policy=policy, style=_STYLE, title=html.escape(title), rows="".join(cells), image=image)

@@ -142,6 +142,7 @@ def test_summaries(stack, tmp_path):
         folder = tmp_path / "out" / ("" if "." in name else name)
         assert set(files) <= {p.name for p in folder.iterdir()}
     page = (tmp_path / "out" / "b.html").read_text()
+    assert '<meta http-equiv="Content-Security-Policy" content="default-src &#x27;none&#x27;;' in page
     assert "data:image/png;base64," in page
     assert "4 x 40 x 50 voxels of 30 x 8 x 8 nm" in page
     assert (tmp_path / "out" / "a.png").read_bytes().startswith(b"\x89PNG")

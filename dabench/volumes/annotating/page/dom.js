@@ -17,16 +17,24 @@ function filled(node, attributes, children) {
 export const el = (tag, attributes = {}, ...children) => filled(document.createElement(tag), attributes, children);
 
 /** The same in SVG. */
-export const svg = (tag, attributes = {}, ...children) => filled(document.createElementNS(SVG, tag), attributes, children);
+export const svg = (tag, attributes = {}, ...children) =>
+  filled(document.createElementNS(SVG, tag), attributes, children);
 
 /** Outlines that are seen on bright and on dark ground: a dark line below a bright one. */
 export function outlines(path) {
-  return svg("g", { class: "outlines" }, svg("path", { class: "halo", d: path }), svg("path", { class: "line", d: path }));
+  return svg(
+    "g",
+    { class: "outlines" },
+    svg("path", { class: "halo", d: path }),
+    svg("path", { class: "line", d: path }),
+  );
 }
 
 export const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 /** Whether a key belongs to what the person types in or reads, not to the page. */
 export function elsewhere(event) {
-  return event.target.matches("input:not([type=range]), textarea, select") || document.querySelector("dialog[open]") !== null;
+  return (
+    event.target.matches("input:not([type=range]), textarea, select") || document.querySelector("dialog[open]") !== null
+  );
 }

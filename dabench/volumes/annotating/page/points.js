@@ -14,8 +14,12 @@ const board = byId("picture");
 const image = svg("image");
 const found = svg("g"); // what the model finds
 const marks = svg("g", { class: "marks" });
-const cross = svg("g", { class: "aim" }, svg("path", { class: "halo", d: "M-16 0H-4M4 0H16M0-16V-4M0 4V16" }),
-  svg("path", { class: "line", d: "M-16 0H-4M4 0H16M0-16V-4M0 4V16" }));
+const cross = svg(
+  "g",
+  { class: "aim" },
+  svg("path", { class: "halo", d: "M-16 0H-4M4 0H16M0-16V-4M0 4V16" }),
+  svg("path", { class: "line", d: "M-16 0H-4M4 0H16M0-16V-4M0 4V16" }),
+);
 const view = new View(resize);
 let about; // the volume: title, shape, idle
 let rater = "";
@@ -68,9 +72,13 @@ async function goEmpty() {
 }
 
 function mark(click) {
-  const shape = click.kind === "object"
-    ? [svg("circle", { class: "ring", r: 7.5 }), svg("circle", { class: "disc", r: 5.5 })]
-    : [svg("path", { class: "ring", d: "M-6-6L6 6M6-6L-6 6" }), svg("path", { class: "no", d: "M-6-6L6 6M6-6L-6 6" })];
+  const shape =
+    click.kind === "object"
+      ? [svg("circle", { class: "ring", r: 7.5 }), svg("circle", { class: "disc", r: 5.5 })]
+      : [
+          svg("path", { class: "ring", d: "M-6-6L6 6M6-6L-6 6" }),
+          svg("path", { class: "no", d: "M-6-6L6 6M6-6L-6 6" }),
+        ];
   const node = svg("g", { class: click.kind }, ...shape);
   node.place = { x: click.x + 0.5, y: click.y + 0.5 }; // the middle of pixel 0 is drawn at one half
   return node;
@@ -151,7 +159,7 @@ function move(dx, dy, event) {
   };
   const [width, height] = [view.width / view.scale, view.height / view.scale];
   if (aim.x < view.x || aim.y < view.y || aim.x > view.x + width || aim.y > view.y + height)
-    view.pan(dx * width / 3, dy * height / 3);
+    view.pan((dx * width) / 3, (dy * height) / 3);
   resize();
 }
 
@@ -182,8 +190,12 @@ async function ask() {
     const { path, tile, scale, seconds } = await get(`/api/points/${rater}/outlines/${state.z}?y=${y}&x=${x}`);
     if (mine !== asked) return; // a newer one is on its way
     const [top, left, height, width] = tile;
-    const group = svg("g", { transform: `scale(${scale[1]} ${scale[0]})` }, outlines(path),
-      svg("rect", { class: "frame", x: left, y: top, width, height }));
+    const group = svg(
+      "g",
+      { transform: `scale(${scale[1]} ${scale[0]})` },
+      outlines(path),
+      svg("rect", { class: "frame", x: left, y: top, width, height }),
+    );
     found.replaceChildren(group);
     found.dataset.seconds = seconds;
   });
@@ -214,18 +226,39 @@ function words() {
 
 // ------------------------------------------------------------------------------------------------ keys and start
 const KEYS = {
-  u: undo, c: () => choose("object"), b: () => choose(kind === "object" ? "negative" : "object"), Enter: enter,
-  Delete: erase, Backspace: erase, n: () => go(state.z + 1), p: () => go(state.z - 1), g: goEmpty,
-  ArrowLeft: (event) => move(-1, 0, event), ArrowRight: (event) => move(1, 0, event),
-  ArrowUp: (event) => move(0, -1, event), ArrowDown: (event) => move(0, 1, event),
-  "+": () => view.zoom(1.25, aim ?? undefined), "=": () => view.zoom(1.25, aim ?? undefined), "-": () => view.zoom(0.8),
-  0: () => view.fit(), m: () => about.model && toggleModel(), "?": () => byId("keys").showModal(),
+  u: undo,
+  c: () => choose("object"),
+  b: () => choose(kind === "object" ? "negative" : "object"),
+  Enter: enter,
+  Delete: erase,
+  Backspace: erase,
+  n: () => go(state.z + 1),
+  p: () => go(state.z - 1),
+  g: goEmpty,
+  ArrowLeft: (event) => move(-1, 0, event),
+  ArrowRight: (event) => move(1, 0, event),
+  ArrowUp: (event) => move(0, -1, event),
+  ArrowDown: (event) => move(0, 1, event),
+  "+": () => view.zoom(1.25, aim ?? undefined),
+  "=": () => view.zoom(1.25, aim ?? undefined),
+  "-": () => view.zoom(0.8),
+  0: () => view.fit(),
+  m: () => about.model && toggleModel(),
+  "?": () => byId("keys").showModal(),
 };
 const REPEATING = "+-=np ArrowLeft ArrowRight ArrowUp ArrowDown";
 
 const BUTTONS = {
-  object: KEYS.c, negative: () => choose("negative"), undo, previous: KEYS.p, next: KEYS.n, empty: goEmpty,
-  zoomin: KEYS["+"], zoomout: KEYS["-"], help: KEYS["?"], model: KEYS.m,
+  object: KEYS.c,
+  negative: () => choose("negative"),
+  undo,
+  previous: KEYS.p,
+  next: KEYS.n,
+  empty: goEmpty,
+  zoomin: KEYS["+"],
+  zoomout: KEYS["-"],
+  help: KEYS["?"],
+  model: KEYS.m,
 };
 
 async function start() {

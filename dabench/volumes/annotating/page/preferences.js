@@ -100,7 +100,10 @@ function layout() {
   const count = document.body.classList.contains("single") ? 1 : shown.length;
   const gap = 12;
   const room = main.getBoundingClientRect();
-  const down = Math.max(220, innerHeight - panels.getBoundingClientRect().top - document.querySelector("footer").offsetHeight - 20);
+  const down = Math.max(
+    220,
+    innerHeight - panels.getBoundingClientRect().top - document.querySelector("footer").offsetHeight - 20,
+  );
   let best = 0;
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);
@@ -146,7 +149,8 @@ async function exchange(what, content, words) {
     say(words);
     await show(next);
   } catch (error) {
-    if (error.status === 409) await show(await get(`/api/preferences/${rater}`)); // answered in another window
+    if (error.status === 409)
+      await show(await get(`/api/preferences/${rater}`)); // answered in another window
     else busy = false;
     say(error.message, true);
   }
@@ -250,26 +254,42 @@ function pace() {
   byId("pace").setAttribute("viewBox", `0 0 ${4 * Math.max(state.recent.length, 1)} 20`);
 }
 
-const minutes = (seconds) => (seconds < 90 ? `${Math.ceil(seconds / 10) * 10} s` : plural(Math.round(seconds / 60), "minute"));
+const minutes = (seconds) =>
+  seconds < 90 ? `${Math.ceil(seconds / 10) * 10} s` : plural(Math.round(seconds / 60), "minute");
 
 function finish() {
   document.body.classList.add("finished");
   main.dataset.number = "done";
   byId("tabs").replaceChildren();
   panels.replaceChildren(
-    el("div", { class: "done" },
+    el(
+      "div",
+      { class: "done" },
       el("h2", {}, "All questions are answered. Thank you!"),
       el("p", {}, "Everything is saved: close this page, and press Ctrl-C in the terminal. To train on the answers:"),
-      el("code", {}, state.command)),
+      el("code", {}, state.command),
+    ),
   );
 }
 
 // ------------------------------------------------------------------------------------------------ keys and start
 const KEYS = {
-  t: tie, x: () => answer("bad"), s: () => answer("skip"), u: undo, Enter: enter, Escape: unmark,
-  ArrowLeft: () => step(-1), ArrowRight: () => step(1),
-  d: () => toggle("differ"), v: () => toggle("single"), "+": () => view.zoom(1.25), "=": () => view.zoom(1.25),
-  "-": () => view.zoom(0.8), 0: () => view.fit(), n: () => slice(1), p: () => slice(-1),
+  t: tie,
+  x: () => answer("bad"),
+  s: () => answer("skip"),
+  u: undo,
+  Enter: enter,
+  Escape: unmark,
+  ArrowLeft: () => step(-1),
+  ArrowRight: () => step(1),
+  d: () => toggle("differ"),
+  v: () => toggle("single"),
+  "+": () => view.zoom(1.25),
+  "=": () => view.zoom(1.25),
+  "-": () => view.zoom(0.8),
+  0: () => view.fit(),
+  n: () => slice(1),
+  p: () => slice(-1),
   "?": () => byId("keys").showModal(),
 };
 
@@ -279,8 +299,19 @@ for (let number = 1; number <= 9; number++)
   };
 
 const BUTTONS = {
-  tie, bad: KEYS.x, skip: KEYS.s, undo, save: enter, cancel: unmark, differ: KEYS.d, single: KEYS.v, help: KEYS["?"],
-  zoomin: KEYS["+"], zoomout: KEYS["-"], next: KEYS.n, previous: KEYS.p,
+  tie,
+  bad: KEYS.x,
+  skip: KEYS.s,
+  undo,
+  save: enter,
+  cancel: unmark,
+  differ: KEYS.d,
+  single: KEYS.v,
+  help: KEYS["?"],
+  zoomin: KEYS["+"],
+  zoomout: KEYS["-"],
+  next: KEYS.n,
+  previous: KEYS.p,
 };
 
 async function start() {

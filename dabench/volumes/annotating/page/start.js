@@ -8,13 +8,31 @@ const NAME = /^[a-z0-9][a-z0-9._-]*$/;
 
 /** Complete the dialogs: what a page says of itself stands in its HTML, names and buttons are those of both. */
 function frame(about) {
-  byId("welcome").querySelector("form").append(
-    el("label", {}, "Your name or initials ",
-      el("input", { id: "name", name: "name", required: "", maxlength: 40, autocomplete: "off", spellcheck: "false" })),
-    el("p", { class: "problem", id: "name-problem", role: "alert" }),
-    el("div", { class: "row" }, el("button", { class: "main", value: "start" }, "Start"), " ",
-      el("span", { class: "soft" }, about.title)),
-  );
+  byId("welcome")
+    .querySelector("form")
+    .append(
+      el(
+        "label",
+        {},
+        "Your name or initials ",
+        el("input", {
+          id: "name",
+          name: "name",
+          required: "",
+          maxlength: 40,
+          autocomplete: "off",
+          spellcheck: "false",
+        }),
+      ),
+      el("p", { class: "problem", id: "name-problem", role: "alert" }),
+      el(
+        "div",
+        { class: "row" },
+        el("button", { class: "main", value: "start" }, "Start"),
+        " ",
+        el("span", { class: "soft" }, about.title),
+      ),
+    );
   const keys = byId("keys").querySelector("form");
   keys.prepend(el("h2", { id: "keys-title" }, "How it works"));
   keys.append(el("div", { class: "row" }, el("button", { class: "main", value: "close" }, "Close")));
@@ -29,7 +47,8 @@ export async function welcome(about, enter) {
   const open = async () => {
     const name = byId("name").value.trim().toLowerCase().replaceAll(/\s+/g, "-");
     try {
-      if (!NAME.test(name)) throw new Error("A name has letters from a to z, digits, . _ or -, and begins with a letter or digit.");
+      if (!NAME.test(name))
+        throw new Error("A name has letters from a to z, digits, . _ or -, and begins with a letter or digit.");
       await enter(name);
       location.hash = `rater=${encodeURIComponent(name)}`;
       dialog.close();
@@ -70,7 +89,8 @@ export function listenToKeys(acts, repeating = "+-=") {
   });
   addEventListener("blur", () => hide(false));
   byId("hide").addEventListener("pointerdown", () => hide(true));
-  for (const kind of ["pointerup", "pointerleave", "pointercancel"]) byId("hide").addEventListener(kind, () => hide(false));
+  for (const kind of ["pointerup", "pointerleave", "pointercancel"])
+    byId("hide").addEventListener(kind, () => hide(false));
 }
 
 export function listenToButtons(acts) {

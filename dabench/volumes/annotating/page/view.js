@@ -74,10 +74,14 @@ export class View {
     picture.dataset.moves = "true";
     const fingers = new Map();
     let moved = 0;
-    picture.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY / 400), place(picture, event));
-    }, { passive: false });
+    picture.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.zoom(Math.exp(-event.deltaY / 400), place(picture, event));
+      },
+      { passive: false },
+    );
     picture.addEventListener("pointerdown", (event) => {
       fingers.set(event.pointerId, event);
       if (fingers.size === 1) moved = 0;
@@ -98,13 +102,18 @@ export class View {
     });
     for (const kind of ["pointerup", "pointercancel"])
       picture.addEventListener(kind, (event) => fingers.delete(event.pointerId));
-    picture.addEventListener("click", (event) => {
-      if (moved >= STILL) { // the end of a drag is no click
-        event.stopPropagation();
-        event.preventDefault();
-      }
-      moved = 0;
-    }, { capture: true });
+    picture.addEventListener(
+      "click",
+      (event) => {
+        if (moved >= STILL) {
+          // the end of a drag is no click
+          event.stopPropagation();
+          event.preventDefault();
+        }
+        moved = 0;
+      },
+      { capture: true },
+    );
   }
 }
 

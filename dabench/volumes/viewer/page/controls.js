@@ -75,10 +75,21 @@ const short = (value) => String(+value.toFixed(4));
 
 /** The view as the part of an address behind #: the slice by its number in the volume, not by its place here. */
 function written() {
-  const parts = { z: ABOUT.slices[state.number], on: offered.filter((n) => state.on.has(n)).map((n) => LAYERS[n].key).join("") };
+  const parts = {
+    z: ABOUT.slices[state.number],
+    on: offered
+      .filter((n) => state.on.has(n))
+      .map((n) => LAYERS[n].key)
+      .join(""),
+  };
   if (view.zoom > 1) Object.assign(parts, { zoom: short(view.zoom), x: short(view.x), y: short(view.y) });
   for (const [name, plain] of Object.entries(PLAIN)) if (state[name] !== plain) parts[name] = short(state[name]);
-  return "#" + Object.entries(parts).map(([name, value]) => `${name}=${value}`).join("&");
+  return (
+    "#" +
+    Object.entries(parts)
+      .map(([name, value]) => `${name}=${value}`)
+      .join("&")
+  );
 }
 
 /** Takes over what an address says; what it does not say, or says wrongly, stays as it is. */

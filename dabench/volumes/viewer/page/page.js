@@ -207,9 +207,7 @@ function strip() {
   if (!OVERVIEW.some((one) => one[name] !== undefined) || OVERVIEW.length < 2) return;
   const most = name === "dice" ? 1 : Math.max(1, ...OVERVIEW.map((one) => one[name] ?? 0));
   part("strip").append(
-    ...OVERVIEW.map((one) =>
-      h("span", {}, h("i", { style: { "--height": `${(100 * (one[name] ?? 0)) / most}%` } })),
-    ),
+    ...OVERVIEW.map((one) => h("span", {}, h("i", { style: { "--height": `${(100 * (one[name] ?? 0)) / most}%` } }))),
   );
   part("strip").title = name === "dice" ? "Dice of each slice" : "Objects on each slice";
   part("strip").addEventListener("click", (event) => {
@@ -235,8 +233,14 @@ function begin() {
   const buttons = { previous: () => go(state.number - 1), next: () => go(state.number + 1), none: hideAll, plain, fit };
   Object.assign(buttons, { closer: () => zoomBy(1.5), farther: () => zoomBy(1 / 1.5) });
   for (const [id, act] of Object.entries(buttons)) part(id).addEventListener("click", act);
-  new ResizeObserver(() => (move(0, 0), redraw())).observe(stage);
-  addEventListener("hashchange", () => (read(location.hash), show()));
+  new ResizeObserver(() => {
+    move(0, 0);
+    redraw();
+  }).observe(stage);
+  addEventListener("hashchange", () => {
+    read(location.hash);
+    show();
+  });
   read(location.hash);
   show();
 }

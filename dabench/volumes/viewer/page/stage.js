@@ -83,7 +83,11 @@ function mark(pen, [x, y], scale) {
     pen.fillStyle = colour;
     pen.fill();
   };
-  [[5.5, "#000"], [4.5, "#fff"], [3, PINK]].forEach(([radius, colour]) => circle(radius, colour));
+  [
+    [5.5, "#000"],
+    [4.5, "#fff"],
+    [3, PINK],
+  ].forEach(([radius, colour]) => circle(radius, colour));
 }
 
 /** The longest of 1, 2, 5, 10, ... that takes at most a quarter of the stage. */
