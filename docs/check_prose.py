@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[1]
 RULES = Path(__file__).with_name("prose.yaml")
 GLOSSARY = Path(__file__).with_name("glossary.md")
 MOST_WORDS, MOST_CHARACTERS = 25, 100
+#: Code that users do not read: only its references are checked.
+INTERNAL = ("tests", "benchmarks", "docs")
 SEARCHED = (".md", ".py", ".yaml", ".toml", ".ipynb")
 
 #: A sentence ends with a stop before a space; not after these abbreviations.
@@ -151,7 +153,7 @@ def check(paths: list[Path]) -> list[Found]:
         found += check_outside(path, lists)
         if path.suffix == ".md":
             found += check_page(path, lists)
-        elif path.suffix == ".py" and ("dabench" in path.parts or "plugins" in path.parts):
+        elif path.suffix == ".py" and not any(path.is_relative_to(ROOT / name) for name in INTERNAL):
             found += check_strings(path, lists)
     return found
 
