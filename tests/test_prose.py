@@ -28,7 +28,7 @@ FAULTS = [
     ("Labels are beside the images.", "beside"),
 ]
 FINE = [
-    f"{HALF.capitalize()} by Wu et al. 2021 and {HALF.removesuffix(' word' * 6)}.",
+    f"{HALF.capitalize()}\nby Wu et al. 2021 and word word word word.",
     f"Short. {HALF.capitalize()}\n{HALF.removesuffix(' word')}.",
     f"```\n{LONG}. nobody\n```",
     f"    {HALF} {HALF} nobody {'a' * 60}\n",
