@@ -59,10 +59,9 @@ def predict(
     batch: Annotated[int, typer.Option(help="Tiles a forward pass.", min=1)] = 8,
     executor: Annotated[str, typer.Option(help="local, or ray for several machines.")] = "local",
     jobs: Annotated[int, typer.Option(help="Chunks at a time [local: 1; ray: all that fit].", min=0)] = 0,
-    address: Annotated[str, typer.Option(help="Of a running Ray cluster: auto, ray://head:10001.")] = "",
+    address: Annotated[str, typer.Option(help="Address of a running Ray cluster: auto, ray://head:10001.")] = "",
     gpus_per_job: Annotated[
-        float,
-        number(help="Ray: share of a GPU that a chunk asks for; then nodes predict on theirs.", min=0),
+        float, number(help="Ray: share of a GPU per chunk; nodes then predict on their GPUs.", min=0)
     ] = 0.0,
     share: Annotated[
         str, typer.Option(help="Ray: nodes see the images and the model by path (files), or are sent them (objects).")

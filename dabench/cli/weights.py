@@ -43,7 +43,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
 
 @app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="Name under which settings ask for it, for example dino-vits8.")],
+    name: Annotated[str, typer.Argument(help="Name by which settings refer to it, for example dino-vits8.")],
     file: Annotated[Path, typer.Argument(help="A .safetensors file, or a .pth that holds tensors only.")],
 ) -> None:
     """Copy weights into the workspace as safetensors and record their digest. Pickles that run code are refused.
