@@ -111,7 +111,12 @@ def _show(listing: Listing, item: Listed, preset: str) -> None:
 
     to, origin = console(), f"{item.distribution}, {item.plugin}"
     to.print(Text.assemble((item.name, "bold"), f" ({item.kind.replace('_', ' ')}): {item.summary}"))
-    for label, value in (("paper", item.paper), ("licence", item.licence), ("from", origin), ("lacks", told(item.needs))):
+    for label, value in (
+        ("paper", item.paper),
+        ("licence", item.licence),
+        ("from", origin),
+        ("lacks", told(item.needs)),
+    ):
         if value:
             to.print(Text(f"  {label}: {value}"))
     values, meanings = listing.settings_of(item, preset), listing.meanings(item)

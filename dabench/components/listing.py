@@ -184,7 +184,9 @@ def _state(path: Path) -> tuple[str, int, int]:
 def listed(item: Registered) -> Listed:
     """A loaded component as listings show it."""
     c, presets = item.component, tuple(sorted(item.component.presets))
-    return Listed(item.kind, item.name, c.summary, c.paper, c.licence, item.plugin, item.distribution, presets, dict(c.needs))
+    return Listed(
+        item.kind, item.name, c.summary, c.paper, c.licence, item.plugin, item.distribution, presets, dict(c.needs)
+    )
 
 
 def _settings(item: Registered, registry: Registry) -> ListedSettings:

@@ -137,7 +137,9 @@ def _held_against(known: PublishedWeights, tensors: Mapping[str, Tensor], file: 
     try:
         return known.check(tensors)
     except WeightsError as error:
-        raise WeightsError(f"{file}: {error.message}", error.mend or f"It has to be {known.file}: {known.where}") from None
+        raise WeightsError(
+            f"{file}: {error.message}", error.mend or f"It has to be {known.file}: {known.where}"
+        ) from None
 
 
 def published(registry: Registry) -> dict[str, PublishedWeights]:

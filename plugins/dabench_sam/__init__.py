@@ -132,6 +132,7 @@ class SourcePromptable(Method):
         ]
 
 
+_NEEDS = {"transformers": "dabench[sam]"}
 _TINY = {"crop": 96, "points_per_side": 3}
 
 
@@ -147,6 +148,7 @@ def register_methods(register: Register) -> None:
             paper="Kirillov et al., Segment anything, ICCV 2023",
             licence="Apache-2.0 (transformers and SAM's weights), own implementation of prompts and masks",
             presets={"tiny": _TINY, "small": {}, "paper": {}},
+            needs=_NEEDS,
             tags=("masks",),
         )
     )
@@ -159,6 +161,7 @@ def register_methods(register: Register) -> None:
             paper="Cheng et al., SAM-Med2D, 2023",
             licence="Apache-2.0, own implementation of adapters, prompts and masks",
             presets={"tiny": {**_TINY, "crop": 64}, "small": {}, "paper": {}},
+            needs=_NEEDS,
             tags=("masks",),
         )
     )
@@ -170,6 +173,7 @@ def register_methods(register: Register) -> None:
             "A narrow network of SAM's modules, trained on the labelled source prompt by prompt (small; no SAM).",
             paper="Kirillov et al., Segment anything, ICCV 2023 (how it is trained)",
             licence="Apache-2.0, own implementation",
+            needs=_NEEDS,
             presets={
                 "tiny": {"crop": 96, "iterations": 200, "warmup": 20},
                 "small": {},

@@ -116,5 +116,3 @@ def _same_size(found: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) ->
             raise WeightsError(
                 f"weights of another size: {name} is {tuple(tensor.shape)}, expected {tuple(wanted[name])}."
             )
-
-

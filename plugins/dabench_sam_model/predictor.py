@@ -135,9 +135,7 @@ class PromptPredictor(Predictor):
         self.network, self.automatic = network, automatic
 
     @torch.no_grad()
-    def predict(
-        self, images: Tensor, points: Sequence[Tensor] | None = None, *, density: bool = False
-    ) -> Prediction:
+    def predict(self, images: Tensor, points: Sequence[Tensor] | None = None, *, density: bool = False) -> Prediction:
         """Segment tiles ``(B, 1, H, W)``; see `Predictor.predict`."""
         del density
         training = self.network.training
