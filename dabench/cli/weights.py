@@ -15,7 +15,7 @@ app = typer.Typer(help="List and add pretrained weights.", no_args_is_help=True,
 
 @app.command("ls")
 def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
-    """List added weights with size, digest, what they were trained on and their terms, and those that components ask for.
+    """List added weights with size, digest, terms and what they were trained on, and those that components ask for.
 
     Example:  dabench weights ls
     """

@@ -44,7 +44,7 @@ class InstanceNetwork(Protocol):
         """Embeddings ``(B, C, g, g)`` of images ``(B, 1, H, W)`` float in [0, 1]."""
 
     def decode(self, embeddings: Tensor, points: Tensor, of: Tensor, size: tuple[int, int]) -> PromptMasks:
-        """Masks of N prompts: points ``(N, P, 2)`` (x, y) in pixels of the image ``of`` ``(N,)`` whose size is given."""
+        """Masks of N prompts: points ``(N, P, 2)`` (x, y) in pixels of the image ``of`` ``(N,)``, ``size`` (H, W)."""
 
     def whole(self, embeddings: Tensor) -> PromptMasks:
         """One mask an image, K = 1, asked without a prompt."""
@@ -55,7 +55,7 @@ class InstanceNetwork(Protocol):
 
 @dataclass(frozen=True)
 class Drawn:
-    """Prompts with the masks that they mean: points (N, 1, 2), masks (N, H, W) bool, of (N,) long: the crop's number."""
+    """Prompts and what they mean: points (N, 1, 2), masks (N, H, W) bool, ``of`` (N,) long: the crop's number."""
 
     points: Tensor
     masks: Tensor

@@ -71,6 +71,7 @@ class ZeroShot(Method):
         self.settings, self.components, self.name = settings, components, name
 
     def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
+        del task, budget
         s = self.settings
         return [
             StageSpec(
@@ -80,7 +81,7 @@ class ZeroShot(Method):
                 components=(("network", s.network),),
                 crops=CropSpec(s.crop),
                 iterations=0,
-                build=lambda parent: ZeroShotStage(s, self.components.network(s.network, "none")),
+                build=lambda _: ZeroShotStage(s, self.components.network(s.network, "none")),
             )
         ]
 
@@ -118,6 +119,7 @@ class SourcePromptable(Method):
         self.settings, self.components = settings, components
 
     def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
+        del task, budget
         s = self.settings
         return [
             StageSpec(
@@ -127,7 +129,7 @@ class SourcePromptable(Method):
                 components=(("network", s.network),),
                 crops=s.crops(),
                 iterations=s.iterations,
-                build=lambda parent: SourcePromptableStage(s, self.components.network(s.network, "none")),
+                build=lambda _: SourcePromptableStage(s, self.components.network(s.network, "none")),
             )
         ]
 

@@ -73,8 +73,7 @@ def to_released(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _renamed(name: str, side: int) -> str:
     for pair in _PAIRS:
         if match := re.fullmatch(_pattern(pair[side]), name):
-            parts = iter(match.groups())
-            return re.sub(r"[*+]", lambda _: next(parts), pair[1 - side])
+            return pair[1 - side].replace("*", "{}").replace("+", "{}").format(*match.groups())
     raise WeightsError(f"a tensor is called {name!r}, which SAM has none of: weights of another model.")
 
 

@@ -55,7 +55,7 @@ class Automatic(ABC):
 
 
 class Whole(Automatic):
-    """Asked once, without a prompt: the mask is the union of all objects, its 8-connected components are the objects."""
+    """Asked once, without a prompt: its mask is the union of all objects, of which each component is one."""
 
     def segment(self, network: TileNetwork, embedding: Tensor, size: tuple[int, int]) -> Canvas:
         logits = network.enlarge(network.whole(embedding).logits, size)[0, 0]

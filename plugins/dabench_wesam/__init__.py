@@ -69,8 +69,8 @@ class WeSAMSettings(TrainingSettings):
 class Said:
     """What a model says of the prompts of a batch.
 
-    logits ``(N, H, W)`` in the crops' frame and expected IoU ``(N,)``, of ``(N,)`` the crop of each; ``choice`` is which
-    of its masks was taken, ``(N,)``.
+    logits ``(N, H, W)`` in the crops' frame, expected IoU ``(N,)``, ``of`` ``(N,)`` the crop of each; ``choice`` ``(N,)``
+    is which of its masks was taken.
     """
 
     logits: Tensor
@@ -208,7 +208,7 @@ def register_methods(register: Register) -> None:
             WeSAM,
             WeSAMSettings,
             "A promptable model adapts itself on target images with sparse points: self-training, anchor, contrast.",
-            paper="Zhang et al., Improving the generalization of Segment Anything by weakly supervised adaptation, CVPR 2024",
+            paper="Zhang et al., Improving the Generalization of Segmentation Foundation Model, CVPR 2024 (WeSAM)",
             licence="Apache-2.0, own implementation (the release is MIT)",
             presets={
                 "tiny": {"crop": 96, "iterations": 60},
