@@ -67,7 +67,7 @@ class WeightsStore:
             found = dict(_held_against(known, found, file))
         tensors = {key: value.contiguous().clone() for key, value in found.items()}
         origin = digest_file(file)
-        earlier = self._record(name)
+        earlier = self.record(name)
         if earlier is not None and earlier.origin_sha256 != origin:
             raise ConfigError(
                 f"weights {name!r} exist already with other content ({earlier.origin}).", "Choose another name."
@@ -92,7 +92,7 @@ class WeightsStore:
 
     def find(self, name: str) -> Path | None:
         """The file of a name with its digest checked, or None. Raises WeightsError when it was changed."""
-        record = self._record(name)
+        record = self.record(name)
         if record is None or not self.path_of(name).is_file():
             return None
         if digest_file(self.path_of(name)) != record.sha256:
@@ -104,15 +104,16 @@ class WeightsStore:
 
     def digest(self, name: str) -> str:
         """SHA-256 of the file of a name; "" when it was not added."""
-        record = self._record(name)
+        record = self.record(name)
         return record.sha256 if record is not None and self.find(name) is not None else ""
 
     def records(self) -> list[WeightsRecord]:
         """All entries by name."""
         names = sorted(p.stem for p in self.root.glob("[!.]*.json")) if self.root.is_dir() else []
-        return [record for name in names if (record := self._record(name)) is not None]
+        return [record for name in names if (record := self.record(name)) is not None]
 
-    def _record(self, name: str) -> WeightsRecord | None:
+    def record(self, name: str) -> WeightsRecord | None:
+        """The entry of a name, or None."""
         path = self.root / f"{name}.json"
         return _record(json.loads(path.read_text())) if path.is_file() else None
 
@@ -157,6 +158,24 @@ def wanted(registry: Registry) -> dict[str, tuple[str, str]]:
             found.setdefault(name, (who, f"dabench weights add {name} FILE"))
         found |= {one.name: (who, f"{one.command} ({one.where})") for one in item.component.weights}
     return found
+
+
+def seen_of(assembly: Assembly, uses: Iterable[tuple[str, str]], target: str) -> str:
+    """What the weights of a run know of its target: ``NAME: TARGET``, ``NAME: unknown``; "" where that is nothing.
+
+    Asked of components that publish weights. The record of added ones says it, else what was published of the name.
+    """
+    found = []
+    for kind, name in sorted(set(uses)):
+        known = {one.name: one for one in assembly.registry.get(kind, name).component.weights}
+        wanted = getattr(assembly.config(kind, name), "pretrained", "none")
+        if not known or wanted == "none":
+            continue
+        record = assembly.weights.record(wanted)
+        said = known[wanted].saw if record is None and wanted in known else record and record.saw
+        if said is None or target in said:
+            found.append(f"{wanted}: {'unknown' if said is None else target}")
+    return ", ".join(dict.fromkeys(found))
 
 
 def lacking(assembly: Assembly, uses: Iterable[tuple[str, str]]) -> list[str]:

@@ -69,8 +69,8 @@ class WeSAMSettings(TrainingSettings):
 class Said:
     """What a model says of the prompts of a batch.
 
-    logits ``(N, H, W)`` in the crops' frame, expected IoU ``(N,)``, ``of`` ``(N,)`` the crop of each; ``choice`` ``(N,)``
-    is which of its masks was taken.
+    logits ``(N, H, W)`` in the frame of the crops, expected IoU ``(N,)``, ``of`` ``(N,)`` the crop of each; ``choice``
+    ``(N,)`` is which of its masks was taken.
     """
 
     logits: Tensor
