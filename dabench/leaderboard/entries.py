@@ -56,7 +56,7 @@ class Entry:
 
     @property
     def is_apart(self) -> bool:
-        """Whether it saw target labels, or may have: never ranked. A lower bracket is: is a method better than nothing?"""
+        """Whether it saw target labels, or may have: never ranked. A lower bracket is ranked."""
         return self.bracket in APART
 
     @cached_property
