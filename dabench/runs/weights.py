@@ -172,7 +172,7 @@ def seen_of(assembly: Assembly, uses: Iterable[tuple[str, str]], target: str) ->
         if not known or wanted == "none":
             continue
         record = assembly.weights.record(wanted)
-        said = known[wanted].saw if record is None and wanted in known else record and record.saw
+        said = record.saw if record is not None else known[wanted].saw if wanted in known else None
         if said is None or target in said:
             found.append(f"{wanted}: {'unknown' if said is None else target}")
     return ", ".join(dict.fromkeys(found))

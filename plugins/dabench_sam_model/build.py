@@ -15,7 +15,7 @@ def build(size: Size) -> Any:
     """``transformers.SamModel`` of a size, SAM-Med2D's adapters beside its MLPs where it has them."""
     from transformers import SamModel
 
-    model = SamModel(library_config(size))
+    model: Any = SamModel(library_config(size))
     if size.adapters:
         for layer in model.vision_encoder.layers:
             hang_beside(layer.mlp, ChannelSpaceAdapter(size.width))

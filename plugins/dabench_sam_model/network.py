@@ -81,7 +81,7 @@ class SamNetwork(nn.Module):
         if not torch.is_grad_enabled() and len(points) > _TOGETHER:
             parts = [
                 self.decode(embeddings, p, o, size)
-                for p, o in zip(points.split(_TOGETHER), of.split(_TOGETHER), strict=True)
+                for p, o in zip(torch.split(points, _TOGETHER), torch.split(of, _TOGETHER), strict=True)
             ]
             return PromptMasks(torch.cat([m.logits for m in parts]), torch.cat([m.quality for m in parts]))
         if not len(points):
@@ -144,7 +144,8 @@ class SamNetwork(nn.Module):
 
     def _unions(self, embeddings: Tensor, prompts: Prompts | None, size: tuple[int, int]) -> Iterator[Tensor]:
         """Logits ``(1, 1, H, W)`` of each image."""
-        for row, points in enumerate(prompts.unpad() if prompts is not None else [()] * len(embeddings)):
+        given = embeddings.new_zeros((0, 2))
+        for row, points in enumerate([given] * len(embeddings) if prompts is None else prompts.unpad()):
             own = embeddings[row : row + 1]
             if len(points):
                 of = torch.zeros(len(points), dtype=torch.long, device=own.device)

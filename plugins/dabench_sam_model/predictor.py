@@ -101,7 +101,7 @@ class Grid(Automatic):
     def masks(self, network: TileNetwork, embedding: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Masks ``(N, H, W)`` bool that are kept, the most expected first, and the IoU expected of each."""
         found, expected = [torch.zeros((0, *size), dtype=torch.bool, device=embedding.device)], [embedding.new_zeros(0)]
-        for points in self.points(size).to(embedding.device).split(_TOGETHER):
+        for points in torch.split(self.points(size).to(embedding.device), _TOGETHER):
             of = torch.zeros(len(points), dtype=torch.long, device=embedding.device)
             masks = network.decode(embedding, points[:, None], of, size)
             sure = masks.quality > self.quality
@@ -154,7 +154,7 @@ class PromptPredictor(Predictor):
         canvases = [Canvas(size, images.device) for _ in images]
         together = torch.cat(list(points)).to(images.device)
         of = torch.repeat_interleave(torch.tensor([len(p) for p in points])).to(images.device)
-        for some, which in zip(together.split(_TOGETHER), of.split(_TOGETHER), strict=True):
+        for some, which in zip(torch.split(together, _TOGETHER), torch.split(of, _TOGETHER), strict=True):
             if len(some):
                 best, _ = network.decode(embeddings, some[:, None], which, size).best()
                 for mask, row in zip(network.enlarge(best[:, None], size)[:, 0], which.tolist(), strict=True):

@@ -72,4 +72,5 @@ def library_config(size: Size) -> Any:
         "num_attention_heads": size.decoder_heads,
         "iou_head_hidden_dim": size.channels,
     }
-    return SamConfig(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
+    make: Any = SamConfig
+    return make(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)

@@ -69,7 +69,7 @@ def test_no_prompts_at_all(network: SamNetwork) -> None:
     assert network.enlarge(empty.logits, (SIDE, SIDE)).shape == (0, 3, SIDE, SIDE)
 
 
-@pytest.mark.parametrize("overlap", [0.7, 1.0])
+@pytest.mark.parametrize("overlap", [0.7, 1.1])
 @torch.no_grad()
 def test_automatic_masks_are_those_of_the_librarys_filters(network: SamNetwork, overlap: float) -> None:
     """The same points, thresholds in the middle of what there is: the library filters, thins out, and so do we."""
@@ -78,15 +78,17 @@ def test_automatic_masks_are_those_of_the_librarys_filters(network: SamNetwork, 
     of = torch.zeros(25, dtype=torch.long)
     masks = network.decode(network.encode(image), grid.points((SIDE, SIDE))[:, None], of, (SIDE, SIDE))
     large = network.enlarge(masks.logits, (SIDE, SIDE))
-    # Masks of noise reach over the whole tile: with boxes of any overlap allowed more than one is left.
+    # Masks of noise reach over the whole tile: where boxes may overlap altogether, more than one is left.
     grid = Grid(5, float(masks.quality.median()), float(stability(large.flatten(0, 1)).median()), overlap)
     library = SamImageProcessorFast()
     kept = library.filter_masks(
         large, masks.quality, (SIDE, SIDE), [0, 0, SIDE, SIDE], grid.quality, grid.stability, 0, 1
     )
     theirs, scores, _, _ = library.post_process_for_mask_generation(*kept, grid.overlap)
+    something = [row for row, mask in enumerate(theirs) if mask.any()]
+    theirs, scores = [theirs[row] for row in something], scores[something]
     ours, quality = grid.masks(network, network.encode(image), (SIDE, SIDE))
-    assert len(theirs) > (2 if overlap == 1 else 0)
+    assert len(theirs) > (2 if overlap > 1 else 0)
     assert torch.equal(ours, torch.stack(theirs))
     torch.testing.assert_close(quality, scores)
 
@@ -107,7 +109,7 @@ def test_a_point_stays_on_its_pixel(network: SamNetwork, size: tuple[int, int]) 
     image = torch.zeros(1, 1, *size)
     image[0, 0, y, x] = 1
     seen = network.pixels(image)[0, 0, : round(size[0] * SIDE / max(size)), : round(size[1] * SIDE / max(size))]
-    rows, columns = torch.nonzero(seen == seen.max(), as_tuple=True)
+    rows, columns = torch.nonzero(torch.isclose(seen, seen.max(), atol=1e-3), as_tuple=True)
     placed = network._placed(torch.tensor([[x, y]]), size)[0]
     assert placed.tolist() == pytest.approx([float(columns.float().mean()), float(rows.float().mean())], abs=1e-4)
 
