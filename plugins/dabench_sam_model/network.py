@@ -24,8 +24,9 @@ from dabench_sam_model.sizes import Size
 
 #: Of red, green and blue on the scale 0-255.
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-#: Prompts that are decoded together where no gradient is wanted: more take memory and no less time.
-_TOGETHER = 16
+#: Prompts that are decoded together on an accelerator, and numbers of all their embeddings on a CPU (4 prompts of SAM's
+#: own size): more do not fit in its caches, and take longer than one by one.
+_PROMPTS, _NUMBERS = 64, 2**22
 
 
 class SamNetwork(nn.Module):
@@ -78,10 +79,11 @@ class SamNetwork(nn.Module):
             of: (N,) long, the image of each prompt.
             size: (H, W) of the images.
         """
-        if not torch.is_grad_enabled() and len(points) > _TOGETHER:
+        together = _PROMPTS if points.device.type != "cpu" else max(1, _NUMBERS // embeddings[0].numel())
+        if not torch.is_grad_enabled() and len(points) > together:
             parts = [
                 self.decode(embeddings, p, o, size)
-                for p, o in zip(torch.split(points, _TOGETHER), torch.split(of, _TOGETHER), strict=True)
+                for p, o in zip(torch.split(points, together), torch.split(of, together), strict=True)
             ]
             return PromptMasks(torch.cat([m.logits for m in parts]), torch.cat([m.quality for m in parts]))
         if not len(points):
