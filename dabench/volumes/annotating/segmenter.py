@@ -63,8 +63,9 @@ class Segmenter:
             place: (y, x) of the tile's middle, in the same.
 
         Returns:
-            ``path``: outlines of the mask, of each object where the model tells them apart; ``tile``: [y, x, height, width], both in the model's pixels, of which one is
-            ``scale`` (y, x) of the volume's; ``seconds``: that it took.
+            ``path``: outlines of the mask, of each object where the model tells them apart; ``tile``: [y, x, height,
+            width], both in the model's pixels, of which one is ``scale`` (y, x) of the volume's; ``seconds``: that it
+            took.
         """
         began = time.perf_counter()
         tile = self._tile(place)
