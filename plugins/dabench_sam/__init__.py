@@ -33,8 +33,10 @@ from dabench.plugin import (
     Stage,
     StageSpec,
     TaskInfo,
+    TrainingData,
     hookimpl,
 )
+from dabench_sam.phantoms import PhantomCrops, mixed
 from dabench_sam.settings import (
     SamMed2DMethodSettings,
     SamMethodSettings,
@@ -97,13 +99,23 @@ class SourcePromptableStage(NetworkStage):
         if settings.trained == "decoder":
             cast(Any, network).sam.vision_encoder.requires_grad_(False)
         self.view = ViewOptions()
+        self.phantoms: PhantomCrops | None = None
+
+    def prepare(self, data: TrainingData) -> None:
+        super().prepare(data)
+        if self.settings.also_on == "phantoms":
+            self.phantoms = PhantomCrops()
 
     def parameters(self) -> Iterator[nn.Parameter]:
         return (p for p in super().parameters() if p.requires_grad)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.source is not None
-        crops = view_source(batch.source, self.view, batch.generator)
+        crops = batch.source
+        if self.phantoms is not None:
+            size = int(crops.images.shape[-1])
+            crops = mixed(crops, self.phantoms.draw(len(crops.images) // 2, size, batch.generator))
+        crops = view_source(crops, self.view, batch.generator)
         network = cast(InstanceNetwork, self.student)
         return prompted_terms(network, crops, self.settings.weights(), batch.generator)
 
@@ -151,7 +163,7 @@ def register_methods(register: Register) -> None:
             licence="Apache-2.0 (transformers and SAM's weights), own implementation of prompts and masks",
             presets={"tiny": _TINY, "small": {}, "paper": {}},
             needs=_NEEDS,
-            tags=("masks",),
+            tags=("filter",),
         )
     )
     register(
@@ -164,7 +176,7 @@ def register_methods(register: Register) -> None:
             licence="Apache-2.0, own implementation of adapters, prompts and masks",
             presets={"tiny": {**_TINY, "crop": 64}, "small": {}, "paper": {}},
             needs=_NEEDS,
-            tags=("masks",),
+            tags=("filter",),
         )
     )
     register(
@@ -176,6 +188,7 @@ def register_methods(register: Register) -> None:
             paper="Kirillov et al., Segment anything, ICCV 2023 (how it is trained)",
             licence="Apache-2.0, own implementation",
             needs=_NEEDS,
+            tags=("also_on",),
             presets={
                 "tiny": {"crop": 96, "iterations": 200, "warmup": 20},
                 "small": {},

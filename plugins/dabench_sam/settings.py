@@ -19,8 +19,8 @@ class ZeroShotSettings(Settings):
     quality: float = Field(0.88, ge=0, le=1, description="Least IoU that the model expects of a mask (release: 0.88).")
     stability: float = Field(0.95, ge=0, le=1, description="Least IoU of the masks at logits +1 and -1 (release: .95).")
     box_overlap: float = Field(0.7, ge=0, le=1, description="IoU of boxes above which one mask goes (release: 0.7).")
-    masks: Literal["all", "small"] = Field(
-        "all", description="Keep all of these masks (release), or those that cover no more than `largest`."
+    filter: Literal["none", "area-filtered"] = Field(
+        "none", description="Keep all of these masks (release), or those that cover no more than `largest`."
     )
     largest: float = Field(0.25, gt=0, le=1, description="Share of a tile above which a mask is no object, if asked.")
 
@@ -31,7 +31,7 @@ class ZeroShotSettings(Settings):
             "quality": self.quality,
             "stability": self.stability,
             "overlap": self.box_overlap,
-            "largest": self.largest if self.masks == "small" else 1.0,
+            "largest": self.largest if self.filter == "area-filtered" else 1.0,
         }
 
 
@@ -55,6 +55,9 @@ class SourcePromptableSettings(TrainingSettings):
     network: str = Field("promptable-vit", description="Network with a decoder for single prompts.")
     trained: Literal["all", "decoder"] = Field(
         "all", description="What learns: everything, or prompt encoder and decoder of a pretrained network."
+    )
+    also_on: Literal["none", "phantoms"] = Field(
+        "none", description="phantoms: half of an update's crops are of dabench's own drawings, which the row says."
     )
     batch: int = 4
     iterations: int = 1000

@@ -113,6 +113,24 @@ def test_a_tuned_decoder_leaves_the_encoder_alone() -> None:
     assert moved == {"mask_decoder", "prompt_encoder"}
 
 
+def test_half_of_the_crops_may_be_of_phantoms() -> None:
+    from dabench_sam.phantoms import PhantomCrops, mixed
+
+    phantoms, source = PhantomCrops(), source_batch().source
+    assert source is not None
+    drawn = phantoms.draw(1, SIDE, torch.Generator().manual_seed(0))
+    crops = mixed(source, drawn)
+    assert torch.equal(crops.images[:1], source.images[:1])
+    assert torch.equal(crops.images[1:], drawn.images)
+    assert crops.labels.shape == source.labels.shape
+    assert set(phantoms.labels.unique().tolist()) == {0, 1}
+    assert float(phantoms.images.mean()) == pytest.approx(0.5, abs=0.02)
+    again = phantoms.draw(1, SIDE, torch.Generator().manual_seed(0))
+    assert torch.equal(again.images, drawn.images)
+    beyond = phantoms.draw(1, 300, torch.Generator().manual_seed(0))
+    assert (beyond.labels[0, 256:] == 255).all()
+
+
 def test_wesam_moves_queries_and_values_alone() -> None:
     stage, started = WeSAMStage(WeSAMSettings(rank=2), loud()), loud()
     for step in range(2):
@@ -206,7 +224,7 @@ def test_the_area_filter_is_a_setting() -> None:
         "overlap": 0.7,
         "largest": 1.0,
     }
-    assert SamMethodSettings(masks="small", largest=0.1).rule()["largest"] == 0.1
+    assert SamMethodSettings(filter="area-filtered", largest=0.1).rule()["largest"] == 0.1
 
 
 def test_clicks_at_test_are_scored_as_objects(registry: Registry, tmp_path: Any) -> None:
