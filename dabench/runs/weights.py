@@ -185,12 +185,13 @@ def lacking(assembly: Assembly, uses: Iterable[tuple[str, str]]) -> list[str]:
         assembly: of the run.
         uses: (kind, name) of every component.
     """
+    packages: dict[str, str] = {}
     found = []
     for kind, name in sorted(set(uses)):
         component = assembly.registry.get(kind, name).component
         if lacks := told(component.needs):
-            found.append(f"{kind.replace('_', ' ')} {name!r} {lacks}")
+            packages.setdefault(lacks, f"{kind.replace('_', ' ')} {name!r} {lacks}")
         wanted = getattr(assembly.config(kind, name), "pretrained", "none")
         missing = [one for one in component.weights if one.name == wanted and not one.hub]
         found += [one.told for one in missing if not assembly.weights.digest(wanted)]
-    return list(dict.fromkeys(found))
+    return [*packages.values(), *dict.fromkeys(found)]
