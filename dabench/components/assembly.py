@@ -50,7 +50,7 @@ class WeightsSaid(Protocol):
 
     @property
     def saw(self) -> tuple[str, ...] | None:
-        """Domains that they were trained on; None where nobody said."""
+        """Domains that they were trained on; None if that is unknown."""
 
 
 class WeightsFiles(Protocol):

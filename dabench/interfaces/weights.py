@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """Weights that somebody published.
+    """Weights that were published.
 
     Args:
         name: what settings ask for them by (``pretrained``), and what `dabench weights add` calls them.

@@ -47,7 +47,7 @@ class InstanceNetwork(Protocol):
         """Masks of N prompts: points ``(N, P, 2)`` (x, y) in pixels of the image ``of`` ``(N,)``, ``size`` (H, W)."""
 
     def whole(self, embeddings: Tensor) -> PromptMasks:
-        """One mask an image, K = 1, asked without a prompt."""
+        """One mask per image, K = 1, asked without a prompt."""
 
     def enlarge(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
         """Logits ``(N, K, h, w)`` in pixels of the images: ``(N, K, H, W)``."""
@@ -68,7 +68,7 @@ def draw_prompts(labels: Tensor, most: int, background: int, generator: torch.Ge
     Args:
         labels: (B, H, W) integer in {0, 1, 255}.
         most: components a crop, drawn without replacement.
-        background: points a crop on pixels of label 0; their mask is empty.
+        background: points per crop on pixels of label 0; their mask is empty.
         generator: source of randomness (CPU).
 
     Returns:
@@ -160,7 +160,7 @@ class PromptedWeights:
 
     Attributes:
         prompts: most components of a crop that a point is drawn in.
-        background: points a crop on background.
+        background: points per crop on background.
         focal: weight of the focal loss of a mask; its Dice loss has 1.
         quality: weight of the error of the expected IoU.
         whole: weight of the segmentation without a prompt; 0 drops it.

@@ -107,7 +107,7 @@ def _bracket(plan: Plan, registry: Registry) -> str:
 
 
 def _weights_saw(plan: Plan) -> str:
-    """What pretrained weights know of the target, or that nobody knows; a phantom is known to nobody."""
+    """What pretrained weights know of the target, or that it is unknown; no weights know a phantom."""
     if origin_of(plan.config.data, plan.config.task) == "phantom":
         return ""
     uses = {pair for s in plan.stages for pair in (("method", s.spec.method), *s.spec.components)}

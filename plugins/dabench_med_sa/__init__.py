@@ -44,7 +44,9 @@ class MedSASettings(TrainingSettings):
     scale: float = Field(0.5, gt=0, description="Factor on the adapter beside the MLP (release: 0.5).")
     iterations: int = 400
     prompts: int = Field(6, ge=1, description="Most objects of a crop with a point of their own an update.")
-    background: int = Field(2, ge=0, description="Points a crop on background, whose mask is empty (paper: none).")
+    background: int = Field(
+        2, ge=0, description="Points on the background of each crop, whose mask is empty (paper: none)."
+    )
     focal: float = Field(20.0, ge=0, description="Weight of a mask's focal loss to a Dice loss of 1 (as SAM).")
     quality: float = Field(1.0, ge=0, description="Weight of the error of the expected IoU (as SAM).")
     whole: float = Field(1.0, ge=0, description="Weight of the segmentation without a prompt.")

@@ -1,7 +1,7 @@
 """SAM and SAM-Med2D as they were published, and a narrow promptable network that learns the labelled source alone.
 
 ``sam`` and ``sam-med2d`` are zero-shot: a frozen stage each, whose images are cut into whole tiles (``--inference
-tiles``). Without points a grid of them is asked, as SAM's release does; with test points, one object a click.
+tiles``). Without points a grid of them is asked, as SAM's release does; with test points, one object per click.
 ``source-promptable`` trains a network of SAM's modules prompt by prompt, and without prompts; ``med-sa`` and ``wesam``
 start from its stage. It is a small model, and no SAM.
 
@@ -158,7 +158,7 @@ def register_methods(register: Register) -> None:
             "sam",
             partial(ZeroShot, name="sam"),
             SamMethodSettings,
-            "Segment Anything as published, never trained here: automatic masks, or one object a click.",
+            "Segment Anything as published, never trained here: automatic masks, or one object per click.",
             paper="Kirillov et al., Segment anything, ICCV 2023",
             licence="Apache-2.0 (transformers and SAM's weights), own implementation of prompts and masks",
             presets={"tiny": _TINY, "small": {}, "paper": {}},
@@ -171,7 +171,7 @@ def register_methods(register: Register) -> None:
             "sam-med2d",
             partial(ZeroShot, name="sam-med2d"),
             SamMed2DMethodSettings,
-            "SAM-Med2D as published, never trained here: a grid of points, or one object a click.",
+            "SAM-Med2D as published, never trained here: a grid of points, or one object per click.",
             paper="Cheng et al., SAM-Med2D, 2023",
             licence="Apache-2.0, own implementation of adapters, prompts and masks",
             presets={"tiny": {**_TINY, "crop": 64}, "small": {}, "paper": {}},

@@ -11,7 +11,7 @@ from dabench.plugin import Settings, TrainingSettings
 
 
 class ZeroShotSettings(Settings):
-    """How a model that nobody tuned is asked, where nobody clicks: SAM's automatic masks (defaults: its release's)."""
+    """How an untuned model is asked without points: SAM's automatic masks (defaults: its release's)."""
 
     network: str = Field(description="Network that brings the weights.")
     crop: int = Field(1024, ge=16, description="Side of a tile in pixels (release: the encoder's).")
@@ -64,7 +64,9 @@ class SourcePromptableSettings(TrainingSettings):
     lr: float = 1e-3
     warmup: int = 50
     prompts: int = Field(6, ge=1, description="Most objects of a crop with a point of their own an update.")
-    background: int = Field(2, ge=0, description="Points a crop on background, whose mask is empty (SAM: none).")
+    background: int = Field(
+        2, ge=0, description="Points on the background of each crop, whose mask is empty (SAM: none)."
+    )
     focal: float = Field(20.0, ge=0, description="Weight of a mask's focal loss (SAM: 20 to a Dice loss of 1).")
     quality: float = Field(1.0, ge=0, description="Weight of the error of the expected IoU (SAM: 1).")
     whole: float = Field(1.0, ge=0, description="Weight of the segmentation without a prompt (SAM: none).")

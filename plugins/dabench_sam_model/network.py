@@ -105,7 +105,7 @@ class SamNetwork(nn.Module):
         return (points.float() + 0.5) * scale - 0.5
 
     def whole(self, embeddings: Tensor) -> PromptMasks:
-        """One mask an image, asked without a prompt."""
+        """One mask per image, asked without a prompt."""
         _, dense = self.sam.prompt_encoder(None, None, None, None)
         return self._masks(embeddings, None, dense.expand(len(embeddings), -1, -1, -1), several=False)
 

@@ -47,7 +47,7 @@ class Canvas:
 
 
 class Automatic(ABC):
-    """What is done with a tile that nobody clicked on."""
+    """What is done with a tile without clicks."""
 
     @abstractmethod
     def segment(self, network: TileNetwork, embedding: Tensor, size: tuple[int, int]) -> Canvas:
@@ -123,9 +123,9 @@ def stability(logits: Tensor, offset: float = 1.0) -> Tensor:
 
 
 class PromptPredictor(Predictor):
-    """One object a click, in the order of the clicks, the best of three masks; without clicks by a rule of its own.
+    """One object per click, in the order of the clicks, the best of three masks; without clicks by a rule of its own.
 
-    Where points are given, what nobody clicked on is background: a tile without one is empty.
+    Where points are given, everything else is background: a tile without points is empty.
     """
 
     gives_instances = True
