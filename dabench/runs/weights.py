@@ -28,7 +28,7 @@ class WeightsRecord:
     """One entry: its name, digest of the stored file, number of parameters and the file it came from.
 
     ``trained_on`` and ``licences`` (of code, weights and data) are what is known of it; ``saw`` are domains that it was
-    trained on, None if that is unknown. ``checked``: its keys and shapes are those of the published weights of its name.
+    trained on, None if unknown. ``checked``: its keys and shapes are those of the published weights of its name.
     """
 
     name: str

@@ -112,9 +112,9 @@ class SourcePromptableStage(NetworkStage):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.source is not None
         crops = batch.source
-        if self.phantoms is not None:
-            size = int(crops.images.shape[-1])
-            crops = mixed(crops, self.phantoms.draw(len(crops.images) // 2, size, batch.generator))
+        half = (len(crops.images) + batch.step % 2) // 2  # of a single crop every other one
+        if self.phantoms is not None and half:
+            crops = mixed(crops, self.phantoms.draw(half, int(crops.images.shape[-1]), batch.generator))
         crops = view_source(crops, self.view, batch.generator)
         network = cast(InstanceNetwork, self.student)
         return prompted_terms(network, crops, self.settings.weights(), batch.generator)

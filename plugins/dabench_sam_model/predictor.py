@@ -93,8 +93,8 @@ class Grid(Automatic):
     def segment(self, network: TileNetwork, embedding: Tensor, size: tuple[int, int]) -> Canvas:
         kept, expected = self.masks(network, embedding, size)
         canvas = Canvas(size, embedding.device)
-        small = kept.flatten(1).float().mean(dim=1) <= self.largest if len(kept) else expected.bool()
-        for mask in kept[small]:
+        del expected
+        for mask in kept[kept.flatten(1).sum(dim=1) <= self.largest * size[0] * size[1]]:
             canvas.add(torch.where(mask, torch.inf, -torch.inf)[None])
         return canvas
 
