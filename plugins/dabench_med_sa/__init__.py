@@ -41,7 +41,7 @@ class MedSASettings(TrainingSettings):
 
     start: str = Field("source-promptable", description="Method whose network gets the adapters.")
     ratio: float = Field(0.25, gt=0, le=1, description="Width of an adapter, as a share of the block's (release: .25).")
-    scale: float = Field(0.5, gt=0, description="Factor on the adapter beside the MLP (release: 0.5).")
+    scale: float = Field(0.5, gt=0, description="Factor on the adapter parallel to the MLP (release: 0.5).")
     iterations: int = 400
     prompts: int = Field(6, ge=1, description="Most objects of a crop with a point of their own an update.")
     background: int = Field(
