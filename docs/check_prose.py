@@ -19,14 +19,19 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 RULES = Path(__file__).with_name("prose.yaml")
+COMMANDS = Path(__file__).parent / "reference" / "cli.md"
 GLOSSARY = Path(__file__).with_name("glossary.md")
 MOST_WORDS, MOST_CHARACTERS = 25, 100
+#: Code that users do not read: only its references are checked.
+INTERNAL = ("tests", "benchmarks", "docs")
 SEARCHED = (".md", ".py", ".yaml", ".toml", ".ipynb")
 
 #: A sentence ends with a stop before a space; not after these abbreviations.
 ABBREVIATIONS = re.compile(r"((?:\b(?:et al|e\.g|i\.e|cf|vs|Eqs?|Figs?|approx)|(?<![\w-])[A-Z]))\.(?= )")
 INLINE = re.compile(r"`[^`]*`")
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+#: What skills begin with: values that programs read, a line each.
+FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 ADDRESS = re.compile(r"<?https?://\S+")
 
 
@@ -95,7 +100,10 @@ def words(sentence: str) -> int:
 def check_page(path: Path, lists: Mapping[str, Mapping[re.Pattern[str], str]]) -> Iterator[Found]:
     """All that is wrong with the prose of a page."""
     glossary = GLOSSARY.read_text().lower()
-    for start, lines, kind in paragraphs(path.read_text().splitlines()):
+    if path == COMMANDS:
+        return  # help texts, which are checked where they stand in the code
+    page = FRONT_MATTER.sub(lambda found: "\n" * found[0].count("\n"), path.read_text())
+    for start, lines, kind in paragraphs(page.splitlines()):
         plain = [prose(line) for line in lines]
         text = " ".join(plain)
         for pattern, instead in [*lists["everywhere"].items(), *lists["pages"].items()]:
@@ -151,7 +159,7 @@ def check(paths: list[Path]) -> list[Found]:
         found += check_outside(path, lists)
         if path.suffix == ".md":
             found += check_page(path, lists)
-        elif path.suffix == ".py" and ("dabench" in path.parts or "plugins" in path.parts):
+        elif path.suffix == ".py" and not any(path.is_relative_to(ROOT / name) for name in INTERNAL):
             found += check_strings(path, lists)
     return found
 

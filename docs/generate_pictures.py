@@ -43,9 +43,10 @@ def caption(name: str, shown: dict[str, Path]) -> str:
     named = [f"{one} ({Image.open(path).info['comment'].decode()})" for one, path in shown.items()]
     return (
         f"![Truth, {' and '.join(shown)} on one slice](../images/methods/{name}.jpg)\n\n"
-        f"*Left to right: truth, {', '.join(named)}. Green: true positive, red: false negative, blue: false positive.\n"
-        "One slice of the phantom task `human2stem`, preset `tiny`, seed 0: it shows how errors look, not how good\n"
-        "the method is ([results](results.md)).*"
+        f"*Left to right: truth, {', '.join(named)}.\n"
+        "Green: true positive, red: false negative, blue: false positive.\n"
+        "One slice of the phantom task `human2stem`, preset `tiny`, seed 0. The picture shows what errors\n"
+        "look like, not how good the method is ([results](results.md)).*"
     )
 
 

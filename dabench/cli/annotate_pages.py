@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _Rater = Annotated[str, typer.Option(help="Rater name that the page suggests.")]
 _Port = Annotated[int, typer.Option(help="Port on this machine [a free one].", min=0, max=65535, show_default=False)]
 _NoOpen = Annotated[bool, typer.Option("--no-open", help="Print the link without opening it.")]
-_Idle = Annotated[float, number(help="Seconds without a movement after which time stands still.", min=1)]
+_Idle = Annotated[float, number(help="Seconds without movement after which the clock stops.", min=1)]
 
 
 def attach(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def preferences(
         number(help="With --order informative: share of questions drawn at random all the same."),
     ] = 0.3,
     repeats: Annotated[float, number(help="Share of questions that come a second time, later.")] = 0.08,
-    seed: Annotated[int, typer.Option(help="Of the order, the repeats and the candidates' places.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the order, repeats and positions of candidates.")] = 0,
     idle: _Idle = 30.0,
     rater: _Rater = "",
     port: _Port = 0,
@@ -87,10 +87,11 @@ def preferences(
 
 def points(
     output: Annotated[
-        Path, typer.Option(help="CSV of all raters' clicks, beside a folder with each one's; both are continued.")
+        Path,
+        typer.Option(help="CSV of all raters' clicks, next to a folder with one file per rater; both are continued."),
     ],
     domain: Annotated[str | None, typer.Option(help="A domain (dabench data ls).")] = None,
-    split: Annotated[str, typer.Option(help="Of the domain; runs take points of train.")] = "train",
+    split: Annotated[str, typer.Option(help="Split of the domain; runs use points of train.")] = "train",
     images: Annotated[Path | None, typer.Option(help="Or any volume: OME-Zarr, HDF5, NIfTI, TIFF, a folder.")] = None,
     run: Annotated[
         str | None, typer.Option(help="A trained run or model file: its outlines follow the clicks.")

@@ -31,7 +31,7 @@ def annotate(
     seed: Annotated[int | None, typer.Option(help="Training seed.")] = None,
     patches: Annotated[float | None, number(help="Share of target patches asked about.")] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for clicks and answers [annotation-TASK]; what is there is continued.")
+        Path | None, typer.Option(help="Folder for clicks and answers [annotation-TASK]; existing files are continued.")
     ] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="One setting, as of dabench run.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with settings, as of dabench run.")] = None,

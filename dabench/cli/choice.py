@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 Channel = Annotated[
-    int | None, typer.Option("--channel", metavar="N", help="Of a file with several: this one, from 0.", min=0)
+    int | None, typer.Option("--channel", metavar="N", help="Index of this axis in a file with several, from 0.", min=0)
 ]
 Series = Annotated[
-    int | None, typer.Option("--series", metavar="N", help="Of a TIFF with several images: this one, from 0.", min=0)
+    int | None, typer.Option("--series", metavar="N", help="Image of a TIFF with several, counted from 0.", min=0)
 ]
 Axes = Annotated[
     str | None,

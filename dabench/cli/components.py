@@ -88,22 +88,35 @@ def _table(kinds: list[str], listing: Listing) -> None:
     from dabench.files.tables import Column, Table
 
     rows = [
-        (kind.replace("_", " ") if number == 0 else "", item.name, item.summary, item.distribution)
+        (kind.replace("_", " ") if number == 0 else "", item.name, f"{item.summary}{_lacks(item)}", item.distribution)
         for kind in kinds
         for number, item in enumerate(listing.of_kind(kind))
     ]
     show(Table.of([Column(name, "text") for name in ("kind", "name", "summary", "from")], rows))
 
 
+def _lacks(item: Listed) -> str:
+    """What a component needs that is not installed, to stand behind its summary."""
+    from dabench.components.packages import told
+
+    return f" [{lacking}]" if (lacking := told(item.needs)) else ""
+
+
 def _show(listing: Listing, item: Listed, preset: str) -> None:
     from rich.text import Text
 
     from dabench.cli.tables import console, show
+    from dabench.components.packages import told
     from dabench.files.tables import Column, Table
 
     to, origin = console(), f"{item.distribution}, {item.plugin}"
     to.print(Text.assemble((item.name, "bold"), f" ({item.kind.replace('_', ' ')}): {item.summary}"))
-    for label, value in (("paper", item.paper), ("licence", item.licence), ("from", origin)):
+    for label, value in (
+        ("paper", item.paper),
+        ("licence", item.licence),
+        ("from", origin),
+        ("lacks", told(item.needs)),
+    ):
         if value:
             to.print(Text(f"  {label}: {value}"))
     values, meanings = listing.settings_of(item, preset), listing.meanings(item)

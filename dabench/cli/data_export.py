@@ -32,7 +32,7 @@ def export(
         bool | None,
         typer.Option(
             "--with-images/--without-images",
-            help="Of a preference data set [default: with, where the card of the domain allows it].",
+            help="Images of a preference data set [default: with, if the domain's card allows it].",
         ),
     ] = None,
 ) -> None:

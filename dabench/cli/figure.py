@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dabench.leaderboard.gather import Leaderboard
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Draws runs side by side on one slice, and box plots of scores."
+    no_args_is_help=True, rich_markup_mode=None, help="Draw runs side by side on one slice, and box plots of scores."
 )
 
 _Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Cells, or beginnings of their names.")]

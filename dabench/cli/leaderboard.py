@@ -48,7 +48,7 @@ def leaderboard(
         typer.Option("--from", help="Cells of an MLflow store, or recorded ones (NAME.jsonl); with --site repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the boards as JSON.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a line a cell, every tag and metric.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one line per cell, with every tag and metric.")] = False,
     as_html: Annotated[bool, typer.Option("--html", help="Write a page that needs no network.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     site: Annotated[

@@ -34,7 +34,7 @@ def measure(
         str | None, typer.Option(help="Drop objects smaller than this: 16px, 5e5nm3 or, in 2-D, 900nm2.")
     ] = None,
     max_size: Annotated[
-        str | None, typer.Option(help="Drop objects larger than this, which are no mitochondria.")
+        str | None, typer.Option(help="Drop objects larger than this, which are not mitochondria.")
     ] = None,
     channel: Channel = None,
     series: Series = None,
@@ -53,7 +53,8 @@ def measure(
         typer.Option(metavar="none|watershed", help="watershed: objects of a mask that touch are cut apart at necks."),
     ] = "none",
     scratch: Annotated[
-        Path | None, typer.Option(help="Keep intermediate results of labelling here, to go on after an interruption.")
+        Path | None,
+        typer.Option(help="Keep intermediate results of labelling here, to continue after an interruption."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:

@@ -15,7 +15,7 @@ def attach(app: typer.Typer) -> None:
 
 
 def new_plugin(
-    name: Annotated[str, typer.Argument(help="Name of the package and of what it brings, like my-method.")],
+    name: Annotated[str, typer.Argument(help="Name of the package and its component, like my-method.")],
     kind: Annotated[str, typer.Option(help="method, backbone, network, reader, suite ... (every kind of dabench ls).")],
     directory: Annotated[Path, typer.Option(help="Where the package's folder is made.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Write over the files of an existing folder.")] = False,

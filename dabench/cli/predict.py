@@ -66,7 +66,7 @@ def predict(
     jobs: Annotated[
         int, typer.Option(help="Chunks at a time [local: 1; ray: all that fit]; slurm: jobs in all [4].", min=0)
     ] = 0,
-    address: Annotated[str, typer.Option(help="Of a running Ray cluster: auto, ray://head:10001.")] = "",
+    address: Annotated[str, typer.Option(help="Address of a running Ray cluster: auto, ray://head:10001.")] = "",
     gpus_per_job: suites.GpusPerJob = 0.0,
     partition: suites.Partition = "",
     time: suites.Time = "",

@@ -31,11 +31,11 @@ def reproduce(
     seeds: suites.Seeds = None,
     rows: Annotated[str | None, typer.Option(help="Rows instead of all, comma-separated.")] = None,
     sets: suites.Sets = None,
-    no_run: Annotated[bool, typer.Option("--no-run", help="Compare what there is; run nothing.")] = False,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Compare existing results; run nothing.")] = False,
     source: Annotated[
         Path | None, typer.Option("--from", help="Compare recorded results (NAME.jsonl); run nothing.")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(help="Jobs at a time [default: one a core, or one a GPU].")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Jobs at a time [default: one per core, or one per GPU].")] = None,
     tracker: Annotated[str, typer.Option(help="mlflow, none, or a tracking URI.")] = "mlflow",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: suites.Json = False,

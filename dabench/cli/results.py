@@ -14,7 +14,7 @@ from dabench.cli.verify import All, OfSuite, Quick, Runs
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Lists the runs of a workspace, replays them into MLflow, moves them between machines.",
+    help="List the runs of a workspace, copy them into MLflow, move them between machines.",
 )
 
 
@@ -73,7 +73,7 @@ def list_runs(
 @app.command("export")
 def export_bundle(
     output: Annotated[
-        Path, typer.Option("--output", help="File to write: NAME.dabench.zip, or NAME.jsonl for numbers alone.")
+        Path, typer.Option("--output", help="File to write: NAME.dabench.zip, or NAME.jsonl for only the numbers.")
     ],
     runs: Runs = None,
     everything: All = False,

@@ -30,7 +30,7 @@ def run(
     task: Annotated[str | None, typer.Option(help="SOURCE2TARGET, for example human2stem.")] = None,
     po: Annotated[str | None, typer.Option(help="Preference optimizer: gpo lpo slpo upo rn-dpo none.")] = None,
     label: Annotated[
-        str | None, typer.Option(help="Name of this version of the method: a row of its own beside others.")
+        str | None, typer.Option(help="Name of this version of the method, listed as its own row.")
     ] = None,
     data: Annotated[str | None, typer.Option(help="real or phantom.")] = None,
     preset: Annotated[str | None, typer.Option(help="tiny, small or paper.")] = None,

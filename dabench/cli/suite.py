@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from dabench.suites.spec import Suite
     from dabench.suites.submitting import Asked
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Plans, runs and looks after files of cells.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Plan and run suites (files of cells), and show their status."
+)
 
 File = Annotated[str, typer.Argument(help="A suite file, or a registered suite's name (dabench ls suites).")]
 Data = Annotated[str | None, typer.Option(help="real or phantom, instead of what the suite says.")]
@@ -22,7 +24,7 @@ Preset = Annotated[str | None, typer.Option(help="tiny, small or paper, instead 
 Tasks = Annotated[str | None, typer.Option(help="Tasks instead of the suite's, comma-separated.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the suite's, comma-separated.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="One setting of every cell, NAME.KEY=VALUE.")]
-Label = Annotated[str | None, typer.Option(help="Name of this version of the methods: rows beside those of others.")]
+Label = Annotated[str | None, typer.Option(help="Name of this version of the methods, listed as own rows.")]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Executor = Annotated[str, typer.Option(help="local, ray (several machines), or slurm.")]
 GpusPerJob = Annotated[float, number(help="ray, slurm: GPUs that a job asks for; ray: or a share of one.", min=0)]
@@ -40,7 +42,7 @@ def run(
     seeds: Seeds = None,
     sets: Sets = None,
     label: Label = None,
-    jobs: Annotated[int | None, typer.Option(help="Jobs at a time [default: one a core, or one a GPU].")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Jobs at a time [default: one per core, or one per GPU].")] = None,
     threads: Annotated[int, typer.Option(help="Threads of a job; results are the same bit for bit per number.")] = 1,
     per_gpu: Annotated[int, typer.Option(help="Jobs that share a GPU.")] = 1,
     memory: Annotated[float | None, number(help="GiB for all jobs together [default: nine tenths of free].")] = None,

@@ -32,7 +32,7 @@ def view(
     target: Annotated[
         str, typer.Argument(help="A run, a predicted OME-Zarr, a file of masks or ids, or a volume of images.")
     ],
-    images: Annotated[Path | None, typer.Option(help="Images below a mask, ids or probability.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Images to show under a mask, ids or probability.")] = None,
     channel: Channel = None,
     series: Series = None,
     axes: Axes = None,
@@ -52,7 +52,7 @@ def view(
     points: Annotated[Path | None, typer.Option(help="Points to mark: a CSV or JSON of clicks.")] = None,
     slices: Annotated[str | None, typer.Option(metavar="A:B", help="Slices A to B-1 only.")] = None,
     every: Annotated[int, typer.Option(metavar="N", help="Every N-th slice.")] = 1,
-    most: Annotated[int, typer.Option("--max", metavar="N", help="At most so many slices, evenly spread.")] = 64,
+    most: Annotated[int, typer.Option("--max", metavar="N", help="At most this many slices, evenly spread.")] = 64,
     window: Annotated[str | None, typer.Option(metavar="Y,X,H,W", help="Only this part of each slice.")] = None,
     side: Annotated[int, typer.Option(help="Longer slices are shown at 1/2, 1/3, ...")] = 1024,
     voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [what the files say].")] = None,

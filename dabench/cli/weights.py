@@ -15,13 +15,13 @@ app = typer.Typer(help="List and add pretrained weights.", no_args_is_help=True,
 
 @app.command("ls")
 def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
-    """List added weights with size and digest, and the names that backbones and networks ask for.
+    """List added weights with size, digest, terms and what they were trained on, and those that components ask for.
 
     Example:  dabench weights ls
     """
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
-    from dabench.runs.weights import WeightsStore
+    from dabench.runs.weights import WeightsStore, wanted
 
     store = WeightsStore(Workspace.find().weights)
     records = store.records()
@@ -31,29 +31,34 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
     for record in records:
         size = f"{record.parameters / 1e6:.1f} M parameters"
         typer.echo(f"{record.name:<20} {size:<22} sha256 {record.sha256[:12]}  from {record.origin}")
-    wanted: dict[str, str] = {}
-    registry = Registry.load()
-    for item in (*registry.of_kind("backbone"), *registry.of_kind("network")):
-        name = getattr(registry.settings(item.kind, item.name, "paper", {}), "pretrained", "none")
-        if name != "none" and name not in {record.name for record in records}:
-            wanted[name] = f"{item.kind} {item.name}"
-    for name, component in wanted.items():
-        typer.echo(f"{name:<20} not added; {component} asks for it: dabench weights add {name} FILE")
+        if record.trained_on:
+            terms = ", ".join(f"{what} {licence}" for what, licence in record.licences.items())
+            typer.echo(f"{'':<20} trained on {record.trained_on}; {terms}")
+    for name, (component, where) in wanted(Registry.load()).items():
+        if name not in {record.name for record in records}:
+            typer.echo(f"{name:<20} not added; {component} asks for it: {where}")
 
 
 @app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="Name under which settings ask for it, for example dino-vits8.")],
+    name: Annotated[str, typer.Argument(help="Name by which settings refer to it, for example dino-vits8.")],
     file: Annotated[Path, typer.Argument(help="A .safetensors file, or a .pth that holds tensors only.")],
 ) -> None:
     """Copy weights into the workspace as safetensors and record their digest. Pickles that run code are refused.
 
+    Under a name that a component publishes (dabench weights ls) keys and shapes are checked, and the record says what
+    they were trained on and under which terms they are.
+
     Example:  dabench weights add dino-vits8 dino_deitsmall8_pretrain.pth
     """
+    from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
-    from dabench.runs.weights import WeightsStore
+    from dabench.runs.weights import WeightsStore, published
 
-    record = WeightsStore(Workspace.find().weights).add(name, file)
+    known = published(Registry.load()).get(name)
+    record = WeightsStore(Workspace.find().weights).add(name, file, known)
     typer.echo(
         f"added {record.name}: {record.tensors} tensors, {record.parameters:,} parameters, sha256 {record.sha256[:12]}"
     )
+    if known is None:
+        typer.echo("  what they were trained on is not known: nothing was published under this name")

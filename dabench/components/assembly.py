@@ -45,8 +45,19 @@ class ComponentChoice(Protocol):
         """The user's settings of components, by name or ``kind:name``."""
 
 
+class WeightsSaid(Protocol):
+    """What is recorded of added weights."""
+
+    @property
+    def saw(self) -> tuple[str, ...] | None:
+        """Domains that they were trained on; None if that is unknown."""
+
+
 class WeightsFiles(Protocol):
     """Weights that were added, by name."""
+
+    def record(self, name: str) -> WeightsSaid | None:
+        """What is recorded of a name, or None."""
 
     def find(self, name: str) -> Path | None:
         """The file of a name with its digest checked, or None."""

@@ -13,6 +13,7 @@ from typing import Any
 import pluggy
 
 from dabench.files.values import StrictModel
+from dabench.interfaces import PublishedWeights
 from dabench.types import API_VERSION
 
 GROUP = "dabench"
@@ -63,6 +64,9 @@ class Component:
         tags: settings of a method that tell its variants apart: tags of every run, and part of a row's name.
         bracket: of a method: ``lower`` or ``upper`` where it brackets a table (no adaptation; trained on target
             labels, which is never ranked).
+        needs: packages that it imports and dabench does not bring: module to what installs it,
+            ``{"transformers": "dabench[sam]"}``. Without them it is listed, and said to need them.
+        weights: published weights that its setting ``pretrained`` may name.
         api_version: version of the contracts that it was written for.
     """
 
@@ -75,6 +79,8 @@ class Component:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     bracket: str = ""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    weights: tuple[PublishedWeights, ...] = ()
     api_version: int = API_VERSION
 
 

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -42,6 +42,7 @@ class Listed:
     plugin: str
     distribution: str
     presets: tuple[str, ...]
+    needs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,9 @@ def _state(path: Path) -> tuple[str, int, int]:
 def listed(item: Registered) -> Listed:
     """A loaded component as listings show it."""
     c, presets = item.component, tuple(sorted(item.component.presets))
-    return Listed(item.kind, item.name, c.summary, c.paper, c.licence, item.plugin, item.distribution, presets)
+    return Listed(
+        item.kind, item.name, c.summary, c.paper, c.licence, item.plugin, item.distribution, presets, dict(c.needs)
+    )
 
 
 def _settings(item: Registered, registry: Registry) -> ListedSettings:

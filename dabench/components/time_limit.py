@@ -61,7 +61,7 @@ def _say(text: str) -> None:
 
 @contextmanager
 def _interrupted_after(seconds: float) -> Iterator[None]:
-    """An alarm of the system, where nobody else has set one; it ends a sleep, a lock and a read as well."""
+    """An alarm of the system, where no other one is set; it ends a sleep, a lock and a read as well."""
     here = threading.current_thread() is threading.main_thread()
     if not seconds or not here or signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
         yield

@@ -124,7 +124,7 @@ def _doubt(seen: _Seen, dtype: np.dtype[Any], kind: LabelKind) -> str:
     """Why these values are not ids of objects beyond doubt; "" where they are."""
     objects = sorted(seen.values - {0})
     if objects[0] < 0:
-        return f"{objects[0]} may mark unlabelled pixels"
+        return f"{objects[0]} may be the value of unlabelled pixels"
     if seen.background < _LEAST_BACKGROUND and len(objects) > _FEW:
         return f"{seen.background:.1%} zeros, images, not labels? Labels are 0 where there is no mitochondrion"
     if 0 not in seen.values:
@@ -132,7 +132,7 @@ def _doubt(seen: _Seen, dtype: np.dtype[Any], kind: LabelKind) -> str:
     if seen.differing > _MOST_BORDER and len(objects) > _FEW:
         return "most neighbouring pixels differ, as in images and probabilities"
     if dtype.kind in "ui" and objects[-1] in (255, np.iinfo(dtype).max):
-        return f"{objects[-1]} may be a mitochondrion, or mark unlabelled pixels"
+        return f"{objects[-1]} may be a mitochondrion, or the value of unlabelled pixels"
     if kind == "semantic":
         return "several classes"
     few = objects[-1] <= _CLASSES or (dtype.itemsize == 1 and len(objects) <= _FEW)

@@ -1,4 +1,4 @@
-"""What records, pages and bundles say of files: their names, never where they lie on somebody's machine."""
+"""What records, pages and bundles say of files: their names, never where they are on a machine."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from dabench.interfaces.rater_errors import RaterErrors
 from dabench.interfaces.selection import LOOKS, Candidate, CandidateSlice, SelectionData, Selector
 from dabench.interfaces.self_training import PseudoTargets, SelfTraining
 from dabench.interfaces.stages import CropSpec, OptimizerSpec, OptimizerStep, Stage, StageSpec, TrainingData
+from dabench.interfaces.weights import PublishedWeights
 
 __all__ = [
     "BlockVolume",
@@ -42,6 +43,7 @@ __all__ = [
     "PatchPool",
     "PreferenceOptimizer",
     "PseudoTargets",
+    "PublishedWeights",
     "RaterErrors",
     "Reader",
     "SelectionData",

@@ -11,6 +11,10 @@ from dabench.statistics.pairs import PairTest
 
 #: What `Standing.bracket` is called: without adaptation, and trained on target labels.
 LOWER, UPPER = "lower", "upper"
+#: It began with weights that were trained on the target's data, or nobody knows.
+SEEN = "seen"
+#: Never ranked.
+APART = (UPPER, SEEN)
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,8 @@ class Standing:
 
     @property
     def is_apart(self) -> bool:
-        """Whether it saw target labels and so is never ranked: an upper bracket."""
-        return self.bracket == UPPER
+        """Whether it saw target labels, or may have, and so is never ranked."""
+        return self.bracket in APART
 
     @property
     def is_below(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from textwrap import shorten
 
-from dabench.leaderboard.board import UPPER, BoardKey
+from dabench.leaderboard.board import APART, SEEN, BoardKey
 from dabench.leaderboard.labels import Identity, identity, labels, with_origins
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row, order
@@ -48,14 +48,16 @@ class Entry:
 
     @cached_property
     def bracket(self) -> str:
-        """``lower`` or ``upper`` for what brackets a table; ""."""
+        """``lower`` or ``upper`` for what brackets a table, ``seen`` for weights that may know the target; ""."""
+        if any("weights_saw" in row.tags for row in self.rows):
+            return SEEN
         found = {row.tags.get("bracket", "none") for row in self.rows} - {"none", ""}
         return found.pop() if len(found) == 1 else ""
 
     @property
     def is_apart(self) -> bool:
-        """Whether it saw target labels and so is never ranked. A lower bracket is: is a method better than nothing?"""
-        return self.bracket == UPPER
+        """Whether it saw target labels, or may have: never ranked. A lower bracket is ranked."""
+        return self.bracket in APART
 
     @cached_property
     def tags(self) -> dict[str, str]:

@@ -56,6 +56,7 @@ ALWAYS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "rater": ("none", _rater),
     "intensity": ("volume", _unless("volume", "intensity ")),
     "source_labels": ("raw", _unless("raw", "source labels ")),
+    "weights_saw": ("none", lambda value: "" if value == "none" else f"(its weights saw: {value})"),
     "test_points": ("0", lambda value: f"+{_percent(value)} test points" if _percent(value) else ""),
 }
 #: Shown only where it tells two entries apart, in order of preference.

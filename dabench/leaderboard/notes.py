@@ -116,6 +116,8 @@ def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
     if told:
         listed = _listed(dict.fromkeys(told))
         yield f"Fell behind their start, seen without labels, in {len(told)} of {len(rows)} cells: {listed}."
+    if seen := dict.fromkeys(row.tags["weights_saw"] for row in rows if "weights_saw" in row.tags):
+        yield f"Not ranked, as the weights that they began with know the target, or may: {_listed(seen)}."
     for how in dict.fromkeys(row.tags["recorded"] for row in rows if "recorded" in row.tags):
         yield f"Recorded {how}."
     yield from _checks(rows)

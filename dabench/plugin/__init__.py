@@ -41,6 +41,7 @@ from dabench.interfaces import (
     Predictor,
     PreferenceOptimizer,
     PseudoTargets,
+    PublishedWeights,
     RaterErrors,
     Reader,
     SelectionData,
@@ -147,6 +148,7 @@ __all__ = [
     "plain_batches",
     "predict_training",
     # Networks and backbones.
+    "PublishedWeights",
     "read_weights",
     # Self-training schemes.
     "PseudoTargets",

@@ -27,6 +27,7 @@ from dabench.runs.plugins_used import plugins_used
 from dabench.runs.preference_data import set_origin
 from dabench.runs.score import Score
 from dabench.runs.source_model import uses_source
+from dabench.runs.weights import seen_of
 from dabench.tracking import environment as env
 from dabench.tracking.events import CellStarted, Cost, InputData, ModelMade, Scored, StageFinished
 from dabench.tracking.journal import JOURNAL
@@ -87,6 +88,7 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
         "config_hash": config.cell_id.rsplit("-", 1)[-1],
         "data_digest": "+".join(i.digest[:8] for i in inputs) or "none",
         "weights_digest": "+".join(digest or f"hub:{name}" for name, digest in sorted(plan.weights.items())) or "none",
+        **({"weights_saw": saw} if (saw := _weights_saw(plan)) else {}),
         "git_commit": environment.get("git", {}).get("commit", "unknown"),
         "plugin_versions": _plugin_versions(registry),
         "env_digest": env.digest(environment),
@@ -102,6 +104,14 @@ def started(plan: Plan, registry: Registry, environment: dict[str, Any], device:
 def _bracket(plan: Plan, registry: Registry) -> str:
     declared = registry.get("method", plan.config.method).component.bracket
     return bracket_of(plan.task, [stage.spec for stage in plan.stages], declared)
+
+
+def _weights_saw(plan: Plan) -> str:
+    """What pretrained weights know of the target, or that it is unknown; no weights know a phantom."""
+    if origin_of(plan.config.data, plan.config.task) == "phantom":
+        return ""
+    uses = {pair for s in plan.stages for pair in (("method", s.spec.method), *s.spec.components)}
+    return seen_of(plan.assembly, uses, plan.task.target)
 
 
 def _variant(plan: Plan, registry: Registry) -> dict[str, str]:

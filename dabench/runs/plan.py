@@ -25,7 +25,7 @@ from dabench.runs.prompts import check_test_points
 from dabench.runs.selection import Choice, candidates, check_candidates, choice_of, snapshot_updates, why_not
 from dabench.runs.source_model import begin_with, needs_images, uses_source
 from dabench.runs.task import TaskData
-from dabench.runs.weights import WeightsStore
+from dabench.runs.weights import WeightsStore, lacking
 from dabench.training.store import StageFolder
 
 
@@ -58,6 +58,8 @@ class Plan:
     stages: list[PlannedStage]
     skip: str = ""
     missing: list[str] = field(default_factory=list)
+    #: What has to be installed or added first, in words: a suite skips such a cell, a run of its own is refused.
+    lacks: tuple[str, ...] = ()
     #: Pretrained weights by name: the digest of the file, "" where the store does not have them.
     weights: dict[str, str] = field(default_factory=dict)
     desk: AnnotationDesk | None = None
@@ -117,7 +119,9 @@ def make_plan(
     if specs and not missing:
         source = any(uses_source(spec) for spec in specs)
         skip = why_not(choice.selector, choice.name, task, points=points, source=source)
-    plan = Plan(config, assembly, task, budget, method, choice, [], skip, missing, _pretrained(assembly, uses))
+    lacks = tuple(lacking(assembly, uses))
+    skip = skip or "; ".join(lacks)
+    plan = Plan(config, assembly, task, budget, method, choice, [], skip, missing, lacks, _pretrained(assembly, uses))
     if skip or missing:
         return plan
     check_test_points(task, weak_labels["points"])

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 
 from dabench.components.registry import Registry
-from dabench.errors import MissingDataError, OutOfMemoryError
+from dabench.errors import MissingDataError, OutOfMemoryError, WeightsError
 from dabench.files.atomic import copy_file, write_json
 from dabench.files.workspace import Workspace
 from dabench.interfaces import Candidate
@@ -88,6 +88,8 @@ class Runner:
                 f"task {self.config.task}: files are missing:\n  {listing}",
                 "dabench data ls says where to get them; or try --data phantom, which needs none.",
             )
+        if self.plan.lacks and not self.suite:
+            raise WeightsError("\n".join(self.plan.lacks))
 
     def _alone(self) -> AbstractContextManager[None]:
         return exclusive(self.path.with_name(f"{self.path.name}.lock"))

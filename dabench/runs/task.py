@@ -150,7 +150,7 @@ class TaskData:
             self._test_closed = False
 
     def opened_anew(self, split: Split) -> Split:
-        """The target's training split, opened once more for whoever lets go of it at once."""
+        """The target's training split, opened once more, to be closed at once."""
         return self._open(self._target, split.name)
 
     # --------------------------------------------------------------------------------------------------- pixel size

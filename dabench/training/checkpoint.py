@@ -93,7 +93,8 @@ def read_weights(path: Path | None, name: str = "") -> dict[str, Tensor]:
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{path}: damaged safetensors file ({error}).") from None
     content = read_tensors(path)
-    content = content.get("state_dict", content)
+    for name in ("state_dict", "model"):
+        content = inner if isinstance(inner := content.get(name), dict) else content
     return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from dabench.plugin import Component, Register, Settings, hookimpl
+from dabench.plugin import Component, PublishedWeights, Register, Settings, hookimpl
 from dabench_backbones.conv import ConvEncoder
 
 
@@ -56,6 +56,17 @@ def make_vit(config: ViTSettings, weights: Path | None = None) -> nn.Module:
     return PatchTokenViT(found, grid_offset=config.grid_offset)
 
 
+DINO = PublishedWeights(
+    name="dino-vits8",
+    file="model.safetensors",
+    where="timm/vit_small_patch8_224.dino, from https://github.com/facebookresearch/dino",
+    trained_on="ImageNet-1k, without its labels",
+    licences={"code": "Apache-2.0", "weights": "Apache-2.0", "data": "ImageNet's terms, research"},
+    saw=(),
+    hub=True,
+)
+
+
 @hookimpl
 def register_backbones(register: Register) -> None:
     """Register the encoders."""
@@ -85,6 +96,7 @@ def register_backbones(register: Register) -> None:
             "ViT-S/8 with DINO weights, patch tokens only; 21.7 M parameters.",
             paper="Caron et al., Emerging properties in self-supervised vision transformers, ICCV 2021",
             licence="Apache-2.0 (timm and DINO weights)",
+            weights=(DINO,),
             presets={"paper": {"grid_offset": 0.1}},
         )
     )

@@ -43,10 +43,12 @@ from dabench_dense_crops.crops import CropAnswer, Crops, CropSettings
 class DenseCropsSettings(AdaptationSettings):
     """How the source model goes on."""
 
-    start: str = Field("source-only", description="Method whose network is the start; scratch: a fresh one.")
-    network: str = Field("promptable", description="Network of a start from scratch.")
-    backbone: str = Field("conv-small", description="Its encoder; none: the network has its own.")
-    share: float = Field(0.02, gt=0, le=1, description="Share of all crops that are labelled, unless a budget says.")
+    start: str = Field("source-only", description="Method whose network is the starting point; scratch: a new network.")
+    network: str = Field("promptable", description="Network when starting from scratch.")
+    backbone: str = Field("conv-small", description="Encoder of the network; none: it has its own.")
+    share: float = Field(
+        0.02, gt=0, le=1, description="Share of all crops that are labelled, unless the budget sets it."
+    )
     batch: int = 2
     iterations: int = 400
     lr: float = 5e-4

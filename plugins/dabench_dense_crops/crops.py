@@ -33,7 +33,7 @@ class CropSettings(Settings):
         ge=0,
         description="Seconds to outline one object; an assumption (Bearman et al. 2016, of COCO: 79 s in photos).",
     )
-    seconds_per_crop: float = Field(5.0, ge=0, description="Seconds to look a crop over; an assumption.")
+    seconds_per_crop: float = Field(5.0, ge=0, description="Seconds to look over a crop; an assumption.")
     slip: int = Field(4, ge=1, description="Pixels by which an erring person draws an outline too wide or too narrow.")
 
 
@@ -118,7 +118,7 @@ class Crops(WeakLabel):
         return changed
 
     def match(self, request: CropRequest, recorded: Sequence[CropAnswer]) -> list[CropAnswer]:
-        """A person's crops; whoever makes a file decides how many there are."""
+        """A person's crops; the file decides how many there are."""
         del request
         return [self._priced(answer) for answer in recorded]
 

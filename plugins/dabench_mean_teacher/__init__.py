@@ -113,7 +113,7 @@ class MeanTeacher(SelfTraining):
         self._teacher.eval()
 
     def attach(self, data: TrainingData) -> None:
-        """Whether somebody gave points: those that stand in for them (UDA) say nothing for certain."""
+        """Whether points were given: the replacement points of UDA are not certain."""
         self._given = any(len(answer.points) for answer in data.desk.points().values())
 
     def after_update(self, student: nn.Module, step: int) -> None:

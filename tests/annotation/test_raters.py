@@ -93,7 +93,7 @@ def test_ignored_pixels_are_neither_object_nor_background(make_desk, labels):
 
 def test_a_target_without_labels_cannot_be_simulated(make_desk, grid_questions):
     desk = make_desk(truth=None)
-    with pytest.raises(DataError, match="no labels: nobody can simulate its points"):
+    with pytest.raises(DataError, match="no labels from which points could be simulated"):
         desk.points()
     with pytest.raises(DataError, match="preferences"):
         desk.preferences(grid_questions())

@@ -219,7 +219,7 @@ def test_what_cannot_be_reported_is_refused(choices, tmp_path):
         gather([tmp_path / "elsewhere" / "anna.jsonl"])
     manifest = choices.manifest.model_copy(update={"files": {}})
     other = PreferenceSet.write(tmp_path / "other", manifest, [(question(7), masks(7), {})])
-    with pytest.raises(ConfigError, match="nobody has answered"):
+    with pytest.raises(ConfigError, match="no answers yet"):
         gather([other.path])
     with pytest.raises(DataError, match="answers to other questions"):
         gather([choices.path, other.path])

@@ -40,7 +40,7 @@ def test_plain_values(values, dtype, kind, mapping):
 @pytest.mark.parametrize(
     ("values", "dtype", "doubt", "example"),
     [
-        ((0, -1, 1), np.int16, "-1 may be what nobody labelled", "-1:255,0:0,1:1"),
+        ((0, -1, 1), np.int16, "-1 may be the value of unlabelled pixels", "-1:255,0:0,1:1"),
         ((0, -1, 1, 7), np.int32, "-1 may be", "-1:255"),
         ((0, -1), np.int8, "-1 may be", "-1:255,0:0"),
         ((0, -1, 1), np.float32, "-1 may be", "-1:255"),

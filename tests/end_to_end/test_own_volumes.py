@@ -93,7 +93,7 @@ def test_a_run_on_clicks_ends_with_a_model_and_no_scores(mine, workspace):
 @pytest.mark.parametrize(
     ("method", "changes", "words"),
     [
-        ("prefer-das", {}, ["nobody can simulate its points", "--points clicks.csv", "--points 0"]),
+        ("prefer-das", {}, ["no labels from which points could be simulated", "--points clicks.csv", "--points 0"]),
         ("oracle", {}, ["'mine' has no labels for its train split", "'oracle'", "dabench data add mine"]),
         ("prefer-das", {"po": "lpo", "budget": {"points": 0}}, ["simulate its preferences", "--preferences"]),
         ("source-only", {"test_points": [0.15]}, ["test points 0.15: 'mine' has no test split", "--test-points"]),

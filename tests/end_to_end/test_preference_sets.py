@@ -118,7 +118,7 @@ def test_a_stage_that_is_not_trained_or_asks_nobody(place, registry):
         questions_of(config(seed=7), registry, place, train=False)
     without = config().model_copy(update={"settings": {"po": "none"}})
     for asks_nobody in (without, config(patches=0.0)):
-        with pytest.raises(ConfigError, match="asks nobody"):
+        with pytest.raises(ConfigError, match="needs no preferences"):
             questions_of(asks_nobody, registry, place)
 
 

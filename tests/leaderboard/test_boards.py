@@ -96,6 +96,18 @@ def test_gap_costs_and_front(benchmark, board_of):
     assert (ipl.pareto, sac.pareto) == (True, True)  # one is better, one is cheaper
 
 
+def test_weights_that_know_the_target_are_shown_and_not_ranked(benchmark, board_of):
+    for task in ("human2stem", "lucchi2vnc"):
+        three_seeds(benchmark.runs, "sam", task, 0.9, weights_saw="micro-sam: stem")
+    board = board_of(benchmark)
+    (seen,) = [s for s in board.standings if s.bracket == "seen"]
+    assert seen.entry == "sam (its weights saw: micro-sam: stem)"
+    assert seen.is_apart
+    assert seen.rank is None
+    assert seen.overall.mean == pytest.approx(0.9)
+    assert any("Not ranked, as the weights" in note and "micro-sam: stem" in note for note in board.notes)
+
+
 def test_the_better_of_two_brackets_counts(benchmark, board_of):
     """An oracle that goes on from the source model stands beside the one from scratch."""
     for task, level in (("human2stem", 0.94), ("lucchi2vnc", 0.84)):

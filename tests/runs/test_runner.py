@@ -182,7 +182,7 @@ def test_the_desk_refuses_past_the_budget(registry: Registry, workspace: Workspa
         ({"method": "source-only", "task": "human2vnc"}, r"data 'phantom': unknown domain 'vnc'(.|\n)*--data real"),
         ({"method": "source-only", "preset": "tny"}, "tiny"),
         ({"method": "prefer-das", "po": "lpo", "budget": {"patches": 0.0}}, "asks about every patch"),
-        ({"method": "prompt-das", "budget": {"rater": "self"}}, "nobody to ask"),
+        ({"method": "prompt-das", "budget": {"rater": "self"}}, "needs? a person"),
         ({"method": "prompt-das", "options": {"mean-teacher": {"peak_kernel": 4}}}, "odd number"),
     ],
 )

@@ -109,7 +109,7 @@ def test_the_first_run_of_a_workspace_decides(machine: Machine, workspace: Works
     machine.load(0, 0)
     later = threads.use_threads(workspace)
     assert later.count == 4
-    assert "first run decided: OMP_NUM_THREADS=8 fits the load of now" in later.why
+    assert "first run decided: OMP_NUM_THREADS=8 fits the present load" in later.why
     assert threads.use_threads(Workspace(tmp_path / "other")).count == 8
     assert threads.use_threads(workspace).count == machine.chosen[-1] == 4
     machine.quota("cpu.max", "200000 100000")  # with other limits, another number

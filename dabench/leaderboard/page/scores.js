@@ -20,7 +20,7 @@ const KINDS = {
 };
 
 function kindOf(standing) {
-  if (standing.bracket === "upper") return "bracket";
+  if (["upper", "seen"].includes(standing.bracket)) return "bracket";
   return standing.overall ? "ranked" : "incomplete";
 }
 

@@ -63,14 +63,15 @@ class Segmenter:
             place: (y, x) of the tile's middle, in the same.
 
         Returns:
-            ``path``: outlines of the mask, ``tile``: [y, x, height, width], both in the model's pixels, of which one is
-            ``scale`` (y, x) of the volume's; ``seconds``: that it took.
+            ``path``: outlines of the mask, of each object where the model tells them apart; ``tile``: [y, x, height,
+            width], both in the model's pixels, of which one is ``scale`` (y, x) of the volume's; ``seconds``: that it
+            took.
         """
         began = time.perf_counter()
         tile = self._tile(place)
-        mask = self._mask(z, points if self._resampling is None else self._resampling.points(points), tile)
+        found = self._found(z, points if self._resampling is None else self._resampling.points(points), tile)
         return {
-            "path": outline(mask, tile.y, tile.x),
+            "path": "".join(outline(found == one, tile.y, tile.x) for one in np.unique(found[found > 0])),
             "tile": [tile.y, tile.x, tile.height, tile.width],
             "scale": list(self.scale),
             "seconds": round(time.perf_counter() - began, 3),
@@ -80,7 +81,8 @@ class Segmenter:
         """Objects that the model finds around a place and that were not clicked; arguments as in `outlines`."""
         tile = self._tile(place)
         seen = points if self._resampling is None else self._resampling.points(points)
-        objects = label_components(self._mask(z, seen, tile))
+        found = self._found(z, seen, tile)
+        objects = label_components(found) if found.dtype == bool else found
         x, y = np.rint(tile.to_local(seen)).astype(int).clip(0, [[tile.width - 1, tile.height - 1]]).T
         return int(objects.max(initial=0)) - len(set(objects[y, x].tolist()) - {0})
 
@@ -93,7 +95,8 @@ class Segmenter:
         ]
         return Window(*starts, *sides)
 
-    def _mask(self, z: int, points: Array, tile: Window) -> Array:
+    def _found(self, z: int, points: Array, tile: Window) -> Array:
+        """The mask ``(h, w)`` bool of a tile, or the ids of its objects from a model that gives them."""
         block = read_block(self._images, Block(z, tile.y, tile.x, 1, tile.height, tile.width))[0]
         pixels = np.require(pad_to_tile(block, self.model.card.tile), np.float32, ["C", "W"])
         device = self.model.device
@@ -102,5 +105,7 @@ class Segmenter:
             return np.zeros(block.shape, bool)
         with self._lock, torch.inference_mode():
             found = self.model.predictor.predict(torch.from_numpy(pixels)[None, None].to(device), [local])
+        if found.instances is not None:
+            return found.instances[0, : tile.height, : tile.width].cpu().numpy()
         probability = found.probability[0, : tile.height, : tile.width].cpu().numpy()
         return self.model.predictor.finish(probability >= self.model.card.threshold)

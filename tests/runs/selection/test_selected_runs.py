@@ -178,7 +178,7 @@ def test_the_desk_hands_a_selector_what_was_asked_for_and_no_more(
 def test_without_points_or_source_the_cell_is_skipped_with_the_reason(registry: Registry, workspace: Workspace) -> None:
     record = run_cell(config("point-agreement"), registry, workspace)
     assert record.status == "skipped"
-    assert "nobody gives any in this run" in record.reason
+    assert "this run has none" in record.reason
     record = run_cell(config("source-validation", "oracle"), registry, workspace)
     assert record.status == "skipped"
     assert "sees no source" in record.reason
