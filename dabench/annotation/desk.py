@@ -35,7 +35,7 @@ class AnnotationDesk(Desk):
     """The desk of one run, over the target's training split.
 
     Args:
-        truth: dense labels of the split, or what opens them, each time that a question is answered; None where it has none.
+        truth: dense labels of the split, or what opens them at each question; None where it has none.
         shape: (slices, rows, columns) of the split.
         budget: share of each kind that may be annotated.
         weak_labels: kinds of annotation by name.

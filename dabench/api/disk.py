@@ -79,7 +79,7 @@ def leftovers(workspace: Workspace, days: float) -> list[Leftover]:
     """What nothing refers to, unchanged for so many days, the largest first. Deletes nothing.
 
     Never a stage of any run or of a suite's plan, and so of no model or bundle; never a run that a suite lists, that
-    ended well (a board may show it) or that somebody else made; nothing that a process holds.
+    ended well (a board may show it) or that was imported; nothing that a process holds.
 
     Raises:
         DataError: a run or a suite's plan that cannot be read: what it refers to is not known.

@@ -41,8 +41,8 @@ class Executor(ABC):
     def adopt(self, jobs: Mapping[str, Job], since: float = 0.0) -> set[str]:
         """Take back which of these jobs an earlier process submitted, so that `wait` tells of them.
 
-        Jobs that it submitted and nobody asks for are stopped. ``since`` is when the jobs were found to be needed:
-        what ended after it counts.
+        Jobs that it submitted and that are no longer asked for are stopped. ``since`` is when the jobs were found to be
+        needed: what ended after it counts.
         """
         del jobs, since
         return set()

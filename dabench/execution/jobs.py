@@ -88,7 +88,7 @@ class Site:
     Attributes:
         root: folder that a job's function is given, and that ``reads`` and ``makes`` lie below.
         folder: states of jobs, and what they print.
-        memory_limit: most bytes a job may take; 0: no limit.
+        memory_limit: largest number of bytes per job; 0: no limit.
         environment: settings of the session.
         time_limit: seconds after which a job is ended as failed; 0: no limit. Of processes of this machine alone.
     """

@@ -90,7 +90,7 @@ class LocalExecutor(Executor):
             self._running.append(_Running(job, process, slot))
 
     def wait(self) -> list[JobState]:
-        """Wait for a worker's end, with or without a word; one past the time limit is ended."""
+        """Wait for a worker's end, with or without a message; one past the time limit is ended."""
         limit = self.site.time_limit
         ends = [r.started + limit - time.monotonic() for r in self._running if limit and not r.late]
         connection.wait([r.process.sentinel for r in self._running], max(0.0, min(ends)) if ends else None)

@@ -14,7 +14,7 @@ class Schedule:
     """The state of jobs that an executor works off.
 
     Attributes:
-        executor: runs them; closed by whoever made it.
+        executor: runs them; closed by its maker.
         jobs: by id, in an order in which they can be done; `add` brings more.
         retries: how often a job whose process was killed is tried again.
         told: called with a job when it is submitted, and again when it is tried again; its last word on the job.

@@ -57,7 +57,7 @@ class ExecutorSettings:
         return Resources(self.threads, round((self.job_memory or 0) * 2**30), self.gpus_per_job)
 
     def make(self, root: Path, folder: Path) -> Executor:
-        """The executor; whoever makes it closes it.
+        """The executor; its maker closes it.
 
         Args:
             root: what jobs read and make lies below it.

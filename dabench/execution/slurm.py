@@ -141,7 +141,7 @@ class SlurmExecutor(Executor):
         return None if queue is None else {job for job, number in self._ids.items() if number in queue}
 
     def _vanished(self, job: str, state: JobState | None) -> JobState:
-        began = "it ended without a word" if state is not None else "Slurm ended it before it began"
+        began = "it ended without a message" if state is not None else "Slurm ended it before it began"
         log = self._folder / f"{self._ids[job]}_*"
         return JobState(
             job, "killed", f"{began}; probably out of memory, unless you did it; what Slurm has of it: {log}"

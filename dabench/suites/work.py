@@ -1,4 +1,4 @@
-"""What the jobs of a suite do, in whatever process: plan it, train a stage, score a cell, say that one is lost."""
+"""What the jobs of a suite do, in whatever process: plan it, train stages, score cells, report lost ones."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def train(
 def score(
     root: Path, suite: str, config: Values, keys: Sequence[str], threads: int, altered: Values | None = None
 ) -> Values:
-    """Predict and score a cell whose stages are trained; ``skipped`` where its method says that it cannot run."""
+    """Predict with the trained stages of a cell, and score; ``skipped`` where its method says that it cannot run."""
     runner = _runner(root, suite, config, keys, threads, altered or {})
     record = runner.execute()
     return {"status": record.status, "reason": record.reason, "altered": _found(runner)}

@@ -1,4 +1,4 @@
-"""Who predicts the chunks: this process, or jobs of an executor that leave each chunk as a file."""
+"""Where chunks are predicted: in this process, or in jobs of an executor that leave each chunk as a file."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ByJobs:
     """By jobs of an executor, whose site's root is the folder of the output in the making.
 
     Attributes:
-        executor: runs them; closed by whoever made it.
+        executor: runs them; closed by its maker.
         resources: what a job takes.
         shares: jobs in all; 0: one a chunk.
         retries: how often a job whose process was killed is tried again.
@@ -104,7 +104,7 @@ class ByJobs:
 
 
 def write_assignment(root: Path, assignment: Assignment, blocks: Mapping[int, Block]) -> None:
-    """What all jobs of an output in the making are told; each start writes it anew, so it is never somebody else's."""
+    """What all jobs of an output in the making are told; each start writes it again, so it is always its own."""
     with atomic(root / ASSIGNMENT) as part:
         part.write_bytes(pickle.dumps((assignment, dict(blocks))))
 

@@ -58,7 +58,7 @@ def predict_volume(
     Args:
         plan: with the statistics of its images.
         assignment: the plan's.
-        predicts: who predicts (`dabench.volumes.prediction.processes`).
+        predicts: the process that predicts (`dabench.volumes.prediction.processes`).
         observer: told of progress.
 
     Raises:
