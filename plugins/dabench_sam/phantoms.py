@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -56,5 +58,5 @@ def mixed(source: SourceCrops, phantoms: SourceCrops) -> SourceCrops:
     )
 
 
-def _no_files(path: object) -> None:
+def _no_files(path: object) -> NoReturn:
     raise AssertionError(f"a phantom asks for {path}, and has no files")
