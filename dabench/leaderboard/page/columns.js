@@ -61,7 +61,12 @@ function badges(row) {
   const seeds = seedsOf(row);
   const foreign = [...new Set(row.cells.map((cell) => cell.origin))].filter((origin) => origin !== "here");
   return [
-    row.bracket && h("span", { class: "badge bracket" }, row.bracket === "seen" ? "weights know the target" : `${row.bracket} bracket`),
+    row.bracket &&
+      h(
+        "span",
+        { class: "badge bracket" },
+        row.bracket === "seen" ? "weights know the target" : `${row.bracket} bracket`,
+      ),
     row.difference?.mean < 0 &&
       h("span", { class: "badge below", title: "Its mean is lower." }, `below ${row.reference}`),
     row.pareto &&
@@ -114,7 +119,11 @@ const checkedColumn = {
   value: (row) => row.checked || null,
   cell: (row) =>
     row.checked
-      ? h("span", { class: row.checked === "failed" ? "status bad" : "checked", title: CHECKS[row.checked] }, row.checked)
+      ? h(
+          "span",
+          { class: row.checked === "failed" ? "status bad" : "checked", title: CHECKS[row.checked] },
+          row.checked,
+        )
       : none(),
 };
 
