@@ -34,7 +34,8 @@ def show_plan(prepared: PreparedRun) -> None:
         typer.echo(f"  skipped: {plan.skip}")
     for path in plan.missing:
         typer.echo(f"  missing: {path}")
-    for name in (name for name, digest in plan.weights.items() if not digest):
+    told = " ".join(plan.lacks)
+    for name in (name for name, digest in plan.weights.items() if not digest and repr(name) not in told):
         typer.echo(f"  weights {name!r} are not in the store (dabench weights add); a backbone may ask the timm hub")
     for number, stage in enumerate(plan.stages, 1):
         state = {"cached": "reused", "resumes": "continues", "new": "to train", "frozen": "not trained"}[stage.state]
