@@ -106,8 +106,7 @@ def make_plan(
             specs = []
     check_batches(specs)
     uses = {pair for spec in specs for pair in (("method", spec.method), *spec.components)}
-    for kind, name in sorted(uses):
-        assembly.config(kind, name)
+    lacks = tuple(lacking(assembly, uses))
     weak_labels = assembly.weak_labels()
     missing = task.missing(any(uses_source(spec) for spec in specs))
     points = budget.points > 0 and any("points" in spec.asks for spec in specs)
@@ -119,7 +118,6 @@ def make_plan(
     if specs and not missing:
         source = any(uses_source(spec) for spec in specs)
         skip = why_not(choice.selector, choice.name, task, points=points, source=source)
-    lacks = tuple(lacking(assembly, uses))
     skip = skip or "; ".join(lacks)
     plan = Plan(config, assembly, task, budget, method, choice, [], skip, missing, lacks, _pretrained(assembly, uses))
     if skip or missing:
