@@ -45,9 +45,9 @@ class MedSASettings(TrainingSettings):
     iterations: int = 400
     prompts: int = Field(6, ge=1, description="Most objects of a crop with a point of their own an update.")
     background: int = Field(
-        2, ge=0, description="Points on the background of each crop, whose mask is empty (paper: none)."
+        0, ge=0, description="Points on the background of each crop, whose mask is empty (paper: none)."
     )
-    focal: float = Field(20.0, ge=0, description="Weight of a mask's focal loss to a Dice loss of 1 (as SAM).")
+    focal: float = Field(1.0, ge=0, description="Weight of a mask's focal loss to a Dice loss of 1 (as SAM).")
     quality: float = Field(1.0, ge=0, description="Weight of the error of the expected IoU (as SAM).")
     whole: float = Field(1.0, ge=0, description="Weight of the segmentation without a prompt.")
 
@@ -165,7 +165,7 @@ def register_methods(register: Register) -> None:
                     "weight_decay": 0.0,
                     "warmup": 0,
                     "clip": 0.0,
-                    "background": 0,
+                    "focal": 20.0,
                 },
             },
             needs={"transformers": "dabench[sam]"},

@@ -199,7 +199,7 @@ def register_methods(register: Register) -> None:
                     "batch": 1,
                     "iterations": 2000,
                     "lr": 1e-4,
-                    "background": 0,
+                    "focal": 20.0,
                 },
             },
         )

@@ -65,9 +65,9 @@ class SourcePromptableSettings(TrainingSettings):
     warmup: int = 50
     prompts: int = Field(6, ge=1, description="Most objects of a crop with a point of their own an update.")
     background: int = Field(
-        2, ge=0, description="Points on the background of each crop, whose mask is empty (SAM: none)."
+        0, ge=0, description="Points on the background of each crop, whose mask is empty (SAM: none)."
     )
-    focal: float = Field(20.0, ge=0, description="Weight of a mask's focal loss (SAM: 20 to a Dice loss of 1).")
+    focal: float = Field(1.0, ge=0, description="Weight of a mask's focal loss (SAM: 20 to a Dice loss of 1).")
     quality: float = Field(1.0, ge=0, description="Weight of the error of the expected IoU (SAM: 1).")
     whole: float = Field(1.0, ge=0, description="Weight of the segmentation without a prompt (SAM: none).")
 

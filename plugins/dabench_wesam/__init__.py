@@ -54,7 +54,7 @@ class WeSAMSettings(TrainingSettings):
     target_points: float = Field(1.0, ge=0, le=1, description="Share of crops that hold a given point, where any is.")
     most: int = Field(40, ge=1, description="Most points of a crop that are asked about (release: 40 to 50 objects).")
     whole: bool = Field(True, description="Learn the segmentation without a prompt in the same way (paper: no).")
-    focal: float = Field(20.0, ge=0, description="Weight of the focal loss to a Dice loss of 1 (release: 20).")
+    focal: float = Field(1.0, ge=0, description="Weight of the focal loss to a Dice loss of 1 (release: 20).")
     quality: float = Field(1.0, ge=0, description="Weight of the error of the expected IoU (release: 1).")
     anchor: float = Field(1.0, ge=0, description="Weight of the distance to the frozen model (release: 1).")
     contrast: float = Field(1.0, ge=0, description="Weight of the contrast of objects (release: 1).")
@@ -223,6 +223,7 @@ def register_methods(register: Register) -> None:
                     "warmup": 250,
                     "clip": 0.0,
                     "whole": False,
+                    "focal": 20.0,
                 },
             },
             needs={"transformers": "dabench[sam]", "peft": "dabench[sam]"},
