@@ -74,7 +74,7 @@ class PromptDASSettings(SchemeSettings):
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"crop": 96, "iterations": 200, "recalibrate": 20},
-    "small": {},
+    "small": {"iterations": 1200},
     "paper": {
         "crop": 384,
         "iterations": 16_000,
