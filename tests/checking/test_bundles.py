@@ -49,7 +49,7 @@ def test_results_move_to_another_machine_whole(
     report = elsewhere().verify(empty.runs / made.run.name)
     assert report.ok, report.problems()
     assert [c.name for c in report.unchecked] == []
-    assert sorted(p.name for p in empty.root.iterdir()) == [".import.lock", "runs"]
+    assert sorted(p.name for p in empty.root.iterdir()) == [".import.lock", "runs", "verdicts.jsonl"]
 
 
 def test_a_bundle_holds_results_and_no_weights(made: Made, bundle: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_failed_cell_is_a_row_and_the_exit_code(file, tmp_path):
     ("arguments", "says"),
     [
         (("run", "no-such-suite"), "unknown suite 'no-such-suite'"),
-        (("run", "{file}", "--executor", "slurm"), "unknown executor 'slurm'"),
+        (("run", "{file}", "--executor", "pbs"), "unknown executor 'pbs'"),
         (("run", "{file}", "--executor", "ray", "--share", "disk"), "unknown --share 'disk'"),
     ],
 )

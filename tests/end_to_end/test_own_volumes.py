@@ -95,7 +95,7 @@ def test_a_run_on_clicks_ends_with_a_model_and_no_scores(mine, workspace):
     [
         ("prefer-das", {}, ["no labels from which points could be simulated", "--points clicks.csv", "--points 0"]),
         ("oracle", {}, ["'mine' has no labels for its train split", "'oracle'", "dabench data add mine"]),
-        ("prefer-das", {"po": "lpo", "budget": {"points": 0}}, ["simulate its preferences", "--preferences"]),
+        ("prefer-das", {"po": "lpo", "budget": {"points": 0}}, ["preferences could be simulated", "--po upo"]),
         ("source-only", {"test_points": [0.15]}, ["test points 0.15: 'mine' has no test split", "--test-points"]),
         ("source-only", {"task": "mine2phantom-human"}, ["no training labels: it cannot be a source", "SOURCE2mine"]),
     ],

@@ -116,7 +116,7 @@ class Replaced(OptimizerSettings):
 @pytest.mark.parametrize("settings", [Again, AgainAndAgain])
 def test_range_and_sentence_stay_with_another_default(settings: type[OptimizerSettings]) -> None:
     said, first = settings.model_fields["lr"], OptimizerSettings.model_fields["lr"]
-    assert said.description == first.description == "Its learning rate."
+    assert said.description == first.description == "Learning rate of the network."
     assert settings().optimizer_spec().lr == said.default != first.default
     with pytest.raises(ValidationError, match="greater than 0"):
         settings(lr=-1)

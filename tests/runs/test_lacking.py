@@ -20,8 +20,8 @@ from dabench.runs.config import RunConfig, validate_config
 from dabench.runs.plan import Plan, make_plan
 from dabench.runs.runner import Runner
 from dabench.runs.weights import WeightsStore, lacking, seen_of
-from dabench.suites.graph import make_graph
-from dabench.suites.spec import SuiteCell
+from dabench.suites.planning import make_graph
+from dabench.suites.spec import Suite
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,10 +43,12 @@ def test_the_file_and_where_people_get_it_are_named(registry: Registry, workspac
 
 
 def test_in_a_suite_the_cell_is_skipped_and_the_rest_goes_on(registry: Registry, workspace: Workspace) -> None:
-    cells = [SuiteCell(name, {}, config(name)) for name in ("sam-med2d", "source-promptable")]
-    graph = make_graph("some", cells, registry, workspace)
+    rows = {name: {"method": name} for name in ("sam-med2d", "source-promptable")}
+    settings = {"task": "human2stem", "data": "phantom", "preset": "tiny"}
+    graph = make_graph(Suite.model_validate({"name": "some", "settings": settings, "rows": rows}), registry, workspace)
     assert [cell.state for cell in graph.cells] == ["skips", "new"]
-    record = Runner(make_plan(cells[0].config, registry, workspace), registry, workspace, suite="some").execute()
+    plan = make_plan(config("sam-med2d"), registry, workspace)
+    record = Runner(plan, registry, workspace, suite="some").execute()
     assert record.status == "skipped"
     assert "sam-med2d_b.pth" in record.reason
 
