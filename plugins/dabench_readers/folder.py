@@ -154,7 +154,7 @@ def _channel(path: Path, choice: Choice) -> int | None:
     asked = dict(choice.at)
     channel = asked.pop("channel", None)
     if asked or choice.axes:
-        raise DataError(f"{path}: pictures in a folder have channels alone, not {choice}.", f"{path}/channel=0")
+        raise DataError(f"{path}: pictures in a folder have only channels, not {choice}.", f"{path}/channel=0")
     return channel
 
 

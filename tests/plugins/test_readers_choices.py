@@ -166,7 +166,7 @@ def test_the_only_channel_may_be_chosen(tmp_path):
 def test_a_reader_without_choices_says_so(tmp_path):
     (tmp_path / "im").mkdir()
     Image.fromarray(STACK[0]).save(tmp_path / "im" / "0.png")
-    with pytest.raises(DataError, match="pictures in a folder have channels alone, not series=1"):
+    with pytest.raises(DataError, match="pictures in a folder have only channels, not series=1"):
         open_any(tmp_path / "im" / "series=1")
 
 
