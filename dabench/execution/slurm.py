@@ -118,7 +118,8 @@ class SlurmExecutor(Executor):
             found, there = list[JobState](), self._there()
             for job in list(self._ids):
                 state = self.site.state(job)
-                if state is not None and state.ended:
+                # A process on this machine writes its result after its state: it is waited for.
+                if state is not None and state.ended and (self.orders or not there or job not in there):
                     found.append(state)
                 elif there is None or job in there:
                     self._missed.discard(job)

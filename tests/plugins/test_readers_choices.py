@@ -218,5 +218,5 @@ def test_a_channel_of_colour_pictures_in_a_folder(tmp_path: Path, suffix: str) -
         np.testing.assert_array_equal(read_all(open_any(tmp_path / f"channel={channel}")), colours[..., channel])
     with pytest.raises(DataError, match="has 3 channels, counted from 0: there is none 3"):
         open_any(tmp_path / "channel=3")
-    with pytest.raises(DataError, match="channels alone, not time=1"):
+    with pytest.raises(DataError, match="only channels, not time=1"):
         open_any(tmp_path / "time=1")

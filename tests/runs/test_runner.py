@@ -36,6 +36,7 @@ def weights(workspace: Workspace, stage: str) -> list[str]:
     return sorted(found)
 
 
+@pytest.mark.slow
 def test_common_stages_train_once(registry: Registry, workspace: Workspace) -> None:
     trained: list[str] = []
 
@@ -119,7 +120,7 @@ def _plugin(**components: Component) -> SimpleNamespace:
     return SimpleNamespace(**{f"register_{kind}": hook(c) for kind, c in components.items()})
 
 
-@pytest.mark.parametrize("po", ["upo", "none"])
+@pytest.mark.parametrize("po", [pytest.param("upo", marks=pytest.mark.slow), "none"])
 def test_random_target_training_labels_leave_uda_bit_identical(scrambled: Registry, tmp_path: Path, po: str) -> None:
     stage = "upo" if po == "upo" else "prompt-das"
     one, two = Workspace(tmp_path / "one"), Workspace(tmp_path / "two")
@@ -268,6 +269,7 @@ def test_the_oracle_is_called_oracle(registry: Registry, workspace: Workspace) -
     assert [outcome.title for outcome in runner.results.by_stage] == ["oracle"]
 
 
+@pytest.mark.slow
 def test_prices_are_settings_and_part_of_the_cost(registry: Registry, tmp_path: Path) -> None:
     seconds = []
     for number, price in enumerate((1.0, 3.0)):

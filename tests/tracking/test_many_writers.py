@@ -9,6 +9,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pytest
 from made_up_suite import TASKS, write_cell
 from mlflow.tracking import MlflowClient
 
@@ -36,6 +37,7 @@ def get_ready(barrier: multiprocessing.synchronize.Barrier) -> None:
     started = barrier
 
 
+@pytest.mark.slow
 def test_eight_workers_fill_one_sqlite_store(workspace):
     own = [
         [workspace.runs / write_cell(workspace.runs, "points", list(TASKS)[n % 2], RUNS * n + k) for k in range(RUNS)]
