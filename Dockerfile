@@ -7,13 +7,9 @@ COPY . .
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.12-slim
-# Another index for PyTorch, such as that of its builds for the CPU: --build-arg TORCH_INDEX=ADDRESS
-ARG TORCH_INDEX=""
 COPY constraints.txt /tmp/
 COPY --from=build /wheels /wheels
-RUN if [ -n "$TORCH_INDEX" ]; then pip install --no-cache-dir --index-url "$TORCH_INDEX" torch torchvision; fi \
-    && pip install --no-cache-dir "$(ls /wheels/dabench-*.whl)[ray,export]" \
-        $([ -n "$TORCH_INDEX" ] || echo --constraint /tmp/constraints.txt)
+RUN pip install --no-cache-dir "$(ls /wheels/dabench-*.whl)[ray,export]" --constraint /tmp/constraints.txt
 RUN useradd --create-home dabench && mkdir /workspace /data && chown dabench /workspace
 USER dabench
 ENV DABENCH_WORKSPACE=/workspace DABENCH_DATA=/data

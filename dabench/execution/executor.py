@@ -34,9 +34,9 @@ class Executor(ABC):
     def wait(self) -> list[JobState]:
         """Block until at least one submitted job has ended; how those that did have ended."""
 
+    @abstractmethod
     def cancel(self, jobs: Collection[str]) -> None:
         """Stop submitted jobs; `wait` does not tell of them."""
-        raise NotImplementedError
 
     def adopt(self, jobs: Mapping[str, Job], since: float = 0.0) -> set[str]:
         """Take back which of these jobs an earlier process submitted, so that `wait` tells of them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,9 @@ class InlineExecutor(Executor):
     def wait(self) -> list[JobState]:
         done, self.states = self.states, []
         return done
+
+    def cancel(self, jobs: Collection[str]) -> None:
+        self.states = [state for state in self.states if state.job not in jobs]
 
     def close(self) -> None:
         self.states = []
