@@ -54,8 +54,8 @@ class TargetSettings(TrainingSettings):
     recalibrate: int = Field(
         60,
         ge=0,
-        description="Target batches with which BatchNorm statistics are re-estimated first (with discriminators "
-        "also last); 0: none.",
+        description="Target batches of which BatchNorm statistics are mixed with the source's first (with "
+        "discriminators also last); 0: none.",
     )
 
     def crops(self) -> CropSpec:

@@ -18,7 +18,7 @@ from dabench.inference.training_split import plain_batches
 from dabench.interfaces import OptimizerStep, Predictor, PseudoTargets, SelfTraining, Stage, TrainingData
 from dabench.ops.adversarial import SOURCE, discriminator_terms, domain_loss, frozen
 from dabench.ops.augmentation import STRONG, ViewOptions
-from dabench.ops.batchnorm import frozen_statistics, recalibrate
+from dabench.ops.batchnorm import TARGET_SHARE, frozen_statistics, recalibrate
 from dabench.ops.objectives import supervised_terms, total
 from dabench.ops.views import view_source
 from dabench.plugin.settings import AdversarialSettings, OptimizerSettings, SchemeSettings, TargetSettings
@@ -71,20 +71,22 @@ class NetworkStage(Stage):
 
 
 class AdaptationStage(NetworkStage):
-    """The same on source and target; BatchNorm statistics are the target's from the start, and at the end."""
+    """The same on source and target; BatchNorm starts from a mixture of both, and its statistics follow the target."""
 
     settings: TargetSettings
+    #: Of the target's BatchNorm statistics in those that a stage starts from.
+    target_share: float = TARGET_SHARE
 
     def prepare(self, data: TrainingData) -> None:
-        """Renew BatchNorm statistics on plain target crops."""
-        self._renew_statistics(self.student, data)
+        """Mix BatchNorm statistics of plain target crops into those of the source."""
+        self._renew_statistics(self.student, data, self.target_share)
 
-    def _renew_statistics(self, network: nn.Module, data: TrainingData) -> None:
+    def _renew_statistics(self, network: nn.Module, data: TrainingData, share: float) -> None:
         s = self.settings
         if getattr(network, "sections", 1) > 1:
             # Of a network of pairs only the backbone has BatchNorm, and it sees single sections.
             network = getattr(network, "backbone", network)
-        recalibrate(network, plain_batches(data, s.recalibrate, s.crop))
+        recalibrate(network, plain_batches(data, s.recalibrate, s.crop), share)
 
     def source_losses(self, batch: Batch, view: ViewOptions = STRONG) -> dict[str, Tensor]:
         """Cross-entropy and soft Dice of the labelled crops in the student's view.
@@ -195,7 +197,8 @@ class AdversarialStage(AdaptationStage):
 
     def finish(self, data: TrainingData) -> None:
         """Renew BatchNorm statistics: the running ones are those of the last few batches, of older weights."""
-        self._renew_statistics(self.network(), data)
+        # Its weights are trained with statistics of target batches.
+        self._renew_statistics(self.network(), data, 1.0)
 
     def adversarial_losses(
         self, shown: Mapping[str, tuple[Tensor, Tensor]], weights: Mapping[str, float]

@@ -65,6 +65,7 @@ class SACStage(SelfTrainingStage):
     """The student learns from source labels and from the teacher's labels of jittered target crops."""
 
     settings: SACSettings
+    target_share = 1.0  # adaptive batch normalisation
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 6 on a jittered view; its mean is over all pixels, those without a label too (release)."""

@@ -38,7 +38,7 @@ class UALRSettings(RecipeSettings):
     recalibrate: int = Field(
         60,
         ge=0,
-        description="Target batches with which the labelling model's BatchNorm statistics are re-estimated (0: none).",
+        description="Target batches whose BatchNorm statistics are mixed into the labelling model (0: none).",
     )
 
 

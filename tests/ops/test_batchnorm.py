@@ -1,5 +1,6 @@
 """Whose statistics a network is left with."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -21,12 +22,18 @@ def test_frozen_statistics_stay_and_thaw() -> None:
     assert not torch.equal(mean, net.get_buffer("1.running_mean"))
 
 
-def test_recalibrated_statistics_are_the_average_over_batches() -> None:
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_recalibrated_statistics_mix_the_old_with_the_average_over_batches(share: float) -> None:
     net = network()
+    net.get_buffer("1.running_mean").fill_(3)
+    net.get_buffer("1.running_var").fill_(5)
     batches = [torch.rand(2, 1, 8, 8), torch.rand(2, 1, 8, 8) + 1]
-    recalibrate(net, batches)
-    expected = torch.stack([net[0](b).mean(dim=(0, 2, 3)) for b in batches]).mean(dim=0)
-    torch.testing.assert_close(net.get_buffer("1.running_mean"), expected)
+    recalibrate(net, batches, share)
+    seen = [net[0](b).transpose(0, 1).flatten(1) for b in batches]
+    mean = torch.stack([x.mean(dim=1) for x in seen]).mean(dim=0)
+    variance = torch.stack([x.var(dim=1) for x in seen]).mean(dim=0)
+    torch.testing.assert_close(net.get_buffer("1.running_mean"), share * mean + (1 - share) * 3)
+    torch.testing.assert_close(net.get_buffer("1.running_var"), share * variance + (1 - share) * 5)
     assert isinstance(net[1], nn.BatchNorm2d)
     assert net[1].momentum == 0.1
 
