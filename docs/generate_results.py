@@ -1,7 +1,7 @@
-"""Writes the tables of docs/methods/results.md: what the command, or the CSV file, in the comment above each says.
+"""Writes the tables of docs/methods/results.md and docs/papers: what the command, or CSV file, above each says.
 
 python docs/generate_results.py           # write
-python docs/generate_results.py --check   # exit 1 when the page is out of date
+python docs/generate_results.py --check   # exit 1 when a page is out of date
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 
 from dabench.cli.main import app
 
-TARGET = Path(__file__).parent / "methods" / "results.md"
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+PAGES = (DOCS / "methods" / "results.md", *sorted((DOCS / "papers").glob("*.md")))
 #: A command, what it printed, and the end of that.
 BLOCK = re.compile(r"(<!-- dabench (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -28,7 +30,7 @@ FILE = re.compile(r"(<!-- (\S+\.csv) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 def printed(command: str) -> str:
     """What a command prints in a workspace without runs. Raises RuntimeError where it fails."""
-    with TemporaryDirectory() as workspace, chdir(TARGET.parents[2]):
+    with TemporaryDirectory() as workspace, chdir(ROOT):
         done = CliRunner().invoke(app, ["--workspace", workspace, *shlex.split(command)])
     if done.exit_code:
         raise RuntimeError(f"dabench {command}: {done.exception or done.output}")
@@ -47,15 +49,16 @@ def table(path: Path) -> str:
 def made(page: str) -> str:
     """The page with every table made again."""
     page = BLOCK.sub(lambda found: f"{found[1]}\n{printed(found[2]).strip()}\n\n{found[4]}", page)
-    return FILE.sub(lambda found: f"{found[1]}\n{table(TARGET.parents[2] / found[2])}\n\n{found[4]}", page)
+    return FILE.sub(lambda found: f"{found[1]}\n{table(ROOT / found[2])}\n\n{found[4]}", page)
 
 
 def main() -> None:
-    """Write the page, or compare it."""
-    page = TARGET.read_text()
+    """Write the pages, or compare them."""
+    texts = {page: page.read_text() for page in PAGES}
     if "--check" in sys.argv[1:]:
-        sys.exit(0 if made(page) == page else 1)
-    TARGET.write_text(made(page))
+        sys.exit(0 if all(made(text) == text for text in texts.values()) else 1)
+    for page, text in texts.items():
+        page.write_text(made(text))
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def evaluate(
         stack = _cut("--labelled", stack, labelled, _named(prediction, "prediction"))
     check_same_place(truth, stack, name, _named(prediction, "prediction"))
     wanted = None if slices is None else _inside("--slices", slices, truth.shape[0], name)
-    ids, counts, stack = _prediction(
+    ids, counts, stack = prediction_of(
         predicted, predicted_values, rule, stack, _named(prediction, "prediction"), threshold
     )
     report = evaluate_stacks(stack, truth, rule, name=protocol, slices=wanted, threshold=threshold, ids=ids)
@@ -173,7 +173,7 @@ def _cut(option: str, volume: Volume, chosen: slice, name: str) -> Volume:
     return SliceRange(volume, inside.start, inside.stop, name)
 
 
-def _prediction(
+def prediction_of(
     said: str,
     values: Mapping[int, int] | None,
     rule: EvaluationProtocol,

@@ -12,12 +12,14 @@ import numpy as np
 from dabench.errors import ConfigError, MissingDataError
 from dabench.evaluation.panels import LEGEND, grid_of, pick_slices
 from dabench.leaderboard.metric import Metric
+from dabench.leaderboard.openness import domains_of
 from dabench.ops.pictures import GREEN, draw_contours, overlay
 from dabench.types import Array, Window
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from dabench.interfaces import Domain
     from dabench.leaderboard.gather import Leaderboard
     from dabench.leaderboard.rows import Row
     from dabench.volumes.viewer.view_data import ViewData
@@ -56,7 +58,7 @@ def compare_slices(
         ConfigError: nothing to show, several tasks, a slice or window outside.
         MissingDataError: the target has no labels, or a run no stored prediction.
     """
-    entries = _one_seed(_entries(found))
+    entries = _one_seed(_entries(found, stored=True))
     dice = {entry.name: _along(entry.row, Metric("dice")) for entry in entries}
     views = {entry.name: open_run(entry.row.path) for entry in entries}
     first = next(iter(views.values()))
@@ -110,15 +112,34 @@ def box_plots(found: Leaderboard, metric: Metric) -> Figure:
     return figure
 
 
+def check_terms(found: Leaderboard, domains: Mapping[str, Domain], *, publish: bool) -> list[str]:
+    """What the terms of use say of pictures of these runs: a line for each target.
+
+    Raises:
+        ConfigError: the picture is to be published, and the card of a target does not allow to hand its images on.
+    """
+    lines = []
+    for name in sorted({domains_of(row)[1] for row in found.rows if row.status == "ok"}):
+        domain = domains.get(name)
+        if domain is None or not domain.redistribution:
+            told = f"images of {name} may not be handed on ({domain.licence if domain else 'its card is not here'})"
+            if publish:
+                raise ConfigError(f"--publish: {told}.", "Leave the target out, or ask its owner; else: no --publish.")
+            lines.append(f"not for publication: {told}")
+        else:
+            lines.append(f"images of {name}: {domain.licence}")
+    return lines
+
+
 # ------------------------------------------------------------------------------------------------------------- entries
-def _entries(found: Leaderboard) -> list[Entry]:
-    """Finished runs in the order of the boards' entries, those of an entry by seed."""
+def _entries(found: Leaderboard, *, stored: bool = False) -> list[Entry]:
+    """Finished runs in the order of the boards' entries, those of an entry by seed; ``stored``: with files here."""
     ok = [
         Entry(entry.label, row)
         for board in found.board_entries
         for entry in board.entries
         for row in sorted(entry.rows, key=lambda row: int(row.tags["seed"]))
-        if row.status == "ok" and row.path
+        if row.status == "ok" and (row.path or not stored)
     ]
     if not ok:
         raise ConfigError("no finished run to show.", "dabench results ls lists the runs.")

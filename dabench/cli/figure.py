@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from dabench.leaderboard.gather import Leaderboard
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Draw runs side by side on one slice, and box plots of scores."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Draw runs side by side on the same slices, box plots, curves, and quality against cost.",
 )
 
 _Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Cells, or beginnings of their names.")]
@@ -21,6 +23,10 @@ _Suite = Annotated[str | None, typer.Option("--suite", help="Runs of this suite,
 _Filters = Annotated[
     list[str] | None, typer.Option("--filter", help="Only runs with KEY=VALUE[,VALUE], any tag (repeatable).")
 ]
+_From = Annotated[
+    Path | None, typer.Option("--from", help="Recorded results (NAME.jsonl) instead of the workspace's runs.")
+]
+_By = Annotated[str, typer.Option(help="Which score: dice, aji, pq, or points_15/dice.")]
 _Output = Annotated[Path, typer.Option("--output", help="The picture: .png, .pdf or .svg.")]
 
 
@@ -37,30 +43,39 @@ def slices_command(
     crop: Annotated[
         int | None, typer.Option(min=16, metavar="PIXELS", help="Only the square of this side with most foreground.")
     ] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Refuse targets whose terms do not allow to hand images on.")
+    ] = False,
     output: _Output = Path("slices.png"),
 ) -> None:
     """Draw several runs on the same slices: image and truth, then each run's hits, misses and false positives.
 
-    Example:  dabench figure slices --suite six-tasks --filter task=vnc2lucchi --crop 400 --output fig3.png
+    Slices are the same for all runs, so no run chooses them. The terms of the target's images are printed.
+
+    Example:  dabench figure slices --suite core --filter task=vnc2lucchi --crop 400 --output fig3.png
     """
-    from dabench.api.figures import compare_slices
+    from dabench.api.figures import check_terms, compare_slices
     from dabench.cli.view import window_of
     from dabench.components.registry import Registry
     from dabench.errors import ConfigError
     from dabench.files.workspace import Workspace
+    from dabench.runs.domains import known_domains
     from dabench.volumes.viewer.targets import Given, Opener
 
     if window and crop:
         raise ConfigError("--window and --crop at once.", "Choose one.")
-    opener = Opener(Registry.load(), Workspace.find())
+    opener, found = Opener(Registry.load(), Workspace.find()), _found(runs, suite, conditions)
+    terms = check_terms(found, known_domains(opener.registry, opener.workspace), publish=publish)
     figure = compare_slices(
-        _found(runs, suite, conditions),
+        found,
         lambda path: opener.open(path, Given()),
         slices=_slices(slices),
         window=window_of(window),
         crop=crop,
     )
     _save(figure, output)
+    for line in terms:
+        typer.echo(line)
 
 
 @app.command("boxes")
@@ -68,27 +83,76 @@ def boxes_command(
     runs: _Runs = None,
     suite: _Suite = None,
     conditions: _Filters = None,
-    by: Annotated[str, typer.Option(help="Which score: dice, aji, pq, or points_15/dice.")] = "dice",
+    by: _By = "dice",
+    source: _From = None,
     output: _Output = Path("boxes.png"),
 ) -> None:
     """Draw box plots of scores over the slices of the test split, a panel per task and a box per entry.
 
-    Example:  dabench figure boxes --suite six-tasks --by dice --output fig6.png
+    Example:  dabench figure boxes --suite core --by dice --output fig6.png
     """
     from dabench.api.figures import box_plots
     from dabench.leaderboard.metric import Metric
 
-    _save(box_plots(_found(runs, suite, conditions), Metric.parse(by)), output)
+    _save(box_plots(_found(runs, suite, conditions, by, source), Metric.parse(by)), output)
 
 
-def _found(runs: list[str] | None, suite: str | None, conditions: list[str] | None) -> Leaderboard:
+@app.command("curve")
+def curve_command(
+    x: Annotated[str, typer.Option(metavar="AXIS", help="points, patches, rater-error, minutes or core-hours.")],
+    runs: _Runs = None,
+    suite: _Suite = None,
+    conditions: _Filters = None,
+    by: _By = "dice",
+    source: _From = None,
+    output: _Output = Path("curve.png"),
+) -> None:
+    """Draw scores over what was varied, a panel per task and a line per method.
+
+    Example:  dabench figure curve --x points --suite points --from benchmarks/results/points.jsonl
+    """
+    from dabench.api.curves import curves
+    from dabench.leaderboard.metric import Metric
+
+    _save(curves(_found(runs, suite, conditions, by, source), x, Metric.parse(by)), output)
+
+
+@app.command("pareto")
+def pareto_command(
+    runs: _Runs = None,
+    suite: _Suite = None,
+    conditions: _Filters = None,
+    cost: Annotated[str, typer.Option(help="annotation (minutes of a task) or training (minutes of a cell).")] = (
+        "annotation"
+    ),
+    by: _By = "dice",
+    source: _From = None,
+    output: _Output = Path("pareto.png"),
+) -> None:
+    """Draw quality against cost, with a line through the entries that no other beats in both.
+
+    Example:  dabench figure pareto --suite core --cost training --output pareto.svg
+    """
+    from dabench.api.curves import quality_against_cost
+
+    _save(quality_against_cost(_found(runs, suite, conditions, by, source), cost), output)
+
+
+def _found(
+    runs: list[str] | None,
+    suite: str | None,
+    conditions: list[str] | None,
+    by: str = "dice",
+    source: Path | None = None,
+) -> Leaderboard:
     from dabench.checking.verify import find_run
     from dabench.files.workspace import Workspace
     from dabench.leaderboard.gather import load
 
     place = Workspace.find()
     named = [f"cell_id={','.join(find_run(place, run).name for run in runs)}"] if runs else []
-    return load(place, suite=suite or "", conditions=[*(conditions or ()), *named])
+    uri = None if source is None else str(source)
+    return load(place, by=by, suite=suite or "", conditions=[*(conditions or ()), *named], uri=uri)
 
 
 def _slices(text: str) -> list[str | int]:

@@ -83,8 +83,9 @@ def export_bundle(
     """Write runs into one file for another machine or another group: journals, receipts, predictions; never weights.
 
     Each run is verified first. With --all, unfinished runs and those from elsewhere are left out. With --suite, the
-    file holds the suite with its finished cells, and the other machine shows the same rows. NAME.jsonl gets journals
-    alone, which nothing verifies: for a board or a paper's table (their --from), not for an import.
+    file holds the suite with its finished cells, and the other machine shows the same rows. NAME.jsonl gets numbers
+    alone, which nothing verifies: for a board, a paper's table (their --from) or suite run --record, not for an import.
+    Runs of a NAME.jsonl that is there stay, unless their cell is among those written.
 
     Example:  dabench results export --all --origin em-lab --output em-lab.dabench.zip
     """
@@ -95,14 +96,14 @@ def export_bundle(
     from dabench.suites.finished import suite_runs
     from dabench.suites.run_choice import choose_runs, is_ours_and_finished, records_of
     from dabench.suites.suite_record import started_suites
-    from dabench.tracking.recorded import SUFFIX, write_recorded
+    from dabench.tracking.recorded import SUFFIX, add_recorded
 
     place = Workspace.find()
     chosen = choose_runs(place, runs or (), everything=everything, suite=suite)
     kept = chosen if runs else [path for path in chosen if is_ours_and_finished(path)]
     if output.suffix == SUFFIX:
-        write_recorded(output, records_of(place, kept, suite))
-        typer.echo(f"{len(kept)} runs: {output}")
+        total = add_recorded(output, records_of(place, kept, suite))
+        typer.echo(f"{len(kept)} runs{f' of {total}' if total > len(kept) else ''}: {output}")
         return
     verifier, started = Verifier(Registry.load(), place), suite in started_suites(place)
     if suite and started:
@@ -145,3 +146,49 @@ def import_file(
     limit = int(max_gib * (1 << 30))
     done = import_bundle(file, place, verifier, origin=origin, mine=mine, limit=limit, quick=quick, dry_run=dry_run)
     show_import(done, dry_run)
+
+
+@app.command("import-predictions")
+def import_predictions(
+    file: Annotated[Path, typer.Argument(help="Stack of predictions of the target's test split: any format.")],
+    task: Annotated[str, typer.Option(help="Tasks whose target it is, comma-separated: lucchi2vnc,cdeep3m2vnc.")],
+    statement: Annotated[
+        Path, typer.Option(help="YAML file of the tool: tool, version, trained_on, saw (domains, or unknown).")
+    ],
+    data: Annotated[str, typer.Option(help="real or phantom.")] = "real",
+    preset: Annotated[str, typer.Option(help="Preset of the rows that it stands beside.")] = "small",
+    protocol: Annotated[str, typer.Option(help="Rule of scoring (dabench ls protocols).")] = "das-2d@1",
+    inference: Annotated[str, typer.Option(help="Inference profile of the rows that it stands beside.")] = "hann",
+    suite: Annotated[str, typer.Option(help="Suite whose table shows it.")] = "",
+    threshold: Annotated[
+        float | None, number(help="Foreground from this value on [0.5 for floating point, else: not 0].")
+    ] = None,
+    predicted: Annotated[
+        str, typer.Option(metavar="auto|mask|ids", help="What the prediction holds (mask: what is not 0).")
+    ] = "auto",
+    predicted_values: Annotated[
+        str | None, typer.Option(metavar="V:L,...", help="What values of the prediction are: 1:0,2:1.")
+    ] = None,
+) -> None:
+    """Score predictions of another tool, and keep them as a row beside the runs here.
+
+    A tool whose training data hold the target, or of which that is not known, is shown and never ranked. The row's name
+    is TOOL VERSION; another import of the same version replaces it.
+
+    Example:  dabench results import-predictions masks.tif --task lucchi2vnc --statement mitonet.yaml
+    """
+    from dabench.api.outside import OutsideRow, Reading, read_statement
+    from dabench.api.outside import import_predictions as imported
+    from dabench.cli.options import label_values
+    from dabench.components.registry import Registry
+    from dabench.files.workspace import Workspace
+    from dabench.tracking.scores import ScoreKey
+
+    row = OutsideRow([name.strip() for name in task.split(",")], data, preset, protocol, inference, suite)
+    reading = Reading(threshold, predicted, label_values("--predicted-values", predicted_values))
+    runs = imported(file, read_statement(statement), row, Workspace.find(), Registry.load(), reading)
+    for run in runs:
+        scores = "  ".join(f"{name} {run.cell_scores[ScoreKey(0.0, name)]:.4f}" for _, name in run.cell_scores)
+        typer.echo(f"{run.tags['task']}  {scores or 'no score: nothing predicted and nothing labelled'}  {run.key}")
+    if saw := runs[0].tags.get("weights_saw"):
+        typer.echo(f"shown and not ranked: training data that hold the target, or may ({saw})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,6 +26,10 @@ Tasks = Annotated[str | None, typer.Option(help="Tasks instead of the suite's, c
 Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the suite's, comma-separated.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="One setting of every cell, NAME.KEY=VALUE.")]
 Label = Annotated[str | None, typer.Option(help="Name of this version of the methods, listed as own rows.")]
+Record = Annotated[
+    Path | None,
+    typer.Option(help="Recorded results (NAME.jsonl) whose cells count as done, if their keys are the same."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Executor = Annotated[str, typer.Option(help="local, ray (several machines), or slurm.")]
 GpusPerJob = Annotated[float, number(help="ray, slurm: GPUs that a job asks for; ray: or a share of one.", min=0)]
@@ -65,17 +70,20 @@ def run(
     detach: Annotated[
         bool, typer.Option("--detach", help="slurm: submit and leave; suite run again follows, and writes MLflow.")
     ] = False,
+    record: Record = None,
     tracker: Annotated[str, typer.Option(help="mlflow, none, or a tracking URI.")] = "mlflow",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan with its hours and stop.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run what of a suite is not done yet; a cell that fails never stops the others.
+    """Run what of a suite is not done yet, seed by seed; a cell that fails never stops the others.
+
+    With --record, every cell that finishes is added to the file at once, which is made where it is not there.
 
     Example:  dabench suite run benchmarks/suites/smoke.yaml --jobs 2
     """
     from dabench.cli.suite_report import finish, follow, print_plan
     from dabench.execution.settings import ExecutorSettings
-    from dabench.suites.submitting import started
+    from dabench.suites.submitting import recorded_of, started
 
     where = ExecutorSettings(
         executor,
@@ -93,11 +101,11 @@ def run(
         tuple(slurm or ()),
         job_minutes,
     )
-    wanted = asked(file, data, preset, tasks, seeds, sets, label)
+    wanted = asked(file, data, preset, tasks, seeds, sets, label, record)
     if dry_run and executor != "slurm":
         from dabench.suites.planning import make_graph
 
-        print_plan(make_graph(*wanted.load(), threads), as_json, where)
+        print_plan(make_graph(*wanted.load(), threads, recorded_of(record)), as_json, where)
         raise typer.Exit
     with started(wanted, where) as start:
         if dry_run:
@@ -106,7 +114,7 @@ def run(
             start.submit(where)
             typer.echo(f"submitted; look:  dabench suite status {file}")
         else:
-            finish(follow(start, where, tracker, quiet=as_json), as_json)
+            finish(follow(start, where, tracker, quiet=as_json, record=record), as_json)
 
 
 @app.command()
@@ -118,6 +126,7 @@ def plan(
     seeds: Seeds = None,
     sets: Sets = None,
     label: Label = None,
+    record: Record = None,
     as_json: Json = False,
 ) -> None:
     """Print what a suite would do: cells, the stages that they share and what that saves, and the time.
@@ -126,8 +135,10 @@ def plan(
     """
     from dabench.cli.suite_report import print_plan
     from dabench.suites.planning import make_graph
+    from dabench.suites.submitting import recorded_of
 
-    print_plan(make_graph(*load(file, data, preset, tasks, seeds, sets, label)), as_json)
+    wanted = load(file, data, preset, tasks, seeds, sets, label)
+    print_plan(make_graph(*wanted, recorded=recorded_of(record)), as_json)
 
 
 @app.command()
@@ -139,6 +150,7 @@ def status(
     seeds: Seeds = None,
     sets: Sets = None,
     label: Label = None,
+    record: Record = None,
     as_json: Json = False,
 ) -> None:
     """Print how every cell of a suite stands, and what runs where and for how long.
@@ -148,8 +160,31 @@ def status(
     from dabench.cli.suite_report import finish
     from dabench.suites.submitting import running, status_of
 
-    wanted = asked(file, data, preset, tasks, seeds, sets, label)
+    wanted = asked(file, data, preset, tasks, seeds, sets, label, record)
     finish(status_of(wanted), as_json, running(wanted))
+
+
+@app.command()
+def report(
+    file: File,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Recorded results (NAME.jsonl) instead of the workspace's runs.")
+    ] = None,
+    by: Annotated[str, typer.Option(help="Which score: dice, aji, pq, or points_15/dice.")] = "dice",
+    planned: Annotated[
+        Path | None, typer.Option(help="What suite plan --json printed before: its hours beside those spent.")
+    ] = None,
+) -> None:
+    """Print a suite's table, its named contrasts, failures with their reasons, and cost, as Markdown.
+
+    Example:  dabench suite report benchmarks/suites/core.yaml --from benchmarks/results/core.jsonl
+    """
+    from dabench.cli.json_output import print_text
+    from dabench.leaderboard.suite_report import as_markdown, gather_suite, read_plan
+
+    suite, _, workspace = asked(file).load()
+    found = gather_suite(suite, workspace, source, by)
+    print_text(as_markdown(found, read_plan(planned) if planned else None))
 
 
 @app.command()
@@ -174,6 +209,7 @@ def asked(
     seeds: str | None = None,
     sets: list[str] | None = None,
     label: str | None = None,
+    record: Path | None = None,
 ) -> Asked:
     """The suite and what the flags change, unread."""
     from dabench.runs.config import assignments
@@ -186,7 +222,7 @@ def asked(
         axes["task"] = tasks.split(",")
     if seeds:
         axes["seed"] = _numbers(seeds)
-    return Asked(file, {**settings, **assignments(sets or [])}, axes)
+    return Asked(file, {**settings, **assignments(sets or [])}, axes, record)
 
 
 def load(

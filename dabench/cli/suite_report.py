@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,7 +15,7 @@ from dabench.interfaces.observer import Observer
 
 if TYPE_CHECKING:
     from dabench.execution.settings import ExecutorSettings
-    from dabench.suites.graph import SuiteGraph
+    from dabench.suites.graph import CellNode, SuiteGraph
     from dabench.suites.schedule import SuiteReport
     from dabench.suites.submitting import Running, Start
 
@@ -49,10 +50,16 @@ class Lines(Observer):
         typer.echo(f"  {status:<8} {work} ({seconds:.0f} s){why}   [{self._done}/{self._jobs}, {rest} left]")
 
 
-def follow(start: Start, where: ExecutorSettings, tracker: str, *, quiet: bool = False) -> SuiteReport:
-    """Run a suite to its end, and unless ``quiet`` print its plan and a line per job."""
+def follow(
+    start: Start, where: ExecutorSettings, tracker: str, *, quiet: bool = False, record: Path | None = None
+) -> SuiteReport:
+    """Run a suite to its end, and unless ``quiet`` print its plan and a line per job.
+
+    ``record``: a file of recorded results that gets every cell that finishes.
+    """
     from dabench.suites.schedule import run_suite
     from dabench.tracking.mlflow_sync import MlflowSync
+    from dabench.tracking.recorded import add_recorded
 
     track = MlflowSync.of(tracker, start.workspace, lambda text: typer.echo(f"warning: {text}", err=True))
     if not quiet:
@@ -65,6 +72,7 @@ def follow(start: Start, where: ExecutorSettings, tracker: str, *, quiet: bool =
         retries=where.tries,
         planned=start.planned,
         track=track,
+        finished=None if record is None else lambda run: add_recorded(record, [run]),
         observer=None if quiet else Lines(start.graph.suite.name),
     )
 
@@ -94,9 +102,16 @@ def show_plan(graph: SuiteGraph, where: ExecutorSettings | None = None) -> None:
         hours = plan["estimated_hours"]
         gpus = f", {hours['gpus']:.2f} GPU hours" if hours["gpus"] else ""
         typer.echo(f"  {plan['jobs']} jobs: training takes {hours['cores']:.2f} core hours{gpus}")
+        by_stage = plan["estimated_core_hours_by_stage"]
+        if len(by_stage) > 1:
+            typer.echo(f"  by stage: {', '.join(f'{name} {hours:.2f}' for name, hours in by_stage.items())}")
+    reasons: dict[tuple[str, str], list[CellNode]] = {}
     for node in graph.cells:
         if node.reason:
-            typer.echo(f"  {node.state}: {node.label}: {node.reason.splitlines()[0]}")
+            reasons.setdefault((node.state, node.reason.splitlines()[0]), []).append(node)
+    for (state, why), nodes in reasons.items():
+        rows = ", ".join(dict.fromkeys(node.cell.row for node in nodes))
+        typer.echo(f"  {state}: {nodes[0].label if len(nodes) == 1 else f'{len(nodes)} cells of {rows}'}: {why}")
 
 
 def _duration(seconds: float) -> str:

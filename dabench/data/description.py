@@ -13,12 +13,13 @@ _OF_CARD = {"voxel", "label_kind", "neighbours", "licence", "citation", "source"
 
 
 def listed(name: str, domain: Domain) -> dict[str, Any]:
-    """Name, description, splits, and the files that are missing."""
+    """Name, description, splits, the files that are missing, and whether its images may be handed on."""
     return {
         "name": name,
         "description": domain.description,
         "splits": list(domain.splits()),
         "missing": domain.missing(),
+        "redistribution": domain.redistribution,
     }
 
 

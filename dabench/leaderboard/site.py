@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -93,7 +93,7 @@ def write_site(folder: Path, suites: Mapping[str, Leaderboard], source: Source) 
     for suite in shown:
         name = html.file_name(suite.name)
         pages[f"suites/{name}.html"] = _page(suite.name, _suite(suite, source), source)
-        pages[f"boards/{name}.html"] = render_html(suite.by_metric, title=suite.name)
+        pages[f"boards/{name}.html"] = render_html(_publishable(suite, source), title=suite.name)
         pages[f"boards/{name}.json"] = to_json(suite.boards, source.root, suite.found.damaged)
     pages |= _cards(shown, source)
     for name, text in pages.items():
@@ -134,6 +134,18 @@ def _suite(suite: _Suite, source: Source) -> str:
         parts.append(f"<h2>{escape(table.title)}</h2>{_board_table(table, board, points)}")
         parts.append(f'<ul class="notes">{"".join(f"<li>{escape(note)}</li>" for note in table.notes)}</ul>')
     return "".join(parts) + _openness_key()
+
+
+def _publishable(suite: _Suite, source: Source) -> list[Board]:
+    """The boards without pictures of targets whose terms do not allow to hand images on."""
+    targets = {row.tags["task"]: domains_of(row)[1] for row in suite.found.rows if "task" in row.tags}
+    closed = {task for task, name in targets.items() if not source.domains.get(name, {}).get("redistribution")}
+
+    def kept(standing: Standing) -> Standing:
+        cells = (replace(cell, panels=()) if cell.task in closed else cell for cell in standing.cells)
+        return replace(standing, cells=tuple(cells))
+
+    return [replace(board, standings=tuple(map(kept, board.standings))) for board in suite.by_metric]
 
 
 def _cards(suites: Sequence[_Suite], source: Source) -> dict[str, str]:

@@ -57,7 +57,13 @@ class BudgetConfig(StrictModel):
         0.0, description="Share of choices in which the simulated rater takes the first outline shown."
     )
     seed: int = Field(
-        0, ge=0, description="Seed of the point and patch draw; the same for every method and training seed."
+        0,
+        ge=0,
+        description="Seed of the point and patch draw; the same for every method and training seed, or `run`: the "
+        "training seed, the same for every method.",
+        json_schema_extra=lambda schema: schema.update(
+            anyOf=[{"type": schema.pop("type"), "minimum": schema.pop("minimum")}, {"const": "run"}]
+        ),
     )
     points_file: Path | None = Field(None, description="A recorded points file.")
     preferences_file: Path | None = Field(

@@ -128,6 +128,15 @@ class RunConfig(StrictModel):
         pair = re.fullmatch(r"phantom-(.+)2phantom-(.+)", task) if isinstance(task, str) else None
         return {**values, "task": f"{pair[1]}2{pair[2]}", "data": "phantom"} if pair else values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_draw(cls, values: Any) -> Any:
+        """``budget.seed: run`` draws with the training seed, so that seeds differ in what was annotated too."""
+        budget = values.get("budget") if isinstance(values, Mapping) else None
+        if not isinstance(budget, Mapping) or budget.get("seed") != "run":
+            return values
+        return {**values, "budget": {**budget, "seed": values.get("seed", 0)}}
+
     @field_validator("test_points")
     @classmethod
     def _shares(cls, value: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:

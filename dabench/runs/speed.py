@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dabench.components.registry import Registry
     from dabench.files.workspace import Workspace
     from dabench.runs.plan import Plan, PlannedStage
+    from dabench.tracking.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,16 @@ def rates(workspace: Workspace, kinds: Collection[str]) -> dict[str, tuple[float
             continue
         if kind in kinds:
             found.setdefault(kind, []).append(seen)
+    return {k: (median(s for s, _ in seen), max(m for _, m in seen)) for k, seen in found.items()}
+
+
+def recorded_rates(runs: Iterable[RunRecord]) -> dict[tuple[str, str], tuple[float, int]]:
+    """The same of recorded runs, whose records have no settings of stages: by preset and name of the stage."""
+    found: dict[tuple[str, str], list[tuple[float, int]]] = {}
+    for run in runs:
+        for stage in run.stages:
+            seen = stage.seconds / max(stage.updates, 1), stage.peak_memory_bytes
+            found.setdefault((run.tags.get("preset", ""), stage.stage), []).append(seen)
     return {k: (median(s for s, _ in seen), max(m for _, m in seen)) for k, seen in found.items()}
 
 

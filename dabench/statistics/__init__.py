@@ -2,6 +2,7 @@
 
 from dabench.statistics.cells import Cell
 from dabench.statistics.comparison import Comparison, compare
+from dabench.statistics.contrasts import Contrast, contrasts
 from dabench.statistics.diagrams import critical_difference_svg, scatter_svg
 from dabench.statistics.groups import compact_letters, holm
 from dabench.statistics.intervals import Interval, mean_interval, summarise
@@ -18,6 +19,8 @@ __all__ = [
     "PairTest",
     "Comparison",
     "compare",
+    "Contrast",
+    "contrasts",
     "SignedRank",
     "signed_rank",
     "holm",

@@ -58,16 +58,19 @@ def critical_difference_svg(comparison: Comparison) -> str:
 
 
 def scatter_svg(points: Mapping[str, tuple[float, float]], front: Sequence[str], x_label: str, y_label: str) -> str:
+    """`scatter` as an ``<svg>`` element for an HTML page."""
+    return _svg(scatter(points, front, x_label, y_label), "quality-cost") if points else _sentence("Nothing to draw.")
+
+
+def scatter(points: Mapping[str, tuple[float, float]], front: Sequence[str], x_label: str, y_label: str) -> Figure:
     """Quality against cost, names in a column on the right, the Pareto front as a step line.
 
     Args:
-        points: name -> (cost, quality), finite.
+        points: name -> (cost, quality), finite; at least one.
         front: names on the front, cheapest first (`pareto`).
         x_label: what the cost is, with its unit.
         y_label: what the quality is.
     """
-    if not points:
-        return _sentence("Nothing to draw.")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.4, max(3.6, 0.8 + 0.2 * len(points))))
@@ -81,7 +84,7 @@ def scatter_svg(points: Mapping[str, tuple[float, float]], front: Sequence[str],
     axes.margins(0.06, 0.08)
     axes.spines[["top", "right"]].set_visible(False)
     _name_points(axes, points, set(front))
-    return _svg(figure, "quality-cost")
+    return figure
 
 
 def _front_line(

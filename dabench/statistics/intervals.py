@@ -96,8 +96,18 @@ def entry_interval(
 
 
 def as_sample(tasks: Sequence[str], chosen: bool | None) -> bool:
-    """Whether tasks are drawn too; ``chosen`` overrules the number of tasks."""
-    return len(tasks) >= TASKS_ARE_A_SAMPLE if chosen is None else chosen
+    """Whether tasks are drawn too; ``chosen`` overrules their number and what they share.
+
+    Tasks that have a volume in common are no independent sample: all ordered pairs of three volumes are three volumes.
+
+    Example:
+        >>> as_sample([f"a{n}2b{n}" for n in range(6)], None), as_sample([f"a2b{n}" for n in range(6)], None)
+        (True, False)
+    """
+    if chosen is not None:
+        return chosen
+    volumes = [name for task in tasks for name in set(task.split("2")) if name]
+    return len(tasks) >= TASKS_ARE_A_SAMPLE and len(volumes) == len(set(volumes))
 
 
 def bounded(mean: float, spread: Spread, level: float, least: float, sd: float | None, seeds: int) -> Interval:

@@ -13,6 +13,9 @@ from dabench.statistics.pairs import pairs_of
 from dabench.statistics.resampling import Resampler
 from dabench.statistics.spread import Spread
 
+#: Seeds and tasks beyond which more of them are no plan.
+MOST_SEEDS, MOST_TASKS = 50, 60
+
 
 def minimum_detectable_difference(
     cells: Sequence[Cell],
@@ -59,7 +62,41 @@ def minimum_detectable_difference(
         return math.inf
     if seeds is not None and not sample:
         spread = _with_seeds(spread, fewest=pair.seeds, seeds=seeds)
-    return spread.half_width((1 - level) / pairs) + spread.half_width(2 * (1 - power))
+    return detectable(spread, (1 - level) / pairs, power)
+
+
+def detectable(spread: Spread, tail: float, power: float) -> float:
+    """The true difference that is found with probability ``power`` where ``tail`` is called different by chance."""
+    return spread.half_width(tail) + spread.half_width(2 * (1 - power)) if spread.levels else math.inf
+
+
+def seeds_needed(spread: Spread, difference: float, seeds: int, tail: float, power: float) -> int | None:
+    """Seeds a task, of ``seeds`` that there are, with which a difference would be found; None: more seeds do not do it.
+
+    Args:
+        spread: of the difference as it was seen, over seeds and slices.
+        difference: of any sign.
+        seeds: that every task has; at least 2.
+        tail: probability to call equal ones different.
+        power: probability to find the difference, if it is true.
+    """
+    return next(
+        (
+            n
+            for n in range(seeds, MOST_SEEDS + 1)
+            if detectable(_with_seeds(spread, seeds, n), tail, power) <= abs(difference)
+        ),
+        None,
+    )
+
+
+def tasks_needed(spread: Spread, difference: float, tasks: int, tail: float, power: float) -> int | None:
+    """Tasks, of ``tasks`` that there are, with which it would be found, if further ones were like these on average."""
+    for n in range(tasks, MOST_TASKS + 1):
+        more = [replace(part, variance=part.variance * tasks / n, df=part.df * n / tasks) for part in spread.levels]
+        if detectable(Spread(tuple(more)), tail, power) <= abs(difference):
+            return n
+    return None
 
 
 def _with_seeds(spread: Spread, fewest: int, seeds: int) -> Spread:

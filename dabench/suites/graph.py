@@ -22,6 +22,8 @@ from dabench.suites.suite_record import suite_folder
 _MEMORY = 2 * 2**30
 #: Name of the file that has a suite's graph as it was when the suite was started, and since when.
 PLAN = "plan.json"
+#: State of a cell that a file of recorded results has.
+RECORDED = "recorded"
 #: How the ids of jobs begin that have a journal say how a cell ended.
 LOST = "lost-"
 
@@ -42,9 +44,9 @@ class StageNode:
 class CellNode:
     """A cell of the suite with its chain of stages and how it stands before the run.
 
-    ``state``: ``done`` (finished, by the present code), ``stale`` (finished by other code, data or settings), a status
-    of an earlier attempt, ``new``, ``skips`` (the method cannot run, which its journal has still to say), ``missing``
-    (files), ``excluded``.
+    ``state``: ``done`` (finished, by the present code), ``recorded`` (the same, as a file of recorded results says;
+    without stages then), ``stale`` (finished by other code, data or settings), a status of an earlier attempt, ``new``,
+    ``skips`` (the method cannot run, which its journal has still to say), ``missing`` (files), ``excluded``.
     """
 
     cell: SuiteCell
@@ -65,7 +67,7 @@ class CellNode:
     @property
     def to_run(self) -> bool:
         """Whether there is something to do."""
-        return self.state not in ("done", "skipped", "missing", "excluded")
+        return self.state not in ("done", RECORDED, "skipped", "missing", "excluded")
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,13 @@ class SuiteGraph:
     threads: int = 1
 
     def jobs(self, asked: Resources | None = None) -> dict[str, Job]:
-        """What is to be done, by id, in an order in which it can be done; ``asked`` is what every job takes anyway."""
+        """What is to be done, by id, in an order in which it can be done; ``asked`` is what every job takes anyway.
+
+        Seed by seed: wherever it stops, all rows have the same seeds, as far as it came.
+        """
         each = replace(asked or Resources(), cores=self.threads)
         found: dict[str, Job] = {}
-        for node in self.cells:
+        for node in sorted(self.cells, key=lambda node: node.cell.config.seed):
             if not node.to_run:
                 continue
             before: tuple[str, ...] = ()
@@ -151,6 +156,14 @@ class SuiteGraph:
         estimates = [self._estimate(s) for s in self.stages.values() if s.seconds is None]
         return sum(e for e in estimates if e is not None), sum(e is None for e in estimates)
 
+    def _hours_by_stage(self) -> dict[str, float]:
+        """Core hours of the stages that are left, by name, as far as their speed is known."""
+        found: dict[str, float] = {}
+        for stage in (s for s in self.stages.values() if s.seconds is None):
+            if (seconds := self._estimate(stage)) is not None:
+                found[stage.name] = found.get(stage.name, 0.0) + seconds * self.threads / 3600
+        return found
+
     def _estimate(self, stage: StageNode) -> float | None:
         rate = self.rates.get(stage.kind)
         return None if rate is None else rate[0] * stage.iterations
@@ -189,6 +202,7 @@ class SuiteGraph:
             "updates": {"shared": once, "alone": alone},
             "estimated_seconds": seconds,
             "estimated_hours": {"jobs": hours, "cores": hours * self.threads, "gpus": hours * gpus},
+            "estimated_core_hours_by_stage": self._hours_by_stage(),
             "jobs": len(self.jobs()),
             "stages_of_unknown_speed": unknown,
         }

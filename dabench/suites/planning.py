@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError, DataError
 from dabench.files.workspace import Workspace
 from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, make_plan
-from dabench.runs.speed import kind_of_stage, rates
-from dabench.runs.task import TaskData
-from dabench.suites.graph import CellNode, StageNode, SuiteGraph
+from dabench.runs.speed import kind_of_stage, rates, recorded_rates
+from dabench.suites.graph import RECORDED, CellNode, StageNode, SuiteGraph
 from dabench.suites.schedule import CellStatus, SuiteReport
 from dabench.suites.spec import Suite, SuiteCell, expand
 from dabench.suites.suite_record import threads_of
+from dabench.tracking.record import RunRecord
 from dabench.tracking.run_reader import read_run
 
 
-def make_graph(suite: Suite, registry: Registry, workspace: Workspace, threads: int = 1) -> SuiteGraph:
+def make_graph(
+    suite: Suite, registry: Registry, workspace: Workspace, threads: int = 1, recorded: Sequence[RunRecord] = ()
+) -> SuiteGraph:
     """Plan every cell for jobs of so many threads.
 
-    Raises ConfigError that names all cells with settings that cannot be; nothing has run then.
+    Args:
+        suite: its cells.
+        registry: of all components.
+        workspace: whose stages and runs are there already.
+        threads: of a job.
+        recorded: runs of a file of recorded results. One with the keys of a cell counts as that cell, done. Where no
+            stage of a kind has run in the workspace, those of its name and preset among these tell its speed.
+
+    Raises:
+        ConfigError: names all cells with settings that cannot be; nothing has run then.
     """
     nodes: list[CellNode] = []
     stages: dict[str, StageNode] = {}
     wrong: list[str] = []
+    by_cell = {run.cell_id: run for run in recorded}
+    speeds, told = recorded_rates(recorded), dict[str, tuple[float, int]]()
     cells = expand(suite)
     for cell in cells:
         if cell.excluded:
@@ -37,20 +50,28 @@ def make_graph(suite: Suite, registry: Registry, workspace: Workspace, threads: 
             place = ", ".join(f"{k} {v}" for k, v in cell.place.items())
             wrong.append(f"{cell.row} ({place}): {error.message}")
             continue
-        nodes.append(_node(cell, plan, workspace, registry))
-        stages |= {s.key: s for s in _stages(plan)}
+        node = _node(cell, plan, workspace, registry)
+        if node.state != "done" and _is_recorded(by_cell.get(cell.config.cell_id), plan, registry):
+            nodes.append(CellNode(cell, RECORDED))
+            continue
+        nodes.append(node)
+        own = {s.key: s for s in _stages(plan)}
+        stages |= own
+        known = {s.kind: speeds.get((cell.config.preset, s.name)) for s in own.values()}
+        told |= {kind: rate for kind, rate in known.items() if rate is not None}
     if wrong:
         listed = "\n  ".join(dict.fromkeys(wrong))
         raise ConfigError(
             f"suite {suite.name}: {len(wrong)} of {len(cells)} cells cannot be:\n  {listed}",
             "Leave them out: exclude: [{row: ..., task: ..., why: ...}]",
         )
-    return SuiteGraph(suite, tuple(nodes), stages, rates(workspace, {s.kind for s in stages.values()}), threads)
+    seen = rates(workspace, {s.kind for s in stages.values()})
+    return SuiteGraph(suite, tuple(nodes), stages, told | seen, threads)
 
 
-def report(suite: Suite, registry: Registry, workspace: Workspace) -> SuiteReport:
+def report(suite: Suite, registry: Registry, workspace: Workspace, recorded: Sequence[RunRecord] = ()) -> SuiteReport:
     """How every cell of a suite stands now, with the threads of its last start; runs nothing."""
-    graph = make_graph(suite, registry, workspace, threads_of(workspace, suite.name))
+    graph = make_graph(suite, registry, workspace, threads_of(workspace, suite.name), recorded)
     names = {"done": "ok", "skips": "skipped"}
     cells = tuple(CellStatus(n, names.get(n.state, n.state), n.reason) for n in graph.cells)
     return SuiteReport(suite, graph, cells)
@@ -60,13 +81,12 @@ def _node(cell: SuiteCell, plan: Plan, workspace: Workspace, registry: Registry)
     if plan.missing:
         return CellNode(cell, "missing", f"files are missing: {', '.join(plan.missing[:3])}")
     keys = tuple(s.key for s in plan.stages)
-    return CellNode(cell, *_state(cell, keys, plan.skip, workspace, registry, plan.task), keys)
+    return CellNode(cell, *_state(cell, plan, workspace, registry), keys)
 
 
-def _state(
-    cell: SuiteCell, keys: tuple[str, ...], skip: str, workspace: Workspace, registry: Registry, task: TaskData
-) -> tuple[str, str]:
+def _state(cell: SuiteCell, plan: Plan, workspace: Workspace, registry: Registry) -> tuple[str, str]:
     """How an earlier run of the cell stands to what would run now."""
+    skip = plan.skip
     try:
         run = read_run(workspace.runs / cell.config.cell_id)
     except DataError:
@@ -75,11 +95,21 @@ def _state(
         return "skipped" if (run.status, run.reason) == ("skipped", skip) else "skips", skip
     if run.status != "ok":
         return ("new", "") if run.status == "skipped" else (run.status, run.reason)
-    same = tuple(s.key for s in run.stages) == keys
-    scoring = scoring_source(registry, task, cell.config.protocol)[:16]
-    if same and run.tags.get("scoring_digest") == scoring:
-        return "done", ""
-    return "stale", "trained by other code or on other data" if not same else "scored by other code"
+    why = _differs(run, plan, registry)
+    return ("stale", why) if why else ("done", "")
+
+
+def _differs(run: RunRecord, plan: Plan, registry: Registry) -> str:
+    """Why a finished run is not what the plan would make now; "" where it is."""
+    if [s.key for s in run.stages] != [s.key for s in plan.stages]:
+        return "trained by other code or on other data"
+    scoring = scoring_source(registry, plan.task, plan.config.protocol)[:16]
+    return "" if run.tags.get("scoring_digest") == scoring else "scored by other code"
+
+
+def _is_recorded(run: RunRecord | None, plan: Plan, registry: Registry) -> bool:
+    """Whether a recorded run stands for the plan's cell."""
+    return run is not None and run.status == "ok" and not plan.skip and not _differs(run, plan, registry)
 
 
 def _stages(plan: Plan) -> Iterable[StageNode]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from dabench.execution.jobs import Job, JobState, Resources
 from dabench.execution.schedule import Schedule
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
-from dabench.suites.graph import LOST, CellNode, SuiteGraph
+from dabench.suites.graph import LOST, RECORDED, CellNode, SuiteGraph
 from dabench.suites.spec import Suite
 from dabench.suites.suite_record import cell_rows, write_suite_record
 from dabench.tracking.lock import is_held
@@ -96,6 +96,7 @@ def run_suite(
     retries: int = 0,
     planned: float = 0.0,
     track: Track | None = None,
+    finished: Callable[[RunRecord], object] | None = None,
     observer: Observer | None = None,
 ) -> SuiteReport:
     """Run what of a suite is not done; a cell that fails never stops the others. Run again, it continues.
@@ -110,10 +111,11 @@ def run_suite(
         retries: how often a job whose process was killed is tried again.
         planned: when the graph was made (seconds of the clock), for jobs that outlived an earlier start.
         track: told of every finished cell, and at the end of all of them.
+        finished: told of every cell that has ended well or was skipped, those of earlier starts too, before ``track``.
         observer: told when jobs begin and end, and when a cell's run directory is complete.
     """
     write_suite_record(workspace, graph.suite, [node.cell for node in graph.cells], graph.threads)
-    work = _Work(graph, workspace, track, observer or Observer())
+    work = _Work(graph, workspace, track, finished, observer or Observer())
     jobs = graph.jobs(asked)
     schedule = Schedule(executor, jobs, retries, work.begun, lambda job: job.id in work.nodes)
     work.observer.begun(graph.suite.name, len(jobs))
@@ -141,7 +143,7 @@ def standing(graph: SuiteGraph, workspace: Workspace) -> SuiteReport:
 
 
 def _standing(node: CellNode, workspace: Workspace) -> tuple[str, str]:
-    if node.state in ("missing", "excluded"):
+    if node.state in ("missing", "excluded", RECORDED):
         return node.state, node.reason
     try:
         run = read_run(workspace.runs / node.cell.config.cell_id)
@@ -157,6 +159,7 @@ class _Work:
     graph: SuiteGraph
     workspace: Workspace
     track: Track | None
+    finished: Callable[[RunRecord], object] | None
     observer: Observer
     #: What jobs found altered, by the stage's key: the cells that read the stage have it on record.
     altered: dict[str, Any] = field(default_factory=dict)
@@ -205,6 +208,8 @@ class _Work:
     def _carry(self, node: CellNode) -> None:
         run = read_run(self.workspace.runs / node.cell.config.cell_id)
         self.observer.ended(run.cell_id, run.status)
+        if self.finished is not None and run.status in ("ok", "skipped"):
+            self.finished(self._placed(run))
         if self.track is not None:
             self.track.write(self._placed(run))
 

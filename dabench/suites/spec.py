@@ -12,6 +12,7 @@ A file::
       cafa: {method: cafa, per_task: {rat2human: {options: {cafa: {weight: 1}}}}}  # of a row on one task
       SAM: {unavailable: another kind of model}
     exclude: [{row: source, seed: [1, 2], why: one seed is enough}]
+    contrasts: [[no contrast, source]]          # optional: what `dabench suite report` tests, named beforehand
 """
 
 from __future__ import annotations
@@ -73,6 +74,13 @@ def _named_values(found: Any, metrics: Sequence[str], where: str) -> Any:
     return {k: v for k, v in found.items() if v is not None} if isinstance(found, dict) else found
 
 
+class Variant(StrictModel):
+    """The scores of some tasks once more, without some slices of the test split; nothing is trained or predicted."""
+
+    tasks: tuple[str, ...] = Field(min_length=1, description="Tasks that it holds for.")
+    without: tuple[int, ...] = Field(min_length=1, description="Slices of the test split that are left out, from 0.")
+
+
 class Suite(StrictModel):
     """A validated suite file."""
 
@@ -85,6 +93,12 @@ class Suite(StrictModel):
     )
     exclude: list[dict[str, Any]] = Field(
         default_factory=list, description="Cells left out: what they have (row or a setting: value or values), and why."
+    )
+    contrasts: tuple[tuple[str, str], ...] = Field(
+        (), description="Pairs of rows named beforehand, first less second: what `suite report` tests."
+    )
+    variants: dict[str, Variant] = Field(
+        default_factory=dict, description="Scores of some tasks without some slices, by what to call them."
     )
     published: Published | None = Field(None, description="A paper's numbers for the same rows.")
 
@@ -109,6 +123,14 @@ class Suite(StrictModel):
         for one in value:
             if not str(one.get("why", "")).strip() or len(one) < 2:
                 raise ValueError(f"{one}: say what is left out and why ({{row: a, seed: [1, 2], why: ...}})")
+        return value
+
+    @field_validator("contrasts")
+    @classmethod
+    def _differing(cls, value: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        for first, second in value:
+            if first == second:
+                raise ValueError(f"[{first}, {second}]: a contrast is of two rows")
         return value
 
     @property

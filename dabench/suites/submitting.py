@@ -24,6 +24,7 @@ from dabench.suites.suite_record import suite_folder, write_suite_record
 if TYPE_CHECKING:
     from dabench.components.registry import Registry
     from dabench.suites.spec import Suite
+    from dabench.tracking.record import RunRecord
 
 #: The job that plans a suite on a node.
 _PLAN = "plan"
@@ -31,11 +32,15 @@ _PLAN = "plan"
 
 @dataclass(frozen=True)
 class Asked:
-    """A suite by its file or registered name, and what a user changes in it (`Suite.changed`)."""
+    """A suite by its file or registered name, and what a user changes in it (`Suite.changed`).
+
+    ``record`` is a file of recorded results whose cells count as done; it need not be there yet.
+    """
 
     file: str
     settings: Mapping[str, Any]
     axes: Mapping[str, list[Any]]
+    record: Path | None = None
 
     @property
     def name(self) -> str:
@@ -57,6 +62,13 @@ class Asked:
         return load_suite(self.file, registry).changed(self.settings, self.axes), registry, Workspace.find()
 
 
+def recorded_of(record: Path | None) -> list[RunRecord]:
+    """The runs of a file of recorded results; none where it is not there yet."""
+    from dabench.tracking.recorded import read_recorded
+
+    return read_recorded(record) if record is not None and record.is_file() else []
+
+
 def site_of(asked: Asked) -> Site:
     """Where the jobs of a suite say how they stand."""
     workspace = Workspace.find()
@@ -74,12 +86,19 @@ class Start:
 
     @classmethod
     @contextmanager
-    def here(cls, suite: Suite, registry: Registry, workspace: Workspace, where: ExecutorSettings) -> Iterator[Start]:
+    def here(
+        cls,
+        suite: Suite,
+        registry: Registry,
+        workspace: Workspace,
+        where: ExecutorSettings,
+        record: Path | None = None,
+    ) -> Iterator[Start]:
         """Plan on this machine."""
         from dabench.suites.planning import make_graph
 
         planned = time.time()
-        graph = make_graph(suite, registry, workspace, where.threads)
+        graph = make_graph(suite, registry, workspace, where.threads, recorded_of(record))
         with where.make(workspace.root, suite_folder(workspace, suite.name)) as executor:
             write_started(workspace, StartedSuite(graph, where.executor, planned))
             yield cls(graph, workspace, executor, planned)
@@ -102,7 +121,7 @@ def started(asked: Asked, where: ExecutorSettings) -> Iterator[Start]:
         DabenchError: it cannot be planned; the message is the node's.
     """
     if where.executor != "slurm":
-        with Start.here(*asked.load(), where) as start:
+        with Start.here(*asked.load(), where, asked.record) as start:
             yield start
         return
     workspace = Workspace.find()
@@ -115,6 +134,7 @@ def plan_there(asked: Asked, where: ExecutorSettings, workspace: Workspace, exec
     path = Path(asked.file)
     file = str(path.absolute()) if path.is_file() else asked.file
     arguments = {"file": file, "settings": dict(asked.settings), "axes": dict(asked.axes), "threads": where.threads}
+    arguments |= {"record": str(asked.record.absolute())} if asked.record else {}
     job = Job(_PLAN, "dabench.suites.work:plan", arguments, f"plan {asked.name}", where.resources)
     executor.submit([job])
     (state,) = executor.wait()
@@ -144,7 +164,7 @@ def status_of(asked: Asked) -> SuiteReport:
         return standing(found.graph, workspace)
     from dabench.suites.planning import report
 
-    return report(*asked.load())
+    return report(*asked.load(), recorded_of(asked.record))
 
 
 def running(asked: Asked) -> list[Running]:

@@ -20,6 +20,7 @@ from dabench.runs.runner import Runner
 from dabench.suites.graph import StartedSuite, write_started
 from dabench.suites.planning import make_graph
 from dabench.suites.spec import load_suite
+from dabench.suites.submitting import recorded_of
 from dabench.suites.suite_record import suite_folder
 from dabench.tracking.events import Altered
 
@@ -27,12 +28,13 @@ from dabench.tracking.events import Altered
 Values = Mapping[str, Any]
 
 
-def plan(root: Path, file: str, settings: Values, axes: Values, threads: int) -> None:
+def plan(root: Path, file: str, settings: Values, axes: Values, threads: int, record: str = "") -> None:
     """Plan a suite where its jobs will run: keys follow from the machine, and the one that submits may be another."""
     started = time.time()
     registry, workspace = Registry.load(), Workspace(root)
     suite = load_suite(file, registry).changed(settings, axes)
-    write_started(workspace, StartedSuite(make_graph(suite, registry, workspace, threads), "slurm", started))
+    graph = make_graph(suite, registry, workspace, threads, recorded_of(Path(record) if record else None))
+    write_started(workspace, StartedSuite(graph, "slurm", started))
 
 
 def train(

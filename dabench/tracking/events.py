@@ -246,6 +246,20 @@ class Phase(Event):
 
 
 @dataclass(frozen=True)
+class Kept(Event):
+    """What recorded results keep of a run's other files (`dabench.tracking.recorded`); no run directory has it.
+
+    ``slices`` are the scores of the last stage on the test split by share of test points, then metric, a value for each
+    slice, None where a slice was left out. ``digests`` are SHA-256 of weights by stage, and of the prediction.
+    """
+
+    kind: ClassVar[str] = "kept"
+
+    slices: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CellFinished(Event):
     """The cell's last word. ``reason`` says why it is not ``ok``."""
 
@@ -266,7 +280,7 @@ KINDS: Mapping[str, type[Event]] = {
     c.kind: c
     for c in (
         *(CellStarted, StageFinished, Altered, Cost, Selected),
-        *(Guarded, ModelMade, Scored, Regret, Phase, CellFinished),
+        *(Guarded, ModelMade, Scored, Regret, Phase, Kept, CellFinished),
     )
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from dabench.tracking.events import (
     Cost,
     Event,
     InputData,
+    Kept,
     ModelMade,
     Regret,
     Scored,
@@ -33,6 +34,7 @@ from dabench.tracking.scores import (
     ScoreRow,
     along_slices,
     frame,
+    kept_rows,
     read_scores,
     rows_of_old_run,
     split_rows,
@@ -116,7 +118,14 @@ class RunRecord:
         path = self.path / SCORES
         if self.status == "ok" and self.scores and path.is_file():
             return read_scores(path)
-        return tuple(rows_of_old_run(self.path, self.cell_id, self.scores))
+        return (*rows_of_old_run(self.path, self.cell_id, self.scores), *self._kept_rows())
+
+    def _kept_rows(self) -> Iterator[ScoreRow]:
+        """Scores by slice of a run whose files are not here."""
+        for kept in (event for event in self.events if isinstance(event, Kept)):
+            for scored in (s for s in self.scores if (s.stage, s.split) == (self.final, RANKED_SPLIT)):
+                along = kept.slices.get(f"{scored.test_points:g}", {})
+                yield from kept_rows(self.cell_id, scored, along)
 
     @cached_property
     def split_scores(self) -> tuple[ScoreRow, ...]:

@@ -72,6 +72,14 @@ def slice_rows(run: str, scored: Scored, slices: Iterable[Mapping[str, Any]]) ->
         yield from (ScoreRow(*place, z, metric, float(value)) for metric, value in values.items())
 
 
+def kept_rows(run: str, scored: Scored, kept: Mapping[str, Sequence[float | None]]) -> Iterator[ScoreRow]:
+    """The rows of slices that recorded results keep of a score; a slice without a value was left out."""
+    depth = max(map(len, kept.values()), default=0)
+    for z in range(depth):
+        values = {metric: along[z] for metric, along in kept.items() if along[z] is not None}
+        yield from slice_rows(run, scored, [{"slice": z, **values, "left_out": not values}])
+
+
 def csv_name(scored: Scored, run_dir: Path | None = None) -> str:
     """The CSV with the slices of a score, relative to the run directory.
 

@@ -91,7 +91,7 @@ class Summary:
         for key in sorted(key for key in _scores(self.runs) if key.metric in _SHARES):
             done = [run for run in _ok(self.runs) if key in run.cell_scores and _task(run) in self.over]
             if {_task(run) for run in done} == set(self.over):
-                found[score_name(key)] = mean_interval([_cell(run, key) for run in done])
+                found[score_name(key)] = mean_interval([cell_of(run, key) for run in done])
         return found
 
     @property
@@ -185,8 +185,8 @@ def _scores(runs: Iterable[RunRecord]) -> set[ScoreKey]:
     return {key for run in _ok(runs) for key in run.cell_scores}
 
 
-def _cell(run: RunRecord, key: ScoreKey) -> Cell:
-    """A finished cell as the statistics take it."""
+def cell_of(run: RunRecord, key: ScoreKey) -> Cell:
+    """A finished cell as the statistics take it: its entry is the row of its suite."""
     along = slice_scores(run, [key.metric], key.test_points).get(key.metric)
     known = {} if along is None else {z: v for z, v in enumerate(along.tolist()) if not math.isnan(v)}
     return Cell(run.tags["row"], _task(run), int(run.tags.get("seed", "0")), run.cell_scores[key], known)

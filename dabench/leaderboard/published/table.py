@@ -7,15 +7,17 @@ inference profiles: cells that differ in one of them are another table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from dabench.errors import ConfigError, DataError, UnknownNameError
+from dabench.files.digests import digest_of
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.board import BoardKey
 from dabench.leaderboard.metric import Metric, by_metric
 from dabench.leaderboard.published.measures import reference, value_of
-from dabench.runs.config import RunConfig
+from dabench.runs.config import RunConfig, validate_config
 from dabench.suites.schedule import SuiteReport
 from dabench.suites.spec import Published, Suite, SuiteCell, expand, row_name
 from dabench.tracking.record import RunRecord
@@ -123,9 +125,36 @@ def gather(report: SuiteReport, workspace: Workspace) -> list[Result]:
 
 
 def recorded(suite: Suite, runs: Sequence[RunRecord]) -> list[Result]:
-    """The cells of a suite with their recorded runs; those that are not among them count as not run."""
+    """The cells of a suite with their recorded runs; those that are not among them count as not run.
+
+    A run that differs in nothing but further shares of test points stands for a cell: so tables share runs.
+    """
     found = {run.cell_id: run for run in runs}
-    return [_recorded(cell, found.get(cell.config.cell_id)) for cell in expand(suite)]
+    wider = {key: run for run in runs if run.status in SCORED and (key := _recorded_key(run))}
+    return [
+        _recorded(cell, found.get(cell.config.cell_id) or _covering(cell.config, wider.get(_key(cell.config))))
+        for cell in expand(suite)
+    ]
+
+
+def _key(config: RunConfig) -> str:
+    """What decides a run's models and plain scores: all that names a cell but its further test points."""
+    return digest_of({**config.identity(), "test_points": config.test_points[:1]})
+
+
+def _recorded_key(run: RunRecord) -> str:
+    """The same of a run; "" where its settings are not those of this version."""
+    with suppress(ConfigError):
+        return _key(validate_config(run.params))
+    return ""
+
+
+def _covering(config: RunConfig, run: RunRecord | None) -> RunRecord | None:
+    """The run, where it was scored at every share of test points that is asked for."""
+    if run is None:
+        return None
+    shares = {key.test_points for key in run.cell_scores}
+    return run if shares.issuperset(config.test_points) else None
 
 
 def _recorded(cell: SuiteCell, run: RunRecord | None) -> Result:

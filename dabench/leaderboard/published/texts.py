@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from dabench.files.tables import Cell, Column, Number, Table, escaped
 from dabench.leaderboard.board import BoardKey
+from dabench.leaderboard.published.order import orders, told
 from dabench.leaderboard.published.table import Comparison, Figure, Line, Result
 
 #: Results of fewer seeds are shown in brackets: they are not called results.
@@ -72,6 +73,7 @@ def as_markdown(table: Comparison, level: int = 3) -> str:
     """The whole comparison as Markdown, under a heading of this level."""
     title, below = "#" * level, "#" * (level + 1)
     parts = [f"{title} {table.suite}", table.title, *head(table)]
+    parts += ["\n".join(f"- {escaped(line)}" for line in told(table))]
     parts += [found.to_markdown(level + 1).rstrip() for found in tables(table)]
     if gone := [f"- {escaped(line)}" for line in missing(table)]:
         parts += [f"{below} Missing", "\n".join(gone)]
@@ -90,6 +92,7 @@ def as_json(table: Comparison) -> dict[str, Any]:
         "theirs_setting": asdict(table.theirs_setting),
         "lines": [{**asdict(line), "metric": str(line.metric), "difference": line.difference} for line in table.lines],
         "gains": [{**asdict(gain), "metric": str(gain.metric)} for gain in table.gains],
+        "order": [{**asdict(order), "metric": str(order.metric), "pairs": order.pairs} for order in orders(table)],
         "missing": [_listed(result) for result in table.missing],
         "stale": [_listed(result) for result in table.stale],
         "unavailable": dict(table.unavailable),
@@ -154,3 +157,23 @@ def _of(gain: float | None, count: int, tasks: int) -> Cell:
     """A mean gain, and of how many tasks it is where it is not of all."""
     found = _value(gain, sign=True)
     return f"{found} ({count} of {tasks} tasks)" if 0 < count < tasks else found
+
+
+def paper_as_markdown(name: str, tables: Sequence[Comparison], level: int = 3) -> str:
+    """All tables of a paper on one page: first what is there and what is missing, then each.
+
+    Args:
+        name: of the paper, as its suites begin.
+        tables: of its suites.
+        level: of the first heading.
+    """
+    columns = [Column("table", "text"), *map(Column, ("rows", "with results here", "cells missing", "order kept"))]
+    overview = Table.of(columns, [_overview(table) for table in tables], f"{name}: what is there")
+    return "\n".join([overview.to_markdown(level), *(as_markdown(table, level) for table in tables)])
+
+
+def _overview(table: Comparison) -> tuple[Cell, ...]:
+    rows = dict.fromkeys([line.row for line in table.lines])
+    here = {line.row for line in table.lines if line.ours is not None}
+    kept = [f"{order.kept} of {order.pairs} ({order.metric.title})" for order in orders(table)]
+    return table.suite, len(rows), len(here), len(table.missing), ", ".join(kept) or None
