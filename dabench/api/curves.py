@@ -32,7 +32,7 @@ class Point(NamedTuple):
 
 
 def _error_rate(row: Row) -> float:
-    """``simulated:0.1`` is 0.1; where nobody was asked there is no rate."""
+    """``simulated:0.1`` is 0.1; where no one was asked there is no rate."""
     return float(row.tags.get("rater", "").partition(":")[2].partition(" ")[0])
 
 

@@ -156,9 +156,9 @@ def import_predictions(
         Path, typer.Option(help="YAML file of the tool: tool, version, trained_on, saw (domains, or unknown).")
     ],
     data: Annotated[str, typer.Option(help="real or phantom.")] = "real",
-    preset: Annotated[str, typer.Option(help="Preset of the rows that it stands beside.")] = "small",
+    preset: Annotated[str, typer.Option(help="Preset of the rows that it is compared with.")] = "small",
     protocol: Annotated[str, typer.Option(help="Rule of scoring (dabench ls protocols).")] = "das-2d@1",
-    inference: Annotated[str, typer.Option(help="Inference profile of the rows that it stands beside.")] = "hann",
+    inference: Annotated[str, typer.Option(help="Inference profile of the rows that it is compared with.")] = "hann",
     suite: Annotated[str, typer.Option(help="Suite whose table shows it.")] = "",
     threshold: Annotated[
         float | None, number(help="Foreground from this value on [0.5 for floating point, else: not 0].")

@@ -1,4 +1,4 @@
-"""Differences that were named before anybody saw a number: tested together, with what would be needed for the rest."""
+"""Differences that were named before any number was seen: tested together, with what would be needed for the rest."""
 
 from __future__ import annotations
 
