@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -127,6 +128,9 @@ def plan(
     sets: Sets = None,
     label: Label = None,
     record: Record = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time a few updates of stages whose speed is not known (minutes).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Print what a suite would do: cells, the stages that they share and what that saves, and the time.
@@ -138,7 +142,8 @@ def plan(
     from dabench.suites.submitting import recorded_of
 
     wanted = load(file, data, preset, tasks, seeds, sets, label)
-    print_plan(make_graph(*wanted, recorded=recorded_of(record)), as_json)
+    tell = partial(typer.echo, err=True) if measure else None
+    print_plan(make_graph(*wanted, recorded=recorded_of(record), measure=tell), as_json)
 
 
 @app.command()

@@ -47,7 +47,7 @@ def training_left(plan: Plan, registry: Registry, workspace: Workspace, tell: Ca
     seen = rates(workspace, {kind_of_stage(plan.stages[n]) for n in to_train})
     speeds = {n: seen[kind][0] for n in to_train if (kind := kind_of_stage(plan.stages[n])) in seen}
     if to_train and to_train[0] not in speeds and all(plan.weights.values()):
-        speeds[to_train[0]] = _measured(plan, to_train[0], registry, workspace, tell)
+        speeds[to_train[0]] = measured_speed(plan, to_train[0], registry, workspace, tell)
     seconds = sum(speed * plan.stages[n].spec.iterations for n, speed in speeds.items())
     return Left(seconds, tuple(plan.stages[n].spec.name for n in to_train if n not in speeds))
 
@@ -87,14 +87,23 @@ def recorded_rates(runs: Iterable[RunRecord]) -> dict[tuple[str, str], tuple[flo
     return {k: (median(s for s, _ in seen), max(m for _, m in seen)) for k, seen in found.items()}
 
 
-def _measured(plan: Plan, index: int, registry: Registry, workspace: Workspace, tell: Callable[[str], None]) -> float:
-    """Seconds per update of the first stage to train, measured once."""
+def measured_speed(
+    plan: Plan, index: int, registry: Registry, workspace: Workspace, tell: Callable[[str], None]
+) -> float:
+    """Seconds per update of a stage, measured once; stages before it that are not trained are as they begin.
+
+    Raises:
+        DabenchError: the few updates failed, as the run would.
+    """
     stage, file = plan.stages[index], workspace.root / "cache" / "speeds.json"
     known, name = _known(file), digest_of([stage.key, cpu_model()])[:16]
     if name not in known:
         tell(f"measuring a few updates of {stage.spec.name}; nothing of its kind has run here")
         with told_by_cause(registry, plan.config.method):
-            known[name] = StageChain(plan, registry, Observer()).seconds_an_update(index)
+            chain = StageChain(plan, registry, Observer())
+            for earlier in range(index):
+                chain.stand_in(earlier)
+            known[name] = chain.seconds_an_update(index)
         write_json(file, known)
     return known[name]
 

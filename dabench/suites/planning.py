@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError, DataError
 from dabench.files.workspace import Workspace
 from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, make_plan
-from dabench.runs.speed import kind_of_stage, rates, recorded_rates
+from dabench.runs.speed import kind_of_stage, measured_speed, rates, recorded_rates
 from dabench.suites.graph import RECORDED, CellNode, StageNode, SuiteGraph
 from dabench.suites.schedule import CellStatus, SuiteReport
 from dabench.suites.spec import Suite, SuiteCell, expand
@@ -19,7 +19,12 @@ from dabench.tracking.run_reader import read_run
 
 
 def make_graph(
-    suite: Suite, registry: Registry, workspace: Workspace, threads: int = 1, recorded: Sequence[RunRecord] = ()
+    suite: Suite,
+    registry: Registry,
+    workspace: Workspace,
+    threads: int = 1,
+    recorded: Sequence[RunRecord] = (),
+    measure: Callable[[str], None] | None = None,
 ) -> SuiteGraph:
     """Plan every cell for jobs of so many threads.
 
@@ -30,6 +35,7 @@ def make_graph(
         threads: of a job.
         recorded: runs of a file of recorded results. One with the keys of a cell counts as that cell, done. Where no
             stage of a kind has run in the workspace, those of its name and preset among these tell its speed.
+        measure: time a few updates of every kind of stage whose speed is not known otherwise; told before each.
 
     Raises:
         ConfigError: names all cells with settings that cannot be; nothing has run then.
@@ -39,6 +45,7 @@ def make_graph(
     wrong: list[str] = []
     by_cell = {run.cell_id: run for run in recorded}
     speeds, told = recorded_rates(recorded), dict[str, tuple[float, int]]()
+    first: dict[str, tuple[Plan, int]] = {}
     cells = expand(suite)
     for cell in cells:
         if cell.excluded:
@@ -57,16 +64,21 @@ def make_graph(
         nodes.append(node)
         own = {s.key: s for s in _stages(plan)}
         stages |= own
-        known = {s.kind: speeds.get((cell.config.preset, s.name)) for s in own.values()}
-        told |= {kind: rate for kind, rate in known.items() if rate is not None}
+        for index, stage in enumerate(own.values()):
+            first.setdefault(stage.kind, (plan, index))
+        recalled = {s.kind: speeds.get((cell.config.preset, s.name)) for s in own.values()}
+        told |= {kind: rate for kind, rate in recalled.items() if rate is not None}
     if wrong:
         listed = "\n  ".join(dict.fromkeys(wrong))
         raise ConfigError(
             f"suite {suite.name}: {len(wrong)} of {len(cells)} cells cannot be:\n  {listed}",
             "Leave them out: exclude: [{row: ..., task: ..., why: ...}]",
         )
-    seen = rates(workspace, {s.kind for s in stages.values()})
-    return SuiteGraph(suite, tuple(nodes), stages, told | seen, threads)
+    known = told | rates(workspace, {s.kind for s in stages.values()})
+    if measure is not None:
+        wanted = {kind: place for kind, place in first.items() if kind not in known and not place[0].lacks}
+        known |= {kind: (measured_speed(*place, registry, workspace, measure), 0) for kind, place in wanted.items()}
+    return SuiteGraph(suite, tuple(nodes), stages, known, threads)
 
 
 def report(suite: Suite, registry: Registry, workspace: Workspace, recorded: Sequence[RunRecord] = ()) -> SuiteReport:

@@ -22,9 +22,12 @@ from dabench.suites.schedule import SuiteReport
 from dabench.suites.spec import Published, Suite, SuiteCell, expand, row_name
 from dabench.tracking.record import RunRecord
 from dabench.tracking.run_reader import read_run
+from dabench.tracking.scores import percent
 
+#: A recorded run of the same models stands for the cell, and was not scored at all shares of test points.
+PARTIAL = "partial"
 #: Statuses of cells that have a result. A stale one was made by other code or on other data than there are now.
-SCORED = ("ok", "stale")
+SCORED = ("ok", "stale", PARTIAL)
 
 #: What a paper prints, by row and task, then metric.
 Printed = Mapping[tuple[str, str], Mapping[Metric, float]]
@@ -127,14 +130,13 @@ def gather(report: SuiteReport, workspace: Workspace) -> list[Result]:
 def recorded(suite: Suite, runs: Sequence[RunRecord]) -> list[Result]:
     """The cells of a suite with their recorded runs; those that are not among them count as not run.
 
-    A run that differs in nothing but further shares of test points stands for a cell: so tables share runs.
+    A run that differs in nothing but its further shares of test points stands for a cell: so tables share runs. Of two
+    runs of a cell the first counts.
     """
-    found = {run.cell_id: run for run in runs}
-    wider = {key: run for run in runs if run.status in SCORED and (key := _recorded_key(run))}
-    return [
-        _recorded(cell, found.get(cell.config.cell_id) or _covering(cell.config, wider.get(_key(cell.config))))
-        for cell in expand(suite)
-    ]
+    found = {run.cell_id: run for run in reversed(runs)}
+    alike = {key: run for run in reversed(runs) if run.status in SCORED and (key := _recorded_key(run))}
+    cells = expand(suite)
+    return [_recorded(cell, found.get(cell.config.cell_id) or alike.get(_key(cell.config))) for cell in cells]
 
 
 def _key(config: RunConfig) -> str:
@@ -149,17 +151,13 @@ def _recorded_key(run: RunRecord) -> str:
     return ""
 
 
-def _covering(config: RunConfig, run: RunRecord | None) -> RunRecord | None:
-    """The run, where it was scored at every share of test points that is asked for."""
-    if run is None:
-        return None
-    shares = {key.test_points for key in run.cell_scores}
-    return run if shares.issuperset(config.test_points) else None
-
-
 def _recorded(cell: SuiteCell, run: RunRecord | None) -> Result:
     if run is None or cell.excluded:
         return Result(cell, "excluded" if cell.excluded else "new", cell.excluded)
+    absent = set(cell.config.test_points) - {key.test_points for key in run.cell_scores}
+    if run.status == "ok" and absent:
+        shares = ", ".join(f"{percent(share)} %" for share in sorted(absent))
+        return Result(cell, PARTIAL, f"not scored with {shares} of the test points", run)
     return Result(cell, run.status, run.reason, run if run.status in SCORED else None)
 
 
@@ -232,7 +230,7 @@ def _compare(suite: Suite, results: Sequence[Result], setting: BoardKey, theirs_
         seeds=tuple(sorted({r.cell.config.seed for r in results})),
         lines=tuple(seen),
         gains=tuple(_mean_gains(rows, metrics, lines, far)),
-        missing=tuple(r for r in results if r.status not in SCORED),
+        missing=tuple(r for r in results if r.status not in SCORED or r.status == PARTIAL),
         stale=tuple(r for r in results if r.status == "stale"),
         unavailable=suite.unavailable,
     )

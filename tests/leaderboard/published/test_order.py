@@ -39,9 +39,11 @@ def test_a_kept_order_and_nothing_to_compare_are_said():
     assert list(told(table(a=(5.0, 3.0), b=(None, 2.0)))) == ["Order: no two rows have a number here and in the paper."]
 
 
-@pytest.mark.parametrize(("share", "found"), [(1.0, True), (0.5, False)])
-def test_a_run_with_more_test_points_stands_for_a_cell(share, found):
-    """The recorded row lpo has test points 0 and 1: it is the cell without, and the one with all, but no other."""
+@pytest.mark.parametrize(
+    ("share", "told"), [(1.0, ("ok", "")), (0.5, ("partial", "not scored with 50 % of the test points"))]
+)
+def test_a_run_with_other_test_points_stands_for_a_cell(share, told):
+    """The recorded row lpo has test points 0 and 1: it is the cell without, the one with all, and a part of others."""
     settings = {"data": "real", "preset": "small", "inference": "fast", "method": "prefer-das", "po": "lpo"}
     axes = {"task": ["vnc2lucchi"], "seed": [0]}
     runs = read_recorded(RECORD)
@@ -50,6 +52,8 @@ def test_a_run_with_more_test_points_stands_for_a_cell(share, found):
     assert result.run is not None
     assert result.run.tags["row"] == "prefer-das lpo"
     wider = plain.changed({"test_points": [0.0, share]}, {})
-    assert (recorded(wider, runs)[0].run is not None) == found
+    (other,) = recorded(wider, runs)
+    assert (other.status, other.reason) == told
+    assert other.run == result.run
     failed = [replace(run, status="failed") for run in runs]
     assert recorded(plain, failed)[0].run is None
