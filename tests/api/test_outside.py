@@ -90,7 +90,8 @@ def bad(kind, stack):
             return found
         case "logits":
             return stack.astype(np.float32) - 100
-    return stack.astype(np.int32) * np.arange(1, len(stack) + 1)[:, None, None]
+    classes = 1 + np.arange(len(stack), dtype=np.uint8) % 2
+    return np.where(stack > 0, classes[:, None, None], np.uint8(0))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def bad(kind, stack):
         ("slices", DataError, r"bad\.tif: \d+ slices, the test split of phantom-stem has"),
         ("nan", DataError, "slice 2: the prediction is NaN at row 3, column 4"),
         ("logits", DataError, "slice 0: the prediction holds values from -100"),
-        ("several values", ConfigError, r"bad\.tif"),
+        ("classes", ConfigError, r"bad\.tif: holds the values 0, 1, 2: they may be classes"),
     ],
 )
 def test_bad_stacks_are_refused_and_leave_nothing(masks, registry, workspace, tmp_path, kind, error, message):
