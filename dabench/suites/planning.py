@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError, DataError
@@ -43,9 +43,7 @@ def make_graph(
     nodes: list[CellNode] = []
     stages: dict[str, StageNode] = {}
     wrong: list[str] = []
-    by_cell = {run.cell_id: run for run in recorded}
-    speeds, told = recorded_rates(recorded), dict[str, tuple[float, int]]()
-    first: dict[str, tuple[Plan, int]] = {}
+    by_cell, first = {run.cell_id: run for run in recorded}, dict[str, tuple[Plan, int]]()
     cells = expand(suite)
     for cell in cells:
         if cell.excluded:
@@ -66,19 +64,26 @@ def make_graph(
         stages |= own
         for index, stage in enumerate(own.values()):
             first.setdefault(stage.kind, (plan, index))
-        recalled = {s.kind: speeds.get((cell.config.preset, s.name)) for s in own.values()}
-        told |= {kind: rate for kind, rate in recalled.items() if rate is not None}
     if wrong:
         listed = "\n  ".join(dict.fromkeys(wrong))
         raise ConfigError(
             f"suite {suite.name}: {len(wrong)} of {len(cells)} cells cannot be:\n  {listed}",
             "Leave them out: exclude: [{row: ..., task: ..., why: ...}]",
         )
-    known = told | rates(workspace, {s.kind for s in stages.values()})
+    known = _told(first, recorded) | rates(workspace, first)
     if measure is not None:
         wanted = {kind: place for kind, place in first.items() if kind not in known and not place[0].lacks}
         known |= {kind: (measured_speed(*place, registry, workspace, measure), 0) for kind, place in wanted.items()}
     return SuiteGraph(suite, tuple(nodes), stages, known, threads)
+
+
+def _told(first: Mapping[str, tuple[Plan, int]], recorded: Sequence[RunRecord]) -> dict[str, tuple[float, int]]:
+    """What a record tells of the speed of stages, by kind: that of the stages of their name and preset."""
+    speeds = recorded_rates(recorded)
+    found = {
+        kind: speeds.get((plan.config.preset, plan.stages[index].spec.name)) for kind, (plan, index) in first.items()
+    }
+    return {kind: rate for kind, rate in found.items() if rate is not None}
 
 
 def report(suite: Suite, registry: Registry, workspace: Workspace, recorded: Sequence[RunRecord] = ()) -> SuiteReport:
