@@ -93,7 +93,7 @@ def load(
     suite_plan = _suite_plan(workspace, suite, rows) if suite else None
     if suite_plan is not None:
         asked = {cell.cell_id for cell in suite_plan.cells}
-        rows = [row for row in rows if row.cell_id in asked]
+        rows = [row for row in rows if row.cell_id in asked or _is_beside(row, suite)]
         suite_plan = _narrowed(suite_plan, rows, wanted)
     elif suite:
         rows = [row for row in rows if row.tags.get("suite") == suite]
@@ -157,9 +157,16 @@ def _board_entries(
     board_entries = []
     for setting in sorted(settings, key=str):
         tasks = tuple(dict.fromkeys(c.task for c in suite_plan.cells if c.setting == setting and not c.excluded))
-        entries = tuple(suite_entries(groups.get(setting, []), suite_plan, setting))
+        found = groups.get(setting, [])
+        beside = [row for row in found if _is_beside(row, suite)]
+        entries = (*suite_entries(found, suite_plan, setting), *row_entries(beside))
         board_entries.append(BoardEntries(setting, entries, suite, tasks, suite_plan.published, results))
     return tuple(board_entries)
+
+
+def _is_beside(row: Row, suite: str) -> bool:
+    """Whether a row is of an outside tool, put into the table of a suite that does not run it."""
+    return "outside" in row.tags and row.tags.get("suite") == suite
 
 
 def _check_reference(reference: str, board_entries: Sequence[BoardEntries]) -> None:

@@ -224,13 +224,13 @@ def _costs(found: Found, planned: Mapping[str, Any] | None, level: int) -> str:
         return ""
     plan = dict((planned or {}).get("estimated_core_hours_by_stage", {}))
     names = [*spent, *(name for name in plan if name not in spent)]
-    rows = [(name, _hours(plan.get(name)), _hours(spent.get(name))) for name in names]
-    rows.append(("prediction, scores and pictures", None, _hours(rest)))
-    rows.append(("all", _hours(sum(plan.values())) if plan else None, _hours(sum(spent.values()) + rest)))
+    lines = [(name, plan.get(name), spent.get(name)) for name in names]
+    lines.append(("prediction, scores and pictures", None, rest))
+    lines.append(("all", sum(plan.values()) or None, sum(spent.values()) + rest))
     columns = [Column("stage", "text"), Column("planned"), Column("spent")]
-    if not plan:
-        columns, rows = [columns[0], columns[2]], [(name, used) for name, _, used in rows]
-    return Table.of(columns, rows, "hours of one core, each stage once").to_markdown(level + 2).rstrip()
+    rows = [(name, _hours(planned_hours), _hours(used)) for name, planned_hours, used in lines]
+    table = Table.of(columns, rows, "hours of one core, each stage once")
+    return (table if plan else table.without(1)).to_markdown(level + 2).rstrip()
 
 
 def _hours(value: float | None) -> str | None:

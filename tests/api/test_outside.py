@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
@@ -14,6 +16,9 @@ from dabench.cli.results import app
 from dabench.errors import ConfigError, DataError, UnknownNameError
 from dabench.leaderboard.gather import load
 from dabench.runs.domains import known_domains
+from dabench.suites.spec import Suite, expand
+from dabench.suites.suite_record import write_suite_record
+from dabench.tracking.recorded import write_recorded
 
 TASKS = ["human2stem", "rat2stem"]
 ROW = OutsideRow(TASKS, data="phantom", preset="tiny")
@@ -115,6 +120,23 @@ def test_bad_stacks_are_refused_and_leave_nothing(masks, registry, workspace, tm
 def test_tasks_of_two_targets_are_refused(masks, registry, workspace):
     with pytest.raises(ConfigError, match="one prediction is of one target"):
         import_predictions(masks, said(), OutsideRow(["human2stem", "human2rat"], "phantom"), workspace, registry)
+
+
+def test_it_stands_in_the_table_of_a_suite_that_does_not_run_it(masks, registry, workspace, tmp_path):
+    values = {
+        "name": "some",
+        "settings": {"data": "phantom", "preset": "tiny"},
+        "rows": {"a": {"method": "source-only"}},
+    }
+    suite = Suite.model_validate({**values, "axes": {"task": TASKS}})
+    write_suite_record(workspace, suite, expand(suite))
+    runs = import_predictions(masks, said(), replace(ROW, suite="some"), workspace, registry)
+    import_predictions(masks, said(version="3"), ROW, workspace, registry)
+    (board,) = load(workspace, suite="some").boards()
+    assert [standing.entry for standing in board.standings] == ["mitofinder 2.1 (outside) (mitofinder)", "a"]
+    write_recorded(tmp_path / "some.jsonl", runs)
+    (board,) = load(workspace, suite="some", uri=str(tmp_path / "some.jsonl")).boards()
+    assert "mitofinder 2.1 (outside)" in [standing.entry for standing in board.standings]
 
 
 def test_a_threshold_says_what_stored_probabilities_mean(masks, registry, workspace, tmp_path):

@@ -167,7 +167,11 @@ def paper_as_markdown(name: str, tables: Sequence[Comparison], level: int = 3) -
         tables: of its suites.
         level: of the first heading.
     """
-    columns = [Column("table", "text"), *map(Column, ("rows", "with results here", "cells missing", "order kept"))]
+    columns = [
+        Column("table", "text"),
+        Column("inference", "name"),
+        *map(Column, ("rows", "with results here", "cells missing", "order kept")),
+    ]
     overview = Table.of(columns, [_overview(table) for table in tables], f"{name}: what is there")
     return "\n".join([overview.to_markdown(level), *(as_markdown(table, level) for table in tables)])
 
@@ -176,4 +180,4 @@ def _overview(table: Comparison) -> tuple[Cell, ...]:
     rows = dict.fromkeys([line.row for line in table.lines])
     here = {line.row for line in table.lines if line.ours is not None}
     kept = [f"{order.kept} of {order.pairs} ({order.metric.title})" for order in orders(table)]
-    return table.suite, len(rows), len(here), len(table.missing), ", ".join(kept) or None
+    return table.suite, table.setting.inference, len(rows), len(here), len(table.missing), ", ".join(kept) or None
