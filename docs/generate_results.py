@@ -34,7 +34,7 @@ def printed(command: str) -> str:
         done = CliRunner().invoke(app, ["--workspace", workspace, *shlex.split(command)])
     if done.exit_code:
         raise RuntimeError(f"dabench {command}: {done.exception or done.output}")
-    return done.output
+    return done.stdout  # what is said of plugins that load slowly goes to stderr
 
 
 def table(path: Path) -> str:

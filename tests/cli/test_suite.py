@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from dabench.cli.suite import app
 from dabench.errors import UnknownNameError
+from dabench.tracking.recorded import read_recorded
 from dabench.tracking.run_reader import read_run
 from tests.conftest import FEW
 
@@ -91,3 +92,20 @@ def test_seeds_have_to_be_numbers(file, tmp_path):
     done = call(tmp_path, "plan", file, "--seeds", "one")
     assert done.exit_code == 2
     assert "whole numbers" in done.output
+
+
+def test_a_record_counts_as_done_in_an_empty_workspace(file, tmp_path):
+    record, elsewhere = tmp_path / "one.jsonl", tmp_path / "elsewhere"
+    done = call(tmp_path, "run", file, "--jobs", "1", "--tracker", "none", "--record", record)
+    assert done.exit_code == 1, "the bad row fails, and is not recorded"
+    (run,) = read_recorded(record)
+    assert run.tags["row"] == "good"
+    found = json.loads(call(elsewhere, "status", file, "--record", record, "--json").output)
+    assert found["counts"] == {"recorded": 1, "new": 1}
+    plan = call(elsewhere, "plan", file, "--record", record).output
+    assert "small/one: 2 cells (1 recorded, 1 new)" in plan
+    assert "stages of a kind that has not run here" not in plan, "the record tells the speed of the stage"
+    report = call(elsewhere, "report", file, "--from", record)
+    assert report.exit_code == 0, report.output
+    assert "1 of 2 cells are recorded (seed 0: 1 of 2)." in report.output
+    assert "#### Cost" in report.output

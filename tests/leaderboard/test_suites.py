@@ -128,7 +128,7 @@ def test_a_record_of_another_version_says_so(workspace, suite):
 
 
 def test_recorded_cells_are_ranked_as_rows_of_their_suite(tmp_path, benchmark):
-    """Two rows that the settings alone would not tell apart; without slices, and without the suite's plan here."""
+    """Two rows that the settings alone would not tell apart; with slices, and without the suite's plan here."""
     runs = []
     for row, level in (("plain", 0.6), ("longer", 0.7)):
         for seed in (0, 1, 2):
@@ -142,8 +142,8 @@ def test_recorded_cells_are_ranked_as_rows_of_their_suite(tmp_path, benchmark):
         ("longer", pytest.approx(0.7)),
         ("plain", pytest.approx(0.6)),
     ]
-    assert all(row.path == "" and not row.slices and not row.panels for row in found.rows)
-    assert any("paired tests over tasks and seeds at" in note for note in board.notes)
+    assert all(row.path == "" and row.slices and not row.panels for row in found.rows)
+    assert any("paired tests over tasks, seeds and slices at" in note for note in board.notes)
     with pytest.raises(UnknownNameError, match="unknown suite 'other'"):
         load(Workspace(tmp_path / "empty"), suite="other", uri=str(tmp_path / "mine.jsonl"))
 

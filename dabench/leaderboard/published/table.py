@@ -135,8 +135,22 @@ def recorded(suite: Suite, runs: Sequence[RunRecord]) -> list[Result]:
     """
     found = {run.cell_id: run for run in reversed(runs)}
     alike = {key: run for run in reversed(runs) if run.status in SCORED and (key := _recorded_key(run))}
-    cells = expand(suite)
-    return [_recorded(cell, found.get(cell.config.cell_id) or alike.get(_key(cell.config))) for cell in cells]
+    return [
+        _recorded(cell, found[cell.config.cell_id])
+        if cell.config.cell_id in found
+        else _standing_in(cell, alike.get(_key(cell.config)))
+        for cell in expand(suite)
+    ]
+
+
+def _standing_in(cell: SuiteCell, run: RunRecord | None) -> Result:
+    """The same of a run of other shares of test points: those that it lacks make it a part of the cell."""
+    result = _recorded(cell, run)
+    if result.run is None or result.status != "ok":
+        return result
+    absent = set(cell.config.test_points) - {key.test_points for key in result.run.cell_scores}
+    shares = ", ".join(f"{percent(share)} %" for share in sorted(absent))
+    return replace(result, status=PARTIAL, reason=f"not scored with {shares} of the test points") if absent else result
 
 
 def _key(config: RunConfig) -> str:
@@ -154,10 +168,6 @@ def _recorded_key(run: RunRecord) -> str:
 def _recorded(cell: SuiteCell, run: RunRecord | None) -> Result:
     if run is None or cell.excluded:
         return Result(cell, "excluded" if cell.excluded else "new", cell.excluded)
-    absent = set(cell.config.test_points) - {key.test_points for key in run.cell_scores}
-    if run.status == "ok" and absent:
-        shares = ", ".join(f"{percent(share)} %" for share in sorted(absent))
-        return Result(cell, PARTIAL, f"not scored with {shares} of the test points", run)
     return Result(cell, run.status, run.reason, run if run.status in SCORED else None)
 
 
