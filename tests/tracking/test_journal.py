@@ -58,8 +58,9 @@ def test_unknown_events_and_fields_are_skipped(tmp_path):
 
 
 def test_every_kind_has_its_own_name():
-    outcomes = ["regret", "scored", "selected", "stage_finished"]
-    assert sorted(KINDS) == ["altered", "cell_finished", "cell_started", "cost", "guarded", "model", "phase", *outcomes]
+    outcomes = ["kept", "regret", "scored", "selected", "stage_finished"]
+    others = ["altered", "cell_finished", "cell_started", "cost", "guarded", "model", "phase"]
+    assert sorted(KINDS) == sorted([*others, *outcomes])
 
 
 def test_unknown_status_is_refused():
