@@ -16,7 +16,7 @@ from dabench.volumes.instances.settings import default_chunk
 from dabench.volumes.measuring.halo import boxes_with_halo
 from dabench.volumes.measuring.slices import SliceCounter
 from dabench.volumes.measuring.sums import Ledger, sums_of_runs, surface_sums
-from dabench.volumes.measuring.surface import cell_areas, cell_lengths, rim_cells, units
+from dabench.volumes.measuring.surface import cell_sizes, rim_cells, units
 from dabench.volumes.measuring.table import Measures, tabulate
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def measure(
     """
     _check(instances, voxel, dims)
     chunk = chunk or default_chunk(chunks_of(instances), instances.shape)
-    table, worth = units(cell_areas(voxel) if dims == 3 else cell_lengths(voxel))
+    table, worth = units(cell_sizes(voxel[-dims:]))
     ledger, counter = Ledger(), SliceCounter(instances.shape)
     boxes = math.prod(-(-length // step) for length, step in zip(instances.shape, chunk, strict=True))
     for done, (block, ids) in enumerate(boxes_with_halo(instances, chunk)):

@@ -1,55 +1,70 @@
-"""Surfaces from 2 x 2 x 2 cells: the area of marching cubes, added up cell by cell without making a mesh.
+"""Surfaces of objects from cells of 2 x 2 x 2 voxels, outlines of profiles from cells of 2 x 2 pixels.
 
-Marching cubes at level 0.5 decides each cell from its own eight voxels, so an object's area is a sum over 256 kinds of
-cells (in a slice: its outline is a sum over 16 kinds of 2 x 2 cells). The areas of the kinds are taken once from
-scikit-image's mesh of each; so the sum is the area of scikit-image's mesh of the whole object.
+By Crofton's formula, the area of a surface is proportional to the number of times that random lines cross it. Here the
+lines run through the centres of neighbouring voxels, in 13 directions (4 in a slice), and each crossing counts by its
+direction. A cell has all its pairs of neighbours, so an object's area is a sum over 256 kinds of cells (16 in a slice),
+whatever boxes they are read in.
+
+A mesh of marching cubes follows the steps of the voxels. It is 8 to 9 % too large for balls of isotropic voxels, and 18
+to 26 % for those of serial sections. Similar weights: Lindblad (2005), "Surface area estimation of digitized 3D objects
+using weighted local configurations" (doi:10.1016/j.imavis.2004.06.012); Legland et al. (2007), "Computation of
+Minkowski measures on 2D and 3D binary images" (doi:10.5566/ias.v26.p83-92).
 """
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from itertools import combinations, product
 
 import numpy as np
 
 from dabench.types import Array
 
-Voxel = tuple[float, float, float]
-#: Areas are added up as whole multiples of the largest one over this: sums do not depend on the order of boxes.
+#: Sizes are added up as whole multiples of the largest one over this: sums do not depend on the order of boxes.
 STEPS = 2**28
+#: Orientations by which directions are weighed, along each angle.
+_ANGLES = 60
 
 
 @lru_cache(maxsize=8)
-def cell_areas(voxel: Voxel) -> Array:
-    """Area in nm² within a cell, by the code of its corners, ``(256,)``; bit ``4 z + 2 y + x`` is set in the object."""
-    import skimage.measure
+def cell_sizes(sides: tuple[float, ...]) -> Array:
+    """Size of the surface within a cell, by the code of its corners.
 
-    # scikit-image's functions have no types.
-    mesh: Any = skimage.measure.marching_cubes
-    area: Any = skimage.measure.mesh_surface_area
-    areas = np.zeros(256)
-    for code in range(1, 255):
-        corners = (code >> np.arange(8) & 1).reshape(2, 2, 2).astype(np.float32)
-        vertices, faces, _, _ = mesh(corners, 0.5, spacing=voxel)
-        areas[code] = area(vertices, faces)
-    return areas
+    A pair of corners on two sides of a plane counts so that planes of all orientations have their true size on average,
+    and each as nearly as possible (least squares).
 
+    Args:
+        sides: nm (z, y, x) of a voxel, or (y, x) of a pixel.
 
-@lru_cache(maxsize=8)
-def cell_lengths(voxel: Voxel) -> Array:
-    """Length of the outline in nm within a 2 x 2 cell of a slice (marching squares), ``(16,)``; bit ``2 y + x``.
-
-    One corner inside, or one outside, is cut off by a diagonal; two that lie side by side are cut by a straight line,
-    two that lie across by two diagonals.
+    Returns:
+        nm², ``(256,)``, bit ``4 z + 2 y + x`` of a code is set in the object; or nm, ``(16,)``, bit ``2 y + x``.
     """
-    _, height, width = voxel
-    diagonal = math.hypot(height, width) / 2
-    lengths = np.full(16, diagonal)
-    lengths[[0, 15]] = 0
-    lengths[[0b0011, 0b1100]], lengths[[0b0101, 0b1010]] = width, height
-    lengths[[0b0110, 0b1001]] = 2 * diagonal
-    return lengths
+    from scipy.optimize import nnls
+
+    corners = np.array(list(product((0, 1), repeat=len(sides))))
+    first, second = np.array(list(combinations(range(len(corners)), 2))).T
+    between = corners[second] - corners[first]
+    # Mirrored directions count alike.
+    _, kind = np.unique(np.abs(between), axis=0, return_inverse=True)
+    # How often a plane of unit size parts a pair of corners, over all cells that it may cut.
+    crossings = np.abs(_normals(len(sides)) @ (between * sides).T) / math.prod(sides)
+    by_kind = crossings @ np.eye(kind.max() + 1)[kind]
+    weights, _ = nnls(by_kind, np.ones(len(by_kind)))
+    weights /= (by_kind @ weights).mean()
+    inside = np.arange(2 ** len(corners))[:, None] >> np.arange(len(corners)) & 1
+    sizes: Array = (inside[:, first] != inside[:, second]) @ weights[kind]
+    return sizes
+
+
+def _normals(dims: int) -> Array:
+    """Unit vectors ``(N, dims)``, evenly over the orientations of which no mirror image is another."""
+    steps = (np.arange(_ANGLES) + 0.5) / _ANGLES
+    if dims == 2:
+        return np.stack([np.sin(steps * math.pi / 2), np.cos(steps * math.pi / 2)], axis=1)
+    z, angle = (grid.ravel() for grid in np.meshgrid(steps, steps * math.pi / 2))
+    radius = np.sqrt(1 - z**2)
+    return np.stack([z, radius * np.sin(angle), radius * np.cos(angle)], axis=1)
 
 
 def units(table: Array) -> tuple[Array, float]:
