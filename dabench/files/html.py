@@ -1,11 +1,42 @@
-"""What every HTML page needs that holds its own data, style and script and lets nothing else in."""
+"""HTML pages: the head that all of them have, and pages that hold their own data, style and script."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
+from html import escape
 from typing import Any
+
+#: After the body.
+END = "</body>\n</html>\n"
+
+
+def start(title: str, head: str) -> str:
+    """A page up to its body.
+
+    Args:
+        title: of the window, as text.
+        head: HTML of its policy, style and scripts.
+    """
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+{head}
+</head>
+<body>
+"""
+
+
+def own_head(css: str, js: str = "") -> str:
+    """The head of a page with this style and script in it, which may load nothing else and fetch nothing."""
+    return f"""<meta http-equiv="Content-Security-Policy" content="{escape(content_policy(css, js), quote=True)}">
+<meta name="referrer" content="no-referrer">
+<link rel="icon" href="data:,">
+<style>{css}</style>"""
 
 
 def inline_json(value: Any) -> str:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from dabench.files.html import content_policy, inline_json
+from dabench.files.html import END, inline_json, own_head, start
 from dabench.leaderboard.board import Board
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.pictures import MOST_BYTES, make_album
@@ -41,11 +41,9 @@ def render_html(boards: Sequence[Board], *, title: str = "dabench leaderboard") 
     """
     css = (_PAGE / "page.css").read_text("utf-8")
     js = "\n".join((_PAGE / name).read_text("utf-8") for name in _SCRIPTS)
-    policy = content_policy(css, js)
-    template = Template((_PAGE / "page.html").read_text("utf-8"))
-    return template.substitute(
-        title=escape(title), policy=escape(policy, quote=True), css=css, js=js, data=inline_json(_plain(_tabs(boards)))
-    )
+    body = Template((_PAGE / "page.html").read_text("utf-8"))
+    data = inline_json(_plain(_tabs(boards)))
+    return start(title, own_head(css, js)) + body.substitute(title=escape(title), data=data, js=js) + END
 
 
 def _tabs(boards: Sequence[Board]) -> list[dict[str, Any]]:

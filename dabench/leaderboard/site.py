@@ -12,7 +12,7 @@ from typing import Any
 
 from dabench.components.listing import Listed, Listing
 from dabench.files.atomic import write_text
-from dabench.files.html import content_policy
+from dabench.files.html import END, own_head, start
 from dabench.files.tables import Table
 from dabench.leaderboard import site_html as html
 from dabench.leaderboard.board import Board, Standing
@@ -258,10 +258,8 @@ def _board_table(table: Table, board: Board, points: Mapping[str, Openness]) -> 
 def _page(title: str, body: str, source: Source, root: str = "../") -> str:
     css = (_PAGE / "site.css").read_text("utf-8")
     template = Template((_PAGE / "site.html").read_text("utf-8"))
-    policy = escape(content_policy(css, ""), quote=True)
-    return template.substitute(
-        title=escape(title), body=body, css=css, policy=policy, root=root, version=escape(source.version)
-    )
+    shown = template.substitute(title=escape(title), body=body, root=root, version=escape(source.version))
+    return start(title, own_head(css)) + shown + END
 
 
 def _score(standing: Standing) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dabench.files.html import content_policy, inline_json
+from dabench.files.html import END, content_policy, inline_json, own_head, start
 
 
 @given(st.text())
@@ -31,3 +31,11 @@ def test_the_policy_names_the_style_and_the_script_and_allows_nothing_else():
         assert f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
+
+
+def test_a_page_is_whole_and_its_title_is_text():
+    page = start("<b>&", own_head("b {}", "run()")) + "<p>here</p>" + END
+    assert page.startswith('<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">')
+    assert "<title>&lt;b&gt;&amp;</title>" in page
+    assert page.index("Content-Security-Policy") < page.index("<style>b {}</style>") < page.index("<p>here</p>")
+    assert page.endswith("</body>\n</html>\n")

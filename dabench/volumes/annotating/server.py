@@ -23,10 +23,15 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from dabench.errors import ConfigError, DabenchError
+from dabench.files.html import END, start
 from dabench.volumes.annotating.access import Guard, Tokens
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _PAGE = files("dabench.volumes.annotating") / "page"
+_TITLES = {"points": "Click the mitochondria", "preferences": "Which outline is best?"}
+_HEAD = """<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/static/page.css">
+<script type="module" src="/static/{page}.js"></script>"""
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 #: Encoded pictures that are kept for a browser that asks for them.
 _KEPT = 256
@@ -63,19 +68,26 @@ def make_app(page: str, routes: Sequence[BaseRoute], pictures: Pictures, tokens:
     """The guarded application of one page.
 
     Args:
-        page: name of its HTML file, without suffix.
+        page: ``points`` or ``preferences``.
         routes: what its script asks for, below ``/api/``.
         pictures: that it shows.
         tokens: that open it.
         port: that it is served on.
     """
     own: list[BaseRoute] = [
-        Route("/", lambda _: _file(f"{page}.html")),
+        Route("/", lambda _: _whole(page)),
         Route("/static/{name}", lambda request: _file(request.path_params["name"])),
         Route("/pictures/{digest}", pictures.answer),
     ]
     handlers: dict[Any, Any] = {DabenchError: _refuse}
     return Guard(Starlette(routes=[*own, *routes], exception_handlers=handlers), tokens, port)
+
+
+def _whole(page: str) -> Response:
+    """A page: its head, and the body that lies in its file."""
+    head = start(f"{_TITLES[page]} · dabench", _HEAD.format(page=page))
+    text = head + _files()[f"{page}.html"].decode() + END
+    return Response(text, media_type="text/html", headers={"Cache-Control": "no-cache"})
 
 
 def _file(name: str) -> Response:

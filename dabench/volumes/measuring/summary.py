@@ -12,7 +12,7 @@ import numpy as np
 
 from dabench.errors import ConfigError
 from dabench.files.atomic import write_text, write_with
-from dabench.files.html import content_policy
+from dabench.files.html import END, own_head, start
 from dabench.types import Array
 from dabench.volumes.measuring.table import Measures
 
@@ -24,11 +24,7 @@ _BINS = 40
 _STYLE = """body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; color: #222 }
 td, th { padding: .15rem 1.2rem .15rem 0; text-align: left } td + td { font-variant-numeric: tabular-nums }
 img { width: 100% }"""
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{title}</title><style>{style}</style></head>
-<body><h1>{title}</h1><table>{rows}</table><img alt="distributions" src="data:image/png;base64,{image}"></body></html>
-"""
+_PNG = "data:image/png;base64,"
 
 
 def write_summary(measures: Measures, path: Path, title: str) -> list[Path]:
@@ -161,5 +157,5 @@ def _page(measures: Measures, title: str, picture: bytes) -> str:
         for what, value in [about, *lines(measures)]
     ]
     image = base64.b64encode(picture).decode()
-    policy = html.escape(content_policy(_STYLE, ""), quote=True)
-    return _PAGE.format(policy=policy, style=_STYLE, title=html.escape(title), rows="".join(cells), image=image)
+    body = f'<h1>{html.escape(title)}</h1><table>{"".join(cells)}</table><img alt="distributions" src="{_PNG}{image}">'
+    return start(title, own_head(_STYLE)) + body + END

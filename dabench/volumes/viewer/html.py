@@ -10,7 +10,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from dabench.files.atomic import atomic
-from dabench.files.html import content_policy, inline_json
+from dabench.files.html import END, inline_json, own_head, start
 from dabench.interfaces.observer import Progress
 from dabench.volumes.viewer.encode import Grey, encode_slice, measure_grey
 
@@ -140,9 +140,7 @@ def _template(title: str) -> tuple[str, str, str]:
     """The page before its description, between that and its slices, and after them."""
     css = (_PAGE / "view.css").read_text("utf-8")
     js = "\n".join((_PAGE / name).read_text("utf-8") for name in _SCRIPTS)
-    policy = content_policy(css, js)
     head, _, rest = (_PAGE / "view.html").read_text("utf-8").partition("$about")
     between, _, tail = rest.partition("$slices")
-    values = {"title": escape(title), "policy": escape(policy, quote=True), "css": css, "js": js}
-    first, second, third = (Template(text).substitute(values) for text in (head, between, tail))
-    return first, second, third
+    head = start(title, own_head(css, js)) + Template(head).substitute(title=escape(title))
+    return head, between, Template(tail).substitute(js=js) + END
