@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def to_csv(rows: Iterable[Row], entries: Mapping[tuple[str, str], str], root: Pa
 def to_json(boards: Sequence[Board], root: Path, damaged: Sequence[str] = ()) -> str:
     """Every board but its figures; paths below ``root``, no NaN."""
     content = {"boards": [_board(board, root) for board in boards], "damaged": list(damaged)}
-    return json.dumps(content, indent=1, allow_nan=False, default=float) + "\n"
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def to_markdown(boards: Sequence[Board]) -> str:
@@ -58,21 +58,32 @@ def below(path: str, root: Path) -> str:
     return found.relative_to(root).as_posix() if path and found.is_relative_to(root) else found.name
 
 
+def plain(value: Any, but: frozenset[str] = frozenset(), digits: int = 17) -> Any:
+    """Records, mappings and numbers as JSON takes them: no NaN and no infinity.
+
+    Args:
+        value: of any depth.
+        but: fields of records that are left out.
+        digits: significant ones of numbers that are not whole.
+    """
+    if isinstance(value, str | int) or value is None:
+        return value
+    if isinstance(value, Metric):
+        return str(value)
+    if is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name), but, digits) for f in fields(value) if f.name not in but}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, but, digits) for key, item in value.items()}
+    if isinstance(value, Iterable):
+        return [plain(item, but, digits) for item in value]
+    number = float(value)
+    return float(f"{number:.{digits}g}") if math.isfinite(number) else None
+
+
 def _board(board: Board, root: Path) -> dict[str, Any]:
-    values: dict[str, Any] = _plain({k: v for k, v in asdict(board).items() if k != "figures"})
+    values: dict[str, Any] = plain(board, but=frozenset({"figures"}))
     for standing in values["standings"]:
         for cell in standing["cells"]:
             cell["path"] = below(cell["path"], root)
             cell["panels"] = [below(panel, root) for panel in cell["panels"]]
     return values
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN and no infinity."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, Metric):
-        return str(value)
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -13,7 +12,7 @@ from typing import Any
 
 from dabench.files.html import END, inline_json, own_head, start
 from dabench.leaderboard.board import Board
-from dabench.leaderboard.metric import Metric
+from dabench.leaderboard.exports import plain
 from dabench.leaderboard.pictures import MOST_BYTES, make_album
 
 _PAGE = files("dabench.leaderboard") / "page"
@@ -42,7 +41,7 @@ def render_html(boards: Sequence[Board], *, title: str = "dabench leaderboard") 
     css = (_PAGE / "page.css").read_text("utf-8")
     js = "\n".join((_PAGE / name).read_text("utf-8") for name in _SCRIPTS)
     body = Template((_PAGE / "page.html").read_text("utf-8"))
-    data = inline_json(_plain(_tabs(boards)))
+    data = inline_json(plain(_tabs(boards), _UNSEEN, digits=6))
     return start(title, own_head(css, js)) + body.substitute(title=escape(title), data=data, js=js) + END
 
 
@@ -80,19 +79,3 @@ def _board(board: Board) -> dict[str, Any]:
 
 def _fields(record: Any, but: Iterable[str] = ()) -> dict[str, Any]:
     return {f.name: getattr(record, f.name) for f in fields(record) if f.name not in but}
-
-
-def _plain(value: Any) -> Any:
-    """Records, mappings and numbers as JSON takes them: no NaN, and few digits."""
-    if isinstance(value, str) or value is None or isinstance(value, bool | int):
-        return value
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name not in _UNSEEN}
-    if isinstance(value, Metric):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, Iterable):
-        return [_plain(item) for item in value]
-    number = float(value)
-    return float(f"{number:.6g}") if math.isfinite(number) else None

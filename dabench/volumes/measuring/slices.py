@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dabench.ops.joining import distinct
 from dabench.types import Array
 from dabench.volumes.measuring.sums import Sums
 
@@ -47,9 +48,6 @@ class SliceCounter:
     def _close(self) -> None:
         """Count the objects of a layer of boxes once all of them have come."""
         if self._layer:
-            keys = np.concatenate(self._layer)
-            keys = keys[np.lexsort((keys[:, 1], keys[:, 0]))]
-            new = np.ones(len(keys), bool)
-            new[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-            self._objects += np.bincount(keys[new, 0], minlength=self._objects.size)
+            slices = distinct(np.concatenate(self._layer))[:, 0]
+            self._objects += np.bincount(slices, minlength=self._objects.size)
         self._layer = []
