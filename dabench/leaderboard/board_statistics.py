@@ -6,16 +6,16 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from dabench.files.source import source_digest
 from dabench.leaderboard.entries import Entry, seed_of
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.results_cache import ResultsCache
 from dabench.leaderboard.rows import Row
-from dabench.statistics import Cell, Comparison, Interval, PairTest, compare, minimum_detectable_difference, summarise
+from dabench.statistics import Cell, Comparison, Interval, compare, minimum_detectable_difference, summarise
 from dabench.statistics.cells import Table
 from dabench.statistics.ranks import mean_ranks
 from dabench.statistics.resampling import Resampler
@@ -38,6 +38,10 @@ class RankStatistics:
     ranks: Mapping[str, Interval]
     comparison: Comparison
     least: float
+
+
+#: Both from what ``asdict`` makes of them, after a way through JSON.
+_SUMMARY, _RANKS = TypeAdapter(dict[str, dict[str, Interval]]), TypeAdapter(RankStatistics)
 
 
 class BoardStatistics:
@@ -65,7 +69,7 @@ class BoardStatistics:
                 for entry, by_task in summarise(self._cells(metric, tasks)).items()
             }
             self._results.keep(key, values)
-        return {entry: {task: Interval(**v) for task, v in by_task.items()} for entry, by_task in values.items()}
+        return _SUMMARY.validate_python(values)
 
     def ranking(self, metric: Metric, tasks: Sequence[str], always: Sequence[str] = ()) -> RankStatistics:
         """The comparison of all entries but upper brackets."""
@@ -75,7 +79,7 @@ class BoardStatistics:
             cells = [cell for cell in self._cells(metric, tasks) if cell.entry not in self._apart()]
             values = asdict(_ranking(cells, tasks, always))
             self._results.keep(key, values)
-        return _ranks_from(values)
+        return _RANKS.validate_python(values)
 
     # --------------------------------------------------------------------------------------------------------- cells
     def _rows(self, metric: Metric, tasks: Sequence[str]) -> Iterator[tuple[str, Row]]:
@@ -148,19 +152,3 @@ def _best(cells: Sequence[Cell], tasks: Sequence[str], always: Sequence[str]) ->
 def _place(comparison: Comparison, entry: str) -> int:
     """Among equal ranks those that were compared come first, in their order."""
     return comparison.entries.index(entry) if entry in comparison.entries else len(comparison.entries)
-
-
-def _ranks_from(values: Mapping[str, Any]) -> RankStatistics:
-    """The inverse of ``asdict``, after a way through JSON."""
-    found = values["comparison"]
-    pairs = tuple(PairTest(**{**pair, "difference": Interval(**pair["difference"])}) for pair in found["pairs"])
-    comparison = Comparison(
-        **{
-            **found,
-            "entries": tuple(found["entries"]),
-            "tasks": tuple(found["tasks"]),
-            "pairs": pairs,
-            "ranks": {entry: Interval(**rank) for entry, rank in found["ranks"].items()},
-        }
-    )
-    return RankStatistics({e: Interval(**rank) for e, rank in values["ranks"].items()}, comparison, values["least"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -87,8 +86,7 @@ class Clicking:
         whole = Downsampling(tuple(range(depth)), depth, Window(0, 0, height, width), -(-max(height, width) // _SIDE))
         self._cut, self._grey = whole, measure_grey(self.images, whole)
         self.pictures = Pictures()
-        self._drawn: OrderedDict[int, str] = OrderedDict()
-        self._lock = threading.Lock()
+        self._picture = lru_cache(maxsize=_KEPT)(self._draw)
 
     def about(self, rater: str) -> dict[str, Any]:
         """What the page says of the volume."""
@@ -117,21 +115,14 @@ class Clicking:
         self.clicks.save()
         return self.slice(rater, z)
 
-    def _picture(self, z: int) -> str:
-        with self._lock:
-            if z not in self._drawn:
-                image = self._grey.levels(area_mean(self.images.read(z), self._cut.factor))
-                self._drawn[z] = self.pictures.add(jpeg(image, quality=92), "jpeg")
-            self._drawn.move_to_end(z)
-            while len(self._drawn) > _KEPT:
-                self._drawn.popitem(last=False)
-            return self._drawn[z]
+    def _draw(self, z: int) -> str:
+        """Digest of a slice's picture."""
+        image = self._grey.levels(area_mean(self.images.read(z), self._cut.factor))
+        return self.pictures.add(jpeg(image, quality=92), "jpeg")
 
     def outlines(self, rater: str, z: int, y: float, x: float) -> dict[str, Any]:
         """What the model finds around a place, given a rater's clicks. Raises ConfigError without a model."""
-        if self.segmenter is None:
-            raise ConfigError("no model was given.", "dabench annotate points --run RUN ...")
-        return self.segmenter.outlines(z, self._centres(rater, z), (y, x))
+        return self._model.outlines(z, self._centres(rater, z), (y, x))
 
     def next_unclicked(self, rater: str, z: int, y: float, x: float) -> int | None:
         """The next slice on which the model finds an object around a place that is not clicked; None: none nearby.
@@ -139,12 +130,17 @@ class Clicking:
         Raises:
             ConfigError: without a model.
         """
-        if self.segmenter is None:
-            raise ConfigError("no model was given.", "dabench annotate points --run RUN ...")
+        model = self._model
         for later in range(z + 1, min(z + 1 + _AHEAD, self.images.shape[0])):
-            if self.segmenter.unclicked(later, self._centres(rater, later), (y, x)):
+            if model.unclicked(later, self._centres(rater, later), (y, x)):
                 return later
         return None
+
+    @property
+    def _model(self) -> Segmenter:
+        if self.segmenter is None:
+            raise ConfigError("no model was given.", "dabench annotate points --run RUN ...")
+        return self.segmenter
 
     def _centres(self, rater: str, z: int) -> Array:
         clicks = self.clicks.of(rater).standing().values()
