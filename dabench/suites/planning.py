@@ -45,7 +45,9 @@ def make_graph(suite: Suite, registry: Registry, workspace: Workspace, threads: 
             f"suite {suite.name}: {len(wrong)} of {len(cells)} cells cannot be:\n  {listed}",
             "Leave them out: exclude: [{row: ..., task: ..., why: ...}]",
         )
-    return SuiteGraph(suite, tuple(nodes), stages, rates(workspace, {s.kind for s in stages.values()}), threads)
+    found = rates(workspace, {stage.kind for stage in stages.values()})
+    seen = {kind: (rate.seconds, rate.memory) for kind, rate in found.items()}
+    return SuiteGraph(suite, tuple(nodes), stages, seen, threads)
 
 
 def report(suite: Suite, registry: Registry, workspace: Workspace) -> SuiteReport:
