@@ -11,6 +11,7 @@ from dabench.plugin import Block, Choice, DataError, Reader
 from dabench_readers.axes import Spatial
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, listing, many_slices, need_numbers
 from dabench_readers.linked import linked_files
+from dabench_readers.provenance import NAME, from_text
 from dabench_readers.voxels import Voxel, as_text, from_attributes
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Hdf5Volume(BoxVolume):
             voxel if voxel.sizes else _scales(dataset, spatial),
         )
         self.layout = spatial.layout
+        self.provenance = from_text(as_text(dataset.attrs[NAME])) if NAME in dataset.attrs else {}
         self._file, self._inner, self._spatial = file, dataset.name, spatial
 
     def _open(self) -> Any:
