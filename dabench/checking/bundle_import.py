@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +31,7 @@ from dabench.checking.suite_files import TakenSuite, read_suite_file, suite_file
 from dabench.checking.verdicts import keep_verdict
 from dabench.checking.verify import Verifier, run_dirs
 from dabench.errors import ConfigError, DataError
-from dabench.files.atomic import write_json, write_with
+from dabench.files.atomic import atomic, write_json
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
 from dabench.tracking.events import UNFINISHED, PluginUsed
@@ -105,32 +106,36 @@ def import_bundle(
         raise ConfigError("runs are your own or have an origin, not both.", "Give --mine or --origin.")
     if origin:
         check_origin(origin)
+    with _folder_beside(workspace) as folder, opened(path, limit) as (zipped, found):
+        whose = HERE if mine else origin or found.origin or f"bundle-{digest_file(path)[:8]}"
+        for entry in found.runs:
+            run = folder / folder_of(entry.cell_id, whose)
+            unpack(path, zipped, f"runs/{entry.cell_id}", entry.files, run)
+        unpack(path, zipped, WHEELS, found.wheels, folder / _OUT_OF_THE_WAY)
+        records = {name: _record(path, zipped, name, entry, folder) for name, entry in found.suites.items()}
+        runs = _plan(path, found, whose, folder, workspace, verifier, quick)
+        suites = tuple(taken_suite(workspace, name, record, whose) for name, record in sorted(records.items()))
+        if wheels is not None:
+            _hand_out(path, folder / _OUT_OF_THE_WAY, wheels, found.wheels, dry_run)
+        if not dry_run:
+            _move(runs, folder, workspace)
+            for suite in suites:
+                if suite.is_new:
+                    write_json(workspace.suite(suite.kept_as) / MANIFEST, records[suite.name])
+    used = [PluginUsed(**{**vars(p), "components": tuple(p.components)}) for r in found.runs for p in r.plugins]
+    carried = {name: entry.sha256 for name, entry in sorted(found.wheels.items())}
+    return Imported(whose, runs, suites, tuple(missing_plugins(used, verifier.registry)), carried)
+
+
+@contextmanager
+def _folder_beside(workspace: Workspace) -> Iterator[Path]:
+    """A temporary folder beside the runs, of one import at a time."""
     workspace.root.mkdir(parents=True, exist_ok=True)
     with exclusive(workspace.root / ".import.lock"):
         for left in workspace.root.glob(f"{_TEMPORARY}*"):  # of an import that was killed
             shutil.rmtree(left, ignore_errors=True)
-        with (
-            TemporaryDirectory(prefix=_TEMPORARY, dir=workspace.root) as folder,
-            opened(path, limit) as (zipped, found),
-        ):
-            whose = HERE if mine else origin or found.origin or f"bundle-{digest_file(path)[:8]}"
-            for entry in found.runs:
-                run = Path(folder) / folder_of(entry.cell_id, whose)
-                unpack(path, zipped, f"runs/{entry.cell_id}", entry.files, run)
-            unpack(path, zipped, WHEELS, found.wheels, Path(folder, _OUT_OF_THE_WAY))
-            records = {name: _record(path, zipped, name, entry, Path(folder)) for name, entry in found.suites.items()}
-            runs = _plan(path, found, whose, Path(folder), workspace, verifier, quick)
-            suites = tuple(taken_suite(workspace, name, record, whose) for name, record in sorted(records.items()))
-            if wheels is not None:
-                _hand_out(path, Path(folder, _OUT_OF_THE_WAY), wheels, found.wheels, dry_run)
-            if not dry_run:
-                _move(runs, Path(folder), workspace)
-                for suite in suites:
-                    if suite.is_new:
-                        write_json(workspace.suite(suite.kept_as) / MANIFEST, records[suite.name])
-    used = [PluginUsed(**{**vars(p), "components": tuple(p.components)}) for r in found.runs for p in r.plugins]
-    carried = {name: entry.sha256 for name, entry in sorted(found.wheels.items())}
-    return Imported(whose, runs, suites, tuple(missing_plugins(used, verifier.registry)), carried)
+        with TemporaryDirectory(prefix=_TEMPORARY, dir=workspace.root) as folder:
+            yield Path(folder)
 
 
 def _hand_out(bundle: Path, source: Path, target: Path, wheels: Mapping[str, FileEntry], dry_run: bool) -> None:
@@ -141,7 +146,8 @@ def _hand_out(bundle: Path, source: Path, target: Path, wheels: Mapping[str, Fil
         if (target / name).exists() and digest_file(target / name) != entry.sha256:
             raise ConfigError(f"{target / name}: another file of that name is there.", "Name another folder.")
     for name in () if dry_run else wheels:
-        write_with(target / name, lambda part, name=name: shutil.copyfile(source / name, part))
+        with atomic(target / name) as part:
+            shutil.copyfile(source / name, part)
 
 
 def _record(path: Path, zipped: ZipFile, name: str, entry: FileEntry, folder: Path) -> dict[str, Any]:

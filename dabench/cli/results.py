@@ -151,6 +151,7 @@ def import_file(
     place = Workspace.find()
     verifier = Verifier(Registry.load(), place)
     limit = int(max_gib * (1 << 30))
-    whose = {"origin": origin, "mine": mine}
-    done = import_bundle(file, place, verifier, **whose, limit=limit, quick=quick, dry_run=dry_run, wheels=wheels)
+    done = import_bundle(
+        file, place, verifier, origin=origin, mine=mine, limit=limit, quick=quick, dry_run=dry_run, wheels=wheels
+    )
     show_import(done, file, None if dry_run else wheels, dry_run)

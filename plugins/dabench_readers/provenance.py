@@ -1,6 +1,6 @@
 """What dabench noted in a file of how it made it (`dabench.volumes.output.provenance` writes it).
 
-A note that is damaged, or that another program wrote under this name, says nothing: it decides nothing about the voxels.
+A damaged note, or one of another program under this name, says nothing: it decides nothing about the voxels.
 """
 
 from __future__ import annotations
