@@ -10,6 +10,7 @@ from dabench.data.blocks import layout_of, provenance_of, voxel_of
 from dabench.data.card_domain import CardDomain
 from dabench.data.labels import known_slices
 from dabench.errors import DataError
+from dabench.files.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,8 @@ def words(facts: dict[str, Any]) -> str:
     voxel = facts["voxel_nm"]
     said = f"the file says {', '.join(f'{size:g}' for size in voxel)} nm" if isinstance(voxel, list) else voxel
     noted = facts.get("provenance", {})
-    made = f"; made by dabench {noted.get('dabench_version', '')} with {noted['model']}" if "model" in noted else ""
+    said_by = f"; made by dabench {noted.get('dabench_version', '')} with {noted.get('model', '')}" if noted else ""
+    made = printable(said_by).replace("\n", " ")[:200]
     return (
         f"{facts['slices']}{of} slices of {facts['rows']} x {facts['columns']}, {facts['type']} {low:g} to {high:g}; "
         f"axes {facts['axes']}; {said or 'the file says no voxel size'}{made}"
