@@ -30,16 +30,12 @@ def config_of(run: str | Path, changes: Mapping[str, Any], workspace: str | Path
         ConfigError: a change that is wrong.
     """
     from dabench.models.loading import find
-    from dabench.runs.annotation import kept_copy
+    from dabench.runs.own_files import with_own_files
     from dabench.tracking.run_reader import read_run
 
     record = read_run(find(run, Workspace.find(workspace)))
     given = {name: value for name, value in changes.items() if value is not None}
-    config = validate_config({**record.params, **given})
-    kept = {kind: copy for kind in config.budget.recorded() if (copy := kept_copy(record.path, kind)) is not None}
-    short = {f"{kind}_file": kept.pop(kind) for kind in ("points", "preferences") if kind in kept}
-    files = {"files": {**config.budget.files, **kept}, **short}
-    return config.model_copy(update={"budget": config.budget.model_copy(update=files)})
+    return with_own_files(validate_config({**record.params, **given}), record.path)
 
 
 def make_questions(

@@ -1,8 +1,8 @@
 """Bundles: one zip with the results of runs, without weights. Written so that equal runs give equal bytes.
 
 ``manifest.json`` comes first and names every other file with its digest and size; the files of a run lie in
-``runs/<cell_id>/`` and the record of a suite in ``suites/`` as they do in a workspace. Nothing is signed: users who
-must be sure of the sender compares the digest of the bundle by another way.
+``runs/<cell_id>/`` and the record of a suite in ``suites/`` as they do in a workspace, wheels of plugins in
+``wheels/``. Nothing is signed: users who must be sure of the sender compare the digest of the bundle by another way.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,20 +19,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dabench import __version__
 from dabench.checking.paths import belongs, is_cell_id, is_origin, kept_files
-from dabench.checking.plugins import plugins_of
+from dabench.checking.plugins import has_other_code, plugins_of
 from dabench.checking.run_files import RunFiles
 from dabench.checking.suite_files import read_suite_file, suite_file
 from dabench.checking.verify import Verifier
+from dabench.checking.wheels import is_wheel_of, make_wheels
 from dabench.errors import ConfigError, DataError
 from dabench.files.atomic import atomic
 from dabench.files.digests import digest_file
 from dabench.tracking.events import UNFINISHED
 from dabench.tracking.record import HERE
 
-MANIFEST = "manifest.json"
-FORMAT, VERSION = "dabench results", 2
-#: Versions that are read; 1 has no suites.
-VERSIONS = (1, VERSION)
+MANIFEST, WHEELS = "manifest.json", "wheels"
+FORMAT = "dabench results"
+#: Versions that are read and written: 1 has no suites, and 3 alone has wheels.
+VERSIONS = (1, 2, 3)
 #: ZIP's earliest time: a file's own would make equal runs differ.
 _TIME = (1980, 1, 1, 0, 0, 0)
 _REGULAR = 0o100644
@@ -79,22 +80,27 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     format: Literal["dabench results"]
-    version: Literal[1, 2]
+    version: Literal[1, 2, 3]
     dabench_version: str = Field(max_length=60)
     origin: str = ""
     runs: list[RunEntry] = Field(min_length=1)
     #: Records of suites by the suite's name: which cell is which row.
     suites: dict[str, FileEntry] = Field(default_factory=dict)
+    #: Wheels of the plugins that its runs were made with, by file name. They are never installed by dabench.
+    wheels: dict[str, FileEntry] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A written bundle: its digest and size, and the cells in it."""
+    """A written bundle: its digest and size, the cells in it, and the wheels of plugins with their digests."""
 
     path: Path
     sha256: str
     size: int
     cells: tuple[str, ...]
+    wheels: tuple[tuple[str, str], ...] = ()
+    #: Cells that were made with other code of a plugin, or of what it imports of dabench, than is installed here.
+    other_code: tuple[str, ...] = ()
 
 
 def check_origin(origin: str) -> str:
@@ -108,7 +114,13 @@ def check_origin(origin: str) -> str:
 
 
 def export_runs(
-    runs: Sequence[Path], target: Path, verifier: Verifier, origin: str = "", suites: Sequence[str] = ()
+    runs: Sequence[Path],
+    target: Path,
+    verifier: Verifier,
+    origin: str = "",
+    suites: Sequence[str] = (),
+    *,
+    with_plugins: bool = False,
 ) -> Exported:
     """Write the results of runs into one file.
 
@@ -118,10 +130,12 @@ def export_runs(
         verifier: verifies the runs.
         origin: who made them; "" for your own.
         suites: suites of the workspace whose records go with them.
+        with_plugins: whether wheels of the plugins that they were made with go with them, as installed here.
 
     Raises:
-        ConfigError: there is no run, an origin that is none, or a run that came from elsewhere.
-        DataError: the record of a suite is missing or damaged.
+        ConfigError: there is no run, an origin that is none, a run that came from elsewhere, or a plugin that is not
+            installed.
+        DataError: the record of a suite is missing or damaged, or no wheel of a plugin can be made.
         BundleError: a run is unfinished, or its files do not agree with its receipt.
     """
     if not runs:
@@ -132,14 +146,18 @@ def export_runs(
     entries = {path: _entry(path, verifier) for path in sorted(folders, key=lambda p: p.name)}
     records = dict(read_suite_file(verifier.workspace.suite(name) / MANIFEST) for name in suites)
     listed = [entry.model_dump() for entry in entries.values()]
-    manifest = {
+    plugins = [plugin for entry in entries.values() for plugin in entry.plugins]
+    wheels = make_wheels(plugin.distribution for plugin in plugins) if with_plugins else {}
+    manifest: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": 3 if wheels else 2,
         "dabench_version": __version__,
         "origin": origin,
         "runs": listed,
         "suites": {name: _bytes_entry(data) for name, data in records.items()},
     }
+    if wheels:  # an older dabench reads what has none
+        manifest["wheels"] = {name: _bytes_entry(data) for name, data in wheels.items()}
     with atomic(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as bundle:
         _put(bundle, MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
         for path, entry in entries.items():
@@ -147,8 +165,22 @@ def export_runs(
                 _put(bundle, f"runs/{entry.cell_id}/{name}", (path / name).read_bytes())
         for name, data in sorted(records.items()):
             _put(bundle, suite_file(name), data)
+        for name, data in sorted(wheels.items()):
+            _put(bundle, wheel_file(name), data)
     cells = tuple(entry.cell_id for entry in entries.values())
-    return Exported(target, digest_file(target), target.stat().st_size, cells)
+    carried = tuple((name, entry["sha256"]) for name, entry in sorted(manifest.get("wheels", {}).items()))
+    others = tuple(entry.cell_id for entry in entries.values() if _other_code(entry, wheels, verifier))
+    return Exported(target, digest_file(target), target.stat().st_size, cells, carried, others)
+
+
+def wheel_file(name: str) -> str:
+    """Where a wheel lies in a bundle."""
+    return f"{WHEELS}/{name}"
+
+
+def _other_code(entry: RunEntry, wheels: Iterable[str], verifier: Verifier) -> bool:
+    carried = [p for p in entry.plugins if any(is_wheel_of(name, p.distribution) for name in wheels)]
+    return any(has_other_code(plugin.source, plugin.components, verifier.registry) for plugin in carried)
 
 
 def _entry(path: Path, verifier: Verifier) -> RunEntry:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dabench.checking.bundle import FORMAT, MANIFEST, VERSION, VERSIONS, BundleError, FileEntry, Manifest
+from dabench.checking.bundle import FORMAT, MANIFEST, VERSIONS, BundleError, FileEntry, Manifest, wheel_file
 from dabench.checking.paths import belongs, is_cell_id, is_origin, outside
 from dabench.checking.suite_files import is_suite_name, suite_file
+from dabench.checking.wheels import LIMIT, is_wheel_name, is_wheel_of
 from dabench.files.problems import problems
 
 #: Largest manifest, in bytes: some 100,000 runs.
@@ -127,7 +128,7 @@ def _manifest(path: Path, bundle: zipfile.ZipFile) -> Manifest:
     if about not in {(FORMAT, version) for version in VERSIONS}:
         raise BundleError(
             f"{path.name}: its format is {str(about[0])[:40]!r} version {str(about[1])[:10]}; "
-            f"this dabench reads {FORMAT!r} up to version {VERSION}.",
+            f"this dabench reads {FORMAT!r} up to version {VERSIONS[-1]}.",
             "A bundle from a newer dabench needs that dabench:  pip install --upgrade dabench",
         )
     try:
@@ -158,6 +159,8 @@ def _bad_manifest(manifest: Manifest, members: list[zipfile.ZipInfo]) -> Iterato
         if not is_suite_name(name):
             yield f"{name[:80]!r} is no name of a suite"
         listed[suite_file(name)] = entry
+    yield from _bad_wheels(manifest)
+    listed |= {wheel_file(name): entry for name, entry in manifest.wheels.items()}
     for name in sorted(sizes.keys() - listed.keys()):
         yield f"{name[:160]!r} is not in {MANIFEST}"
     for name, entry in listed.items():
@@ -165,6 +168,18 @@ def _bad_manifest(manifest: Manifest, members: list[zipfile.ZipInfo]) -> Iterato
             yield f"{name[:160]!r} is in {MANIFEST} and not in the bundle"
         elif sizes[name] != entry.size:
             yield f"{name[:160]!r} has {sizes[name]} bytes, {MANIFEST} says {entry.size}"
+
+
+def _bad_wheels(manifest: Manifest) -> Iterator[str]:
+    """Names that are none of a wheel, wheels of what no run was made with, and too large ones."""
+    used = {plugin.distribution for run in manifest.runs for plugin in run.plugins}
+    for name, entry in manifest.wheels.items():
+        if not is_wheel_name(name):
+            yield f"{name[:80]!r} is no name of a wheel"
+        elif not any(is_wheel_of(name, distribution) for distribution in used):
+            yield f"{name!r} is no plugin's that its runs were made with"
+        if entry.size > LIMIT:
+            yield f"{name[:80]!r} has {entry.size / 1e6:.1f} MB, more than the {LIMIT / 1e6:.1f} MB of a wheel"
 
 
 # ----------------------------------------------------------------------------------------------------------- contents

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import ZipFile
 
-from dabench.checking.bundle import MANIFEST, BundleError, FileEntry, Manifest, RunEntry, check_origin, listed_plugins
+from dabench.checking.bundle import (
+    MANIFEST,
+    WHEELS,
+    BundleError,
+    FileEntry,
+    Manifest,
+    RunEntry,
+    check_origin,
+    listed_plugins,
+)
 from dabench.checking.bundle_files import opened, unpack
 from dabench.checking.paths import folder_of, kept_files
 from dabench.checking.plugins import missing_plugins
@@ -20,7 +31,7 @@ from dabench.checking.suite_files import TakenSuite, read_suite_file, suite_file
 from dabench.checking.verdicts import keep_verdict
 from dabench.checking.verify import Verifier, run_dirs
 from dabench.errors import ConfigError, DataError
-from dabench.files.atomic import write_json
+from dabench.files.atomic import atomic, write_json
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
 from dabench.tracking.events import UNFINISHED, PluginUsed
@@ -30,6 +41,8 @@ from dabench.tracking.record import HERE, ORIGIN
 #: Bytes that a bundle may have unpacked, unless asked otherwise.
 LIMIT = 8 << 30
 _TEMPORARY = ".import-"
+#: Folder of wheels beside the unpacked runs: no cell begins with a dot.
+_OUT_OF_THE_WAY = ".wheels"
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,8 @@ class Imported:
     suites: tuple[TakenSuite, ...] = ()
     #: Plugins that runs of it were made with and that are not installed here.
     missing: tuple[PluginUsed, ...] = ()
+    #: SHA-256 of the wheels of plugins in the bundle, by file name.
+    wheels: Mapping[str, str] = field(default_factory=dict)
 
 
 def import_bundle(
@@ -62,6 +77,7 @@ def import_bundle(
     limit: int = LIMIT,
     quick: bool = False,
     dry_run: bool = False,
+    wheels: Path | None = None,
 ) -> Imported:
     """Take the runs of a bundle over.
 
@@ -79,37 +95,59 @@ def import_bundle(
         limit: bytes that the bundle may have unpacked.
         quick: compute no scores again.
         dry_run: check everything and change nothing.
+        wheels: a folder to which the wheels of plugins in the bundle are copied. None is opened or installed.
 
     Raises:
         BundleError: anything is wrong with any run; then none is taken over.
-        ConfigError: an invalid origin, or one for runs that are your own.
+        ConfigError: an invalid origin, or one for runs that are your own; ``wheels`` of a bundle that has none, or
+            a folder with another file of that name.
     """
     if origin and mine:
         raise ConfigError("runs are your own or have an origin, not both.", "Give --mine or --origin.")
     if origin:
         check_origin(origin)
+    with _folder_beside(workspace) as folder, opened(path, limit) as (zipped, found):
+        whose = HERE if mine else origin or found.origin or f"bundle-{digest_file(path)[:8]}"
+        for entry in found.runs:
+            run = folder / folder_of(entry.cell_id, whose)
+            unpack(path, zipped, f"runs/{entry.cell_id}", entry.files, run)
+        unpack(path, zipped, WHEELS, found.wheels, folder / _OUT_OF_THE_WAY)
+        records = {name: _record(path, zipped, name, entry, folder) for name, entry in found.suites.items()}
+        runs = _plan(path, found, whose, folder, workspace, verifier, quick)
+        suites = tuple(taken_suite(workspace, name, record, whose) for name, record in sorted(records.items()))
+        if wheels is not None:
+            _hand_out(path, folder / _OUT_OF_THE_WAY, wheels, found.wheels, dry_run)
+        if not dry_run:
+            _move(runs, folder, workspace)
+            for suite in suites:
+                if suite.is_new:
+                    write_json(workspace.suite(suite.kept_as) / MANIFEST, records[suite.name])
+    used = [PluginUsed(**{**vars(p), "components": tuple(p.components)}) for r in found.runs for p in r.plugins]
+    carried = {name: entry.sha256 for name, entry in sorted(found.wheels.items())}
+    return Imported(whose, runs, suites, tuple(missing_plugins(used, verifier.registry)), carried)
+
+
+@contextmanager
+def _folder_beside(workspace: Workspace) -> Iterator[Path]:
+    """A temporary folder beside the runs, of one import at a time."""
     workspace.root.mkdir(parents=True, exist_ok=True)
     with exclusive(workspace.root / ".import.lock"):
         for left in workspace.root.glob(f"{_TEMPORARY}*"):  # of an import that was killed
             shutil.rmtree(left, ignore_errors=True)
-        with (
-            TemporaryDirectory(prefix=_TEMPORARY, dir=workspace.root) as folder,
-            opened(path, limit) as (zipped, found),
-        ):
-            whose = HERE if mine else origin or found.origin or f"bundle-{digest_file(path)[:8]}"
-            for entry in found.runs:
-                run = Path(folder) / folder_of(entry.cell_id, whose)
-                unpack(path, zipped, f"runs/{entry.cell_id}", entry.files, run)
-            records = {name: _record(path, zipped, name, entry, Path(folder)) for name, entry in found.suites.items()}
-            runs = _plan(path, found, whose, Path(folder), workspace, verifier, quick)
-            suites = tuple(taken_suite(workspace, name, record, whose) for name, record in sorted(records.items()))
-            if not dry_run:
-                _move(runs, Path(folder), workspace)
-                for suite in suites:
-                    if suite.is_new:
-                        write_json(workspace.suite(suite.kept_as) / MANIFEST, records[suite.name])
-    used = [PluginUsed(**{**vars(p), "components": tuple(p.components)}) for r in found.runs for p in r.plugins]
-    return Imported(whose, runs, suites, tuple(missing_plugins(used, verifier.registry)))
+        with TemporaryDirectory(prefix=_TEMPORARY, dir=workspace.root) as folder:
+            yield Path(folder)
+
+
+def _hand_out(bundle: Path, source: Path, target: Path, wheels: Mapping[str, FileEntry], dry_run: bool) -> None:
+    """Copy wheels into a folder of the user's, over no other file. Raises ConfigError."""
+    if not wheels:
+        raise ConfigError(f"{bundle.name} holds no wheel of a plugin.", "Leave out --wheels.")
+    for name, entry in wheels.items():
+        if (target / name).exists() and digest_file(target / name) != entry.sha256:
+            raise ConfigError(f"{target / name}: another file of that name is there.", "Name another folder.")
+    for name in () if dry_run else wheels:
+        with atomic(target / name) as part:
+            shutil.copyfile(source / name, part)
 
 
 def _record(path: Path, zipped: ZipFile, name: str, entry: FileEntry, folder: Path) -> dict[str, Any]:

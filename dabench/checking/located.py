@@ -8,10 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dabench.checking.bundle_import import import_bundle
+from dabench.checking.plugins import missing_plugins, not_installed, plugins_of
 from dabench.checking.verify import Verifier, find_run, run_dirs
 from dabench.components.registry import Registry
 from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
+from dabench.tracking.run_reader import read_run
 
 
 @contextmanager
@@ -26,7 +28,7 @@ def located(name: str, cell: str, home: Workspace, registry: Registry) -> Iterat
         registry: what is installed.
 
     Raises:
-        ConfigError: there is no such run, or several.
+        ConfigError: there is no such run, or several, or it needs a plugin that is not here and comes with the bundle.
         BundleError: the bundle is damaged.
     """
     if not Path(name).is_file():
@@ -34,8 +36,12 @@ def located(name: str, cell: str, home: Workspace, registry: Registry) -> Iterat
         return
     with TemporaryDirectory(prefix="dabench-bundle-") as folder:
         there = Workspace(Path(folder))
-        import_bundle(Path(name), there, Verifier(registry, home), quick=True)
-        yield _one_of(name, cell, there), there
+        done = import_bundle(Path(name), there, Verifier(registry, home), quick=True)
+        found = _one_of(name, cell, there)
+        missing = missing_plugins(plugins_of(read_run(found)), registry)
+        if missing and done.wheels:
+            raise not_installed(found.name, missing, name, done.wheels)
+        yield found, there
 
 
 def _one_of(bundle: str, cell: str, there: Workspace) -> Path:

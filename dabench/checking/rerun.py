@@ -12,7 +12,7 @@ import torch
 
 from dabench.checking.comparison import Outcome, compare
 from dabench.checking.conditions import Difference, differences
-from dabench.checking.plugins import how_to_install, missing_plugins, plugins_of
+from dabench.checking.plugins import missing_plugins, not_installed, plugins_of
 from dabench.checking.run_files import RunFiles
 from dabench.checking.verify import Verifier
 from dabench.components.registry import Registry
@@ -20,6 +20,7 @@ from dabench.errors import ConfigError, DataError, MissingDataError
 from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
 from dabench.runs.device import pick_device
+from dabench.runs.own_files import missing_files, with_own_files
 from dabench.runs.plan import Plan, make_plan
 from dabench.runs.runner import Runner
 from dabench.tracking import environment
@@ -112,9 +113,7 @@ def _checked(run_dir: Path, registry: Registry, home: Workspace) -> RunFiles:
     if report.status != "ok":
         raise ConfigError(f"{run_dir.name} ended as {report.status}: there is no result to compare with.")
     if missing := missing_plugins(plugins_of(run.record), registry):
-        parts = ", ".join(part for used in missing for part in used.components)
-        commands = "\n  ".join(dict.fromkeys(how_to_install(used) for used in missing))
-        raise ConfigError(f"{run_dir.name} was made with {parts}, not installed here.", commands)
+        raise not_installed(run_dir.name, missing)
     if run.config.method not in registry.names("method"):
         made = run.record.tags.get("plugin_versions", "")
         raise ConfigError(f"method {run.config.method!r} is not installed here.", f"The run was made with: {made}")
@@ -124,7 +123,13 @@ def _checked(run_dir: Path, registry: Registry, home: Workspace) -> RunFiles:
 def _plan(run: RunFiles, registry: Registry, apart: Workspace) -> Plan:
     recorded = run.record.tags.get("device", "auto")
     there = torch.cuda.is_available() or not recorded.startswith("cuda")
-    config = run.config.model_copy(update={"device": recorded.partition(":")[0] if there else "auto"})
+    given = with_own_files(run.config, run.path)
+    if missing := list(missing_files(given)):
+        raise MissingDataError(
+            f"{run.path.name}: it was given files of a person, and keeps no copy of {'; '.join(missing)}.",
+            "Ask who made the run for them: without them it cannot be made again.",
+        )
+    config = given.model_copy(update={"device": recorded.partition(":")[0] if there else "auto"})
     plan = make_plan(config.model_copy(update={"device": str(pick_device(config))}), registry, apart)
     if plan.missing:
         listing = "\n  ".join(plan.missing[:6])

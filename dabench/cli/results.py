@@ -79,6 +79,10 @@ def export_bundle(
     everything: All = False,
     suite: OfSuite = None,
     origin: Annotated[str, typer.Option(help="Who made these runs; leave it out between machines of your own.")] = "",
+    with_plugins: Annotated[
+        bool,
+        typer.Option("--with-plugins", help="Add a wheel of each plugin: for what no index has."),
+    ] = False,
 ) -> None:
     """Write runs into one file for another machine or another group: journals, receipts, predictions; never weights.
 
@@ -91,7 +95,9 @@ def export_bundle(
     """
     from dabench.checking.bundle import export_runs
     from dabench.checking.verify import Verifier
+    from dabench.cli.results_report import show_export
     from dabench.components.registry import Registry
+    from dabench.errors import ConfigError
     from dabench.files.workspace import Workspace
     from dabench.suites.finished import suite_runs
     from dabench.suites.run_choice import choose_runs, is_ours_and_finished, records_of
@@ -102,21 +108,20 @@ def export_bundle(
     chosen = choose_runs(place, runs or (), everything=everything, suite=suite)
     kept = chosen if runs else [path for path in chosen if is_ours_and_finished(path)]
     if output.suffix == SUFFIX:
+        if with_plugins:
+            raise ConfigError(f"--with-plugins: {output.name} holds numbers only.", "Use NAME.dabench.zip")
         total = add_recorded(output, records_of(place, kept, suite))
         typer.echo(f"{len(kept)} runs{f' of {total}' if total > len(kept) else ''}: {output}")
         return
     verifier, started = Verifier(Registry.load(), place), suite in started_suites(place)
     if suite and started:
         cells = suite_runs(place, suite)
-        done = export_runs(cells.finished, output, verifier, origin, [suite])
+        done = export_runs(cells.finished, output, verifier, origin, [suite], with_plugins=with_plugins)
         left_out, told = len(cells.others), cells.told
     else:
-        done = export_runs(kept, output, verifier, origin)
+        done = export_runs(kept, output, verifier, origin, with_plugins=with_plugins)
         left_out, told = len(chosen) - len(kept), ""
-    typer.echo(f"{len(done.cells)} runs, {left_out} left out, {done.size / 1e6:.1f} MB: {output}")
-    if told:
-        typer.echo(told)
-    typer.echo(f"sha256 {done.sha256}")
+    show_export(done, left_out, told, with_plugins)
 
 
 @app.command("import")
@@ -126,6 +131,9 @@ def import_file(
     mine: Annotated[bool, typer.Option("--mine", help="These runs are your own, from another machine.")] = False,
     max_gib: Annotated[float, number(help="Largest size unpacked, in GiB.", min=0)] = 8.0,
     quick: Quick = False,
+    wheels: Annotated[
+        Path | None, typer.Option(help="Copy the wheels of plugins in the bundle to this folder; nothing is installed.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and change nothing.")] = False,
 ) -> None:
     """Take runs over from a bundle, after every file, digest and score was checked; all of them or none.
@@ -144,8 +152,10 @@ def import_file(
     place = Workspace.find()
     verifier = Verifier(Registry.load(), place)
     limit = int(max_gib * (1 << 30))
-    done = import_bundle(file, place, verifier, origin=origin, mine=mine, limit=limit, quick=quick, dry_run=dry_run)
-    show_import(done, dry_run)
+    done = import_bundle(
+        file, place, verifier, origin=origin, mine=mine, limit=limit, quick=quick, dry_run=dry_run, wheels=wheels
+    )
+    show_import(done, file, None if dry_run else wheels, dry_run)
 
 
 @app.command("import-predictions")

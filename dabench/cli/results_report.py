@@ -8,13 +8,37 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from dabench.checking.bundle import Exported
     from dabench.checking.bundle_import import Imported
     from dabench.files.tables import Cell, Table
     from dabench.tracking.record import RunRecord
 
 
-def show_import(done: Imported, dry_run: bool) -> None:
-    """Print what an import took over, or would take over, and what is to be installed for it."""
+def show_export(done: Exported, left_out: int, told: str, with_plugins: bool) -> None:
+    """Print what a bundle holds, its digest, and the digests of the wheels in it."""
+    typer.echo(f"{len(done.cells)} runs, {left_out} left out, {done.size / 1e6:.1f} MB: {done.path}")
+    if told:
+        typer.echo(told)
+    for name, digest in done.wheels:
+        typer.echo(f"wheel {name}  sha256 {digest}")
+    if with_plugins and not done.wheels:
+        typer.echo("no wheel: these runs were made with dabench's own plugins alone")
+    if done.other_code:
+        typer.echo(
+            f"note: {len(done.other_code)} of them were made with other code than the wheels and this dabench have"
+        )
+    typer.echo(f"sha256 {done.sha256}")
+
+
+def show_import(done: Imported, bundle: Path, wheels: Path | None, dry_run: bool) -> None:
+    """Print what an import took over, or would take over, and what is to be installed for it.
+
+    Args:
+        done: the import.
+        bundle: its file, as the user named it.
+        wheels: the folder to which wheels were copied.
+        dry_run: whether nothing was taken over.
+    """
     from dabench.checking.plugins import how_to_install
 
     for run in done.runs:
@@ -28,7 +52,11 @@ def show_import(done: Imported, dry_run: bool) -> None:
     typer.echo(f"{new} runs{whose} {would}imported, {len(done.runs) - new} here already.")
     for used in done.missing:
         parts = ", ".join(part.partition(":")[2] for part in used.components)
-        typer.echo(f"{parts} not installed here; to run or apply it: {how_to_install(used)}")
+        how = how_to_install(used, str(bundle), done.wheels)
+        typer.echo(f"{parts} not installed here; to run or apply it: {how}")
+    for name, digest in done.wheels.items():
+        place = f"{wheels / name}" if wheels else f"{name} (in the bundle, not installed)"
+        typer.echo(f"wheel {place}  sha256 {digest}  It is their code: install it if you trust them.")
     for suite in done.suites:
         another = "" if suite.kept_as == suite.name else " (a suite of its name with other content is here, and stays)"
         typer.echo(f"suite {suite.name}{another}: dabench leaderboard --suite {suite.kept_as}")

@@ -85,12 +85,14 @@ def run(
     from dabench.api.run import configured, prepare
     from dabench.cli.run_report import show_plan, show_training_left
     from dabench.runs.plan import describe
+    from dabench.runs.speed import training_left
 
     loaded = configured({**given, "test_points": _shares(test_points)}, config, sets or [])
     if dry_run:
         prepared = prepare(loaded, cache=not no_cache, warn=_warn)
         if as_json:
-            print_json({**describe(prepared.plan), "threads": prepared.threads.count})
+            left = training_left(prepared.plan, prepared.registry, prepared.workspace, _told)
+            print_json({**describe(prepared.plan), "threads": prepared.threads.count, "training": left.as_json()})
         else:
             show_plan(prepared)
             show_training_left(prepared)
@@ -145,6 +147,10 @@ def _shares(text: str | None) -> tuple[float, ...] | Path | None:
         return tuple(float(part) for part in text.replace("|", ",").split(","))
     except ValueError:
         return Path(text)
+
+
+def _told(text: str) -> None:
+    typer.echo(f"{text} ...", err=True)
 
 
 def _warn(text: str) -> None:

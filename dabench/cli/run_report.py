@@ -65,10 +65,13 @@ def show_training_left(prepared: PreparedRun) -> None:
     except DabenchError as error:
         typer.echo(f"  training: a few updates failed: {error}")
         return
-    known = [f"about {clock(left.seconds)}"] if left.seconds else []
-    unknown = [f"not yet known: {', '.join(left.unknown)}"] if left.unknown else []
-    if known or unknown:
-        typer.echo(f"  training: {'; '.join(known + unknown)}")
+    if left.stages:
+        total = f"about {clock(left.seconds)}" if left.seconds else "not known"
+        more = f", and what is not known: {', '.join(left.unknown)}" if left.seconds and left.unknown else ""
+        typer.echo(f"  training: {total}{more}")
+    for stage in left.stages:
+        seconds = "?" if stage.seconds is None else clock(stage.seconds)
+        typer.echo(f"    {stage.name:<12} {seconds:>10}   {stage.basis}")
 
 
 def show_result(done: Run) -> None:

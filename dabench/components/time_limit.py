@@ -19,7 +19,7 @@ LIMIT = 300.0
 _SETTING = "DABENCH_PLUGIN_SECONDS"
 
 
-class _TooLongError(BaseException):
+class TooLongError(BaseException):
     """Raised in the code that takes too long; no ``except Exception`` of its own stops it."""
 
 
@@ -39,9 +39,9 @@ def time_limit(what: str) -> Iterator[None]:
     told.daemon = True
     told.start()
     try:
-        with _interrupted_after(limit):
+        with interrupted_after(limit):
             yield
-    except _TooLongError:
+    except TooLongError:
         raise PluginError(f"it was not loaded within {limit:g} s ({_SETTING})") from None
     finally:
         told.cancel()
@@ -60,15 +60,22 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _interrupted_after(seconds: float) -> Iterator[None]:
-    """An alarm of the system, where no other one is set; it ends a sleep, a lock and a read as well."""
+def interrupted_after(seconds: float) -> Iterator[None]:
+    """An alarm of the system, where no other one is set; it ends a sleep, a lock and a read as well.
+
+    Args:
+        seconds: 0 sets none. Outside the main thread none is set either.
+
+    Raises:
+        TooLongError: what is inside took longer.
+    """
     here = threading.current_thread() is threading.main_thread()
     if not seconds or not here or signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
         yield
         return
 
     def too_long(*_: Any) -> None:
-        raise _TooLongError
+        raise TooLongError
 
     signal.signal(signal.SIGALRM, too_long)
     signal.setitimer(signal.ITIMER_REAL, seconds)

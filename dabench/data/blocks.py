@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,6 +59,12 @@ def placement_of(volume: Volume) -> Placement | None:
     """Where a volume's file says that it lies in space, or None."""
     placement: Placement | None = getattr(volume, "placement", None)
     return placement
+
+
+def provenance_of(volume: Volume) -> Mapping[str, Any]:
+    """What dabench noted in a volume's file of how it made it; nothing for the files of others."""
+    noted: Mapping[str, Any] = getattr(volume, "provenance", {})
+    return noted
 
 
 def layout_of(volume: Volume) -> str:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dabench.data.blocks import layout_of, voxel_of
+from dabench.data.blocks import layout_of, provenance_of, voxel_of
 from dabench.data.card_domain import CardDomain
 from dabench.data.labels import known_slices
 from dabench.errors import DataError
+from dabench.files.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,8 @@ def look(domain: Domain, opened: Split, open_volume: Callable[[Path], Volume]) -
     Returns:
         ``images`` and, where there are any, ``labels``: ``slices``, ``of`` (slices in the file; where it has more),
         ``rows``, ``columns``, ``type``, ``axes`` (in words), ``voxel_nm`` (what the file says, or None), ``values``
-        (least and greatest of some slices, as they are stored; labels as they are meant).
+        (least and greatest of some slices, as they are stored; labels as they are meant); of a file of dabench's own
+        ``provenance``.
     """
     images = _facts(opened.images, range(opened.images.shape[0]))
     if isinstance(domain, CardDomain):
@@ -47,9 +49,12 @@ def words(facts: dict[str, Any]) -> str:
     of = f" (of {facts['of']})" if "of" in facts else ""
     voxel = facts["voxel_nm"]
     said = f"the file says {', '.join(f'{size:g}' for size in voxel)} nm" if isinstance(voxel, list) else voxel
+    noted = facts.get("provenance", {})
+    said_by = f"; made by dabench {noted.get('dabench_version', '')} with {noted.get('model', '')}" if noted else ""
+    made = printable(said_by).replace("\n", " ")[:200]
     return (
         f"{facts['slices']}{of} slices of {facts['rows']} x {facts['columns']}, {facts['type']} {low:g} to {high:g}; "
-        f"axes {facts['axes']}; {said or 'the file says no voxel size'}"
+        f"axes {facts['axes']}; {said or 'the file says no voxel size'}{made}"
     )
 
 
@@ -70,5 +75,6 @@ def _facts(volume: Volume, slices: range) -> dict[str, Any]:
         "type": str(volume.dtype),
         "axes": layout_of(volume),
         "voxel_nm": voxel,
+        **({"provenance": dict(noted)} if (noted := provenance_of(volume)) else {}),
         "values": [min(float(z.min()) for z in seen), max(float(z.max()) for z in seen)],
     }

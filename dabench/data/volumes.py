@@ -16,6 +16,7 @@ from dabench.data.blocks import (
     chunks_of,
     layout_of,
     placement_of,
+    provenance_of,
     read_block,
     read_by_slice,
     voxel_of,
@@ -28,7 +29,7 @@ from dabench.interfaces.choice import split_choice
 from dabench.types import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from dabench.interfaces import Placement, Reader, Volume
@@ -149,6 +150,11 @@ class Wrapper:
     def placement(self) -> Placement | None:
         """Where the file says that the volume lies in space, or None."""
         return placement_of(self.volume)
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What dabench noted in the file of how it made it."""
+        return provenance_of(self.volume)
 
     @property
     def layout(self) -> str:

@@ -35,7 +35,8 @@ class Volume(Protocol):
     """A stack of equally sized 2-D slices that is read one slice at a time.
 
     What its file says beyond the pixels is found as attributes, where it says any: ``voxel``, nm (z, y, x), or None;
-    ``white_is_zero``; ``layout``, how the stored axes were understood, in words; ``placement``, a `Placement` or None.
+    ``white_is_zero``; ``layout``, how the stored axes were understood, in words; ``placement``, a `Placement` or None;
+    ``provenance``, what dabench noted of how it made the file, by name.
     """
 
     @property

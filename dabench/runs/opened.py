@@ -27,6 +27,8 @@ from dabench.tracking.events import OF_TEST
 _SYSTEM = ("/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/etc")
 #: Code; the digest of a stage's source is about it.
 _CODE = (".py", ".pyc", ".so", ".pyd", ".dll", ".dylib", ".pth")
+#: What installers write of a package, which any search for plugins reads.
+_METADATA = ("entry_points.txt", "METADATA", "PKG-INFO", "RECORD", "top_level.txt", "direct_url.json")
 #: Bytes of a file of which the digest is taken; a larger one is named by its size.
 _DIGESTED = 1 << 28
 #: Flags of a file that is written, or made.
@@ -82,7 +84,15 @@ def outside(opened: Opened, inputs: Iterable[Path]) -> list[Path]:
     """Files that were read and are neither inputs (or in one) nor of the interpreter, its packages or the system."""
     roots = _roots(inputs)
     found = dict.fromkeys(Path(name).resolve() for name in opened.read if Path(name).is_file())
-    return [path for path in found if path.suffix not in _CODE and not roots & {str(path), *map(str, path.parents)}]
+    rest = [path for path in found if path.suffix not in _CODE and not _is_metadata(path)]
+    return [path for path in rest if not roots & {str(path), *map(str, path.parents)}]
+
+
+def _is_metadata(path: Path) -> bool:
+    """Whether a file describes a package of the import path, which need not lie where packages are installed."""
+    folder = path.parent
+    known = path.name in _METADATA and folder.suffix in (".egg-info", ".dist-info")
+    return known and folder.parent in {Path(place).resolve() for place in sys.path}
 
 
 def _roots(inputs: Iterable[Path]) -> set[str]:

@@ -6,12 +6,19 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
+from pydantic import TypeAdapter
+
+from dabench.components.time_limit import TooLongError, interrupted_after
+from dabench.errors import DabenchError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_of
 from dabench.interfaces.observer import Observer
 from dabench.runs.faults import told_by_cause
+from dabench.runs.stage_time import StageTime
 from dabench.runs.stages import StageChain
 from dabench.tracking.environment import cpu_model
 
@@ -23,33 +30,78 @@ if TYPE_CHECKING:
     from dabench.runs.plan import Plan, PlannedStage
     from dabench.tracking.record import RunRecord
 
+_Kind = TypeVar("_Kind", str, tuple[str, str])
+
+#: Seconds after which what could be measured of a plan has to do.
+_MOST = 120.0
+
+
+@dataclass(frozen=True)
+class StageLeft:
+    """A stage that is to be trained: the seconds it will take, None where they are not known, and how they are."""
+
+    name: str
+    seconds: float | None
+    basis: str
+
 
 @dataclass(frozen=True)
 class Left:
-    """Training that is left: seconds of the stages whose speed is known, and the names of the others."""
+    """Training that is left, by stage."""
 
-    seconds: float
-    unknown: tuple[str, ...]
+    stages: tuple[StageLeft, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of the stages of which it is known."""
+        return sum(stage.seconds or 0.0 for stage in self.stages)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Names of the others."""
+        return tuple(stage.name for stage in self.stages if stage.seconds is None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Seconds in all, and each stage."""
+        return {"seconds": self.seconds, "unknown": list(self.unknown), "stages": [vars(s) for s in self.stages]}
 
 
 def training_left(plan: Plan, registry: Registry, workspace: Workspace, tell: Callable[[str], None]) -> Left:
-    """Estimate the training of a plan.
+    """Estimate the training of a plan: each stage by finished ones of its kind, else by a few updates.
 
-    The first stage to train, where nothing of its kind has run, trains a few updates and throws them away; what they
-    took is kept by its key and this processor. ``tell`` is told before. Stages after it stay unknown: they go on from
-    weights that are not there. So do all of a plan whose pretrained weights are not in the store, which would be asked
-    for elsewhere first. A stage that continues counts as a whole one.
+    The updates are thrown away; what they took is kept by kind, processor and threads. A stage whose parents are not
+    trained yet goes on from the few updates that they got, so what depends on their quality (the number of objects in a
+    pseudo-label) takes another time there. All measuring together ends after two minutes. Nothing is measured where
+    pretrained weights are not in the store: they would be asked for elsewhere first. A stage that continues counts as
+    a whole one. ``tell`` is told before a stage is measured.
 
     Raises:
-        DabenchError: the few updates failed, as the run would.
+        DabenchError: the few updates of a stage whose parents are trained failed, as the run would.
     """
     to_train = [n for n, stage in enumerate(plan.stages) if stage.state in ("new", "resumes")]
     seen = rates(workspace, {kind_of_stage(plan.stages[n]) for n in to_train})
-    speeds = {n: seen[kind][0] for n in to_train if (kind := kind_of_stage(plan.stages[n])) in seen}
-    if to_train and to_train[0] not in speeds and all(plan.weights.values()):
-        speeds[to_train[0]] = measured_speed(plan, to_train[0], registry, workspace, tell)
-    seconds = sum(speed * plan.stages[n].spec.iterations for n, speed in speeds.items())
-    return Left(seconds, tuple(plan.stages[n].spec.name for n in to_train if n not in speeds))
+    measure = _Measurements(plan, registry, workspace, tell)
+    return Left(tuple(_stage_left(plan, n, seen, measure, first=n == to_train[0]) for n in to_train))
+
+
+def _stage_left(plan: Plan, index: int, seen: Mapping[str, Rate], measure: _Measurements, *, first: bool) -> StageLeft:
+    stage, known = plan.stages[index], seen.get(kind_of_stage(plan.stages[index]))
+    name, updates = stage.spec.name, stage.spec.iterations
+    if known is not None:
+        stages = f"{known.stages} finished stage{'s' if known.stages > 1 else ''}"
+        return StageLeft(name, known.seconds * updates, f"scaled from {stages} of its kind")
+    if not all(plan.weights.values()):
+        return StageLeft(name, None, "its pretrained weights are not in the store")
+    try:
+        timed = measure.stage(index)
+    except TooLongError:
+        return StageLeft(name, None, f"not measured within {_MOST:.0f} s in all")
+    except DabenchError as error:
+        if first:
+            raise
+        return StageLeft(name, None, f"it needs a trained start: {error.message.splitlines()[0][:120]}")
+    start = "" if first else " on a start that is not trained yet"
+    return StageLeft(name, timed.seconds(updates), f"measured: a few updates{start}")
 
 
 def kind_of_stage(stage: PlannedStage) -> str:
@@ -62,8 +114,17 @@ def kind_of(name: str, settings: Mapping[str, Any]) -> str:
     return json.dumps([name, {k: v for k, v in settings.items() if k != "iterations"}], sort_keys=True)
 
 
-def rates(workspace: Workspace, kinds: Collection[str]) -> dict[str, tuple[float, int]]:
-    """Seconds per update (median) and most memory of finished stages of these kinds in the workspace."""
+@dataclass(frozen=True)
+class Rate:
+    """Finished stages of a kind: seconds per update (median), the most memory of one, and how many they are."""
+
+    seconds: float
+    memory: int
+    stages: int
+
+
+def rates(workspace: Workspace, kinds: Collection[str]) -> dict[str, Rate]:
+    """What finished stages of these kinds in the workspace took."""
     found: dict[str, list[tuple[float, int]]] = {}
     for path in workspace.stages.glob("*/stage.json"):
         try:
@@ -74,43 +135,72 @@ def rates(workspace: Workspace, kinds: Collection[str]) -> dict[str, tuple[float
             continue
         if kind in kinds:
             found.setdefault(kind, []).append(seen)
-    return {k: (median(s for s, _ in seen), max(m for _, m in seen)) for k, seen in found.items()}
+    return _summed_up(found)
 
 
-def recorded_rates(runs: Iterable[RunRecord]) -> dict[tuple[str, str], tuple[float, int]]:
+def recorded_rates(runs: Iterable[RunRecord]) -> dict[tuple[str, str], Rate]:
     """The same of recorded runs, whose records have no settings of stages: by preset and name of the stage."""
     found: dict[tuple[str, str], list[tuple[float, int]]] = {}
     for run in runs:
         for stage in run.stages:
             seen = stage.seconds / max(stage.updates, 1), stage.peak_memory_bytes
             found.setdefault((run.tags.get("preset", ""), stage.stage), []).append(seen)
-    return {k: (median(s for s, _ in seen), max(m for _, m in seen)) for k, seen in found.items()}
+    return _summed_up(found)
 
 
-def measured_speed(
+def measured_rate(
     plan: Plan, index: int, registry: Registry, workspace: Workspace, tell: Callable[[str], None]
-) -> float:
-    """Seconds per update of a stage, measured once; stages before it that are not trained are as they begin.
+) -> Rate | None:
+    """Of one stage by a few updates, which may begin from untrained parents; None where that takes too long.
 
     Raises:
         DabenchError: the few updates failed, as the run would.
     """
-    stage, file = plan.stages[index], workspace.root / "cache" / "speeds.json"
-    known, name = _known(file), digest_of([stage.key, cpu_model()])[:16]
-    if name not in known:
-        tell(f"measuring a few updates of {stage.spec.name}; nothing of its kind has run here")
-        with told_by_cause(registry, plan.config.method):
-            chain = StageChain(plan, registry, Observer())
-            for earlier in range(index):
-                chain.stand_in(earlier)
-            known[name] = chain.seconds_an_update(index)
-        write_json(file, known)
-    return known[name]
-
-
-def _known(file: Path) -> dict[str, float]:
+    updates = plan.stages[index].spec.iterations
     try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError):
+        timed = _Measurements(plan, registry, workspace, tell).stage(index)
+    except TooLongError:
+        return None
+    return Rate(timed.seconds(updates) / max(updates, 1), 0, 0)
+
+
+def _summed_up(found: Mapping[_Kind, list[tuple[float, int]]]) -> dict[_Kind, Rate]:
+    return {k: Rate(median(s for s, _ in seen), max(m for _, m in seen), len(seen)) for k, seen in found.items()}
+
+
+class _Measurements:
+    """Stages that are timed, one after the other, in one chain whose weights are thrown away."""
+
+    def __init__(self, plan: Plan, registry: Registry, workspace: Workspace, tell: Callable[[str], None]) -> None:
+        self._plan, self._registry, self._tell = plan, registry, tell
+        self._file = workspace.root / "cache" / "speeds.json"
+        self._chain = StageChain(plan, registry, Observer())
+        self._ends = perf_counter() + _MOST
+
+    def stage(self, index: int) -> StageTime:
+        """The time of a stage, measured once; and of untrained parents, which it goes on from."""
+        known, stages = _known(self._file), self._plan.stages
+        untrained = [n for n in range(index) if stages[n].state in ("new", "resumes")]
+        about = [kind_of_stage(stages[index]), cpu_model(), torch.get_num_threads(), bool(untrained)]
+        if (name := digest_of(about)[:16]) not in known:
+            for parent in untrained:
+                if not self._chain.is_built(parent):
+                    self._timed(parent)
+            known[name] = self._timed(index)
+            write_json(self._file, {key: vars(timed) for key, timed in known.items()})
+        return known[name]
+
+    def _timed(self, index: int) -> StageTime:
+        left = self._ends - perf_counter()
+        if left <= 0:
+            raise TooLongError
+        self._tell(f"timing a few updates of {self._plan.stages[index].spec.name}, {left:.0f} s at most")
+        with interrupted_after(left), told_by_cause(self._registry, self._plan.config.method):
+            return self._chain.timed(index)
+
+
+def _known(file: Path) -> dict[str, StageTime]:
+    try:
+        return TypeAdapter(dict[str, StageTime]).validate_json(file.read_bytes())
+    except (OSError, ValueError):  # none yet, damaged, or of another version
         return {}
-    return {k: v for k, v in found.items() if isinstance(v, float) and v > 0} if isinstance(found, dict) else {}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
+from time import perf_counter
 
 import torch
 
@@ -20,6 +19,7 @@ from dabench.runs.heartbeat import heartbeat
 from dabench.runs.opened import opened_beside, watched
 from dabench.runs.plan import Plan, PlannedStage
 from dabench.runs.preference_data import about_stage
+from dabench.runs.stage_time import StageTime
 from dabench.tracking.journal import CurveLog
 from dabench.tracking.lock import exclusive
 from dabench.training.checkpoint import Progress
@@ -79,28 +79,29 @@ class StageChain:
             for _ in train_stage(self._build(index), planned.spec, self._inputs(index), options, updates=0):
                 raise AssertionError("no update was asked for")
 
-    def seconds_an_update(self, index: int) -> float:
-        """Time a few updates of a stage on its finished parents, on real batches; nothing of them is kept.
+    def timed(self, index: int) -> StageTime:
+        """Time a few updates of a stage, on real batches and as far as its parents are; nothing of them is kept.
 
-        The first update pays for what is made once, and counts only where it alone took long.
+        Stages that are timed after it go on from what these updates gave.
         """
-        planned = self.plan.stages[index]
-        inputs = replace(self._inputs(index), shared=None, kept=None)
+        planned, started = self.plan.stages[index], perf_counter()
+        inputs, stage = replace(self._inputs(index), shared=None, kept=None), self._build(index)
         ends: list[float] = []
         with TemporaryDirectory() as folder:
-            never = planned.spec.iterations + 1
-            options = replace(self._options(planned), checkpoint=Path(folder) / "none.pt", every=never, snapshots={})
-            with closing(train_stage(self._build(index), planned.spec, inputs, options)) as updates:
+            options = replace(self._options(planned), checkpoint=Path(folder) / "none.pt", every=10**9, snapshots={})
+            with closing(train_stage(stage, planned.spec, inputs, options, updates=_TIMED + 1)) as updates:
                 for update in updates:
+                    if not ends:
+                        prepared = perf_counter() - started - update.seconds
                     ends.append(update.seconds)
-                    if len(ends) > _TIMED or ends[-1] > _LONG:
+                    if ends[-1] > _LONG:
                         break
-        return median(later - earlier for earlier, later in pairwise(ends)) if len(ends) > 1 else ends[0]
+        self._built[index] = stage
+        return StageTime.of(prepared, ends, stage.refresh_every)
 
-    def stand_in(self, index: int) -> None:
-        """Let a stage that is not finished be its network as it begins: enough to time the stages after it."""
-        if index not in self._built and not self.is_there(index):
-            self._built[index] = self._build(index)
+    def is_built(self, index: int) -> bool:
+        """Whether a stage is in memory."""
+        return index in self._built
 
     def _alone(self, planned: PlannedStage) -> AbstractContextManager[None]:
         return exclusive(planned.folder.path.with_suffix(".lock"))

@@ -15,6 +15,7 @@ from dabench.errors import DataError
 from dabench.execution.jobs import Job, Resources
 from dabench.files.atomic import write_json
 from dabench.files.workspace import Workspace
+from dabench.runs.speed import Rate
 from dabench.suites.spec import Suite, SuiteCell
 from dabench.suites.suite_record import suite_folder
 
@@ -77,7 +78,7 @@ class SuiteGraph:
     suite: Suite
     cells: tuple[CellNode, ...]
     stages: Mapping[str, StageNode]
-    rates: Mapping[str, tuple[float, int]] = field(repr=False, default_factory=dict)
+    rates: Mapping[str, Rate] = field(repr=False, default_factory=dict)
     threads: int = 1
 
     def jobs(self, asked: Resources | None = None) -> dict[str, Job]:
@@ -102,7 +103,7 @@ class SuiteGraph:
 
     def _stage_job(self, node: CellNode, index: int, needs: tuple[str, ...], asked: Resources) -> Job:
         stage = self.stages[node.keys[index]]
-        memory = self.rates.get(stage.kind, (0.0, _MEMORY))[1] or _MEMORY
+        memory = (rate.memory if (rate := self.rates.get(stage.kind)) else 0) or _MEMORY
         return Job(
             f"stage-{stage.key}",
             "dabench.suites.work:train",
@@ -115,7 +116,7 @@ class SuiteGraph:
         )
 
     def _cell_job(self, node: CellNode, needs: tuple[str, ...], asked: Resources) -> Job:
-        memory = max((memory for _, memory in self.rates.values()), default=_MEMORY) or _MEMORY
+        memory = max((rate.memory for rate in self.rates.values()), default=0) or _MEMORY
         return Job(
             node.job,
             "dabench.suites.work:score",
@@ -166,7 +167,7 @@ class SuiteGraph:
 
     def _estimate(self, stage: StageNode) -> float | None:
         rate = self.rates.get(stage.kind)
-        return None if rate is None else rate[0] * stage.iterations
+        return None if rate is None else rate.seconds * stage.iterations
 
     def now(self, workspace: Workspace) -> SuiteGraph:
         """The same with the seconds of the stages that were trained since."""

@@ -9,7 +9,7 @@ from dabench.errors import ConfigError, DataError
 from dabench.files.workspace import Workspace
 from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, make_plan
-from dabench.runs.speed import kind_of_stage, measured_speed, rates, recorded_rates
+from dabench.runs.speed import Rate, kind_of_stage, measured_rate, rates, recorded_rates
 from dabench.suites.graph import RECORDED, CellNode, StageNode, SuiteGraph
 from dabench.suites.schedule import CellStatus, SuiteReport
 from dabench.suites.spec import Suite, SuiteCell, expand
@@ -72,12 +72,15 @@ def make_graph(
         )
     known = _told(first, recorded) | rates(workspace, first)
     if measure is not None:
-        wanted = {kind: place for kind, place in first.items() if kind not in known and not place[0].lacks}
-        known |= {kind: (measured_speed(*place, registry, workspace, measure), 0) for kind, place in wanted.items()}
+        for kind, (plan, index) in first.items():
+            if kind in known or plan.lacks:
+                continue
+            if rate := measured_rate(plan, index, registry, workspace, measure):
+                known[kind] = rate
     return SuiteGraph(suite, tuple(nodes), stages, known, threads)
 
 
-def _told(first: Mapping[str, tuple[Plan, int]], recorded: Sequence[RunRecord]) -> dict[str, tuple[float, int]]:
+def _told(first: Mapping[str, tuple[Plan, int]], recorded: Sequence[RunRecord]) -> dict[str, Rate]:
     """What a record tells of the speed of stages, by kind: that of the stages of their name and preset."""
     speeds = recorded_rates(recorded)
     found = {

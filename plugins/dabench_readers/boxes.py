@@ -7,7 +7,9 @@ import os
 import threading
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,8 @@ class BoxVolume(ABC):
 
     #: Where it lies in space, None where the file does not say.
     placement: Placement | None = None
+    #: What dabench noted of how it made the file.
+    provenance: Mapping[str, Any] = MappingProxyType({})
     #: How the stored axes were understood, in words.
     layout = "z, y, x"
 

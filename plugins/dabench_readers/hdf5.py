@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dabench.plugin import Block, Choice, DataError, Reader
 from dabench_readers.axes import Spatial
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, listing, many_slices, need_numbers
-from dabench_readers.linked import linked_files
+from dabench_readers.linked import linked_datasets, linked_files
+from dabench_readers.provenance import NAME, from_text
 from dabench_readers.voxels import Voxel, as_text, from_attributes
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Hdf5Volume(BoxVolume):
             voxel if voxel.sizes else _scales(dataset, spatial),
         )
         self.layout = spatial.layout
+        self.provenance = from_text(as_text(dataset.attrs[NAME])) if NAME in dataset.attrs else {}
         self._file, self._inner, self._spatial = file, dataset.name, spatial
 
     def _open(self) -> Any:
@@ -134,7 +136,7 @@ def _inspect(file: Path, inner: str, opened: h5py.File, choice: Choice) -> Hdf5V
 
 def _only(file: Path, group: h5py.Group) -> h5py.Dataset:
     found = _datasets(group)
-    volumes = [entry for entry in found if len(entry[1]) >= 3 and entry[2].kind in "buif"]
+    volumes = list(filter(_is_volume, found)) or list(filter(_is_volume, linked_datasets(file, group)))
     if len(volumes) == 1:
         return group[volumes[0][0]]
     if not volumes:
@@ -142,6 +144,11 @@ def _only(file: Path, group: h5py.Group) -> h5py.Dataset:
     raise DataError(
         f"{file}: holds {len(volumes)} volumes: {listing(volumes)}.", f"Say which, for example  {file}{volumes[0][0]}"
     )
+
+
+def _is_volume(entry: tuple[str, tuple[int, ...], Any]) -> bool:
+    _, shape, dtype = entry
+    return len(shape) >= 3 and dtype.kind in "buif"
 
 
 def _datasets(group: h5py.Group) -> list[tuple[str, tuple[int, ...], Any]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from itertools import count, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dabench.plugin import DataError, MissingDataError
 
@@ -29,6 +30,30 @@ def linked_files(file: Path, dataset: h5py.Dataset) -> tuple[Path, ...]:
     home = file.parent.resolve()
     _follow(dataset, file, home, found)
     return tuple(found)
+
+
+def linked_datasets(file: Path, group: h5py.Group) -> Iterator[tuple[str, tuple[int, ...], Any]]:
+    """Full name, shape and type of the datasets below a group that are external links.
+
+    Raises:
+        MissingDataError: a link's file or dataset is not there.
+        DataError: a link leaves the folder of the file, and the folder is not allowed; its file is not opened.
+    """
+    import h5py
+
+    groups = [group]
+    group.visititems(lambda _, node: groups.append(node) if isinstance(node, h5py.Group) else None)
+    for holder in groups:
+        for name in holder:
+            link = holder.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                target = file.parent / link.filename
+                _need_allowed(target, file, file.parent.resolve())
+                node = holder.get(name)
+                if node is None:
+                    raise MissingDataError(f"{file}: {name!r} links to {link.path!r} in {target}, which is not there.")
+                if isinstance(node, h5py.Dataset) and node.shape:
+                    yield f"{holder.name.rstrip('/')}/{name}", node.shape, node.dtype
 
 
 def _follow(dataset: h5py.Dataset, file: Path, home: Path, found: dict[Path, None]) -> None:

@@ -17,7 +17,8 @@ import numpy as np
 from dabench.plugin import Block, Choice, DataError, Placement, Reader
 from dabench_readers.axes import Spatial
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, many_slices, need_numbers
-from dabench_readers.voxels import Voxel
+from dabench_readers.provenance import from_comments
+from dabench_readers.voxels import Voxel, as_text
 
 if TYPE_CHECKING:
     from dabench.plugin import Volume
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _BEYOND = ("time", "channel", "axis5", "axis6")
 #: Bytes that gzip makes of one at most.
 _DENSEST = 1032
+#: Code of a comment among the extensions of a header.
+_COMMENT = 6
 
 
 class NiftiReader(Reader):
@@ -67,6 +70,8 @@ class NiftiVolume(BoxVolume):
         chunks = many_slices(spatial.shape, stored.itemsize) if scattered else (1, *spatial.shape[1:])
         super().__init__(path, spatial.shape, dtype, chunks, _voxel(image.header, spatial))
         self._spatial, self.placement, self.layout = spatial, placement, spatial.layout
+        comments = [as_text(part.get_content()) for part in image.header.extensions if part.get_code() == _COMMENT]
+        self.provenance = from_comments(comments)
         if placement is not None:
             self.layout += f" (towards {_codes(placement.affine)})"
 

@@ -13,6 +13,7 @@ import tifffile
 from dabench.plugin import Block, Choice, DataError, Reader, Window
 from dabench_readers.axes import Spatial
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, need_numbers
+from dabench_readers.provenance import from_ome
 from dabench_readers.tiff_series import SeriesVolume, chosen_series, is_stack_of_pictures
 from dabench_readers.tiff_voxels import voxel_of
 from dabench_readers.voxels import Voxel
@@ -184,7 +185,7 @@ def _inspect(path: Path, tif: tifffile.TiffFile, choice: Choice) -> Volume:
     else:
         volume = SeriesVolume(path, number, series, spatial, voxel)
         volume.files = tuple(sorted({Path(page.parent.filehandle.path) for page in pages}))
-    volume.layout = spatial.layout
+    volume.layout, volume.provenance = spatial.layout, from_ome(tif.ome_metadata)
     volume.white_is_zero = photometric == tifffile.PHOTOMETRIC.MINISWHITE
     return volume
 

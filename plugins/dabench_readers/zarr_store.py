@@ -13,7 +13,9 @@ from dabench_readers.absent import absent_chunks, need_keys
 from dabench_readers.axes import Spatial
 from dabench_readers.boxes import DAMAGE, GET_AGAIN, BoxVolume, listing, need_numbers
 from dabench_readers.ome import Multiscale, multiscale_of
-from dabench_readers.voxels import Voxel, from_attributes
+from dabench_readers.provenance import from_attributes
+from dabench_readers.voxels import Voxel
+from dabench_readers.voxels import from_attributes as voxel_from
 
 if TYPE_CHECKING:
     from dabench.plugin import Volume
@@ -103,7 +105,7 @@ def _inspect(path: Path, node: Any, choice: Choice) -> ZarrVolume:
                 f"{path}: its multiscale names the array {multiscale.path!r}, which is not there.", GET_AGAIN
             ) from None
         volume = _volume(inner, array, multiscale, _without_series(choice))
-        volume.placement = _placement(dict(node.attrs))
+        volume.placement, volume.provenance = _placement(dict(node.attrs)), _provenance(path)
         return volume
     volumes = _volumes(node)
     if len(volumes) == 1:
@@ -125,6 +127,16 @@ def _placement(attributes: Mapping[str, Any]) -> Placement | None:
         return None
     affine = np.asarray(said.get("affine"), np.float64)
     return Placement(affine, str(said.get("unit"))) if affine.shape == (4, 4) else None
+
+
+def _provenance(path: Path) -> dict[str, Any]:
+    """What dabench noted: of a label image at the root of its store."""
+    for folder in (path, *path.parents):
+        if not any((folder / mark).is_file() for mark in _MARKS):
+            break
+        if noted := from_attributes(dict(_node(folder).attrs)):
+            return noted
+    return {}
 
 
 def _without_series(choice: Choice) -> Choice:
@@ -156,7 +168,7 @@ def _volume(path: Path, array: Any, multiscale: Multiscale | None, choice: Choic
         names = multiscale.axes
     spatial = Spatial(array.shape, str(path), names, choice)
     voxel = multiscale.voxel(spatial) if multiscale is not None else Voxel()
-    return ZarrVolume(path, array, spatial, voxel if voxel.sizes else from_attributes(dict(array.attrs), spatial.sizes))
+    return ZarrVolume(path, array, spatial, voxel if voxel.sizes else voxel_from(dict(array.attrs), spatial.sizes))
 
 
 def _axes(array: Any) -> tuple[str | None, ...]:

@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
+from dabench.checking.bundle import export_runs
 from dabench.checking.comparison import compare
 from dabench.checking.conditions import CODE, DATA, MACHINE, VERSION, Difference
 from dabench.checking.rerun import prepare
 from dabench.checking.rerun_records import read_reruns
 from dabench.checking.run_files import RunFiles
+from dabench.checking.verify import Verifier
 from dabench.errors import ConfigError, DataError
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.gather import load
 from dabench.runs.plan import make_plan
-from dabench.runs.runner import Runner
+from dabench.runs.runner import Runner, run_cell
 from dabench.tracking import environment as env
 from tests.checking.conftest import Made
 from tests.checking.forging import edit_journal, edit_json, reseal, score
@@ -69,6 +71,41 @@ def test_source_stages_are_taken_where_asked(made: Made, tmp_path: Path) -> None
     shared = prepare(made.run, made.registry, made.workspace, tmp_path / "shared", reuse_source=True)
     assert [stage.state for stage in shared.plan.stages] == ["cached", "new"]
     assert shared.differences == ()
+
+
+@pytest.fixture
+def clicked(made: Made, tmp_path: Path) -> Path:
+    """A run that was given clicks and test points of a person, whose files are gone since."""
+    files = {"points": tmp_path / "mine" / "clicks.csv", "test": tmp_path / "mine" / "test.csv"}
+    files["points"].parent.mkdir()
+    rows = [f"{z},{y},{x},object" for z in (0, 1) for y in (20, 60, 100, 140) for x in (20, 60, 100, 140)]
+    files["points"].write_text("# region z=1\n" + "\n".join(["z,y,x,kind", *rows, "0,5,5,negative"]) + "\n")
+    files["test"].write_text("z,y,x\n0,20,20\n1,60,60\n")
+    options = {"source-only": {"iterations": 2}, "prompt-das": {"iterations": 2}}
+    budget = {"rater": "recorded", "points_file": str(files["points"]), "patches": 0.0}
+    config = few("prompt-das", budget=budget, test_points_file=str(files["test"]), options=options)
+    run = run_cell(config, made.registry, Workspace(tmp_path / "theirs")).path
+    shutil.rmtree(files["points"].parent)
+    return run
+
+
+def test_a_run_on_clicks_is_made_again_of_the_copies_that_it_keeps(
+    clicked: Path, made: Made, empty: Workspace, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "clicked.zip"
+    export_runs([clicked], bundle, Verifier(made.registry, Workspace(clicked.parents[1])), "em-lab")
+    code, output = call(empty, "rerun", str(bundle))
+    assert code == 0, output
+    assert "same: weights, prediction and scores are equal bit for bit" in output
+
+
+def test_a_run_that_keeps_no_copy_says_what_is_missing(clicked: Path, made: Made, tmp_path: Path) -> None:
+    (clicked / "annotation" / "points.csv").unlink()
+    (clicked / "predictions" / "target_test_points.csv").unlink()
+    reseal(clicked)
+    home = Workspace(clicked.parents[1])
+    with pytest.raises(DataError, match=r"no copy of points: clicks.csv; test points: test.csv\."):
+        prepare(clicked, made.registry, home, tmp_path / "again")
 
 
 # -------------------------------------------------------------------------------------------------------- what differs

@@ -323,3 +323,12 @@ def test_masks_of_one_bit_are_masks():
 def test_a_missing_file_is_still_a_missing_file():
     with pytest.raises(MissingDataError):
         add("gone.tif")
+
+
+def test_show_says_which_model_made_a_volume():
+    with h5py.File("made.h5", "w") as file:
+        note = {"dabench_version": "0.2.0", "model": "prefer-das\x1b[2J", "threshold": 0.5}
+        file.create_dataset("probability", data=IMAGES).attrs["dabench"] = json.dumps(note)
+    add("made.h5")
+    assert "; made by dabench 0.2.0 with prefer-das\n" in call("data", "show", "x")
+    assert json.loads(call("data", "show", "x", "--json"))["images"]["provenance"]["threshold"] == 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,10 +68,11 @@ def test_json_is_json_and_a_second_start_reuses_everything(cli: Cli) -> None:
 
 
 def test_dry_run_writes_nothing(cli: Cli, tmp_path: Path) -> None:
-    code, out, _ = cli("run", "--method", "prefer-das", *PHANTOM, "--dry-run")
+    code, out, _ = cli("run", "--method", "prefer-das", *PHANTOM, *sets("prefer-das"), "--dry-run")
     assert code == 0
     assert "stage 3: slpo" in out
     assert "15% of patches" in out
+    assert re.search(r"training: about .*\n    supervised +\d+ s   measured: a few updates\n", out)
     assert not (tmp_path / "workspace" / "runs").exists()
 
 

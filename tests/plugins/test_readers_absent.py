@@ -179,6 +179,22 @@ def test_links_stay_in_the_folder_of_their_file(tmp_path, opener, monkeypatch):
         assert (read_all(opener(links / name)) == STACK).all()
 
 
+def test_the_only_volume_may_be_a_link(tmp_path, opener):
+    (tmp_path / "sub").mkdir()
+    for folder in (tmp_path, tmp_path / "sub"):
+        with h5py.File(folder / "in.h5", "w") as file:
+            file["d"] = STACK
+    for name, target in (("near.h5", "in.h5"), ("far.h5", "../in.h5"), ("gone.h5", "none.h5")):
+        with h5py.File(tmp_path / "sub" / name, "w") as file:
+            file["scans/raw"] = h5py.ExternalLink(target, "d")
+    assert (read_all(opener(tmp_path / "sub" / "near.h5")) == STACK).all()
+    assert [file.name for file in files_of(opener(tmp_path / "sub" / "near.h5"))] == ["near.h5", "in.h5"]
+    with pytest.raises(DataError, match="a link that leaves its folder"):
+        opener(tmp_path / "sub" / "far.h5")
+    with pytest.raises(MissingDataError, match=r"'raw' links to 'd' in .*none\.h5, which is not there"):
+        opener(tmp_path / "sub" / "gone.h5")
+
+
 def test_external_storage_is_refused_unless_its_folder_is_allowed(tmp_path, opener, monkeypatch):
     monkeypatch.chdir(tmp_path)
     STACK.tofile("raw.bin")

@@ -118,6 +118,19 @@ def test_what_python_opens_is_noted_but_for_what_it_makes(tmp_path: Path) -> Non
     assert outside(inner, []) == []
 
 
+def test_the_metadata_of_packages_are_no_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a package of the import path alone, and of what installers write."""
+    monkeypatch.syspath_prepend(str(tmp_path / "on"))
+    written = [tmp_path / p / "x.egg-info" / name for p in ("on", "off") for name in ("entry_points.txt", "labels.txt")]
+    for path in written:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with watched() as opened:
+        for path in written:
+            path.read_bytes()
+    assert outside(opened, []) == [path.resolve() for path in written[1:]]
+
+
 def test_names_hold_no_path_of_the_machine(tmp_path: Path) -> None:
     (tmp_path / "data" / "lab").mkdir(parents=True)
     inside, beside = tmp_path / "data" / "lab" / "test.tif", tmp_path / "labels.npy"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dabench.components.registry import Registry
-from dabench.errors import DabenchError
+from dabench.errors import DabenchError, DataError
 from dabench.files.workspace import Workspace
-from dabench.runs import stages
+from dabench.interfaces import StageSpec
+from dabench.runs import speed, stages
 from dabench.runs.plan import Plan, make_plan
 from dabench.runs.speed import kind_of_stage, training_left
+from dabench.runs.stage_time import StageTime
 from dabench.training.loop import Update
 from tests.conftest import Trained, few
 
@@ -22,44 +25,83 @@ def planned(registry: Registry, workspace: Workspace, **changes: Any) -> Plan:
     return make_plan(few(**changes), registry, workspace)
 
 
-def updates(monkeypatch: pytest.MonkeyPatch, ends: list[float]) -> list[int]:
-    """Let updates end at these seconds; how many were done."""
-    done: list[int] = []
+def updates(monkeypatch: pytest.MonkeyPatch, ends: list[float]) -> list[str]:
+    """Let updates of every stage end at these seconds; the stages that were asked for."""
+    done: list[str] = []
 
-    def train(*_: Any) -> Any:
-        for step, seconds in enumerate(ends):
-            done.append(step)
-            yield Update(step, 100, {}, 0.1, seconds)
+    def train(stage: Any, spec: StageSpec, *_: Any, updates: int, **__: Any) -> Any:
+        done.append(spec.name)
+        for step, seconds in enumerate(ends[:updates]):
+            yield Update(step, updates, {}, 0.1, seconds)
 
     monkeypatch.setattr(stages, "train_stage", train)
+    monkeypatch.setattr(stages, "perf_counter", lambda: 0.0)
     return done
 
 
 @pytest.mark.parametrize(
-    ("ends", "seconds", "count"),
+    ("ends", "every", "of_1000"),
     [
-        ([4.0, 4.5, 5.0, 7.0, 7.5, 8.0, 99.0], 0.5, 6),  # the first pays for all; the median of five others
-        ([12.0, 13.0], 12.0, 1),  # long enough to say so
-        ([4.0, 11.0, 12.0], 7.0, 2),
+        ([4.0, 4.5, 5.0, 7.0, 7.5, 8.0], 0, 503.5),  # the first pays 3.5 for what is made once
+        ([4.0, 4.5, 5.0, 5.5, 6.0, 9.5], 0, 506.5),  # and the last 3 for what ends a stage
+        ([4.0, 4.5, 5.0, 5.5, 6.0, 6.5], 300, 514.0),  # four rounds
+        ([12.0], 0, 12000.0),  # long enough to say so
     ],
 )
-def test_a_few_updates_are_timed(
-    ends: list[float],
-    seconds: float,
-    count: int,
-    registry: Registry,
-    workspace: Workspace,
-    monkeypatch: pytest.MonkeyPatch,
+def test_the_time_of_a_stage(ends: list[float], every: int, of_1000: float) -> None:
+    assert StageTime.of(0.0, ends, every).seconds(1000) == pytest.approx(of_1000)
+
+
+def test_what_comes_before_the_updates_counts_once() -> None:
+    assert StageTime.of(60.0, [1.0, 2.0, 3.0], 0).seconds(10) == pytest.approx(70.0)
+
+
+def test_every_stage_of_a_chain_is_timed_once(
+    registry: Registry, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done, told = updates(monkeypatch, ends), list[str]()
-    plan = planned(registry, workspace, method="prompt-das")
+    done, told = updates(monkeypatch, [1.0, 1.5, 2.0, 2.5, 3.0, 3.5]), list[str]()
+    plan = planned(registry, workspace, method="prefer-das")
     left = training_left(plan, registry, workspace, told.append)
-    first = plan.stages[0].spec
-    assert left.seconds == pytest.approx(seconds * first.iterations)
-    assert left.unknown == (plan.stages[1].spec.name,)
-    assert (len(done), len(told)) == (count, 1)
+    assert done == [stage.spec.name for stage in plan.stages] == [stage.name for stage in left.stages]
+    assert len(done) == len(told) == 3
+    assert [s.basis for s in left.stages] == [
+        "measured: a few updates",
+        "measured: a few updates on a start that is not trained yet",
+        "measured: a few updates on a start that is not trained yet",
+    ]
+    assert left.unknown == ()
+    assert all(s.seconds is not None and s.seconds >= 0.5 * n for s, n in zip(left.stages, (4, 2, 2), strict=True))
+    assert left.as_json()["seconds"] == left.seconds == sum(s.seconds or 0 for s in left.stages)
     assert training_left(plan, registry, workspace, told.append) == left
-    assert (len(done), len(told)) == (count, 1)  # measured once
+    assert (len(done), len(told)) == (3, 3)
+
+
+def test_measuring_ends_in_time(registry: Registry, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(*_: Any, **__: Any) -> Any:
+        while True:
+            time.sleep(0.01)
+        yield
+
+    monkeypatch.setattr(stages, "train_stage", endless)
+    monkeypatch.setattr(speed, "_MOST", 0.2)
+    plan = planned(registry, workspace, method="prompt-das")
+    left = training_left(plan, registry, workspace, lambda text: None)
+    assert left.unknown == tuple(stage.spec.name for stage in plan.stages)
+    assert left.stages[0].basis == "not measured within 0 s in all"
+
+
+def test_a_stage_that_needs_a_trained_start_says_so(
+    registry: Registry, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(stage: Any, spec: StageSpec, *_: Any, **__: Any) -> Any:
+        if spec.name == "prompt-das":
+            raise DataError("nothing to ask about.")
+        yield from (Update(step, 6, {}, 0.1, step + 1.0) for step in range(6))
+
+    monkeypatch.setattr(stages, "train_stage", train)
+    left = training_left(planned(registry, workspace, method="prompt-das"), registry, workspace, lambda text: None)
+    assert left.unknown == ("prompt-das",)
+    assert left.stages[1].basis == "it needs a trained start: nothing to ask about."
 
 
 def test_real_updates_leave_nothing_but_their_time(registry: Registry, workspace: Workspace) -> None:
@@ -90,11 +132,12 @@ def test_history_comes_first(registry: Registry, workspace: Workspace, monkeypat
     done = updates(monkeypatch, [1.0])
     left = training_left(plan, registry, workspace, lambda text: None)
     assert left.seconds == pytest.approx(2.0 * stage.spec.iterations)
+    assert left.stages[0].basis == "scaled from 3 finished stages of its kind"
     assert done == []
 
 
 def test_what_fails_says_so(registry: Registry, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> Any:
+    def broken(*_: Any, **__: Any) -> Any:
         raise ValueError("no such layer")
 
     monkeypatch.setattr(stages, "train_stage", broken)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise, product
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,13 +28,18 @@ class ZarrBlocks:
         array: of zarr, open for what is done with it.
         voxel: nm (z, y, x), or None where it is not known.
         placement: where it lies in space, or None.
+        provenance: how it was made, by name.
     """
 
     def __init__(
-        self, array: Any, voxel: tuple[float, float, float] | None = None, placement: Placement | None = None
+        self,
+        array: Any,
+        voxel: tuple[float, float, float] | None = None,
+        placement: Placement | None = None,
+        provenance: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Wrap without reading."""
-        self.array, self.voxel, self.placement = array, voxel, placement
+        self.array, self.voxel, self.placement, self.provenance = array, voxel, placement, provenance
 
     @property
     def shape(self) -> Shape:

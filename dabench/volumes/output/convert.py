@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from dabench import __version__
 from dabench.errors import ConfigError
 from dabench.files.atomic import atomic
 from dabench.interfaces import BlockVolume
 from dabench.interfaces.observer import Progress
 from dabench.types import Block
+from dabench.volumes.output.provenance import NAME, as_annotation, as_comment, as_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +32,10 @@ class Stored(BlockVolume, Protocol):
     @property
     def placement(self) -> Placement | None:
         """Where it lies in space, or None."""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """How dabench made it, by name; nothing for what others made."""
 
 
 #: Formats by the end of a name.
@@ -63,7 +69,7 @@ def write_as(path: Path) -> Callable[[Stored, Path, str, Progress], None]:
 
 
 def write_tiff(volume: Stored, path: Path, name: str, progress: Progress) -> None:
-    """A deflated BigTIFF with the voxel size in its OME metadata.
+    """A deflated BigTIFF with the voxel size and how it was made in its OME metadata.
 
     A mask is 0 and 255, so that a viewer shows it; a probability is float32 in [0, 1), so that it is not mistaken for
     ids.
@@ -72,6 +78,8 @@ def write_tiff(volume: Stored, path: Path, name: str, progress: Progress) -> Non
 
     about: dict[str, Any] = {"axes": "ZYX", "Name": name}
     plain: dict[str, Any] = {}
+    if volume.provenance:
+        about["MapAnnotation"] = as_annotation(volume.provenance)
     if volume.voxel:
         for axis, size in zip("ZYX", volume.voxel, strict=True):
             about |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "nm"}
@@ -83,6 +91,7 @@ def write_tiff(volume: Stored, path: Path, name: str, progress: Progress) -> Non
         "dtype": dtype,
         "photometric": "minisblack",
         "compression": "zlib",
+        "software": f"dabench {__version__}",
     }
     with atomic(path) as part, tifffile.TiffWriter(part, bigtiff=True, ome=True) as writer:
         writer.write(
@@ -92,6 +101,8 @@ def write_tiff(volume: Stored, path: Path, name: str, progress: Progress) -> Non
 
 def write_hdf5(volume: Stored, path: Path, name: str, progress: Progress) -> None:
     """A chunked, compressed data set of that name, with ``element_size_um`` (z, y, x) where it is known.
+
+    Its attribute ``dabench`` says how it was made, as JSON.
 
     A mask is 0 and 1; a probability is float32 in [0, 1), so that it is not mistaken for ids.
     """
@@ -103,6 +114,8 @@ def write_hdf5(volume: Stored, path: Path, name: str, progress: Progress) -> Non
         made = file.create_dataset(name, shape=volume.shape, dtype=dtype, **kind)
         if volume.voxel:
             made.attrs["element_size_um"] = [size / 1000 for size in volume.voxel]
+        if volume.provenance:
+            made.attrs[NAME] = as_text(volume.provenance)
         for z, slab in _slabs(volume):
             made[z : z + len(slab)] = slab.astype(dtype) * dtype.type(factor)
             progress(z + len(slab), volume.shape[0])
@@ -141,7 +154,9 @@ def _nifti_header(volume: Stored, dtype: np.dtype[Any]) -> Any:
     elif volume.voxel:
         header.set_zooms([size / 1000 for size in reversed(volume.voxel)])
         header.set_xyzt_units("micron")
-    header.set_data_offset(header.single_vox_offset)
+    if volume.provenance:
+        header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", as_comment(volume.provenance)))
+    header.set_data_offset(0)  # after what writing it puts before the voxels
     header.set_slope_inter(1, 0)
     return header
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dabench.data.blocks import block_grid, read_block
 from dabench.data.volumes import Wrapper
@@ -13,6 +13,7 @@ from dabench.interfaces.observer import Progress
 from dabench.volumes.output.convert import format_of, write_as
 from dabench.volumes.output.layout import INNER, OUTER
 from dabench.volumes.output.omezarr import OmeZarr
+from dabench.volumes.output.provenance import travelling
 from dabench.volumes.output.pyramid import build_pyramid
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def export_volume(
 def _write_zarr(source: _Described, path: Path, name: str, progress: Progress, reduced: str) -> None:
     box = (INNER[0], OUTER, OUTER)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    made = OmeZarr(part, source.shape, box, source.voxel, (), image=name, dtype=str(source.dtype), reduced=reduced)
+    kind: dict[str, Any] = {"image": name, "dtype": str(source.dtype), "reduced": reduced}
+    made = OmeZarr(part, source.shape, box, source.voxel, (), about=travelling(source.provenance), **kind)
     try:
         made.create()
         sink, blocks = made.blocks(name), list(block_grid(source.shape, box))

@@ -108,7 +108,7 @@ class OmeZarr:
         coarser = self.levels()[level].factors
         scale = [v * f for v, f in zip(self.voxel, coarser, strict=True)] if self.voxel else None
         array = zarr.open_array(self.path, path=f"{inner}{level}", mode="r+", config={"write_empty_chunks": False})
-        return ZarrBlocks(array, (scale[0], scale[1], scale[2]) if scale else None, self.placement)
+        return ZarrBlocks(array, (scale[0], scale[1], scale[2]) if scale else None, self.placement, self.about)
 
     def note(self, values: Mapping[str, Any]) -> None:
         """Add to what the attribute ``dabench`` of the root says."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dabench import __version__
 from dabench.data.blocks import placement_of, voxel_of
 from dabench.data.doubts import image_notes
 from dabench.data.origin import files_of
@@ -110,7 +111,9 @@ class PredictionPlan:
     def output(self, path: Path) -> OmeZarr:
         """The OME-Zarr folder at a path."""
         card = self.model.card
-        about: dict[str, Any] = {"model": card.name, "model_digest": card.digest, "images": str(self.images.path)}
+        about: dict[str, Any] = {"dabench_version": __version__, "model": card.name, "model_digest": card.digest}
+        about |= {"run": card.cell_id, "config_digest": card.digests.config, "images": str(self.images.path)}
+        about |= {"images_fingerprint": self.images.fingerprint(), "voxel_nm": self.voxel}
         about |= {"intensity": self.images.intensity, "statistics": self.images.statistics}
         about |= {"profile": self.chunking.tiling.profile.name, "tile": self.chunking.tiling.tile}
         about |= {"threshold": self.threshold, "slices": list(self.slices)}

@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -214,7 +214,8 @@ class _Prediction:
         """The one array that goes to a TIFF, HDF5 or NIfTI file."""
         request = self.plan.request
         write = write_as(request.output)
-        source, progress = self.output.blocks(request.what), self.observer.progress("convert")
+        about = {**self.output.about, "objects": self.chunk_log.phases.get("instances")}
+        source, progress = replace(self.output, about=about).blocks(request.what), self.observer.progress("convert")
         self._phase("converted", lambda: write(source, _made(self.plan), request.what, progress))
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import h5py
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -13,6 +16,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dabench
 from dabench.components.registry import Registry
 from dabench.data.blocks import block_grid
 from dabench.data.volumes import open_volume, read_all
@@ -20,6 +24,7 @@ from dabench.errors import ConfigError
 from dabench.types import Block
 from dabench.volumes.output import OmeZarr, format_of
 from dabench.volumes.output.convert import write_as, write_hdf5, write_tiff
+from dabench.volumes.output.export import export_volume
 
 SHAPE, VOXEL = (5, 30, 44), (30.0, 8.0, 4.0)
 
@@ -69,6 +74,46 @@ def _is_none(value):
     assert value is None
 
 
+NOTED = {"model": 'a <b> & "c" ü', "images": "/home/me/scan.tif", "slices": [0, 5], "half": 0.5, "voxel_nm": None}
+
+
+def test_how_it_was_made_is_read_by_other_programs(tmp_path):
+    made = OmeZarr(tmp_path / "v", SHAPE, (2, 30, 44), VOXEL, ("mask",), about=NOTED)
+    made.create()
+    for end in ("tif", "h5", "nii"):
+        write_as(tmp_path / f"o.{end}")(made.blocks("mask"), tmp_path / f"o.{end}", "mask", lambda *_: None)
+    expected = {**NOTED, "images": "scan.tif"}
+    with h5py.File(tmp_path / "o.h5") as file:
+        assert json.loads(file["mask"].attrs["dabench"]) == expected
+    with tifffile.TiffFile(tmp_path / "o.tif") as file:
+        assert file.pages[0].software.startswith(f"dabench {dabench.__version__}")
+        (found,) = ElementTree.fromstring(file.ome_metadata).iterfind(".//{*}MapAnnotation[@Namespace='dabench']")
+        assert {node.get("K"): json.loads(node.text) for node in found.iterfind(".//{*}M")} == expected
+    image = nibabel.load(tmp_path / "o.nii")
+    (comment,) = image.header.extensions
+    assert json.loads(comment.get_content().decode().removeprefix("dabench ")) == expected
+    assert np.asarray(image.dataobj).shape == SHAPE[::-1]
+
+
+@pytest.mark.parametrize("note", ["{", "[1]", "7", ""])
+def test_a_note_that_is_none_says_nothing(note, readers, tmp_path):
+    with h5py.File(tmp_path / "o.h5", "w") as file:
+        file.create_dataset("mask", data=np.zeros(SHAPE, np.uint8)).attrs["dabench"] = note
+    about = {"axes": "ZYX", "MapAnnotation": {"Namespace": "dabench", "model": note or "{"}}
+    tifffile.imwrite(tmp_path / "o.ome.tif", np.zeros(SHAPE, np.uint8), ome=True, metadata=about)
+    image = nibabel.Nifti1Image(np.zeros(SHAPE, np.uint8), None)
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", f"dabench {note}".encode()))
+    nibabel.save(image, tmp_path / "o.nii")
+    opened = {path.name: open_volume(path, readers) for path in sorted(tmp_path.iterdir())}
+    assert {name: volume.shape for name, volume in opened.items() if name != "o.nii"} == dict.fromkeys(
+        ("o.h5", "o.ome.tif"), SHAPE
+    )
+    said = {name: volume.provenance for name, volume in opened.items()}
+    # Any JSON may be a value of the annotation.
+    assert said.pop("o.ome.tif") == ({"model": json.loads(note)} if note not in ("", "{") else {})
+    assert said == {"o.h5": {}, "o.nii": {}}
+
+
 def test_formats_are_told_by_suffix():
     known = {".zarr": "zarr", ".TIF": "tiff", ".tiff": "tiff", ".h5": "hdf5", ".hdf5": "hdf5", ".nii": "nifti"}
     known[".NII.gz"] = "nifti"
@@ -100,7 +145,8 @@ def test_what_is_opened_and_written_opens_as_it_was(readers, shape, voxel, axes,
         stored = zarr.create_array(str(place / "a.zarr"), data=values.transpose(order), dimension_names=axes)
         stored.attrs["resolution"] = [voxel[axis] for axis in order]
         first = open_volume(place / "a.zarr", readers)
-        made = OmeZarr(place / "b.zarr", first.shape, first.shape, first.voxel, ("instances",))
+        noted = {"model": "m", "threshold": 0.5, "slices": [0, shape[0]], "images": "scan.zarr"}
+        made = OmeZarr(place / "b.zarr", first.shape, first.shape, first.voxel, ("instances",), about=noted)
         made.create()
         made.blocks("instances").write_block(Block(0, 0, 0, *shape), read_all(first))
         path = place / f"c{end}"
@@ -109,3 +155,6 @@ def test_what_is_opened_and_written_opens_as_it_was(readers, shape, voxel, axes,
         again = open_volume(path if end != ".zarr" else place / "b.zarr" / "labels" / "instances", readers)
         np.testing.assert_array_equal(read_all(again), values)
         assert again.voxel == pytest.approx(voxel)
+        assert (first.provenance, again.provenance) == ({}, noted)
+        export_volume(again, voxel, place / "d.tif", "instances", lambda *_: None, names=True)
+        assert open_volume(place / "d.tif", readers).provenance == noted

@@ -70,6 +70,8 @@ def fake_model(predictor: Predictor | None = None, **card: Any) -> Any:
     known = {
         "name": "fake",
         "digest": "0" * 64,
+        "cell_id": "fake-human2stem-s0",
+        "digests": SimpleNamespace(config="1" * 64),
         "tile": TILE,
         "intensity": "range",
         "threshold": 0.5,

@@ -12,9 +12,11 @@ import typer
 import zarr
 from typer.testing import CliRunner
 
+import dabench
 from dabench.api.progress import PlainDisplay, clock, make_display
 from dabench.cli import predict as command
 from dabench.cli.options import one_of
+from dabench.data.volumes import open_volume
 from dabench.errors import ConfigError, DabenchError, DataError, MissingDataError, UnknownNameError
 from dabench.inference import Tiling, profile_named
 from dabench.ops.splitting import split_touching
@@ -114,6 +116,21 @@ def test_touching_objects_are_cut_apart_where_asked(invoke, tmp_path):
 def test_json_is_plan_and_summary(invoke):
     found = json.loads(invoke("--json", "--instances", "none", "--what", "probability", output="o.h5").output)
     assert (found["objects"], found["chunks"], found["path"][-4:]) == (None, 1, "o.h5")
+
+
+@pytest.mark.parametrize("end", ["zarr", "tif", "h5", "nii", "nii.gz"])
+def test_an_output_says_how_it_was_made(end, invoke, tmp_path, registry):
+    done = invoke("--instances", "none", "--what", "mask", "--slices", "1:4", "--voxel", "30,8,4", output=f"o.{end}")
+    assert done.exit_code == 0, done.output
+    readers = [item.component.factory(item.component.config()) for item in registry.of_kind("reader")]
+    for path in [tmp_path / f"o.{end}", *([tmp_path / "o.zarr/labels/mask"] if end == "zarr" else [])]:
+        said = open_volume(path, readers).provenance
+        assert said["dabench_version"] == dabench.__version__
+        assert (said["model"], said["run"], said["model_digest"]) == ("fake", "fake-human2stem-s0", "0" * 64)
+        assert (said["config_digest"], len(said["images_fingerprint"])) == ("1" * 64, 64)
+        assert (said["threshold"], said["slices"], said["voxel_nm"]) == (0.5, [1, 4], [30, 8, 4])
+        # A file that is handed on does not say where the images lie here.
+        assert said["images"] == (str(tmp_path / "scan.tif") if end == "zarr" else "scan.tif")
 
 
 @pytest.mark.parametrize(
