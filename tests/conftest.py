@@ -25,7 +25,7 @@ FEW = {
     "prefer-das": {"iterations": 4, "batch": 2, "source_batch": 1},
 }
 #: A phantom of few and small slices.
-SMALL = {"size": 96, "train_slices": 3, "test_slices": 2}
+SMALL = {"size": 96, "train_slices": 3, "test_slices": 3}
 PHANTOMS = {"phantom-human": SMALL, "phantom-stem": SMALL}
 
 
@@ -154,6 +154,6 @@ class Trained(NamedTuple):
 def trained(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Trained:
     """Two stages of a few updates: a teacher that only taught, and a network that takes points."""
     workspace = Workspace(tmp_path_factory.mktemp("trained"))
-    config = few("prompt-das")
+    config = few("prompt-das", small=False)
     record = run_cell(config, registry, workspace)
     return Trained(config, workspace, record, load_model(config.cell_id, registry, workspace))

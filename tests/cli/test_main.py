@@ -53,7 +53,7 @@ def test_a_run_ends_with_a_table_the_panels_and_how_to_browse(cli: Cli, tmp_path
     assert (code, err) == (0, "")
     for word in ("source-only", "prompt-das", "prefer-das (slpo)", "Dice", "AJI", "PQ", "panels", "simulated person"):
         assert word in out
-    assert len(list((tmp_path / "workspace" / "runs").glob("*/panels/*.jpg"))) == 2, "the median and the worst of two"
+    assert len(list((tmp_path / "workspace" / "runs").glob("*/panels/*.jpg"))) == 3
 
 
 def test_json_is_json_and_a_second_start_reuses_everything(cli: Cli) -> None:
