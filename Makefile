@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Processes that test, of one thread each.
+# Processes that test, of one thread each; one that is done takes over tests of another.
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 EMBEDDED := --method prefer-das --po slpo --task human2stem --data phantom --preset tiny
 
 .PHONY: run test test-slow lint lint-pages format docs pages setup clean

@@ -24,6 +24,9 @@ FEW = {
     "prompt-das": {"iterations": 6, "crop": 64, "batch": 1, "recalibrate": 2},
     "prefer-das": {"iterations": 4, "batch": 2, "source_batch": 1},
 }
+#: A phantom of few and small slices.
+SMALL = {"size": 96, "train_slices": 3, "test_slices": 3}
+PHANTOMS = {"phantom-human": SMALL, "phantom-stem": SMALL}
 
 
 @pytest.fixture(autouse=True)
@@ -125,10 +128,13 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "workspace")
 
 
-def few(method: str = "prefer-das", **changes: Any) -> RunConfig:
-    """A phantom run of a few updates; ``options`` are merged into `FEW`."""
+def few(method: str = "prefer-das", *, small: bool = True, **changes: Any) -> RunConfig:
+    """A run of a few updates on phantoms, `SMALL` ones unless otherwise said; ``options`` are merged into `FEW`."""
     stages = {"source-only": 1, "oracle": 1, "prompt-das": 2, "prefer-das": 3}[method]
     options = {name: dict(values) for name, values in list(FEW.items())[:stages]}
+    if small and changes.get("data", "phantom") == "phantom":
+        domains = [f"phantom-{name}" for name in changes.get("task", "human2stem").split("2")]
+        options |= {name: dict(size) for name, size in PHANTOMS.items() if name in domains}
     for name, values in changes.pop("options", {}).items():
         options.setdefault(name, {}).update(values)
     values = {"method": method, "task": "human2stem", "data": "phantom", "preset": "tiny", "options": options}
@@ -148,6 +154,6 @@ class Trained(NamedTuple):
 def trained(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Trained:
     """Two stages of a few updates: a teacher that only taught, and a network that takes points."""
     workspace = Workspace(tmp_path_factory.mktemp("trained"))
-    config = few("prompt-das")
+    config = few("prompt-das", small=False)
     record = run_cell(config, registry, workspace)
     return Trained(config, workspace, record, load_model(config.cell_id, registry, workspace))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dabench.files.atomic import atomic, write_with
-from dabench.ops.pictures import GREEN, draw_contours, jpeg, overlay
+from dabench.ops.pictures import GREEN, captioned_row, draw_contours, jpeg, overlay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SIDE = 640
 #: What the colours of an overlay mean.
 LEGEND = "green: true positive   red: false negative (missed)   blue: false positive"
-#: Strips of noise and contours: a fifth of a PNG's size, and contours of full colour (docs/tracking.md).
+#: Strips of noise and contours: smaller than a PNG, and contours of full colour.
 _JPEG = {"quality": 85, "optimize": True, "subsampling": 0}
 
 
@@ -54,9 +54,9 @@ def write_panels(path: Path, image: Array, label: Array, panels: Sequence[Panel]
     """
     pictures = [(draw_contours(image, {GREEN: label == 1}, 2), "image and truth")]
     pictures += [(overlay(image, panel.prediction, label), panel.caption) for panel in panels]
-    figure = grid_of([pictures], title, LEGEND)
-    kind, options = path.suffix[1:], _JPEG if path.suffix == ".jpg" else {}
-    write_with(path, lambda part: figure.savefig(part, format=kind, dpi=110, pil_kwargs=options))
+    row = captioned_row(pictures, title, LEGEND)
+    kind, options = ("JPEG", _JPEG) if path.suffix == ".jpg" else ("PNG", {})
+    write_with(path, lambda part: row.save(part, kind, **options))
 
 
 def pick_slices(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -143,7 +143,7 @@ def _mask(path: Path, z: int) -> Array:
 
 
 def grid_of(rows: Sequence[Sequence[tuple[Array, str]]], title: str, legend: str) -> Figure:
-    """Pictures ``(H, W, 3)`` uint8 with captions, in rows of equal length.
+    """Pictures ``(H, W, 3)`` uint8 with captions, in rows of equal length, for print.
 
     A figure without pyplot, so that no window system and no global state is touched.
     """

@@ -57,10 +57,11 @@ from dabench.interfaces import (
     Volume,
     WeakLabel,
 )
-from dabench.plugin.adaptation import Adaptation, StartingPoint, copied, missing_neighbours, starting_point
+from dabench.plugin.adaptation import Adaptation, FineTuning, StartingPoint, copied, missing_neighbours, starting_point
 from dabench.plugin.settings import (
     AdaptationSettings,
     AdversarialSettings,
+    FineTuningSettings,
     OptimizerSettings,
     PairsSettings,
     SchemeSettings,
@@ -123,6 +124,8 @@ __all__ = [
     "Budget",
     "Components",
     "CropSpec",
+    "FineTuning",
+    "FineTuningSettings",
     "Method",
     "NetworkStage",
     "OptimizerSettings",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from dabench.interfaces import Budget, Components, Method, Stage, StageSpec, TaskInfo
-from dabench.plugin.settings import AdaptationSettings, SchemeSettings
+from dabench.plugin.settings import AdaptationSettings, FineTuningSettings, SchemeSettings
 
 
 def missing_neighbours(method: str, task: TaskInfo) -> str | None:
@@ -50,19 +50,26 @@ def starting_point(
     if start == "scratch":
         encoder = (("backbone", backbone),) if backbone != "none" else ()
         return StartingPoint([], (("network", network), *encoder), lambda _: components.network(network, backbone))
-    before = components.method(start).stages(task, budget)
+    return _trained(components, task, budget, start)
+
+
+def _trained(components: Components, task: TaskInfo, budget: Budget, method: str) -> StartingPoint:
+    """All stages of a method, and a copy of its network."""
+    before = components.method(method).stages(task, budget)
     return StartingPoint(before, before[-1].components, copied)
 
 
-class Adaptation(Method):
-    """A starting point, then one stage on source and target.
+class FineTuning(Method):
+    """A trained method, then one stage that goes on with its network.
 
-    As a component's factory: ``partial(Adaptation, name="dann", stage=DANNStage)``.
+    As a component's factory: ``partial(FineTuning, name="med-sa", stage=MedSAStage)``.
     """
+
+    settings: FineTuningSettings | AdaptationSettings
 
     def __init__(
         self,
-        settings: AdaptationSettings,
+        settings: FineTuningSettings | AdaptationSettings,
         components: Components,
         name: str,
         stage: Callable[..., Stage],
@@ -87,8 +94,7 @@ class Adaptation(Method):
 
     def start(self, task: TaskInfo, budget: Budget) -> StartingPoint:
         """What the stage starts from."""
-        s = self.settings
-        return starting_point(self.components, task, budget, s.start, s.network, s.backbone)
+        return _trained(self.components, task, budget, self.settings.start)
 
     def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
         """Those of the starting point, then this one."""
@@ -101,3 +107,17 @@ class Adaptation(Method):
         parts = (*start.components, *(("self_training", scheme) for scheme in schemes))
         spec = StageSpec(self.name, self.name, s, parts, s.crops(), s.iterations, build, self.asks)
         return [*start.before, spec]
+
+
+class Adaptation(FineTuning):
+    """A starting point, which may be a new network, then one stage on source and target.
+
+    As a component's factory: ``partial(Adaptation, name="dann", stage=DANNStage)``.
+    """
+
+    settings: AdaptationSettings
+
+    def start(self, task: TaskInfo, budget: Budget) -> StartingPoint:
+        """What the stage starts from."""
+        s = self.settings
+        return starting_point(self.components, task, budget, s.start, s.network, s.backbone)

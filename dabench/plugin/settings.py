@@ -48,6 +48,12 @@ class TrainingSettings(OptimizerSettings):
         return CropSpec(self.crop, self.batch, foreground=self.foreground)
 
 
+class FineTuningSettings(TrainingSettings):
+    """The same, for a stage that goes on with a trained network."""
+
+    start: str = Field(description="Method whose network is the starting point.")
+
+
 class TargetSettings(TrainingSettings):
     """The same, for a stage that sees the target too."""
 

@@ -43,16 +43,13 @@ from dabench_dense_crops.crops import CropAnswer, Crops, CropSettings
 class DenseCropsSettings(AdaptationSettings):
     """How the source model goes on."""
 
-    start: str = Field("source-only", description="Method whose network is the starting point; scratch: a new network.")
-    network: str = Field("promptable", description="Network when starting from scratch.")
-    backbone: str = Field("conv-small", description="Encoder of the network; none: it has its own.")
+    start: str = "source-only"
+    network: str = "promptable"
+    backbone: str = "conv-small"
     share: float = Field(
         0.02, gt=0, le=1, description="Share of all crops that are labelled, unless the budget sets it."
     )
-    batch: int = 2
-    iterations: int = 400
     lr: float = 5e-4
-    warmup: int = 20
     detection: float = Field(10.0, ge=0, description="Weight of the detection of centres.")
     prompts: bool = Field(True, description="Give a random number of centres as prompts.")
 

@@ -10,6 +10,7 @@ Deviations: see docs/methods/med-sa.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, cast
 
 from pydantic import Field
@@ -20,29 +21,22 @@ from dabench.ops.prompted import InstanceNetwork, PromptedWeights, prompted_term
 from dabench.ops.views import view_source
 from dabench.plugin import (
     Batch,
-    Budget,
     Component,
-    Components,
-    Method,
+    FineTuning,
+    FineTuningSettings,
     NetworkStage,
     Predictor,
     Register,
-    Stage,
-    StageSpec,
-    TaskInfo,
-    TrainingSettings,
-    copied,
     hookimpl,
 )
 
 
-class MedSASettings(TrainingSettings):
+class MedSASettings(FineTuningSettings):
     """Adapters, and how they learn."""
 
-    start: str = Field("source-promptable", description="Method whose network gets the adapters.")
+    start: str = "source-promptable"
     ratio: float = Field(0.25, gt=0, le=1, description="Width of an adapter, as a share of the block's (release: .25).")
     scale: float = Field(0.5, gt=0, description="Factor on the adapter parallel to the MLP (release: 0.5).")
-    iterations: int = 400
     prompts: int = Field(6, ge=1, description="Most objects of a crop with a point of their own an update.")
     background: int = Field(
         0, ge=0, description="Points on the background of each crop, whose mask is empty (paper: none)."
@@ -123,31 +117,13 @@ class MedSAStage(NetworkStage):
         return cast(Any, self.student).predictor("whole")  # type: ignore[no-any-return]
 
 
-class MedSA(Method):
-    """The stages that it starts from, then ``med-sa`` on the source."""
-
-    def __init__(self, settings: MedSASettings, components: Components) -> None:
-        """Keep the settings; nothing is built before a stage is."""
-        self.settings, self.components = settings, components
-
-    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
-        s = self.settings
-        before = self.components.method(s.start).stages(task, budget)
-
-        def build(parent: Stage | None) -> Stage:
-            return MedSAStage(s, copied(parent))
-
-        spec = StageSpec("med-sa", "med-sa", s, before[-1].components, s.crops(), s.iterations, build)
-        return [*before, spec]
-
-
 @hookimpl
 def register_methods(register: Register) -> None:
     """Register ``med-sa``."""
     register(
         Component(
             "med-sa",
-            MedSA,
+            partial(FineTuning, name="med-sa", stage=MedSAStage),
             MedSASettings,
             "Adapters in the encoder of a promptable model, and its decoder, tuned on the labelled source.",
             paper="Wu et al., Medical SAM Adapter, Medical Image Analysis 2025 (arXiv 2304.12620)",

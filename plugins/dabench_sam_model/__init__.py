@@ -56,7 +56,7 @@ class Med2DSettings(Settings):
 class NarrowSettings(Settings):
     """SAM's modules, narrower."""
 
-    size: Literal["small", "tiny"] = Field("small", description="4.7 M parameters on 192 px, or fewer for tests.")
+    size: Literal["small", "tiny"] = Field("small", description="4.6 M parameters on 192 px, or fewer for tests.")
 
 
 def make_network(config: Any, backbone: nn.Module | None = None, weights: Path | None = None) -> nn.Module:
@@ -112,7 +112,7 @@ def register_networks(register: Register) -> None:
             "promptable-vit",
             make_network,
             NarrowSettings,
-            "SAM's modules, narrower (4.7 M parameters), from scratch.",
+            "SAM's modules, narrower (4.6 M parameters), from scratch.",
             paper=paper,
             licence="Apache-2.0 (transformers), own sizes",
             presets={"tiny": {"size": "tiny"}, "small": {}},

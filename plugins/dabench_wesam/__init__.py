@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -26,31 +27,26 @@ from dabench.plugin import (
     Batch,
     Budget,
     Component,
-    Components,
     CropSpec,
-    Method,
+    FineTuning,
+    FineTuningSettings,
     NetworkStage,
     Predictor,
     Register,
-    Stage,
-    StageSpec,
     TargetCrops,
     TaskInfo,
     TrainingData,
-    TrainingSettings,
-    copied,
     hookimpl,
 )
 from dabench_wesam.lora import QueryValueUpdates
 from dabench_wesam.losses import anchor_loss, instance_contrast, instance_embeddings
 
 
-class WeSAMSettings(TrainingSettings):
+class WeSAMSettings(FineTuningSettings):
     """The model that it starts from, and what it learns from points alone."""
 
     start: str = Field("source-promptable", description="Method whose model adapts itself (release: SAM).")
     rank: int = Field(4, ge=1, description="Rank of the updates of queries and values (release: 4).")
-    iterations: int = 400
     target_points: float = Field(1.0, ge=0, le=1, description="Share of crops that hold a given point, where any is.")
     most: int = Field(40, ge=1, description="Most points of a crop that are asked about (release: 40 to 50 objects).")
     whole: bool = Field(True, description="Learn the segmentation without a prompt in the same way (paper: no).")
@@ -174,29 +170,14 @@ def _asked(
     )
 
 
-class WeSAM(Method):
+class WeSAM(FineTuning):
     """The stages that it starts from, then ``wesam`` on the target."""
-
-    def __init__(self, settings: WeSAMSettings, components: Components) -> None:
-        """Keep the settings; nothing is built before a stage is."""
-        self.settings, self.components = settings, components
 
     def skip(self, task: TaskInfo, budget: Budget) -> str | None:
         del task
         return (
             None if budget.points else "wesam learns from weak prompts: it needs points of the target (--points 0.15)"
         )
-
-    def stages(self, task: TaskInfo, budget: Budget) -> list[StageSpec]:
-        s = self.settings
-        before = self.components.method(s.start).stages(task, budget)
-
-        def build(parent: Stage | None) -> Stage:
-            return WeSAMStage(s, copied(parent))
-
-        parts = before[-1].components
-        spec = StageSpec("wesam", "wesam", s, parts, s.crops(), s.iterations, build, asks=("points",))
-        return [*before, spec]
 
 
 @hookimpl
@@ -205,7 +186,7 @@ def register_methods(register: Register) -> None:
     register(
         Component(
             "wesam",
-            WeSAM,
+            partial(WeSAM, name="wesam", stage=WeSAMStage, asks=("points",)),
             WeSAMSettings,
             "A promptable model adapts itself on target images with sparse points: self-training, anchor, contrast.",
             paper="Zhang et al., Improving the Generalization of Segmentation Foundation Model, CVPR 2024 (WeSAM)",

@@ -33,8 +33,8 @@ class Made:
 def made(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Made:
     torch.set_num_threads(1)
     workspace = Workspace(tmp_path_factory.mktemp("checked"))
-    run = run_cell(few("prompt-das", test_points=(0.0, 1.0)), registry, workspace)
-    short = run_cell(few("source-only"), registry, workspace)
+    run = run_cell(few("prompt-das", small=False, test_points=(0.0, 1.0)), registry, workspace)
+    short = run_cell(few("source-only", small=False), registry, workspace)
     return Made(workspace, run.path, short.path, Verifier(registry, workspace), registry)
 
 

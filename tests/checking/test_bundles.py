@@ -133,7 +133,7 @@ def test_a_stranger_s_result_does_not_stand_in_for_a_run_of_ones_own(
     made: Made, bundle: Path, empty: Workspace, elsewhere: Elsewhere
 ) -> None:
     import_bundle(bundle, empty, elsewhere())
-    plan = make_plan(few("source-only"), made.registry, empty)
+    plan = make_plan(few("source-only", small=False), made.registry, empty)
     assert plan.config.cell_id == made.short.name
     assert [stage.state for stage in plan.stages] == ["new"]
     assert not (empty.runs / made.short.name).exists()

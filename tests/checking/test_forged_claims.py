@@ -285,7 +285,7 @@ def test_the_labels_as_a_prediction_are_called_too_good(made: Made, run: Path) -
 
 
 def test_preferences_are_answered_again_and_held_against_their_budget(made: Made, tmp_path: Path) -> None:
-    config = few("prefer-das", budget={"patches": 0.05})
+    config = few("prefer-das", small=False, budget={"patches": 0.05})
     made_run = run_cell(config, made.registry, made.workspace).path
     run = Path(shutil.copytree(made_run, tmp_path / made_run.name))
     report = made.verifier.verify(run)

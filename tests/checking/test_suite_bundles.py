@@ -47,7 +47,7 @@ def place(made: Made, tmp_path: Path) -> Workspace:
     place = Workspace(tmp_path / "place")
     for run in (made.run, made.short):
         shutil.copytree(run, place.runs / run.name)
-    for config in (few("source-only", seed=1), few("oracle")):
+    for config in (few("source-only", small=False, seed=1), few("oracle", small=False)):
         Runner(make_plan(config, made.registry, place), made.registry, place).give_up("failed", "diverged")
     write_suite_record(place, suite(), expand(suite()))
     return place

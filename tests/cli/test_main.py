@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from dabench.cli.main import main
-from tests.conftest import FEW
+from tests.conftest import FEW, PHANTOMS
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -41,7 +41,8 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def sets(method: str = "source-only") -> list[str]:
     stages = {"source-only": 1, "prompt-das": 2, "prefer-das": 3}[method]
-    pairs = [(f"{name}.{key}", value) for name, values in list(FEW.items())[:stages] for key, value in values.items()]
+    options = [*list(FEW.items())[:stages], *PHANTOMS.items()]
+    pairs = [(f"{name}.{key}", value) for name, values in options for key, value in values.items()]
     return [part for key, value in pairs for part in ("--set", f"{key}={value}")]
 
 

@@ -13,12 +13,12 @@ from dabench.cli.suite import app
 from dabench.errors import UnknownNameError
 from dabench.tracking.recorded import read_recorded
 from dabench.tracking.run_reader import read_run
-from tests.conftest import FEW
+from tests.conftest import FEW, PHANTOMS
 
 SUITE = {
     "name": "small/one",
     "title": "one good, one bad",
-    "settings": {"data": "phantom", "preset": "tiny", "task": "human2stem"},
+    "settings": {"data": "phantom", "preset": "tiny", "task": "human2stem", "options": PHANTOMS},
     "axes": {"seed": [0]},
     "rows": {
         "good": {"method": "source-only", "options": {"source-only": FEW["source-only"]}},

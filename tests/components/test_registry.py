@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dabench.cli.main import main
 from dabench.components.registry import PluginStatus, Registry
 from dabench.errors import ConfigError, PluginError, UnknownNameError
 from dabench.plugin import Component, Settings, hookimpl
@@ -74,16 +75,28 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture
-def dabench(site, tmp_path):
-    """Call the command line with these plugins installed."""
+def dabench(site, tmp_path, monkeypatch, capsys):
+    """Call the command line with these plugins installed, in this process: another takes seconds to import torch."""
+    monkeypatch.syspath_prepend(site)
+    for name in ("DABENCH_WORKSPACE", "DABENCH_DATA"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("DABENCH_PLUGIN_FILES", "")
 
-    def call(*arguments, **environment):
-        env = os.environ | {"PYTHONPATH": str(site), "DABENCH_WORKSPACE": str(tmp_path), "OMP_NUM_THREADS": "1"}
-        env |= {"DABENCH_DATA": str(tmp_path)} | environment
-        command = [sys.executable, "-m", "dabench.cli.main", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dabench", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return subprocess.CompletedProcess(arguments, stop.value.code, *capsys.readouterr())
 
     return call
+
+
+def test_another_process_names_all_too(site, tmp_path):
+    env = os.environ | {"PYTHONPATH": str(site), "DABENCH_WORKSPACE": str(tmp_path)}
+    command = [sys.executable, "-m", "dabench.cli.main", "ls", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    check_named(done.stderr)
 
 
 def check_named(text):
@@ -136,8 +149,9 @@ def test_check_of_a_broken_plugin_says_why(dabench):
     assert "register_metods" in done.stderr
 
 
-def test_strict_raises(dabench):
-    done = dabench("ls", DABENCH_STRICT_PLUGINS="1")
+def test_strict_raises(dabench, monkeypatch):
+    monkeypatch.setenv("DABENCH_STRICT_PLUGINS", "1")
+    done = dabench("ls")
     assert done.returncode != 0
     assert any(name in done.stderr for name in BROKEN)
 

@@ -52,8 +52,8 @@ def test_metrics_with_the_desks_cost(stored: tuple[mlflow.MlflowClient, mlflow.e
         assert 0 <= metrics[f"target_test/{name}"] <= 1
         assert metrics[f"target_test/{name}"] == metrics[f"stage/slpo/{name}"]
         assert 0 <= metrics[f"target_test/points_100/{name}"] <= 1
-    # 12 slices of 256 x 256 in patches of about 64 / 3 pixels: floor(15 %) of them at most are asked and paid.
-    assert 0 < metrics["cost/patches"] <= math.floor(0.15 * 12 * 25 * 9)
+    # 3 slices of 96 x 96 in four tiles of 64, 9 patches each: floor(15 %) of them at most are asked and paid.
+    assert 0 < metrics["cost/patches"] <= math.floor(0.15 * 3 * 4 * 9)
     assert metrics["cost/annotation_seconds"] == pytest.approx(
         2.4 * metrics["cost/points"] + 5 * metrics["cost/patches"]
     )

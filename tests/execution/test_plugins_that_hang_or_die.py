@@ -14,6 +14,7 @@ from dabench.files.workspace import Workspace
 from dabench.suites.planning import make_graph
 from dabench.suites.spec import Suite
 from dabench.tracking.run_reader import read_run
+from tests.conftest import PHANTOMS
 from tests.suites.conftest import run
 
 #: `posix._exit` is what `os._exit` was before dabench refuses it: a fault in a C library ends a process like that.
@@ -53,7 +54,7 @@ def bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 
 def suite(**rows: object) -> Suite:
-    settings = {"data": "phantom", "preset": "tiny", "task": "human2stem"}
+    settings = {"data": "phantom", "preset": "tiny", "task": "human2stem", "options": PHANTOMS}
     return Suite.model_validate({"name": "bad", "settings": settings, "axes": {"seed": [0]}, "rows": rows})
 
 

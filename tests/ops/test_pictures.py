@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dabench.errors import DataError
-from dabench.ops.pictures import RED, contour, draw_contours, jpeg, levels, overlay, rgb
+from dabench.ops.pictures import GREEN, RED, captioned_row, contour, draw_contours, jpeg, levels, overlay, rgb
 from dabench.types import IGNORE
 
 
@@ -60,3 +60,15 @@ def test_a_jpeg_is_no_larger_than_asked_and_keeps_its_comment(shape):
     assert (whole.size, small.size) == ((80, 40), (20, 10))
     assert small.info["comment"] == b"Dice 50.0"
     assert abs(int(np.asarray(whole).max()) - 90) <= 1
+
+
+def test_pictures_in_a_row():
+    """Every pixel in its place, black letters above and below; larger pictures are made smaller."""
+    one = np.full((2, 40, 3), 255, np.uint8)
+    one[0, 0], one[1, 39] = GREEN, RED
+    row = np.asarray(captioned_row([(one, "first"), (one, "second")], "title", "legend", width=40))
+    assert row.shape == (2 + 3 * 24, 2 * (8 + 40) + 8, 3)
+    for left in (8, 56):
+        assert (row[48:50, left : left + 40] == one).all()
+    assert all(row[rows].min() < 100 for rows in (slice(24), slice(24, 48), slice(50, 74)))
+    assert captioned_row([(one, "")], "", "", width=20).size == (36, 1 + 3 * 24)

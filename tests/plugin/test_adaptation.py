@@ -8,7 +8,16 @@ import pytest
 from torch import nn
 
 from dabench.interfaces import Budget, CropSpec, Stage, StageSpec, TaskInfo
-from dabench.plugin import Adaptation, AdaptationSettings, Method, PairsSettings, SchemeSettings, missing_neighbours
+from dabench.plugin import (
+    Adaptation,
+    AdaptationSettings,
+    FineTuning,
+    FineTuningSettings,
+    Method,
+    PairsSettings,
+    SchemeSettings,
+    missing_neighbours,
+)
 from dabench.testing.toys import ImageToy, ToyLabels
 
 TASK, APART = TaskInfo("a2b", "a", "b"), TaskInfo("a2b", "a", "b", neighbours=False)
@@ -102,6 +111,15 @@ def test_another_methods_stages_come_first_and_its_network_is_copied() -> None:
     assert built.network() is not parent.network()
     assert built.network().gain.item() == pytest.approx(0.3)
     assert parts.made == [], "no fresh network"
+
+
+def test_fine_tuning_has_no_network_of_its_own_to_start_from() -> None:
+    settings = FineTuningSettings(start="parent", crop=64, iterations=7)
+    method = FineTuning(settings, cast(Any, Parts()), "toy-method", Trained, asks=("points",))
+    first, second, own = method.stages(TASK, Budget(points=0.1))
+    assert [first.name, second.name, own.name] == ["first", "second", "toy-method"]
+    assert (own.crops, own.iterations, own.asks) == (CropSpec(64, 2), 7, ("points",))
+    assert own.build(second.build(None)).network().gain.item() == pytest.approx(0.3)
 
 
 def test_a_scheme_is_a_component_and_goes_to_the_stage() -> None:

@@ -21,6 +21,7 @@ from dabench.plugin import Batch, CropId, SourceCrops, TargetCrops, Window
 from dabench.runs.config import validate_config
 from dabench.runs.runner import run_cell
 from dabench.testing.fixtures import discs
+from tests.conftest import PHANTOMS
 from tests.plugins.sam_networks import loud
 
 SIDE = 96
@@ -238,7 +239,7 @@ def test_clicks_at_test_are_scored_as_objects(registry: Registry, tmp_path: Any)
             "protocol": "instances-2d@1",
             "inference": "tiles",
             "test_points": [0, 1],
-            "options": {"source-promptable": {"iterations": 2}},
+            "options": {**PHANTOMS, "source-promptable": {"iterations": 2}},
         }
     )
     record = run_cell(config, registry, Workspace(tmp_path))

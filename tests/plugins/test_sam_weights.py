@@ -104,6 +104,8 @@ def test_the_published_sizes() -> None:
     }
     assert len(med2d) == 314 + 12 * 6
     assert tuple(med2d["image_encoder.pos_embed"]) == (1, 16, 16, 768)  # type: ignore[arg-type]
+    sides = [med2d[f"image_encoder.blocks.{block}.attn.rel_pos_h"][0] for block in (1, 2)]
+    assert sides == [2 * 14 - 1, 2 * 16 - 1], "a window's relative positions, and those of the whole image of 256 px"
 
 
 def test_either_layout_is_taken(state: dict[str, Tensor], released: dict[str, Tensor]) -> None:

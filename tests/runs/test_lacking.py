@@ -89,23 +89,25 @@ def run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> subproces
 def test_without_the_extra_all_else_works_and_ls_says_what_is_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = BLOCKED + 'sys.argv = ["dabench", "ls", "methods"]\nfrom dabench.cli.main import main\nmain()'
-    done = run(listed, tmp_path, monkeypatch)
-    assert (done.returncode, done.stderr) == (0, "")
-    said = next(line for line in done.stdout.splitlines() if " wesam " in line)
-    assert "[needs transformers and peft: pip install 'dabench[sam]']" in said
-    assert "needs" not in next(line for line in done.stdout.splitlines() if " prompt-das " in line)
-    planned = BLOCKED + (
+    code = BLOCKED + (
         "from dabench.components.registry import Registry\n"
         "from dabench.files.workspace import Workspace\n"
         "from dabench.runs.plan import make_plan\n"
         "from tests.runs.test_lacking import config\n"
         "plans = [make_plan(config(m), Registry.load(), Workspace.find()) for m in ('med-sa', 'prompt-das')]\n"
-        "print(plans[0].skip, [len(plan.stages) for plan in plans])"
+        "print(plans[0].skip, [len(plan.stages) for plan in plans], flush=True)\n"
+        "sys.argv = ['dabench', 'ls', 'methods']\n"
+        "from dabench.cli.main import main\n"
+        "main()"
     )
-    done = run(planned, tmp_path, monkeypatch)
-    assert "method 'med-sa' needs transformers: pip install 'dabench[sam]'" in done.stdout, done.stderr
-    assert done.stdout.rstrip().endswith("[0, 2]")
+    done = run(code, tmp_path, monkeypatch)
+    assert (done.returncode, done.stderr) == (0, "")
+    planned, *listed = done.stdout.splitlines()
+    assert "method 'med-sa' needs transformers: pip install 'dabench[sam]'" in planned
+    assert planned.endswith("[0, 2]")
+    said = next(line for line in listed if " wesam " in line)
+    assert "[needs transformers and peft: pip install 'dabench[sam]']" in said
+    assert "needs" not in next(line for line in listed if " prompt-das " in line)
 
 
 def test_listing_and_planning_import_nothing_of_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,10 @@ from dabench.runs.plan import make_plan
 from dabench.runs.runner import Runner, run_cell
 from dabench.tracking.run_reader import read_run
 from dabench.training.stage_data import StageData
-from tests.conftest import few
+from tests.conftest import SMALL, few
+
+#: The target whose training labels are random.
+SCRAMBLED = {"task": "human2scrambled", "options": {"phantom-scrambled": SMALL}}
 
 
 def weights(workspace: Workspace, stage: str) -> list[str]:
@@ -125,7 +128,7 @@ def test_random_target_training_labels_leave_uda_bit_identical(scrambled: Regist
     stage = "upo" if po == "upo" else "prompt-das"
     one, two = Workspace(tmp_path / "one"), Workspace(tmp_path / "two")
     honest = run_cell(few(po=po, budget={"points": 0.0}), scrambled, one)
-    blind = run_cell(few(po=po, budget={"points": 0.0}, task="human2scrambled"), scrambled, two)
+    blind = run_cell(few(po=po, budget={"points": 0.0}, **SCRAMBLED), scrambled, two)
     assert weights(one, stage) == weights(two, stage)
     same = {k: v for k, v in honest.metrics.items() if k.startswith("target_test/")}
     assert same == {k: v for k, v in blind.metrics.items() if k.startswith("target_test/")}
@@ -135,7 +138,7 @@ def test_random_target_training_labels_leave_uda_bit_identical(scrambled: Regist
 def test_random_target_training_labels_change_a_weakly_supervised_run(scrambled: Registry, tmp_path: Path) -> None:
     one, two = Workspace(tmp_path / "one"), Workspace(tmp_path / "two")
     run_cell(few("prompt-das"), scrambled, one)
-    run_cell(few("prompt-das", task="human2scrambled"), scrambled, two)
+    run_cell(few("prompt-das", **SCRAMBLED), scrambled, two)
     assert weights(one, "prompt-das") != weights(two, "prompt-das")
 
 
@@ -191,7 +194,7 @@ def test_settings_that_would_do_nothing_or_do_not_exist(
     registry: Registry, workspace: Workspace, changes: dict[str, object], match: str
 ) -> None:
     with pytest.raises(ConfigError, match=match):
-        make_plan(few(**changes), registry, workspace)  # type: ignore[arg-type]
+        make_plan(few(small=False, **changes), registry, workspace)  # type: ignore[arg-type]
 
 
 def test_missing_data_are_named(registry: Registry, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from dabench.files.workspace import Workspace
 from dabench.suites.planning import make_graph
 from dabench.suites.schedule import SuiteReport, run_suite
 from dabench.suites.spec import Suite
-from tests.conftest import FEW
+from tests.conftest import FEW, PHANTOMS
 
 OPTIONS = {name: dict(values) for name, values in FEW.items()}
 SOURCE = {"source-only": OPTIONS["source-only"]}
@@ -28,7 +28,7 @@ def suite() -> Suite:
     return Suite.model_validate(
         {
             "name": "two-rows",
-            "settings": {"data": "phantom", "preset": "tiny", "task": "human2stem"},
+            "settings": {"data": "phantom", "preset": "tiny", "task": "human2stem", "options": PHANTOMS},
             "axes": {"seed": [0, 1]},
             "rows": {
                 "source": {"method": "source-only", "options": SOURCE},

@@ -17,6 +17,7 @@ from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import all_rows, cell_rows, read_suite_record, started_suites, write_suite_record
 from dabench.tracking.record import RunRecord
 from dabench.tracking.run_reader import read_run
+from tests.conftest import PHANTOMS
 from tests.suites.conftest import SOURCE, InlineExecutor, run
 
 
@@ -138,7 +139,7 @@ def test_a_diverging_cell_says_why(registry, workspace, inline):
     suite = Suite.model_validate(
         {
             "name": "nan",
-            "settings": {"data": "phantom", "preset": "tiny", "task": "human2stem"},
+            "settings": {"data": "phantom", "preset": "tiny", "task": "human2stem", "options": PHANTOMS},
             "rows": {
                 "wild": {"method": "source-only", "options": options},
                 "tame": {"method": "source-only", "options": SOURCE},
