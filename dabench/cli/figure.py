@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from dabench.leaderboard.gather import Leaderboard
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Draw runs side by side on one slice, and box plots of scores."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Draw figures: runs side by side on one slice, and box plots of scores.",
 )
 
-_Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Cells, or beginnings of their names.")]
+_Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Names of runs, or beginnings of names.")]
 _Suite = Annotated[str | None, typer.Option("--suite", help="Runs of this suite, with the names of its rows.")]
 _Filters = Annotated[
     list[str] | None, typer.Option("--filter", help="Only runs with KEY=VALUE[,VALUE], any tag (repeatable).")
@@ -39,7 +41,7 @@ def slices_command(
     ] = None,
     output: _Output = Path("slices.png"),
 ) -> None:
-    """Draw several runs on the same slices: image and truth, then each run's hits, misses and false positives.
+    """Draw several runs on the same slices: image, labels, then each run's correct, missed and false pixels.
 
     Example:  dabench figure slices --suite six-tasks --filter task=vnc2lucchi --crop 400 --output fig3.png
     """

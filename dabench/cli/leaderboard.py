@@ -32,20 +32,22 @@ def attach(app: typer.Typer) -> None:
 def leaderboard(
     file: Annotated[
         Path | None,
-        typer.Argument(help="Where to write what --html, --csv, --json or --markdown makes [html: leaderboard.html]."),
+        typer.Argument(help="File for --html, --csv, --json or --markdown [html: leaderboard.html]."),
     ] = None,
-    suite: Annotated[str | None, typer.Option(help="Only this suite, with the names of its rows.")] = None,
-    by: Annotated[str, typer.Option(help="What to rank by: dice, aji, pq, or points_15/dice.")] = "dice",
+    suite: Annotated[str | None, typer.Option(help="Only this suite; entries get the names of its rows.")] = None,
+    by: Annotated[str, typer.Option(help="Metric to rank by: dice, aji, pq, or points_15/dice.")] = "dice",
     conditions: Annotated[
         list[str] | None,
-        typer.Option("--filter", help="Only cells with KEY=VALUE[,VALUE], any tag (repeatable; all must hold)."),
+        typer.Option(
+            "--filter", help="Only cells whose tag KEY has one of the values: KEY=VALUE[,VALUE] (repeatable)."
+        ),
     ] = None,
     reference: Annotated[
         str, typer.Option(help="Entry that all others are compared with (default: source-only).")
     ] = "",
     sources: Annotated[
         list[str] | None,
-        typer.Option("--from", help="Cells of an MLflow store, or recorded ones (NAME.jsonl); with --site repeatable."),
+        typer.Option("--from", help="Read an MLflow store or recorded results (NAME.jsonl); with --site repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the boards as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print one line per cell, with every tag and metric.")] = False,
@@ -56,7 +58,7 @@ def leaderboard(
     ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Read every run again, not only what changed.")] = False,
 ) -> None:
-    """Rank what has run: one table a setting, with intervals, ties, brackets and what is missing.
+    """Rank all runs: one table per setting, with intervals, ties, brackets and missing cells.
 
     Example:  dabench leaderboard --filter task=vnc2lucchi,lucchi2vnc --html leaderboard.html
     """

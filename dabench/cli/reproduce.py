@@ -29,7 +29,7 @@ def reproduce(
     preset: suites.Preset = None,
     tasks: suites.Tasks = None,
     seeds: suites.Seeds = None,
-    rows: Annotated[str | None, typer.Option(help="Rows instead of all, comma-separated.")] = None,
+    rows: Annotated[str | None, typer.Option(help="Only these rows, comma-separated.")] = None,
     sets: suites.Sets = None,
     no_run: Annotated[bool, typer.Option("--no-run", help="Compare existing results; run nothing.")] = False,
     source: Annotated[
@@ -41,9 +41,9 @@ def reproduce(
     as_json: suites.Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print as Markdown.")] = False,
 ) -> None:
-    """Run a paper's table and print ours beside theirs, and what is missing and why.
+    """Run a paper's table and print our numbers next to the paper's, with reasons for missing ones.
 
-    More ways to run (memory, several machines): dabench suite run NAME; then reproduce NAME --no-run.
+    For more options (memory, several machines), use dabench suite run NAME, then reproduce NAME --no-run.
 
     Example:  dabench reproduce prefer-das/table-2 --preset small --tasks vnc2lucchi,lucchi2vnc
     """
