@@ -17,7 +17,12 @@ from dabench.interfaces.observer import Observer
 
 #: Seconds between plain lines of one piece of work.
 _EVERY = 10.0
-_STATES = {"cached": "reused", "resumes": "continues from its checkpoint", "new": "training, {total} updates"}
+_STATES = {
+    "cached": "reused",
+    "resumes": "continues from its checkpoint",
+    "new": "training, {total} updates",
+    "frozen": "not trained",
+}
 
 
 class Display(Observer, AbstractContextManager["Display"]):
