@@ -44,7 +44,7 @@ def steps(page: Path) -> Iterator[tuple[str, str]]:
 def commands(page: Path) -> list[str]:
     """The commands that a page types, without comments."""
     typed = (body for what, body in steps(page) if what == "type")
-    return [shlex.join(words) for body in typed for line in body.splitlines() if (words := shlex.split(line, True))]
+    return [words[0] for body in typed for line in body.splitlines() if (words := re.split(r" +(?:#|\|\|) ", line))[0]]
 
 
 def change(diff: str, folder: Path) -> None:
@@ -143,7 +143,7 @@ class HastyReader(Reader):
 
     def _types(self, line: str) -> str:
         program, *arguments = shlex.split(line, comments=True)
-        if program == "pip" or program not in _PROGRAMS:
+        if program == "pip" or program not in _PROGRAMS or set(line) & set("|*>$"):
             return super().types(line)
         if arguments[:2] in (["annotate", "points"], ["annotate", "preferences"]) and type(self).at_page:
             return type(self).at_page(self, arguments[1:])

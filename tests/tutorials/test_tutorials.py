@@ -101,6 +101,8 @@ def test_read_a_leaderboard(reader: HastyReader) -> None:
 def test_check_a_result(reader: HastyReader) -> None:
     printed = reader.follows(DOCS / "tutorials" / "check-a-result.md")
     assert "source-only (lab-a)" in printed
+    assert "FAIL" in printed.partition("The check failed")[0].rpartition("rerun")[2]
+    assert "The check failed, as it should." in printed
     assert "verified here" in printed
 
 
