@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from dabench.api.tables import Boards
 
 _FORMATS = ("json", "csv", "html", "markdown")
-#: From this many new runs on, reading them is worth a word.
-_MANY = 500
 #: Columns of text where nobody says how wide a line may be: in a file or a pipe.
 _WIDE = 240
 
@@ -62,6 +60,7 @@ def leaderboard(
 
     Example:  dabench leaderboard --filter task=vnc2lucchi,lucchi2vnc --html leaderboard.html
     """
+    from dabench.api.progress import make_display
     from dabench.api.tables import read_boards
     from dabench.errors import ConfigError
 
@@ -74,23 +73,22 @@ def leaderboard(
     if site is not None:
         if chosen:
             raise ConfigError(f"--site and --{chosen[0]} at once.", "Choose one.")
-        leaderboard_site.write(site, suite or "", sources or (), anew=refresh, progress=_progress, **asked)
+        with make_display(quiet=False, stderr=True) as display:
+            shown = display.progress("reading runs")
+            leaderboard_site.write(site, suite or "", sources or (), anew=refresh, progress=shown, **asked)
         return
     if len(sources or ()) > 1:
         raise ConfigError("--from is given more than once.", "Only --site takes several.")
     source = sources[0] if sources else None
-    found = read_boards(suite or "", store=source, refresh=refresh, progress=_progress, **asked)
+    with make_display(quiet=False, stderr=True) as display:
+        shown = display.progress("reading runs")
+        found = read_boards(suite or "", store=source, refresh=refresh, progress=shown, **asked)
     for message in found.damaged:
         typer.echo(f"left out: {message}", err=True)
     if chosen:
         _write(chosen[0], found, file)
     else:
         _show(found, source or str(found.workspace.runs))
-
-
-def _progress(done: int, total: int) -> None:
-    if total >= _MANY and done == 0:
-        typer.echo(f"reading {total:,} runs into the index ...", err=True)
 
 
 def _write(kind: str, found: Boards, file: Path | None) -> None:

@@ -48,6 +48,7 @@ def verify(
 
     Example:  dabench verify prefer-das-slpo-human2stem --quick
     """
+    from dabench.api.progress import counted
     from dabench.checking.verdicts import keep_verdict
     from dabench.checking.verify import Verifier
     from dabench.components.registry import Registry
@@ -57,7 +58,7 @@ def verify(
     place = Workspace.find()
     chosen = choose_runs(place, runs or (), everything=everything, suite=suite)
     verifier = Verifier(Registry.load(), place)
-    reports = [verifier.verify(path, quick=quick) for path in chosen]
+    reports = [verifier.verify(path, quick=quick) for path in counted(chosen, "verify")]
     for path, report in zip(chosen, reports, strict=True):
         keep_verdict(place, path, report)
     if as_json:
