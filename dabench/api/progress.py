@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,9 +15,16 @@ from rich.table import Column
 
 from dabench.interfaces.observer import Observer
 
+Item = TypeVar("Item")
+
 #: Seconds between plain lines of one piece of work.
 _EVERY = 10.0
-_STATES = {"cached": "reused", "resumes": "continues from its checkpoint", "new": "training, {total} updates"}
+_STATES = {
+    "cached": "reused",
+    "resumes": "continues from its checkpoint",
+    "new": "training, {total} updates",
+    "frozen": "not trained",
+}
 
 
 class Display(Observer, AbstractContextManager["Display"]):
@@ -125,6 +132,15 @@ def make_display(*, quiet: bool, stderr: bool = False) -> Display:
     if quiet or (stderr and not console.is_terminal):
         return Display()
     return BarDisplay(console) if draws_bars(console) else PlainDisplay(console)
+
+
+def counted(items: Sequence[Item], work: str) -> Iterator[Item]:
+    """The items, with a bar on the terminal that shows how many are done and how long the rest takes."""
+    with make_display(quiet=False, stderr=True) as display:
+        for done, item in enumerate(items):
+            display.advanced(work, done, len(items))
+            yield item
+        display.advanced(work, len(items), len(items))
 
 
 def draws_bars(console: Console) -> bool:

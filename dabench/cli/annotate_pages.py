@@ -31,24 +31,26 @@ def attach(app: typer.Typer) -> None:
 
 
 def preferences(
-    output: Annotated[Path, typer.Option(help="The data set: a folder. One that is there is continued.")],
-    run: Annotated[
-        str | None, typer.Option(help="For a new set: the run whose model draws the outlines, or its folder.")
+    output: Annotated[Path, typer.Option(help="Folder of the data set; an existing one is continued.")],
+    run: Annotated[str | None, typer.Option(help="For a new set: the run whose model draws the outlines.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="With --run: method that will learn from the answers [the run's].")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="With --run: method that will learn [the run's].")] = None,
     po: Annotated[str | None, typer.Option(help="With --run: preference optimizer [the run's].")] = None,
     gold: Annotated[
         int,
-        typer.Option(help="With --run: questions of which labels know the answer; they train nothing.", min=0),
+        typer.Option(
+            help="With --run: number of questions whose answer is known from labels; not for training.", min=0
+        ),
     ] = 0,
-    order: Annotated[str, typer.Option(help="random, or informative: those first whose candidates differ most.")] = (
-        "random"
-    ),
+    order: Annotated[
+        str, typer.Option(help="random, or informative: first the questions whose candidates differ most.")
+    ] = ("random"),
     random_share: Annotated[
         float,
-        number(help="With --order informative: share of questions drawn at random all the same."),
+        number(help="With --order informative: share of questions that is still drawn at random."),
     ] = 0.3,
-    repeats: Annotated[float, number(help="Share of questions that come a second time, later.")] = 0.08,
+    repeats: Annotated[float, number(help="Share of questions that are asked a second time.")] = 0.08,
     seed: Annotated[int, typer.Option(help="Seed of the order, repeats and positions of candidates.")] = 0,
     idle: _Idle = 30.0,
     rater: _Rater = "",
@@ -57,7 +59,7 @@ def preferences(
 ) -> None:
     """Ask people which of several outlines is best. Stop it with Ctrl-C; the same command continues.
 
-    A new set holds the questions that the preference stage of a run asks; stages before it are reused.
+    A new set holds the questions that the preference stage of a run asks. Earlier stages are reused.
 
     Example:  dabench annotate preferences --run RUN --method prefer-das --po slpo --output choices
     """
@@ -88,13 +90,15 @@ def preferences(
 def points(
     output: Annotated[
         Path,
-        typer.Option(help="CSV of all raters' clicks, next to a folder with one file per rater; both are continued."),
+        typer.Option(help="CSV with the clicks of all raters; a folder next to it has a file per rater."),
     ],
     domain: Annotated[str | None, typer.Option(help="A domain (dabench data ls).")] = None,
     split: Annotated[str, typer.Option(help="Split of the domain; runs use points of train.")] = "train",
-    images: Annotated[Path | None, typer.Option(help="Or any volume: OME-Zarr, HDF5, NIfTI, TIFF, a folder.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Instead of a domain: OME-Zarr, HDF5, NIfTI, TIFF or a folder of slices.")
+    ] = None,
     run: Annotated[
-        str | None, typer.Option(help="A trained run or model file: its outlines follow the clicks.")
+        str | None, typer.Option(help="A trained run or model file, which draws outlines as you click.")
     ] = None,
     channel: Channel = None,
     series: Series = None,
@@ -103,7 +107,7 @@ def points(
         str | None, typer.Option(metavar="Z,Y,X", help="With --run: voxel size in nm [the file's].")
     ] = None,
     device: Annotated[str, typer.Option(help="With --run: auto, cpu, cuda, cuda:1 ...")] = "auto",
-    same: Annotated[float, number(help="Pixels within which clicks of two raters mean one object.", min=0)] = 12.0,
+    same: Annotated[float, number(help="Clicks of two raters within this many pixels are one object.", min=0)] = 12.0,
     idle: _Idle = 30.0,
     rater: _Rater = "",
     port: _Port = 0,

@@ -22,17 +22,17 @@ def attach(app: typer.Typer) -> None:
 
 def report(
     answers: Annotated[
-        list[Path], typer.Argument(help="Answer files (choices/anna.jsonl), or whole data sets: folders or zips.")
+        list[Path], typer.Argument(help="Answer files (choices/anna.jsonl), or data sets (folders or zips).")
     ],
     gold: Annotated[
         Path | None, typer.Option(help="Answers of a trusted rater, taken as correct for their questions.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Report on raters: agreement beyond chance, consistency, bias to the first place, strengths, seconds.
+    """Report on raters: agreement beyond chance, consistency, bias towards the first place, strengths, time.
 
-    Of fewer than 30 questions nothing is claimed. Where the domain's labels are here, also how good the chosen outlines
-    are by these, and how good they could be.
+    With fewer than 30 questions, nothing is concluded. If the domain's labels are on this machine, the report also says
+    how good the chosen outlines are, and how good they could be.
 
     Example:  dabench annotate report choices/rater-a.jsonl choices/rater-b.jsonl
     """

@@ -29,12 +29,12 @@ def annotate(
     data: Annotated[str | None, typer.Option(help="real or phantom.")] = None,
     preset: Annotated[str | None, typer.Option(help="tiny, small or paper.")] = None,
     seed: Annotated[int | None, typer.Option(help="Training seed.")] = None,
-    patches: Annotated[float | None, number(help="Share of target patches asked about.")] = None,
+    patches: Annotated[float | None, number(help="Share of target patches that a rater is asked about.")] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for clicks and answers [annotation-TASK]; existing files are continued.")
     ] = None,
-    sets: Annotated[list[str] | None, typer.Option("--set", help="One setting, as of dabench run.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file with settings, as of dabench run.")] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="A setting, as for dabench run (repeatable).")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings, as for dabench run.")] = None,
     rater: Annotated[str, typer.Option(help="Rater name that the pages suggest.")] = "",
     port: Annotated[int, typer.Option(help="Port on this machine [a free one].", min=0, max=65535)] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Print links without opening them.")] = False,

@@ -10,9 +10,9 @@ import typer
 from dabench.cli import data_add, data_export, data_sets
 from dabench.cli.json_output import print_json
 
-app = typer.Typer(help="List, add, verify and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List, add, verify and show data sets.", no_args_is_help=True, rich_markup_mode=None)
 _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-_Name = Annotated[str, typer.Argument(help="A domain; see  dabench data ls")]
+_Name = Annotated[str, typer.Argument(help="A domain (dabench data ls).")]
 
 
 @app.command("ls")
@@ -45,12 +45,10 @@ data_add.attach(app)
 
 @app.command("verify")
 def verify(
-    name: Annotated[
-        str, typer.Argument(help="A domain (see  dabench data ls), or a preference data set: folder or zip")
-    ],
+    name: Annotated[str, typer.Argument(help="A domain (dabench data ls), or a preference data set: folder or zip.")],
     as_json: _Json = False,
 ) -> None:
-    """Read everything of a domain, or of a preference data set: digests, every slice and label, every mask and answer.
+    """Read all files of a domain or a preference data set and check them: digests, slices, labels, masks, answers.
 
     Example:  dabench data verify lucchi
     """
@@ -102,7 +100,7 @@ def show(
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Say what a domain is and draw slices of it with the contours of its labels.
+    """Describe a domain, and draw some of its slices with the contours of the labels.
 
     Example:  dabench data show phantom-human --split test --slice 3 --output human.png
     """

@@ -26,9 +26,9 @@ def attach(app: typer.Typer) -> None:
 def add(
     name: Annotated[str, typer.Argument(help="Name of the new domain: lower-case letters, digits, + . _ -")],
     images: Annotated[
-        Path, typer.Option(help="TIFF, HDF5, zarr, NIfTI or a folder of slices; scan.h5/raw is a volume in a file.")
+        Path, typer.Option(help="TIFF, HDF5, zarr, NIfTI or a folder of slices; scan.h5/raw names a volume in a file.")
     ],
-    voxel: Annotated[str | None, typer.Option(help="Voxel size in nm: z,y,x [default: what the file says].")] = None,
+    voxel: Annotated[str | None, typer.Option(help="Voxel size in nm: z,y,x [default: from the file].")] = None,
     labels: Annotated[Path | None, typer.Option(help="Labels of the same slices.")] = None,
     channel: Channel = None,
     series: Series = None,
@@ -36,32 +36,33 @@ def add(
     split: Annotated[str, typer.Option(help="train, test or unlabelled.")] = "train",
     slices: Annotated[str | None, typer.Option(help="Only slices FIRST:LAST (LAST not included).")] = None,
     label_slices: Annotated[
-        str | None, typer.Option(help="The same of the label file, where it counts its slices in another way.")
+        str | None, typer.Option(help="The same for the label file, if its slices are numbered differently.")
     ] = None,
     labelled: Annotated[
-        str | None, typer.Option(help="Slices FIRST:LAST of the images that the labels cover; the others are unknown.")
+        str | None, typer.Option(help="Slices FIRST:LAST of the images that have labels; the others have none.")
     ] = None,
     label_kind: Annotated[str, typer.Option(help="auto, semantic or instance.")] = "auto",
     label_values: Annotated[
         list[str] | None,
         typer.Option(
-            "--label-values", "--value", metavar="V:L,...", help="What label values are: 0, 1 or 255 (ignore)."
+            "--label-values", "--value", metavar="V:L,...", help="What label values mean: 0, 1 or 255 (ignore)."
         ),
     ] = None,
-    intensity: Annotated[str | None, typer.Option(help="Values LOW,HIGH that become 0 and 1.")] = None,
-    neighbours: Annotated[bool, typer.Option(help="Whether slices z and z+1 lie next to each other.")] = True,
+    intensity: Annotated[str | None, typer.Option(help="Grey values LOW,HIGH that become 0 and 1.")] = None,
+    neighbours: Annotated[bool, typer.Option(help="Whether slices z and z+1 are neighbours in the tissue.")] = True,
     in_order: Annotated[
-        bool, typer.Option("--in-order", help="Images and labels are pairs in order, whatever their files' numbers.")
+        bool,
+        typer.Option("--in-order", help="Pair images and labels in order, whatever numbers their file names have."),
     ] = False,
     blank: Annotated[
         float,
-        number(min=0, max=1, help="Share of the images that may be blank or absent from the file."),
+        number(min=0, max=1, help="Largest share of the images that may be blank or missing from the file."),
     ] = 0.5,
-    description: Annotated[str, typer.Option(help="What it is, in a sentence.")] = "",
-    replace: Annotated[bool, typer.Option("--replace", help="Overwrite a split that exists.")] = False,
+    description: Annotated[str, typer.Option(help="Description in one sentence.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an existing split.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Write a card for your own volume; call it once a split.
+    """Write a card for your own volume. Run it once for each split.
 
     Example:  dabench data add liver --images liver.zarr --labels liver_mito.tif --voxel 50,8,8 --split train
     """

@@ -19,24 +19,22 @@ def attach(app: typer.Typer) -> None:
 
 
 def export(
-    name: Annotated[
-        str, typer.Argument(help="A domain (see  dabench data ls), or a preference data set: folder or zip.")
-    ],
+    name: Annotated[str, typer.Argument(help="A domain (dabench data ls), or a preference data set: folder or zip.")],
     output: Annotated[
         Path,
-        typer.Option(help="Volume to write: .zarr, .tif, .h5, .nii.gz; of a preference data set a folder or .zip."),
+        typer.Option(help="File to write: .zarr, .tif, .h5 or .nii.gz; for a preference data set, folder or .zip."),
     ],
     split: Annotated[str | None, typer.Option(help="Split of the domain [default: the first].")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Write the domain's labels (0, 1, 255 ignore) too.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Also write the labels (0, 1, 255: ignore) to this file.")] = None,
     images: Annotated[
         bool | None,
         typer.Option(
             "--with-images/--without-images",
-            help="Images of a preference data set [default: with, if the domain's card allows it].",
+            help="Whether a preference data set includes its images [default: if the card allows it].",
         ),
     ] = None,
 ) -> None:
-    """Write the images of a domain as a volume of their own, or copy a preference data set, answers and all.
+    """Write the images of a domain to a file, or copy a preference data set with its answers.
 
     Example:  dabench data export phantom-stem --output scan.zarr --labels truth.tif
     """

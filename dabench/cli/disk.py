@@ -20,7 +20,7 @@ def attach(app: typer.Typer) -> None:
 
 
 def disk(as_json: Json = False) -> None:
-    """Print what takes how much of the workspace: suites, stages, MLflow.
+    """Print how much space each part of the workspace takes: suites, stages, MLflow.
 
     Example:  dabench disk
     """
@@ -40,14 +40,14 @@ def disk(as_json: Json = False) -> None:
 
 
 def clean(
-    older_than: Annotated[float, number(help="Days without a change.", min=0)] = 7,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go and stop.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    older_than: Annotated[float, number(help="Only what has not changed for this many days.", min=0)] = 7,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be deleted, and stop.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete what nothing refers to: stages without a run, failed runs that no suite lists, second copies.
+    """Delete what is no longer used: stages without a run, failed runs that no suite lists, duplicates.
 
-    Shows first what would go, and asks. Nothing of a board, a bundle, a model or a suite goes.
+    First shows what would be deleted, and asks. Files of a board, bundle, model or suite are never deleted.
 
     Example:  dabench clean --older-than 30 --dry-run
     """

@@ -18,7 +18,7 @@ def attach(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
-    """Look at Python, torch, devices, workspace, data, plugins, weights and the MLflow store; changes nothing.
+    """Check Python, torch, devices, workspace, data, plugins, weights and the MLflow store. Nothing is changed.
 
     Example:  dabench doctor --json
     """

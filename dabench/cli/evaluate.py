@@ -24,13 +24,13 @@ def attach(app: typer.Typer) -> None:
 
 def evaluate(
     prediction: Annotated[
-        Path, typer.Option(help="Stack to score: what dabench predict wrote, a TIFF, a folder, any registered format.")
+        Path, typer.Option(help="Stack to score: output of dabench predict, TIFF, folder, or any registered format.")
     ],
     labels: Annotated[Path, typer.Option(help="Stack of labels of the same shape.")],
     channel: Channel = None,
     series: Series = None,
     axes: Axes = None,
-    protocol: Annotated[str, typer.Option(help="Rule of scoring (dabench ls protocols).")] = "das-2d@1",
+    protocol: Annotated[str, typer.Option(help="Scoring protocol (dabench ls protocols).")] = "das-2d@1",
     slices: Annotated[str | None, typer.Option(metavar="A:B", help="Score slices A to B-1 only.")] = None,
     label_slices: Annotated[
         str | None, typer.Option(metavar="A:B", help="The prediction covers only slices A to B-1 of the labels.")
@@ -40,30 +40,30 @@ def evaluate(
     ] = None,
     label_values: Annotated[
         str | None,
-        typer.Option(metavar="V:L,...", help="What label values are: 0:0,1:1,2:255 (255 ignore) [asked if in doubt]."),
+        typer.Option(metavar="V:L,...", help="What label values mean: 0:0,1:1,2:255 (255: ignore) [asked if unclear]."),
     ] = None,
-    label_kind: Annotated[str, typer.Option(help="What the labels are: auto, semantic or instance (ids).")] = "auto",
+    label_kind: Annotated[str, typer.Option(help="Kind of labels: auto, semantic or instance (ids).")] = "auto",
     threshold: Annotated[
         float | None,
-        number(help="Foreground from this value on [0.5 for floating point, else: not 0]."),
+        number(help="Lowest value that counts as foreground [floating point: 0.5; else all except 0]."),
     ] = None,
     predicted: Annotated[
         str,
-        typer.Option(metavar="auto|mask|ids", help="What the prediction holds (mask: what is not 0)."),
+        typer.Option(metavar="auto|mask|ids", help="What the prediction holds (mask: all values except 0)."),
     ] = "auto",
     predicted_values: Annotated[
-        str | None, typer.Option(metavar="V:L,...", help="What values of the prediction are: 1:0,2:1.")
+        str | None, typer.Option(metavar="V:L,...", help="What predicted values mean: 1:0,2:1.")
     ] = None,
     per_slice: Annotated[Path | None, typer.Option(help="Also write one row per slice to this CSV file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, rows included.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, including the rows.")] = False,
 ) -> None:
     """Score a stack of predictions against a stack of labels.
 
-    Labels are a mask (0 and one other value) or ids of objects; what can mean several things is asked for. Nothing is
-    resampled: shapes must match.
-    Where the rule wants true ids and the labels are a mask, its components are the objects, and the output says so.
-    Of an OME-Zarr of dabench predict, the instances are scored where the rule takes ids, else the mask.
-    --channel, --series and --axes are of the prediction; of labels the path says them: --labels labels.tif/channel=1
+    Labels are a mask (0 and one other value) or ids of objects. If they are ambiguous, an error names the option that
+    decides. Nothing is resampled: shapes must match.
+    If the protocol needs ids and the labels are a mask, its components are the objects, and the output says so.
+    For the output of dabench predict, the instances are scored if the protocol uses ids, else the mask.
+    --channel, --series and --axes are for the prediction; for labels, add them to the path: labels.tif/channel=1
 
     Example:  dabench evaluate --prediction prediction.tif --labels labels.tif --per-slice scores.csv
     """

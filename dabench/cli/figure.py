@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Draw runs side by side on the same slices, box plots, curves, and quality against cost.",
+    help="Draw figures: runs side by side on one slice, box plots, curves, and quality against cost.",
 )
 
-_Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Cells, or beginnings of their names.")]
+_Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Names of runs, or beginnings of names.")]
 _Suite = Annotated[str | None, typer.Option("--suite", help="Runs of this suite, with the names of its rows.")]
 _Filters = Annotated[
     list[str] | None, typer.Option("--filter", help="Only runs with KEY=VALUE[,VALUE], any tag (repeatable).")
@@ -48,7 +48,7 @@ def slices_command(
     ] = False,
     output: _Output = Path("slices.png"),
 ) -> None:
-    """Draw several runs on the same slices: image and truth, then each run's hits, misses and false positives.
+    """Draw several runs on the same slices: image, labels, then each run's correct, missed and false pixels.
 
     Slices are the same for all runs, so no run chooses them. The terms of the target's images are printed.
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from dabench.api.tables import Boards
 
 _FORMATS = ("json", "csv", "html", "markdown")
-#: From this many new runs on, reading them is worth a word.
-_MANY = 500
 #: Columns of text where nobody says how wide a line may be: in a file or a pipe.
 _WIDE = 240
 
@@ -32,20 +30,22 @@ def attach(app: typer.Typer) -> None:
 def leaderboard(
     file: Annotated[
         Path | None,
-        typer.Argument(help="Where to write what --html, --csv, --json or --markdown makes [html: leaderboard.html]."),
+        typer.Argument(help="File for --html, --csv, --json or --markdown [html: leaderboard.html]."),
     ] = None,
-    suite: Annotated[str | None, typer.Option(help="Only this suite, with the names of its rows.")] = None,
-    by: Annotated[str, typer.Option(help="What to rank by: dice, aji, pq, or points_15/dice.")] = "dice",
+    suite: Annotated[str | None, typer.Option(help="Only this suite; entries get the names of its rows.")] = None,
+    by: Annotated[str, typer.Option(help="Metric to rank by: dice, aji, pq, or points_15/dice.")] = "dice",
     conditions: Annotated[
         list[str] | None,
-        typer.Option("--filter", help="Only cells with KEY=VALUE[,VALUE], any tag (repeatable; all must hold)."),
+        typer.Option(
+            "--filter", help="Only cells whose tag KEY has one of the values: KEY=VALUE[,VALUE] (repeatable)."
+        ),
     ] = None,
     reference: Annotated[
         str, typer.Option(help="Entry that all others are compared with (default: source-only).")
     ] = "",
     sources: Annotated[
         list[str] | None,
-        typer.Option("--from", help="Cells of an MLflow store, or recorded ones (NAME.jsonl); with --site repeatable."),
+        typer.Option("--from", help="Read an MLflow store or recorded results (NAME.jsonl); with --site repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the boards as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print one line per cell, with every tag and metric.")] = False,
@@ -56,10 +56,11 @@ def leaderboard(
     ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Read every run again, not only what changed.")] = False,
 ) -> None:
-    """Rank what has run: one table a setting, with intervals, ties, brackets and what is missing.
+    """Rank all runs: one table per setting, with intervals, ties, brackets and missing cells.
 
     Example:  dabench leaderboard --filter task=vnc2lucchi,lucchi2vnc --html leaderboard.html
     """
+    from dabench.api.progress import make_display
     from dabench.api.tables import read_boards
     from dabench.errors import ConfigError
 
@@ -72,23 +73,22 @@ def leaderboard(
     if site is not None:
         if chosen:
             raise ConfigError(f"--site and --{chosen[0]} at once.", "Choose one.")
-        leaderboard_site.write(site, suite or "", sources or (), anew=refresh, progress=_progress, **asked)
+        with make_display(quiet=False, stderr=True) as display:
+            shown = display.progress("reading runs")
+            leaderboard_site.write(site, suite or "", sources or (), anew=refresh, progress=shown, **asked)
         return
     if len(sources or ()) > 1:
         raise ConfigError("--from is given more than once.", "Only --site takes several.")
     source = sources[0] if sources else None
-    found = read_boards(suite or "", store=source, refresh=refresh, progress=_progress, **asked)
+    with make_display(quiet=False, stderr=True) as display:
+        shown = display.progress("reading runs")
+        found = read_boards(suite or "", store=source, refresh=refresh, progress=shown, **asked)
     for message in found.damaged:
         typer.echo(f"left out: {message}", err=True)
     if chosen:
         _write(chosen[0], found, file)
     else:
         _show(found, source or str(found.workspace.runs))
-
-
-def _progress(done: int, total: int) -> None:
-    if total >= _MANY and done == 0:
-        typer.echo(f"reading {total:,} runs into the index ...", err=True)
 
 
 def _write(kind: str, found: Boards, file: Path | None) -> None:

@@ -70,7 +70,10 @@ def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="With --version: also those of Python, torch and other packages, as JSON.")
+        bool,
+        typer.Option(
+            "--json", help="With --version: also print the versions of Python, torch and other packages, as JSON."
+        ),
     ] = False,
 ) -> None:
     """Options before the command hold for every command; the environment carries them to wherever they are needed."""

@@ -23,46 +23,46 @@ def attach(app: typer.Typer) -> None:
 
 def measure(
     file: Annotated[
-        Path, typer.Argument(help="What dabench predict wrote, or any mask or instance ids: OME-Zarr, TIFF …")
+        Path, typer.Argument(help="Output of dabench predict, or any mask or instance ids: OME-Zarr, TIFF …")
     ],
     csv: Annotated[Path | None, typer.Option(help="Write one row per object to this CSV file.")] = None,
-    parquet: Annotated[Path | None, typer.Option(help="The same as parquet.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Write the same rows to this parquet file.")] = None,
     per_slice: Annotated[Path | None, typer.Option(help="Write one row per slice to this CSV file.")] = None,
-    summary: Annotated[Path | None, typer.Option(help="Write plots: a .png, a .html, or both into a folder.")] = None,
-    voxel: Annotated[str | None, typer.Option(help="Voxel size in nm, z,y,x [what the file says].")] = None,
-    min_size: Annotated[
-        str | None, typer.Option(help="Drop objects smaller than this: 16px, 5e5nm3 or, in 2-D, 900nm2.")
-    ] = None,
+    summary: Annotated[Path | None, typer.Option(help="Write plots: a .png, a .html, or a folder for both.")] = None,
+    voxel: Annotated[str | None, typer.Option(help="Voxel size in nm, z,y,x [from the file].")] = None,
+    min_size: Annotated[str | None, typer.Option(help="Drop smaller objects: 16px, 5e5nm3 or, in 2-D, 900nm2.")] = None,
     max_size: Annotated[
-        str | None, typer.Option(help="Drop objects larger than this, which are not mitochondria.")
+        str | None, typer.Option(help="Drop larger objects, which are probably not mitochondria.")
     ] = None,
     channel: Channel = None,
     series: Series = None,
     axes: Axes = None,
     dims: Annotated[
-        int | None, typer.Option(help="3: objects go through slices; 2: each slice on its own [3; 2 for one slice].")
+        int | None,
+        typer.Option(help="3: join objects through slices; 2: count each slice separately [3; one slice: 2]."),
     ] = None,
     content: Annotated[
-        str, typer.Option(metavar="auto|mask|ids", help="What the file holds; a mask is labelled first.")
+        str,
+        typer.Option(metavar="auto|mask|ids", help="What the file holds; the components of a mask are labelled first."),
     ] = "auto",
     label_values: Annotated[
-        str | None, typer.Option(metavar="V:L,...", help="What its values are: 0:0,1:1,255:255 (255: of no object).")
+        str | None, typer.Option(metavar="V:L,...", help="What its values mean: 0:0,1:1,255:255 (255: no object).")
     ] = None,
     split: Annotated[
         str,
-        typer.Option(metavar="none|watershed", help="watershed: objects of a mask that touch are cut apart at necks."),
+        typer.Option(metavar="none|watershed", help="watershed: separate touching objects of a mask at their necks."),
     ] = "none",
     scratch: Annotated[
         Path | None,
-        typer.Option(help="Keep intermediate results of labelling here, to continue after an interruption."),
+        typer.Option(help="Folder for intermediate results, so that labelling can continue after an interruption."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Count and measure objects: volume, surface, length, elongation, place, and how many each slice cuts.
+    """Count and measure objects: volume, surface, length, elongation, position, and number per slice.
 
-    Of an OME-Zarr of dabench predict, its instances are measured, or its mask where it has none or --split is given. A
-    mask (two values) is labelled first, with 26 neighbours in 3-D and 8 in 2-D. The memory needed does not grow with
-    the volume.
+    For the output of dabench predict, the instances are measured. If it has none, or with --split, the mask is used.
+    The components of a mask are labelled first, with 26 neighbours in 3-D and 8 in 2-D. Memory use does not grow
+    with the volume.
 
     Example:  dabench measure mito.zarr --csv mito.csv --summary mito.html
     """

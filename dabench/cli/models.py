@@ -21,7 +21,7 @@ Reference = Annotated[
 
 @app.command("ls")
 def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
-    """List models: runs of the workspace that ended well, and model files in its models/ folder.
+    """List models: finished runs of the workspace, and model files in its models/ folder.
 
     Example:  dabench models ls
     """
@@ -53,7 +53,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
 def show(
     reference: Reference, as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False
 ) -> None:
-    """Show a model's card: what it was trained on, how it is to be used, what it scored, what it is built from.
+    """Show a model's card: its training data, how to use it, its scores, and its parts.
 
     Example:  dabench models show models/stem.safetensors --json
     """
@@ -74,7 +74,7 @@ def export_model(
         Path | None, typer.Option(help="File to write [default: <workspace>/models/NAME.<suffix>].")
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", help="safetensors (for dabench), torchscript or onnx (automatic mode only).")
+        str, typer.Option("--format", help="safetensors (for dabench), torchscript or onnx (both without prompts).")
     ] = "safetensors",
 ) -> None:
     """Write a model as one file. TorchScript and ONNX are compared with the model before the file gets its name.
@@ -94,9 +94,9 @@ def export_model(
 def register_model(
     reference: Reference,
     name: Annotated[str, typer.Option(help="Name in the registry [default: the cell's id].")] = "",
-    to: Annotated[str, typer.Option("--to", help="Any MLflow tracking URI [default: the workspace's own store].")] = "",
+    to: Annotated[str, typer.Option("--to", help="An MLflow tracking URI [default: the workspace's store].")] = "",
 ) -> None:
-    """Register a model with MLflow as a pyfunc model with a signature; linked to its run where the store has that.
+    """Register a model in MLflow as a pyfunc model with a signature, linked to its run if the store has it.
 
     Example:  dabench models register RUN --name stem-mitochondria
     """

@@ -17,10 +17,10 @@ def attach(app: typer.Typer) -> None:
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the package and its component, like my-method.")],
     kind: Annotated[str, typer.Option(help="method, backbone, network, reader, suite ... (every kind of dabench ls).")],
-    directory: Annotated[Path, typer.Option(help="Where the package's folder is made.")] = Path(),
-    force: Annotated[bool, typer.Option("--force", help="Write over the files of an existing folder.")] = False,
+    directory: Annotated[Path, typer.Option(help="Folder in which the package's folder is made.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files of an existing folder.")] = False,
 ) -> None:
-    """Write a package with one small component that works, and a test that inherits the conformance suite.
+    """Write a package with a small working component and a test that runs the conformance suite.
 
     Example:  dabench new-plugin my-method --kind method
     """

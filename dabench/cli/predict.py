@@ -26,9 +26,9 @@ def attach(app: typer.Typer) -> None:
 
 def predict(
     run: Annotated[str, typer.Option(help="A cell's id, a run folder or a model file (dabench models ls).")],
-    images: Annotated[Path, typer.Option(help="The scan: OME-Zarr, zarr, HDF5, NIfTI, TIFF, a folder of slices.")],
+    images: Annotated[Path, typer.Option(help="The scan: OME-Zarr, zarr, HDF5, NIfTI, TIFF or a folder of slices.")],
     output: Annotated[
-        Path, typer.Option(help="OME-Zarr (.zarr) with all results, or one of them: .tif, .h5, .nii.gz.")
+        Path, typer.Option(help=".zarr for all results as OME-Zarr; .tif, .h5 or .nii.gz for one of them.")
     ],
     points: Annotated[
         Path | None, typer.Option(help="Points as prompts: CSV or JSON with z, y, x, or z_nm, y_nm, x_nm.")
@@ -41,30 +41,37 @@ def predict(
     voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [the file's].")] = None,
     pixel_size: Annotated[
         str,
-        typer.Option(help="match: seen at the pixel size that the model knows, results on the scan's; or native."),
+        typer.Option(help="match: resample to the model's pixel size; native: do not. Results have the scan's."),
     ] = "match",
     intensity: Annotated[
-        str | None, typer.Option(help="volume, range, slice, or LOW,HIGH: values that become 0 and 1 [the model's].")
+        str | None,
+        typer.Option(help="Grey values that become 0 and 1: volume, range, slice, or LOW,HIGH [the model's]."),
     ] = None,
     slices: Annotated[str | None, typer.Option(metavar="A:B", help="Predict slices A to B-1 only.")] = None,
-    threshold: Annotated[float | None, number(help="Foreground from this probability on [the model's].")] = None,
+    threshold: Annotated[
+        float | None, number(help="Lowest probability that counts as foreground [the model's].")
+    ] = None,
     instances: Annotated[str, typer.Option(help="Objects: 3d (through slices), 2d (each slice) or none.")] = "3d",
     min_size: Annotated[
-        str | None, typer.Option(help="Objects smaller than this are dropped: 20px, 5e5nm3 [16 of the model's pixels].")
+        str | None, typer.Option(help="Drop smaller objects: 20px or 5e5nm3 [16 of the model's pixels].")
     ] = None,
     split: Annotated[
-        str, typer.Option(help="watershed: objects that touch are cut apart at their necks, slice by slice; or none.")
+        str, typer.Option(help="watershed: separate touching objects at their necks, slice by slice; or none.")
     ] = "none",
-    what: Annotated[str, typer.Option(help="For .tif, .h5 and .nii.gz: mask, probability or instances.")] = "mask",
-    chunk: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxels that are predicted at once.")] = None,
+    what: Annotated[
+        str, typer.Option(help="What a .tif, .h5 or .nii.gz holds: mask, probability or instances.")
+    ] = "mask",
+    chunk: Annotated[
+        str | None, typer.Option(metavar="Z,Y,X", help="Size of a chunk in voxels; one chunk is predicted at a time.")
+    ] = None,
     precision: Annotated[
-        str, typer.Option(help="float32, bfloat16 (faster, less exact), or auto: what the images allow.")
+        str, typer.Option(help="float32, bfloat16 (faster, less exact), or auto (chosen by the images).")
     ] = "float32",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
-    batch: Annotated[int, typer.Option(help="Tiles a forward pass.", min=1)] = 8,
+    batch: Annotated[int, typer.Option(help="Tiles per forward pass.", min=1)] = 8,
     executor: suites.Executor = "local",
     jobs: Annotated[
-        int, typer.Option(help="Chunks at a time [local: 1; ray: all that fit]; slurm: jobs in all [4].", min=0)
+        int, typer.Option(help="local, ray: chunks at a time [1; ray: all that fit]; slurm: number of jobs [4].", min=0)
     ] = 0,
     address: Annotated[str, typer.Option(help="Address of a running Ray cluster: auto, ray://head:10001.")] = "",
     gpus_per_job: suites.GpusPerJob = 0.0,
@@ -72,16 +79,16 @@ def predict(
     time: suites.Time = "",
     slurm: suites.Slurm = None,
     share: Annotated[
-        str, typer.Option(help="Ray: nodes see the images and the model by path (files), or are sent them (objects).")
+        str, typer.Option(help="ray: nodes read images and model from their paths (files) or are sent them (objects).")
     ] = "files",
     blank: Annotated[
-        float, number(min=0, max=1, help="Share of the images that may be blank or absent from the file.")
+        float, number(min=0, max=1, help="Largest share of the images that may be blank or missing from the file.")
     ] = 0.5,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Predict a whole volume: probability, mask and instances, chunk by chunk. The same command continues after a stop.
+    """Predict a whole volume: probability, mask and instances. After an interruption, the same command continues.
 
     Example:  dabench predict --run human2stem-prefer-das-slpo --images scan.zarr --output mito.zarr
     """

@@ -34,7 +34,7 @@ def reproduce(
     preset: suites.Preset = None,
     tasks: suites.Tasks = None,
     seeds: suites.Seeds = None,
-    rows: Annotated[str | None, typer.Option(help="Rows instead of all, comma-separated.")] = None,
+    rows: Annotated[str | None, typer.Option(help="Only these rows, comma-separated.")] = None,
     sets: suites.Sets = None,
     no_run: Annotated[bool, typer.Option("--no-run", help="Compare existing results; run nothing.")] = False,
     sources: Annotated[
@@ -47,10 +47,10 @@ def reproduce(
     as_json: suites.Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print as Markdown.")] = False,
 ) -> None:
-    """Run a paper's table and print ours beside theirs, whether the order is kept, and what is missing and why.
+    """Run a paper's table and print our numbers next to the paper's, with reasons for missing ones.
 
-    Of a paper (prefer-das) all tables follow one another. More ways to run (memory, several machines):
-    dabench suite run NAME; then reproduce NAME --no-run.
+    For a whole paper (prefer-das), all its tables follow one another. A line says whether the paper's order is kept.
+    For more options (memory, several machines), use dabench suite run NAME, then reproduce NAME --no-run.
 
     Example:  dabench reproduce prefer-das/table-2 --preset small --tasks vnc2lucchi,lucchi2vnc
     """

@@ -24,22 +24,22 @@ def attach(app: typer.Typer) -> None:
 
 def rerun(
     run: Annotated[str, typer.Argument(metavar="RUN|BUNDLE|CELL", help="A run's folder, a cell, or a bundle.")],
-    cell: Annotated[str, typer.Option(help="Which run of a bundle: its cell, or the beginning of one.")] = "",
+    cell: Annotated[str, typer.Option(help="Which run of a bundle: its name, or the beginning of it.")] = "",
     into: Annotated[
         Path | None, typer.Option(help="Keep what is trained in this new folder [default: a temporary one].")
     ] = None,
     reuse_source: Annotated[
-        bool, typer.Option("--reuse-source", help="Take stages that saw the source alone from the workspace.")
+        bool, typer.Option("--reuse-source", help="Reuse stages of this workspace that used only the source.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what differs, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what differs, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Train a recorded cell again, without anything that the workspace has cached, and compare.
+    """Train a recorded cell again, without the cache of the workspace, and compare the results.
 
-    First it says what differs: code, versions, data, machine. Equal bits are the same result. Where nothing differs,
-    other bits are another; else the score has to lie in the 95 % prediction interval of the recorded seeds of its row,
-    of which it takes three. Exit code: 0 the same, 1 different (or it failed), 4 no verdict. The outcome is kept in the
-    workspace, and the leaderboard says it.
+    First prints what differs: code, versions, data, machine. If weights, prediction and scores are bit-identical, the
+    result is the same. If they are not, although nothing differs, the result is different. Otherwise the score must
+    be in the 95 % prediction interval of at least three recorded seeds of its row. Exit code: 0 same, 1 different or
+    failed, 4 cannot be decided. The outcome is stored in the workspace and shown on the leaderboard.
 
     Example:  dabench rerun em-lab.dabench.zip --cell prefer-das-slpo-human2stem
     """

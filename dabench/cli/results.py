@@ -14,17 +14,17 @@ from dabench.cli.verify import All, OfSuite, Quick, Runs
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="List the runs of a workspace, copy them into MLflow, move them between machines.",
+    help="List the runs of a workspace, copy them to MLflow, and move them between machines.",
 )
 
 
 @app.command()
 def sync(
     to: Annotated[
-        str | None, typer.Option("--to", help="Any MLflow tracking URI (default: the workspace's own).")
+        str | None, typer.Option("--to", help="An MLflow tracking URI [default: the workspace's store].")
     ] = None,
 ) -> None:
-    """Bring an MLflow store up to date with every run of the workspace; it may be new, remote or lost.
+    """Update an MLflow store with all runs of the workspace. The store may be new or on another machine.
 
     Example:  dabench results sync --to http://mlflow.lab:5000
     """
@@ -52,7 +52,7 @@ def _warn(text: str) -> None:
 def list_runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print every tag and metric as JSON.")] = False,
 ) -> None:
-    """List the runs with their scores on the target's test split and what they cost.
+    """List the runs with their scores on the target's test split and their costs.
 
     Example:  dabench results ls --json
     """
@@ -78,18 +78,18 @@ def export_bundle(
     runs: Runs = None,
     everything: All = False,
     suite: OfSuite = None,
-    origin: Annotated[str, typer.Option(help="Who made these runs; leave it out between machines of your own.")] = "",
+    origin: Annotated[str, typer.Option(help="Who made these runs; leave it out between your own machines.")] = "",
     with_plugins: Annotated[
         bool,
         typer.Option("--with-plugins", help="Add a wheel of each plugin: for what no index has."),
     ] = False,
 ) -> None:
-    """Write runs into one file for another machine or another group: journals, receipts, predictions; never weights.
+    """Write runs to one file for another machine or group: journals, receipts and predictions, but never weights.
 
-    Each run is verified first. With --all, unfinished runs and those from elsewhere are left out. With --suite, the
-    file holds the suite with its finished cells, and the other machine shows the same rows. NAME.jsonl gets numbers
-    alone, which nothing verifies: for a board, a paper's table (their --from) or suite run --record, not for an import.
-    Runs of a NAME.jsonl that is there stay, unless their cell is among those written.
+    Each run is verified first. --all leaves out unfinished and imported runs. With --suite, the file holds the suite
+    with its finished cells, and the other machine shows the same rows. A file NAME.jsonl gets only the journals. It
+    cannot be verified or imported; use it with --from of leaderboard and reproduce, or with suite run --record. Cells
+    that such a file already holds are replaced; its other runs stay.
 
     Example:  dabench results export --all --origin em-lab --output em-lab.dabench.zip
     """
@@ -127,7 +127,7 @@ def export_bundle(
 @app.command("import")
 def import_file(
     file: Annotated[Path, typer.Argument(help="A bundle that `dabench results export` wrote.")],
-    origin: Annotated[str, typer.Option(help="Who made these runs, whatever the bundle says.")] = "",
+    origin: Annotated[str, typer.Option(help="Who made these runs, instead of the bundle's own statement.")] = "",
     mine: Annotated[bool, typer.Option("--mine", help="These runs are your own, from another machine.")] = False,
     max_gib: Annotated[float, number(help="Largest size unpacked, in GiB.", min=0)] = 8.0,
     quick: Quick = False,
@@ -136,10 +136,11 @@ def import_file(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and change nothing.")] = False,
 ) -> None:
-    """Take runs over from a bundle, after every file, digest and score was checked; all of them or none.
+    """Import the runs of a bundle, after checking every file, digest and score: all of them, or none.
 
-    They lie beside your own and are shown with their origin, which a bundle without one gets from its digest; no suite
-    counts them as done. With --mine they are your own. A run that is here already stays as it is.
+    Imported runs are stored next to yours and shown with their origin. If a bundle names no origin, its digest is used.
+    Suites do not count them as done, unless you say with --mine that they are your own. A run that is already here is
+    left as it is.
 
     Example:  dabench results import em-lab.dabench.zip --dry-run
     """

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from dabench.runs.config import RunConfig
 
 Set = Annotated[
-    list[str] | None, typer.Option("--set", help="One setting, NAME.KEY=VALUE (repeatable): mean-teacher.decay=0.99.")
+    list[str] | None,
+    typer.Option("--set", help="A setting, NAME.KEY=VALUE, for example mean-teacher.decay=0.99 (repeatable)."),
 ]
-Config = Annotated[Path | None, typer.Option(help="YAML file with settings; flags and --set win over it.")]
+Config = Annotated[Path | None, typer.Option(help="YAML file with settings; flags and --set override it.")]
 
 
 def attach(app: typer.Typer) -> None:
@@ -30,41 +31,40 @@ def run(
     task: Annotated[str | None, typer.Option(help="SOURCE2TARGET, for example human2stem.")] = None,
     po: Annotated[str | None, typer.Option(help="Preference optimizer: gpo lpo slpo upo rn-dpo none.")] = None,
     label: Annotated[
-        str | None, typer.Option(help="Name of this version of the method, listed as its own row.")
+        str | None, typer.Option(help="Name of this version of the method; it gets a row of its own.")
     ] = None,
     data: Annotated[str | None, typer.Option(help="real or phantom.")] = None,
     preset: Annotated[str | None, typer.Option(help="tiny, small or paper.")] = None,
     seed: Annotated[int | None, typer.Option(help="Training seed.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Image encoder instead of the preset's.")] = None,
     points: Annotated[
-        str | None, typer.Option(help="Share of target mitochondria with a point, or a recorded points file.")
+        str | None, typer.Option(help="Share of target mitochondria that get a point, or a file of recorded points.")
     ] = None,
-    patches: Annotated[float | None, number(help="Share of target patches asked about.")] = None,
+    patches: Annotated[float | None, number(help="Share of target patches that a rater is asked about.")] = None,
     preferences: Annotated[
-        Path | None, typer.Option(help="A person's preference data set: folder or zip; older JSON lines too.")
+        Path | None,
+        typer.Option(help="A preference data set with a person's answers: folder, zip, or older JSON lines."),
     ] = None,
     rater: Annotated[
         str | None,
-        typer.Option(
-            help="Who answers what no file is given for: truth (simulated), self, or recorded (all need one)."
-        ),
+        typer.Option(help="Who answers if no file is given: truth (simulated), self, or recorded (files for all)."),
     ] = None,
     rater_error: Annotated[float | None, number(help="Error rate of the simulated rater.")] = None,
     allow_unanswered: Annotated[
         bool | None,
-        typer.Option("--allow-unanswered", help="Train although less than half of the preferences are of use."),
+        typer.Option("--allow-unanswered", help="Train even if fewer than half of the preferences can be used."),
     ] = None,
     test_points: Annotated[
         str | None,
-        typer.Option(help="Shares of test centres given as prompts, comma-separated (0,0.15,0.5,1), or a points file."),
+        typer.Option(help="Shares of test objects whose centres are prompts (0,0.15,0.5,1), or a points file."),
     ] = None,
-    protocol: Annotated[str | None, typer.Option(help="Versioned rule of scoring.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Scoring protocol (dabench ls protocols).")] = None,
     inference: Annotated[str | None, typer.Option(help="hann, fast, paper or tiles.")] = None,
-    selector: Annotated[str | None, typer.Option(help="Who chooses the checkpoint (dabench ls selectors).")] = None,
+    selector: Annotated[str | None, typer.Option(help="How the checkpoint is chosen (dabench ls selectors).")] = None,
     snapshots: Annotated[int | None, typer.Option(help="Checkpoints of the last stage to choose among.")] = None,
     pixel_size: Annotated[
         str | None,
-        typer.Option(help="match (the source's) or native [native; match where a domain is your own]."),
+        typer.Option(help="match (the source's pixel size) or native [match for your own domains, else native]."),
     ] = None,
     source_checkpoint: Annotated[
         str | None, typer.Option(help="Start from these added weights instead of training on the source.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -77,7 +76,7 @@ def show_training_left(prepared: PreparedRun) -> None:
 def show_result(done: Run) -> None:
     """Print what a run came to: scores, the choice, what annotation cost, and where everything lies."""
     from dabench.cli.tables import console as make_console
-    from dabench.cli.tables import show
+    from dabench.cli.tables import show, show_place
 
     console, record = make_console(), done.record
     if record.status == "skipped":
@@ -97,9 +96,9 @@ def show_result(done: Run) -> None:
     console.print(f"annotation: {cost / 60:.1f} min of a {who}person")
     if line := _preferences(record):
         console.print(line, highlight=False, soft_wrap=True)
-    shown = _short(done.path)
-    panels = f"\npanels:   {shown}/panels" if done.outcomes else ""
-    console.print(f"run:      {shown}{panels}", soft_wrap=True)
+    show_place("run:      ", done.path, console)
+    if done.outcomes:
+        show_place("panels:   ", done.path / "panels", console)
     if done.tracking_uri:
         console.print("browse:   dabench ui   (MLflow)")
 
@@ -151,10 +150,3 @@ def _preferences(record: RunRecord) -> str:
         f"preferences: {said['answered']} of {asked} questions answered ({said['answered'] / asked:.0%}), "
         f"{said['used']} used ({said['used'] / asked:.0%}): {said['ties']} ties, {said['bad']} all bad{origin}"
     )
-
-
-def _short(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -14,7 +14,7 @@ def attach(app: typer.Typer) -> None:
 
 
 def schema(of: Annotated[str, typer.Argument(help="card, config or suite.")]) -> None:
-    """Print the JSON schema of a kind of file, with the components that are installed here.
+    """Print the JSON schema of a kind of file, including the installed components.
 
     Example:  dabench schema suite > suite.schema.json
     """

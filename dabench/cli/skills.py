@@ -19,10 +19,8 @@ def attach(app: typer.Typer) -> None:
 
 
 def skills(
-    name: Annotated[str | None, typer.Argument(help="Skill to print; without one all are listed.")] = None,
-    install: Annotated[
-        Path | None, typer.Option(help="Write it, or all, to DIR/NAME/SKILL.md, where an agent looks for skills.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="Skill to print; without a name, all are listed.")] = None,
+    install: Annotated[Path | None, typer.Option(help="Write the skill, or all skills, to DIR/NAME/SKILL.md.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List, print or install short instructions for coding agents.

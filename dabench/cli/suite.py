@@ -21,22 +21,27 @@ app = typer.Typer(
 )
 
 File = Annotated[str, typer.Argument(help="A suite file, or a registered suite's name (dabench ls suites).")]
-Data = Annotated[str | None, typer.Option(help="real or phantom, instead of what the suite says.")]
-Preset = Annotated[str | None, typer.Option(help="tiny, small or paper, instead of what the suite says.")]
+Data = Annotated[str | None, typer.Option(help="real or phantom, instead of the suite's.")]
+Preset = Annotated[str | None, typer.Option(help="tiny, small or paper, instead of the suite's.")]
 Tasks = Annotated[str | None, typer.Option(help="Tasks instead of the suite's, comma-separated.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the suite's, comma-separated.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="One setting of every cell, NAME.KEY=VALUE.")]
-Label = Annotated[str | None, typer.Option(help="Name of this version of the methods, listed as own rows.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="A setting of every cell, NAME.KEY=VALUE (repeatable).")]
+Label = Annotated[str | None, typer.Option(help="Name of this version of the methods; they get rows of their own.")]
 Record = Annotated[
     Path | None,
     typer.Option(help="Recorded results (NAME.jsonl) whose cells count as done, if their keys are the same."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Executor = Annotated[str, typer.Option(help="local, ray (several machines), or slurm.")]
-GpusPerJob = Annotated[float, number(help="ray, slurm: GPUs that a job asks for; ray: or a share of one.", min=0)]
+GpusPerJob = Annotated[float, number(help="ray, slurm: GPUs per job; with ray also a share of one.", min=0)]
 Partition = Annotated[str, typer.Option(help="slurm: partition [default: the cluster's].")]
-Time = Annotated[str, typer.Option(help="slurm: limit of a job, H:MM:SS or D-HH:MM:SS; then it is queued again.")]
-Slurm = Annotated[list[str] | None, typer.Option(help="slurm: an option of sbatch, NAME=VALUE (account=lab).")]
+Time = Annotated[
+    str, typer.Option(help="slurm: time limit of a job, H:MM:SS or D-HH:MM:SS; at the limit it is queued again.")
+]
+Slurm = Annotated[
+    list[str] | None,
+    typer.Option(help="slurm: an option for sbatch, NAME=VALUE, for example account=lab (repeatable)."),
+]
 
 
 @app.command()
@@ -49,36 +54,45 @@ def run(
     sets: Sets = None,
     label: Label = None,
     jobs: Annotated[int | None, typer.Option(help="Jobs at a time [default: one per core, or one per GPU].")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of a job; results are the same bit for bit per number.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads per job; results are bit-identical for equal numbers.")] = 1,
     per_gpu: Annotated[int, typer.Option(help="Jobs that share a GPU.")] = 1,
-    memory: Annotated[float | None, number(help="GiB for all jobs together [default: nine tenths of free].")] = None,
-    job_memory: Annotated[float | None, number(help="GiB after which a job ends as out of memory.")] = None,
+    memory: Annotated[
+        float | None, number(help="GiB for all jobs together [default: 90 % of the free memory].")
+    ] = None,
+    job_memory: Annotated[
+        float | None, number(help="GiB per job; a job that needs more ends as out of memory.")
+    ] = None,
     job_minutes: Annotated[
-        float | None, number(help="Minutes after which a job that has not ended counts as failed [default: none].")
+        float | None, number(help="Minutes after which an unfinished job counts as failed [default: no limit].")
     ] = None,
     retries: Annotated[
-        int | None, typer.Option(help="Further tries of a job whose process was killed [default: 0; on a cluster 3].")
+        int | None, typer.Option(help="How often a job is started again if its process was killed [0; on a cluster 3].")
     ] = None,
     executor: Executor = "local",
-    address: Annotated[str, typer.Option(help="Ray cluster (auto, ray://head:10001) [default: start one here].")] = "",
+    address: Annotated[
+        str, typer.Option(help="Address of a Ray cluster: auto, ray://head:10001 [default: start one here].")
+    ] = "",
     share: Annotated[
-        str, typer.Option(help="ray: files (nodes see the workspace) or objects (Ray carries stages and runs).")
+        str, typer.Option(help="ray: files (nodes share the workspace) or objects (Ray transfers stages and runs).")
     ] = "files",
     gpus_per_job: GpusPerJob = 0.0,
     partition: Partition = "",
     time: Time = "",
     slurm: Slurm = None,
     detach: Annotated[
-        bool, typer.Option("--detach", help="slurm: submit and leave; suite run again follows, and writes MLflow.")
+        bool,
+        typer.Option(
+            "--detach", help="slurm: submit and exit; the same command later shows progress and writes to MLflow."
+        ),
     ] = False,
     record: Record = None,
     tracker: Annotated[str, typer.Option(help="mlflow, none, or a tracking URI.")] = "mlflow",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan with its hours and stop.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run what of a suite is not done yet, seed by seed; a cell that fails never stops the others.
+    """Run the unfinished cells of a suite, seed by seed. If a cell fails, the others continue.
 
-    With --record, every cell that finishes is added to the file at once, which is made where it is not there.
+    With --record, each cell that finishes is added to that file at once. The file is created if it does not exist.
 
     Example:  dabench suite run benchmarks/suites/smoke.yaml --jobs 2
     """

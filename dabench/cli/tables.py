@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dabench.files.printable import printable
@@ -49,3 +50,11 @@ def show(
     if table.title:
         to.print(Text(printable(table.title), style="bold"))
     to.print(shown)
+
+
+def show_place(label: str, path: Path, where: Console) -> None:
+    """Print where a file or folder is; on a terminal that knows links, a click opens it."""
+    from rich.text import Text
+
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    where.print(Text.assemble(label, (printable(str(shown)), f"link {path.resolve().as_uri()}")), soft_wrap=True)

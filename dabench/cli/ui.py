@@ -22,7 +22,7 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 5000,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the command and stop.")] = False,
 ) -> None:
-    """Open the workspace's runs in MLflow, after bringing its store up to date. Stop it with Ctrl-C.
+    """Update the MLflow store of the workspace and open MLflow. Stop it with Ctrl-C.
 
     Example:  dabench ui --port 5001
     """

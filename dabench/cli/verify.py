@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 _MARKS = {"failed": "FAILED", "not checked": "-"}
 _STYLES = {"ok": "green", "FAILED": "bold red", **dict.fromkeys(("too good", "test opened", "other data"), "yellow")}
 
-Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Cells, beginnings of their names, or folders.")]
+Runs = Annotated[
+    list[str] | None, typer.Argument(metavar="RUN", help="Names of runs, beginnings of names, or run folders.")
+]
 All = Annotated[bool, typer.Option("--all", help="Every run of the workspace.")]
 OfSuite = Annotated[str | None, typer.Option("--suite", help="Every run of a suite that was started here.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Digests and cross-checks only: open no data, score nothing.")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Only compare digests and records; open no data and compute no scores.")
+]
 
 
 def attach(app: typer.Typer) -> None:
@@ -36,14 +40,15 @@ def verify(
     quick: Quick = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print every check of every run as JSON.")] = False,
 ) -> None:
-    """Check runs: digests of all files, agreement of all records, scores computed again from predictions and labels.
+    """Check runs: compare the digests of all files, compare all records, and compute the scores again.
 
-    Exit code 1 if anything is wrong. A run of other data, by other code or on another machine than this is called so,
-    and is no failure: dabench rerun shows whether its result is had here. What cannot be checked is said, with the
-    reason. The verdict is kept in the workspace, and the leaderboard says it.
+    The exit code is 1 if anything is wrong. Runs with other data, other code or from another machine are marked, which
+    is not a failure; dabench rerun shows whether this machine gets the same result. If something cannot be checked,
+    the output says why. The outcome is stored in the workspace and shown on the leaderboard.
 
     Example:  dabench verify prefer-das-slpo-human2stem --quick
     """
+    from dabench.api.progress import counted
     from dabench.checking.verdicts import keep_verdict
     from dabench.checking.verify import Verifier
     from dabench.components.registry import Registry
@@ -53,7 +58,7 @@ def verify(
     place = Workspace.find()
     chosen = choose_runs(place, runs or (), everything=everything, suite=suite)
     verifier = Verifier(Registry.load(), place)
-    reports = [verifier.verify(path, quick=quick) for path in chosen]
+    reports = [verifier.verify(path, quick=quick) for path in counted(chosen, "verify")]
     for path, report in zip(chosen, reports, strict=True):
         keep_verdict(place, path, report)
     if as_json:

@@ -36,34 +36,38 @@ def view(
     channel: Channel = None,
     series: Series = None,
     axes: Axes = None,
-    labels: Annotated[Path | None, typer.Option(help="Truth: its contours, errors, Dice.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Labels: adds their contours, the errors and Dice.")] = None,
     label_values: Annotated[
         str | None,
-        typer.Option(metavar="V:L,...", help="What label values are: 0:0,1:1,2:255 (255 ignore) [asked if in doubt]."),
+        typer.Option(metavar="V:L,...", help="What label values mean: 0:0,1:1,2:255 (255: ignore) [asked if unclear]."),
     ] = None,
-    label_kind: Annotated[str, typer.Option(help="What the labels are: auto, semantic or instance (ids).")] = "auto",
+    label_kind: Annotated[str, typer.Option(help="Kind of labels: auto, semantic or instance (ids).")] = "auto",
     predicted: Annotated[
-        str, typer.Option(metavar="auto|mask|ids", help="What a file of a prediction holds (mask: what is not 0).")
+        str, typer.Option(metavar="auto|mask|ids", help="What a predicted file holds (mask: all values except 0).")
     ] = "auto",
     predicted_values: Annotated[
-        str | None, typer.Option(metavar="V:L,...", help="What values of the prediction are: 1:0,2:1.")
+        str | None, typer.Option(metavar="V:L,...", help="What predicted values mean: 1:0,2:1.")
     ] = None,
-    probability: Annotated[Path | None, typer.Option(help="Probability, floating point or uint8 as predicted.")] = None,
-    points: Annotated[Path | None, typer.Option(help="Points to mark: a CSV or JSON of clicks.")] = None,
-    slices: Annotated[str | None, typer.Option(metavar="A:B", help="Slices A to B-1 only.")] = None,
-    every: Annotated[int, typer.Option(metavar="N", help="Every N-th slice.")] = 1,
-    most: Annotated[int, typer.Option("--max", metavar="N", help="At most this many slices, evenly spread.")] = 64,
+    probability: Annotated[
+        Path | None, typer.Option(help="Probability to show: floating point, or uint8 as dabench predict writes it.")
+    ] = None,
+    points: Annotated[Path | None, typer.Option(help="Points to mark: a CSV or JSON file of clicks.")] = None,
+    slices: Annotated[str | None, typer.Option(metavar="A:B", help="Only slices A to B-1.")] = None,
+    every: Annotated[int, typer.Option(metavar="N", help="Only every N-th slice.")] = 1,
+    most: Annotated[int, typer.Option("--max", metavar="N", help="Largest number of slices, evenly spread.")] = 64,
     window: Annotated[str | None, typer.Option(metavar="Y,X,H,W", help="Only this part of each slice.")] = None,
-    side: Annotated[int, typer.Option(help="Longer slices are shown at 1/2, 1/3, ...")] = 1024,
-    voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [what the files say].")] = None,
+    side: Annotated[int, typer.Option(help="Longest side in pixels; longer slices are shown at 1/2, 1/3, ...")] = 1024,
+    voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [from the files].")] = None,
     output: Annotated[Path, typer.Option(help="The page.")] = Path("view.html"),
     no_open: Annotated[bool, typer.Option("--no-open", help="Write the page without opening it.")] = False,
     napari: Annotated[
         bool, typer.Option("--napari", help="Open napari instead of writing a page: all slices, at full size.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON; opens nothing.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was written as JSON, and do not open it.")
+    ] = False,
 ) -> None:
-    """Write a page that shows slices with contours, errors, probability and objects; it needs no network.
+    """Write an HTML page that shows slices with contours, errors, probability and objects. It works offline.
 
     Example:  dabench view mito.zarr --images scan.zarr --labels truth.tif --slices 0:40 --output look.html
     """

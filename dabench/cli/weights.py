@@ -15,7 +15,7 @@ app = typer.Typer(help="List and add pretrained weights.", no_args_is_help=True,
 
 @app.command("ls")
 def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
-    """List added weights with size, digest, terms and what they were trained on, and those that components ask for.
+    """List added weights with size, digest, terms and training data, and the weights that components need.
 
     Example:  dabench weights ls
     """
@@ -46,8 +46,8 @@ def add(
 ) -> None:
     """Copy weights into the workspace as safetensors and record their digest. Pickles that run code are refused.
 
-    Under a name that a component publishes (dabench weights ls) keys and shapes are checked, and the record says what
-    they were trained on and under which terms they are.
+    For names that a component defines (dabench weights ls), keys and shapes are checked, and their training data and
+    terms are recorded.
 
     Example:  dabench weights add dino-vits8 dino_deitsmall8_pretrain.pth
     """

@@ -49,7 +49,7 @@ class RunConfig(StrictModel):
     preset: str = Field("small", description="tiny, small or paper: network, crop and iterations of every component.")
     seed: int = Field(0, ge=0, description="Training seed; three or more make a result.")
     budget: BudgetConfig = Field(default_factory=lambda: BudgetConfig(), description="Annotation of the target.")
-    protocol: str = Field("das-2d@1", description="Versioned rule of scoring.")
+    protocol: str = Field("das-2d@1", description="Scoring protocol (dabench ls protocols).")
     inference: Literal["hann", "fast", "paper", "tiles"] = Field(
         "hann",
         description="hann: half-tile stride, Hann-weighted mean; fast: the same tiles, plain mean; paper: stride 128, "

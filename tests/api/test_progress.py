@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from dabench.api.progress import BarDisplay
+from dabench.api.progress import BarDisplay, PlainDisplay, counted
 
 LOSSES = {"total": 1.234, "segmentation": 0.512, "adversarial": 0.3, "pseudo labels": 0.0123, "contrast": 12.5}
 
@@ -46,3 +46,19 @@ def test_a_wide_terminal_shows_every_loss(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_work_without_losses_has_its_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "600/15000" in line(80, "predict", {}, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [("cached", "reused"), ("resumes", "continues"), ("new", "training, 40 updates"), ("frozen", "not trained")],
+)
+def test_work_in_every_state_of_a_plan_has_a_line(state: str, told: str) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    PlainDisplay(console).begun("supervised", 40, state)
+    assert told in console.file.getvalue()
+
+
+def test_what_is_counted_comes_through_and_a_pipe_gets_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(counted("abc", "verify")) == ["a", "b", "c"]
+    assert list(counted([], "verify")) == []
+    assert capsys.readouterr() == ("", "")

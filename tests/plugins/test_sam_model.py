@@ -41,7 +41,7 @@ def test_prompts_get_the_librarys_masks(network: SamNetwork, count: int) -> None
     theirs = network.sam(pixel_values=network.pixels(images[1:]), input_points=points[None])
     ours = network.decode(network.encode(images), points, torch.ones(count, dtype=torch.long), (SIDE, SIDE))
     assert ours.logits.abs().mean() > 0.1
-    torch.testing.assert_close(ours.logits, theirs.pred_masks[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours.logits, theirs.pred_masks[0], rtol=1e-5, atol=2e-5)  # 1.2e-5 with torch 2.10
     torch.testing.assert_close(ours.quality, theirs.iou_scores[0], rtol=1e-5, atol=1e-5)
 
 

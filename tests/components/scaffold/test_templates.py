@@ -18,7 +18,7 @@ from dabench.components.hookspecs import KINDS
 from dabench.components.registry import PluginStatus, Registry
 from dabench.components.scaffold.writer import TEMPLATES
 from dabench.testing import check_components
-from tests.components.scaffold.following import beside
+from tests.tutorials.following import beside
 
 ROOT = Path(__file__).parents[3]
 

@@ -1,4 +1,4 @@
-"""Follows a page of the documentation to the letter: types its commands, makes its changes."""
+"""Follows a page of the documentation to the letter: types its commands, saves its files, makes its changes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import site
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-#: A fenced block, with its language; `text` is for reading alone.
-_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: A fenced block: its language and the file that it is; one with a language and without a file is for reading.
+_BLOCK = re.compile(r"^```(\w*)(?: title=\"(\S+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: pip as the page types it, without an index: what the package needs is here already.
 _OFFLINE = {
     "PIP_NO_DEPS": "1",
@@ -33,10 +33,18 @@ _PRELOAD = ["dabench.testing", "dabench.runs.runner", "dabench.ops.augmentation"
 
 
 def steps(page: Path) -> Iterator[tuple[str, str]]:
-    """What a reader does, in order: ("type", commands) and ("change", diff)."""
-    for language, body in _BLOCK.findall(page.read_text()):
-        if language in ("", "diff"):
+    """What a reader does, in order: ("type", commands), ("change", diff) and ("save", name and content)."""
+    for language, file, body in _BLOCK.findall(page.read_text()):
+        if file:
+            yield "save", f"{file}\n{body}"
+        elif language in ("", "diff"):
             yield ("change" if language else "type"), body
+
+
+def commands(page: Path) -> list[str]:
+    """The commands that a page types, without comments."""
+    typed = (body for what, body in steps(page) if what == "type")
+    return [words[0] for body in typed for line in body.splitlines() if (words := re.split(r" +(?:#|\|\|) ", line))[0]]
 
 
 def change(diff: str, folder: Path) -> None:
@@ -62,6 +70,8 @@ class Reader:
 
     home: Path
     environment: Path
+    #: Which shell it is.
+    shell: ClassVar[Sequence[str]] = ("bash",)
 
     @classmethod
     def arrives(cls, folder: Path) -> Reader:
@@ -95,7 +105,7 @@ class Reader:
     def types(self, commands: str) -> str:
         """Run commands in a shell until one fails; what they print."""
         done = subprocess.run(
-            ["bash", "-ec", commands],
+            [*self.shell, "-ec", commands],
             cwd=self.home,
             env=self.variables(),
             stdout=subprocess.PIPE,
@@ -111,6 +121,9 @@ class Reader:
         for what, body in steps(page):
             if what == "type":
                 printed.append(self.types(body))
+            elif what == "save":
+                name, _, content = body.partition("\n")
+                (self.home / name).write_text(content)
             else:
                 change(body, self.home)
         return "\n".join(printed)
@@ -119,23 +132,26 @@ class Reader:
 class HastyReader(Reader):
     """Types the same, but trains for a few updates, and no process imports torch anew."""
 
-    #: Options added to a ``dabench run``, by a word of it.
+    #: Options added to a ``dabench run`` and a ``suite run``, by a word of it.
     few: ClassVar[Mapping[str, Sequence[str]]] = {}
+    #: What is done at the page of a ``dabench annotate``: takes its arguments, gives what was printed.
+    at_page: ClassVar[Callable[[Reader, list[str]], str] | None] = None
 
     def types(self, commands: str) -> str:
         """Run commands one by one."""
-        printed = []
-        for line in commands.splitlines():
-            program, *arguments = shlex.split(line)
-            if program == "pip":
-                printed.append(super().types(line))
-                continue
-            words = arguments if arguments[0] == "run" else []
-            more = [option for word in words for option in self.few.get(word, ())]
-            code, text = beside(_PROGRAMS[program], [*arguments, *more], self.home, self.variables(), [self.packages])
-            assert code == 0, f"{line}\n{text[-4000:]}"
-            printed.append(text)
-        return "\n".join(printed)
+        return "\n".join(self._types(line) for line in commands.splitlines())
+
+    def _types(self, line: str) -> str:
+        program, *arguments = shlex.split(line, comments=True)
+        if program == "pip" or program not in _PROGRAMS or set(line) & set("|*>$"):
+            return super().types(line)
+        if arguments[:2] in (["annotate", "points"], ["annotate", "preferences"]) and type(self).at_page:
+            return type(self).at_page(self, arguments[1:])
+        words = arguments if "run" in arguments[:3] else []
+        more = [option for word in words for option in self.few.get(word, ())]
+        code, text = beside(_PROGRAMS[program], [*arguments, *more], self.home, self.variables(), [self.packages])
+        assert code == 0, f"{line}\n{text[-4000:]}"
+        return text
 
 
 # ---------------------------------------------------------------------------------------------------------- processes

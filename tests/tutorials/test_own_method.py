@@ -9,9 +9,9 @@ import pytest
 
 from dabench.data.phantom import make_phantom
 from dabench.tracking.run_reader import read_runs
-from tests.components.scaffold.following import HastyReader, Reader, change, steps
+from tests.tutorials.following import HastyReader, Reader, change, steps
 
-PAGE = Path(__file__).parents[3] / "docs" / "bring-your-own-method.md"
+PAGE = Path(__file__).parents[2] / "docs" / "bring-your-own-method.md"
 #: So few updates of so small slices that the page takes seconds.
 SIZES = ("size=96", "train_slices=2", "test_slices=1")
 SMALL = [f"phantom-{name}.{size}" for name in ("human", "lucchi") for size in SIZES]
