@@ -136,8 +136,7 @@ def plan_there(asked: Asked, where: ExecutorSettings, workspace: Workspace, exec
     arguments = {"file": file, "settings": dict(asked.settings), "axes": dict(asked.axes), "threads": where.threads}
     arguments |= {"record": str(asked.record.absolute())} if asked.record else {}
     job = Job(_PLAN, "dabench.suites.work:plan", arguments, f"plan {asked.name}", where.resources)
-    executor.submit([job])
-    (state,) = executor.wait()
+    ((_, state, _),) = Schedule(executor, {job.id: job}).ends()
     started = read_started(workspace, asked.name)
     if state.status != "ok" or started is None:
         raise DabenchError(f"planning on a node: {state.reason}", f"What it printed: {executor.site.log(_PLAN)}")
