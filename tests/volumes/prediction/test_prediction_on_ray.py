@@ -31,7 +31,8 @@ pytestmark = pytest.mark.slow
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8})
+    head = {"num_cpus": 1, "object_store_memory": 10**8, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=head)
     yield made
     ray.shutdown()
     made.shutdown()
