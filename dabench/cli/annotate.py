@@ -7,5 +7,6 @@ import typer
 from dabench.cli import annotate_pages, annotate_report, annotate_task
 
 app = typer.Typer(help="Let people annotate, on a page in the browser.", rich_markup_mode=None)
-for part in (annotate_task, annotate_pages, annotate_report):
-    part.attach(app)
+app.callback(invoke_without_command=True)(annotate_task.annotate)
+for command in (annotate_pages.preferences, annotate_pages.points, annotate_report.report):
+    app.command()(command)

@@ -9,6 +9,8 @@ import typer
 
 from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.options import number, one_of, three_numbers
+from dabench.errors import ConfigError
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from dabench.annotation.preference_set import PreferenceSet
@@ -22,12 +24,6 @@ _Rater = Annotated[str, typer.Option(help="Rater name that the page suggests.")]
 _Port = Annotated[int, typer.Option(help="Port on this machine [a free one].", min=0, max=65535, show_default=False)]
 _NoOpen = Annotated[bool, typer.Option("--no-open", help="Print the link without opening it.")]
 _Idle = Annotated[float, number(help="Seconds without movement after which the clock stops.", min=1)]
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the commands to the group."""
-    app.command("preferences")(preferences)
-    app.command("points")(points)
 
 
 def preferences(
@@ -116,7 +112,6 @@ def points(
     from contextlib import closing
 
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
     from dabench.interfaces.choice import with_choice
     from dabench.volumes.annotating.click_files import Clicks
     from dabench.volumes.annotating.points import Clicking, point_routes
@@ -156,7 +151,6 @@ class _Shown(NamedTuple):
 def _images(opener: Opener, domain: str | None, split: str, images: Path | None) -> _Shown:
     """The volume that is clicked on. Raises ConfigError unless one of domain and images is given."""
     from dabench.data.blocks import voxel_of
-    from dabench.errors import ConfigError
     from dabench.interfaces.choice import name_of
     from dabench.runs.domains import known_domain
 

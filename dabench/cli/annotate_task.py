@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dabench.cli.options import number
+from dabench.errors import ConfigError
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from dabench.annotation.preference_set import PreferenceSet
     from dabench.runs.config import RunConfig
 
 _CLICKS, _CHOICES = "clicks.csv", "choices"
-
-
-def attach(app: typer.Typer) -> None:
-    """Make it what the group does without a subcommand."""
-    app.callback(invoke_without_command=True)(annotate)
 
 
 def annotate(
@@ -83,7 +80,6 @@ def _configured(given: dict[str, Any], config: Path | None, sets: list[str] | No
 def _target(config: RunConfig) -> str:
     """The domain that is annotated. Raises ConfigError, before the first click, for a run that asks no person."""
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
     from dabench.runs.questions import asking_plan
 
     plan, _ = asking_plan(config, Registry.load(), Workspace.find())
@@ -92,7 +88,6 @@ def _target(config: RunConfig) -> str:
 
 def _need_domain(choices: Path, target: str) -> None:
     from dabench.annotation.preference_set import PreferenceSet
-    from dabench.errors import ConfigError
 
     domain = PreferenceSet.open(choices).manifest.domain
     if domain != target:
@@ -102,8 +97,6 @@ def _need_domain(choices: Path, target: str) -> None:
 def _need_points(clicks: Path) -> None:
     import csv
 
-    from dabench.errors import ConfigError
-
     with clicks.open() as rows:
         objects = sum(row["kind"] == "object" for row in csv.DictReader(rows))
     if not objects:
@@ -112,7 +105,6 @@ def _need_points(clicks: Path) -> None:
 
 def _need_answers(choices: Path) -> None:
     from dabench.annotation.preference_set import PreferenceSet
-    from dabench.errors import ConfigError
 
     found: PreferenceSet = PreferenceSet.open(choices)
     if not any(found.answers(rater) for rater in found.raters):

@@ -9,6 +9,9 @@ import typer
 
 from dabench.cli import leaderboard_site
 from dabench.cli.json_output import print_text
+from dabench.cli.tables import console, show
+from dabench.errors import ConfigError
+from dabench.files.atomic import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,11 +25,6 @@ _FORMATS = ("json", "csv", "html", "markdown")
 _MANY = 500
 #: Columns of text where nobody says how wide a line may be: in a file or a pipe.
 _WIDE = 240
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("leaderboard")(leaderboard)
 
 
 def leaderboard(
@@ -61,7 +59,6 @@ def leaderboard(
     Example:  dabench leaderboard --filter task=vnc2lucchi,lucchi2vnc --html leaderboard.html
     """
     from dabench.api.tables import read_boards
-    from dabench.errors import ConfigError
 
     chosen = [name for name, on in zip(_FORMATS, (as_json, as_csv, as_html, as_markdown), strict=True) if on]
     if len(chosen) > 1:
@@ -92,8 +89,6 @@ def _progress(done: int, total: int) -> None:
 
 
 def _write(kind: str, found: Boards, file: Path | None) -> None:
-    from dabench.files.atomic import write_text
-
     text: str = getattr(found, f"to_{kind}")()
     path = file or (found.workspace.root / "leaderboard.html" if kind == "html" else None)
     if path is None:
@@ -105,7 +100,6 @@ def _write(kind: str, found: Boards, file: Path | None) -> None:
 
 # ---------------------------------------------------------------------------------------------------------- terminal
 def _show(found: Boards, where: str) -> None:
-    from dabench.cli.tables import console, show
     from dabench.leaderboard.tables import text_table
 
     if not found:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dabench.errors import ConfigError
+from dabench.files.workspace import Workspace
+
 if TYPE_CHECKING:
-    from dabench.files.workspace import Workspace
     from dabench.leaderboard.gather import Leaderboard
     from dabench.leaderboard.site import Source
 
@@ -19,8 +21,6 @@ _ALL = "All runs"
 
 def write(folder: Path, suite: str, stores: Sequence[str], **asked: Any) -> None:
     """Write the site of a suite, of stores and recorded results, or of all that ran here."""
-    from dabench.errors import ConfigError
-    from dabench.files.workspace import Workspace
     from dabench.leaderboard.site import write_site
 
     workspace = Workspace.find()

@@ -9,7 +9,10 @@ import typer
 
 from dabench.cli.json_output import print_json
 from dabench.cli.options import number
+from dabench.cli.results_report import show_import, show_runs
 from dabench.cli.verify import All, OfSuite, Quick, Runs
+from dabench.errors import DataError
+from dabench.files.workspace import Workspace
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,8 +31,6 @@ def sync(
 
     Example:  dabench results sync --to http://mlflow.lab:5000
     """
-    from dabench.errors import DataError
-    from dabench.files.workspace import Workspace
     from dabench.suites.suite_record import all_rows
     from dabench.tracking.mlflow_store import redact
     from dabench.tracking.replay import sync as replay
@@ -57,8 +58,6 @@ def list_runs(
     Example:  dabench results ls --json
     """
     from dabench.api.tables import read_results
-    from dabench.cli.results_report import show_runs
-    from dabench.files.workspace import Workspace
 
     place = Workspace.find()
     runs, damaged = read_results(place)
@@ -92,7 +91,6 @@ def export_bundle(
     from dabench.checking.bundle import export_runs
     from dabench.checking.verify import Verifier
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
     from dabench.suites.finished import suite_runs
     from dabench.suites.run_choice import choose_runs, is_ours_and_finished, records_of
     from dabench.suites.suite_record import started_suites
@@ -137,9 +135,7 @@ def import_file(
     """
     from dabench.checking.bundle_import import import_bundle
     from dabench.checking.verify import Verifier
-    from dabench.cli.results_report import show_import
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
 
     place = Workspace.find()
     verifier = Verifier(Registry.load(), place)

@@ -9,6 +9,8 @@ import typer
 
 from dabench.cli.json_output import print_json
 from dabench.cli.options import number
+from dabench.cli.run_report import show_plan, show_result, show_training_left
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from dabench.runs.config import RunConfig
@@ -17,12 +19,6 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", help="One setting, NAME.KEY=VALUE (repeatable): mean-teacher.decay=0.99.")
 ]
 Config = Annotated[Path | None, typer.Option(help="YAML file with settings; flags and --set win over it.")]
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the commands to the root."""
-    app.command("run")(run)
-    app.command("validate")(validate)
 
 
 def run(
@@ -83,7 +79,6 @@ def run(
     """
     given = dict(locals())
     from dabench.api.run import configured, prepare
-    from dabench.cli.run_report import show_plan, show_training_left
     from dabench.runs.plan import describe
 
     loaded = configured({**given, "test_points": _shares(test_points)}, config, sets or [])
@@ -102,7 +97,6 @@ def carry_out(config: RunConfig, tracker: str, *, cache: bool = True, as_json: b
     """Run a configuration: its plan, its progress, its scores."""
     from dabench.api.progress import make_display
     from dabench.api.run import prepare
-    from dabench.cli.run_report import show_plan, show_result
 
     prepared = prepare(config, cache=cache, warn=_warn)
     if not as_json:
@@ -125,7 +119,6 @@ def validate(
     Example:  dabench validate my-run.yaml
     """
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
     from dabench.runs.config import load_config
     from dabench.runs.plan import make_plan
 
