@@ -15,6 +15,7 @@ from dabench.files.workspace import Workspace
 if TYPE_CHECKING:
     from dabench.annotation.preference_set import PreferenceSet
     from dabench.interfaces import Volume
+    from dabench.runs.config import RunConfig
     from dabench.volumes.annotating.preferences import Asking
     from dabench.volumes.annotating.segmenter import Segmenter
     from dabench.volumes.annotating.server import Address
@@ -73,7 +74,9 @@ def preferences(
     if run is not None and output.exists():
         typer.echo(f"note: {output} is there: its questions are asked, and --run is not read.")
     elif run is not None:
-        _ask(run, {"method": method, "po": po}, output, gold)
+        from dabench.api.annotate import config_of
+
+        ask(config_of(run, {"method": method, "po": po}), output, gold)
     choices = PreferenceSet.open(output)
     session = Session(choices, asking)
     _say_asking(choices, asking)
@@ -133,13 +136,13 @@ def points(
         )
 
 
-def _ask(run: str, changes: dict[str, str | None], output: Path, gold: int) -> None:
-    """Write the questions of a run's preference stage."""
-    from dabench.api.annotate import config_of, make_questions
+def ask(config: RunConfig, output: Path, gold: int = 0) -> None:
+    """Write the questions of a run's preference stage; what comes before it is trained."""
+    from dabench.api.annotate import make_questions
     from dabench.api.progress import make_display
 
     with make_display(quiet=False) as display:
-        make_questions(config_of(run, changes), output, display=display, gold=gold)
+        make_questions(config, output, display=display, gold=gold)
 
 
 class _Shown(NamedTuple):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dabench.cli import annotate_pages as pages
 from dabench.cli.options import number
+from dabench.cli.run import carry_out
 from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
 
@@ -49,8 +51,6 @@ def annotate(
     if not (method and task):
         typer.echo(context.get_help())
         raise typer.Exit
-    from dabench.cli import annotate_pages as pages
-
     folder = output or Path(f"annotation-{task}")
     clicks, choices = folder / _CLICKS, folder / _CHOICES
     given = {"method": method, "task": task, "po": po, "data": data, "preset": preset, "seed": seed, "patches": patches}
@@ -63,12 +63,12 @@ def annotate(
         pages.points(clicks, domain=target, **shown)
         _need_points(clicks)
         typer.echo("step 2 of 4: training with the points")
-        _train(_configured({**given, "points": clicks}, config, sets), choices)
+        pages.ask(_configured({**given, "points": clicks}, config, sets), choices)
     typer.echo("step 3 of 4: preferences. Ctrl-C goes on with step 4.")
     pages.preferences(choices, **shown)
     _need_answers(choices)
     typer.echo("step 4 of 4: training with the preferences")
-    _run(_configured({**given, "points": clicks, "preferences": choices}, config, sets), tracker)
+    carry_out(_configured({**given, "points": clicks, "preferences": choices}, config, sets), tracker)
 
 
 def _configured(given: dict[str, Any], config: Path | None, sets: list[str] | None) -> RunConfig:
@@ -109,17 +109,3 @@ def _need_answers(choices: Path) -> None:
     found: PreferenceSet = PreferenceSet.open(choices)
     if not any(found.answers(rater) for rater in found.raters):
         raise ConfigError(f"{choices}: nothing was answered.", "The same command opens the page again.")
-
-
-def _train(config: RunConfig, choices: Path) -> None:
-    from dabench.api.annotate import make_questions
-    from dabench.api.progress import make_display
-
-    with make_display(quiet=False) as display:
-        make_questions(config, choices, display=display)
-
-
-def _run(config: RunConfig, tracker: str) -> None:
-    from dabench.cli.run import carry_out
-
-    carry_out(config, tracker)
