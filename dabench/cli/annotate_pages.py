@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from dabench.cli.choice import Axes, Channel, Series
-from dabench.cli.options import number, one_of, three_numbers
+from dabench.cli.options import Axes, Channel, Series, number, one_of, three_numbers
 from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.json_output import print_json
+from dabench.cli.options import Axes, Channel, Series, number, numbers, slice_bounds
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
-from dabench.cli.options import number, numbers, slice_bounds
 from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.json_output import print_json
+from dabench.cli.options import Axes, Channel, Series, number, slice_range
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
-from dabench.cli.options import number, slice_range
 from dabench.cli.tables import show
 from dabench.files.atomic import protect
 from dabench.files.tables import Column, Number, Table

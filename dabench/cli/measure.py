@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.json_output import print_json
+from dabench.cli.options import Axes, Channel, Series, three_numbers
 from dabench.cli.options import label_values as values_of
-from dabench.cli.options import three_numbers
 from dabench.files.atomic import protect
 
 if TYPE_CHECKING:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from dabench.errors import ConfigError, UnknownNameError
+
+#: Which volume of a file is meant (`dabench.interfaces.choice`).
+Channel = Annotated[
+    int | None, typer.Option("--channel", metavar="N", help="Index of this axis in a file with several, from 0.", min=0)
+]
+Series = Annotated[
+    int | None, typer.Option("--series", metavar="N", help="Image of a TIFF with several, counted from 0.", min=0)
+]
+Axes = Annotated[
+    str | None,
+    typer.Option("--axes", metavar="LETTERS", help="What the stored axes are, zyx or tczyx [what the file says]."),
+]
 
 
 def number(*names: str, **settings: Any) -> Any:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dabench.cli import suite as suites
-from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.json_output import print_json
-from dabench.cli.options import number, one_of, slice_bounds, three_numbers
+from dabench.cli.options import Axes, Channel, Series, number, one_of, slice_bounds, three_numbers
 from dabench.execution.settings import ExecutorSettings
 
 if TYPE_CHECKING:

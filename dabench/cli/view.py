@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.json_output import print_json
+from dabench.cli.options import Axes, Channel, Series, numbers, slice_range, three_numbers
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
-from dabench.cli.options import numbers, slice_range, three_numbers
 from dabench.errors import ConfigError
 from dabench.files.atomic import protect
 from dabench.files.workspace import Workspace
