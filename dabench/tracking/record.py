@@ -236,11 +236,11 @@ def slice_scores(run: RunRecord, names: Iterable[str], test_points: float = 0.0)
     Raises:
         DataError: a damaged file.
     """
+    import numpy as np
+
     wanted = [name for name in names if ScoreKey(test_points, name) in run.cell_scores]
     along = run.along_slices(test_points) if wanted else {}
     found = {name: along[name] for name in wanted if name in along}
-    import numpy as np
-
     means = {name: float(np.nanmean(values)) for name, values in found.items() if not np.isnan(values).all()}
     scores = {name: run.cell_scores[ScoreKey(test_points, name)] for name in means}
     return {n: found[n] for n, mean in means.items() if math.isclose(mean, scores[n], rel_tol=1e-6, abs_tol=1e-9)}
