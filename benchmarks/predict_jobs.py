@@ -9,6 +9,7 @@ python benchmarks/predict_jobs.py BEFORE AFTER --rounds 3 --jobs 2 --output benc
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,23 +27,33 @@ import zarr
 from dabench.files.digests import digest_of
 from dabench.tracking.environment import capture
 
+#: Linux's prctl that makes orphans of this process's children its own.
+_SUBREAPER = 36
 TRAINED = ("--method", "source-only", "--task", "human2stem", "--data", "phantom", "--preset", "tiny")
 TRAINED += ("--tracker", "none", "--set", "source-only.iterations=4")
 
 
 def dabench(checkout: Path, workspace: Path, *arguments: str) -> dict[str, float]:
-    """Run a command of a checkout; its wall seconds, and processor seconds with its children's."""
+    """Run a command of a checkout; its wall seconds, and processor seconds of all processes that it started.
+
+    Those that outlive their parent (multiprocessing's fork server) become children of this process, which waits for
+    them too.
+    """
     search = os.pathsep.join(map(str, (checkout, checkout / "plugins")))
     environment = {**os.environ, "PYTHONPATH": search, "DABENCH_WORKSPACE": str(workspace), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "dabench.cli.main", *arguments]
     started = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, cwd=checkout, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    said = process.stdout.read().decode()
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{checkout}: {' '.join(arguments)}\n{said}")
-    return {"wall": time.perf_counter() - started, "cpu": used.ru_utime + used.ru_stime}
+    process = subprocess.Popen(command, env=environment, cwd=checkout, stdout=subprocess.DEVNULL)
+    wall, cpu = 0.0, 0.0
+    with suppress(ChildProcessError):  # none is left
+        while True:
+            pid, status, used = os.wait4(-1, 0)
+            cpu += used.ru_utime + used.ru_stime
+            if pid == process.pid:
+                wall = time.perf_counter() - started
+                if status:
+                    raise SystemExit(f"{checkout}: {' '.join(arguments)} failed")
+    return {"wall": wall, "cpu": cpu}
 
 
 def content(path: Path) -> str:
@@ -85,6 +97,7 @@ def main() -> None:
         subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=path, capture_output=True, text=True, check=True)
         for path in checkouts
     ]
+    ctypes.CDLL(None).prctl(_SUBREAPER, 1)
     with tempfile.TemporaryDirectory() as folder:
         rounds = measure(checkouts, given.rounds, given.jobs, given.chunk, Path(folder))
     summary = {
