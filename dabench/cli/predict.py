@@ -11,9 +11,9 @@ import typer
 from dabench.cli import suite as suites
 from dabench.cli.json_output import print_json
 from dabench.cli.options import Axes, Channel, Series, number, one_of, slice_bounds, three_numbers
-from dabench.execution.settings import ExecutorSettings
 
 if TYPE_CHECKING:
+    from dabench.execution.settings import ExecutorSettings
     from dabench.volumes.prediction.request import Request
 
 
@@ -78,6 +78,7 @@ def predict(
 
     Example:  dabench predict --run human2stem-prefer-das-slpo --images scan.zarr --output mito.zarr
     """
+    from dabench.execution.settings import ExecutorSettings
     from dabench.interfaces.choice import with_choice
     from dabench.volumes.prediction.request import Request
 

@@ -13,7 +13,6 @@ import typer
 from dabench.cli import suite as suites
 from dabench.cli.json_output import print_json
 from dabench.cli.tables import console, show
-from dabench.execution.settings import ExecutorSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,6 +95,7 @@ def _suites_of(name: str) -> list[str]:
 def _compared(name: str, asked: Asked, rows: str | None, how: _How) -> tuple[list[Comparison], int]:
     """The tables of one suite, and the exit code of running it."""
     from dabench.cli.suite_report import follow, print_plan
+    from dabench.execution.settings import ExecutorSettings
     from dabench.leaderboard.published.table import compare, gather, published, recorded, with_rows
     from dabench.suites.planning import make_graph, report
     from dabench.suites.spec import load_suite

@@ -9,7 +9,6 @@ import typer
 
 from dabench.cli.json_output import print_json
 from dabench.cli.options import number
-from dabench.cli.results_report import show_import, show_runs
 from dabench.cli.verify import All, OfSuite, Quick, Runs
 from dabench.errors import DataError
 from dabench.files.workspace import Workspace
@@ -58,6 +57,7 @@ def list_runs(
     Example:  dabench results ls --json
     """
     from dabench.api.tables import read_results
+    from dabench.cli.results_report import show_runs
 
     place = Workspace.find()
     runs, damaged = read_results(place)
@@ -134,6 +134,7 @@ def import_file(
     """
     from dabench.checking.bundle_import import import_bundle
     from dabench.checking.verify import Verifier
+    from dabench.cli.results_report import show_import
     from dabench.components.registry import Registry
 
     place = Workspace.find()

@@ -9,7 +9,6 @@ import typer
 
 from dabench.cli.json_output import print_json
 from dabench.cli.options import number
-from dabench.cli.run_report import show_plan, show_result, show_training_left
 from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -79,6 +78,7 @@ def run(
     """
     given = dict(locals())
     from dabench.api.run import configured, prepare
+    from dabench.cli.run_report import show_plan, show_training_left
     from dabench.runs.plan import describe
 
     loaded = configured({**given, "test_points": _shares(test_points)}, config, sets or [])
@@ -97,6 +97,7 @@ def carry_out(config: RunConfig, tracker: str, *, cache: bool = True, as_json: b
     """Run a configuration: its plan, its progress, its scores."""
     from dabench.api.progress import make_display
     from dabench.api.run import prepare
+    from dabench.cli.run_report import show_plan, show_result
 
     prepared = prepare(config, cache=cache, warn=_warn)
     if not as_json:

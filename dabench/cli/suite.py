@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dabench.cli.options import number
-from dabench.execution.settings import ExecutorSettings
 
 if TYPE_CHECKING:
     from dabench.suites.submitting import Asked
@@ -81,6 +80,7 @@ def run(
     Example:  dabench suite run benchmarks/suites/smoke.yaml --jobs 2
     """
     from dabench.cli.suite_report import finish, follow, print_plan
+    from dabench.execution.settings import ExecutorSettings
     from dabench.suites.submitting import recorded_of, started
 
     where = ExecutorSettings(

@@ -12,7 +12,6 @@ import typer
 
 from dabench.cli.json_output import print_json
 from dabench.cli.tables import console, show
-from dabench.execution.settings import ExecutorSettings
 from dabench.files.tables import Column, Table
 from dabench.interfaces.observer import Observer
 
