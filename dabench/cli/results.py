@@ -91,7 +91,8 @@ def export_bundle(
     from dabench.checking.bundle import export_runs
     from dabench.checking.verify import Verifier
     from dabench.components.registry import Registry
-    from dabench.suites.run_choice import choose_runs, is_ours_and_finished, records_of, suite_runs
+    from dabench.suites.finished import suite_runs
+    from dabench.suites.run_choice import choose_runs, is_ours_and_finished, records_of
     from dabench.suites.suite_record import started_suites
     from dabench.tracking.recorded import SUFFIX, add_recorded
 

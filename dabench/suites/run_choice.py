@@ -1,9 +1,9 @@
-"""Which runs of a workspace are meant: by name, all of them, those of a suite, and which of these are finished."""
+"""Which runs of a workspace are meant: by name, all of them, or those of a suite."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from dabench.checking.verify import find_run, run_dirs
@@ -13,10 +13,6 @@ from dabench.suites.suite_record import all_rows, read_suite_record, started_sui
 from dabench.tracking.events import UNFINISHED
 from dabench.tracking.record import HERE, RunRecord
 from dabench.tracking.run_reader import read_run, read_runs
-
-#: How a cell ends with something to show: with scores, or because its method cannot run there.
-_FINISHED = ("ok", "skipped")
-_NAMED = 4
 
 
 def choose_runs(
@@ -65,47 +61,3 @@ def records_of(workspace: Workspace, paths: Iterable[Path], suite: str | None = 
         row = rows.get(of, {}).get(run.cell_id)
         found.append(replace(run, tags={**run.tags, "suite": of, "row": row}) if row else run)
     return found
-
-
-@dataclass(frozen=True)
-class SuiteRuns:
-    """Run directories of the finished cells of a suite, and the row, task, seed and status of every other cell."""
-
-    finished: tuple[Path, ...]
-    others: tuple[str, ...]
-
-    @property
-    def told(self) -> str:
-        """The others in one line; "" where there are none."""
-        if not self.others:
-            return ""
-        more = f", and {len(self.others) - _NAMED} more" if len(self.others) > _NAMED else ""
-        return f"left out, not finished: {', '.join(self.others[:_NAMED])}{more}"
-
-
-def suite_runs(workspace: Workspace, name: str) -> SuiteRuns:
-    """The cells that the record of a suite lists, as they lie in a workspace; those it leaves out are not among them.
-
-    A cell whose journal is damaged counts as finished: reading it reports the fault.
-    """
-    finished, others = [], []
-    for cell in read_suite_record(workspace, name)["cells"]:
-        if cell.get("excluded"):
-            continue
-        path = workspace.runs / cell["cell_id"]
-        status = _status(path)
-        if status in _FINISHED:
-            finished.append(path)
-        else:
-            place = cell["place"]
-            others.append(f"{cell['row']} {place.get('task', '')} s{place.get('seed', '')} ({status})")
-    return SuiteRuns(tuple(finished), tuple(others))
-
-
-def _status(path: Path) -> str:
-    if not path.is_dir():
-        return "not run"
-    try:
-        return read_run(path).status
-    except DataError:
-        return "ok"

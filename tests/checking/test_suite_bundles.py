@@ -18,7 +18,7 @@ from dabench.files.workspace import Workspace
 from dabench.leaderboard.gather import load
 from dabench.runs.plan import make_plan
 from dabench.runs.runner import Runner
-from dabench.suites.run_choice import suite_runs
+from dabench.suites.finished import suite_runs
 from dabench.suites.spec import Suite, expand
 from dabench.suites.suite_record import started_suites, write_suite_record
 from tests.checking.conftest import Made
