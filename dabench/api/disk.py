@@ -15,7 +15,7 @@ from typing import Any
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
 from dabench.suites.graph import read_started
-from dabench.suites.suite_record import read_suite_record, started_suites, suite_folder
+from dabench.suites.suite_record import read_suite_record, started_suites
 from dabench.tracking.journal import JOURNAL
 from dabench.tracking.links import same_file
 from dabench.tracking.lock import is_held
@@ -63,7 +63,7 @@ def usage(workspace: Workspace) -> list[Usage]:
         cells = [cell["cell_id"] for cell in read_suite_record(workspace, suite)["cells"]]
         own = [path for name, path in runs.items() if name.partition("@")[0] in cells]
         runs = {name: path for name, path in runs.items() if path not in own}
-        found.append(Usage(f"suite {suite}", _size([suite_folder(workspace, suite), *own], seen), len(own)))
+        found.append(Usage(f"suite {suite}", _size([workspace.suite(suite), *own], seen), len(own)))
     found.append(Usage("other runs", _size(runs.values(), seen), len(runs)))
     stages = _folders(workspace.stages)
     made = [path / name for path in stages for name in ("predictions", "memory")]

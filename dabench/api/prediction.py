@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import torch
 
@@ -15,6 +15,7 @@ from dabench.errors import ConfigError
 from dabench.execution.jobs import Resources
 from dabench.execution.settings import ExecutorSettings
 from dabench.files.workspace import Workspace
+from dabench.interfaces.observer import Observer
 from dabench.models import load_model
 from dabench.models.loading import find
 from dabench.runs.threads import use_threads
@@ -24,11 +25,6 @@ from dabench.volumes.prediction.processes import ByJobs, Predicts, predict_here
 from dabench.volumes.prediction.request import Request
 from dabench.volumes.prediction.volume import Summary, check_output, check_place, predict_volume
 from dabench.volumes.prediction.worker import Assignment, ModelBytes, RunModel
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from dabench.interfaces.observer import Observer
 
 
 @dataclass(frozen=True)

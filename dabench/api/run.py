@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dabench.api.progress import is_quiet, make_display
+from dabench.api.progress import Display, is_quiet, make_display
 from dabench.api.tables import table_of
 from dabench.components.registry import Registry
 from dabench.files.workspace import Workspace
@@ -24,8 +24,6 @@ from dabench.tracking.record import RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from dabench.api.progress import Display
 
 #: Settings of the budget, and what says how a run is made rather than what it is.
 _BUDGET = ("patches", "rater", "rater_error", "allow_unanswered")

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from dabench.cli.choice import Axes, Channel, Series
-from dabench.cli.options import number, one_of, three_numbers
+from dabench.cli.options import Axes, Channel, Series, number, one_of, three_numbers
+from dabench.errors import ConfigError
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from dabench.annotation.preference_set import PreferenceSet
     from dabench.interfaces import Volume
+    from dabench.runs.config import RunConfig
     from dabench.volumes.annotating.preferences import Asking
     from dabench.volumes.annotating.segmenter import Segmenter
     from dabench.volumes.annotating.server import Address
@@ -22,12 +24,6 @@ _Rater = Annotated[str, typer.Option(help="Rater name that the page suggests.")]
 _Port = Annotated[int, typer.Option(help="Port on this machine [a free one].", min=0, max=65535, show_default=False)]
 _NoOpen = Annotated[bool, typer.Option("--no-open", help="Print the link without opening it.")]
 _Idle = Annotated[float, number(help="Seconds without movement after which the clock stops.", min=1)]
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the commands to the group."""
-    app.command("preferences")(preferences)
-    app.command("points")(points)
 
 
 def preferences(
@@ -79,7 +75,9 @@ def preferences(
     if run is not None and output.exists():
         typer.echo(f"note: {output} is there: its questions are asked, and --run is not read.")
     elif run is not None:
-        _ask(run, {"method": method, "po": po}, output, gold)
+        from dabench.api.annotate import config_of
+
+        ask(config_of(run, {"method": method, "po": po}), output, gold)
     choices = PreferenceSet.open(output)
     session = Session(choices, asking)
     _say_asking(choices, asking)
@@ -120,7 +118,6 @@ def points(
     from contextlib import closing
 
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
     from dabench.interfaces.choice import with_choice
     from dabench.volumes.annotating.click_files import Clicks
     from dabench.volumes.annotating.points import Clicking, point_routes
@@ -142,13 +139,13 @@ def points(
         )
 
 
-def _ask(run: str, changes: dict[str, str | None], output: Path, gold: int) -> None:
-    """Write the questions of a run's preference stage."""
-    from dabench.api.annotate import config_of, make_questions
+def ask(config: RunConfig, output: Path, gold: int = 0) -> None:
+    """Write the questions of a run's preference stage; what comes before it is trained."""
+    from dabench.api.annotate import make_questions
     from dabench.api.progress import make_display
 
     with make_display(quiet=False) as display:
-        make_questions(config_of(run, changes), output, display=display, gold=gold)
+        make_questions(config, output, display=display, gold=gold)
 
 
 class _Shown(NamedTuple):
@@ -160,7 +157,6 @@ class _Shown(NamedTuple):
 def _images(opener: Opener, domain: str | None, split: str, images: Path | None) -> _Shown:
     """The volume that is clicked on. Raises ConfigError unless one of domain and images is given."""
     from dabench.data.blocks import voxel_of
-    from dabench.errors import ConfigError
     from dabench.interfaces.choice import name_of
     from dabench.runs.domains import known_domain
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dabench.cli.json_output import print_json
+from dabench.cli.tables import console, show
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from dabench.annotation.answers import Answer
     from dabench.annotation.preference_set import PreferenceSet
     from dabench.interfaces import Truth
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the group."""
-    app.command("report")(report)
 
 
 def report(
@@ -36,14 +34,11 @@ def report(
 
     Example:  dabench annotate report choices/rater-a.jsonl choices/rater-b.jsonl
     """
-    from dataclasses import asdict, replace
-
     from dabench.annotation.ceiling import ceilings
     from dabench.annotation.gold import gold_of
     from dabench.annotation.report import gather, set_of
     from dabench.annotation.report import report as summarise
     from dabench.annotation.report_words import sentences, tables
-    from dabench.cli.tables import console, show
 
     questions, given, notes = gather(answers)
     if gold is not None:
@@ -79,7 +74,6 @@ def _truth(choices: PreferenceSet) -> tuple[Truth | None, str]:
     from dabench.annotation.truth import VolumeTruth
     from dabench.components.registry import Registry
     from dabench.data.resampled import ResampledLabels
-    from dabench.files.workspace import Workspace
     from dabench.ops.resampling import Resampling
     from dabench.runs.domains import known_domains
     from dabench.volumes.viewer.targets import Opener

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dabench.cli.json_output import print_json
+from dabench.cli.tables import console, show
+from dabench.components.packages import told
+from dabench.errors import UnknownNameError
+from dabench.files.tables import Column, Table
 
 if TYPE_CHECKING:
     from dabench.components.listing import Listed, Listing
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the commands to the root."""
-    app.command("ls")(ls)
-    app.command("info")(info)
 
 
 def ls(
@@ -29,8 +28,6 @@ def ls(
 
     Example:  dabench ls methods
     """
-    from dataclasses import asdict
-
     from dabench.components.listing import read_listing
 
     listing = read_listing()
@@ -52,8 +49,6 @@ def info(
 
     Example:  dabench info mean-teacher --preset paper
     """
-    from dataclasses import asdict
-
     from dabench.components.listing import read_listing
 
     listing = read_listing()
@@ -74,8 +69,6 @@ def _kinds() -> list[str]:
 
 def kind_called(text: str) -> str:
     """The kind that a word means: methods, method, weak-labels, domains ..."""
-    from dabench.errors import UnknownNameError
-
     plain = text.lower().replace("-", "_")
     for kind in _kinds():
         if plain in (kind, f"{kind}s"):
@@ -84,9 +77,6 @@ def kind_called(text: str) -> str:
 
 
 def _table(kinds: list[str], listing: Listing) -> None:
-    from dabench.cli.tables import show
-    from dabench.files.tables import Column, Table
-
     rows = [
         (kind.replace("_", " ") if number == 0 else "", item.name, f"{item.summary}{_lacks(item)}", item.distribution)
         for kind in kinds
@@ -97,17 +87,11 @@ def _table(kinds: list[str], listing: Listing) -> None:
 
 def _lacks(item: Listed) -> str:
     """What a component needs that is not installed, to stand behind its summary."""
-    from dabench.components.packages import told
-
     return f" [{lacking}]" if (lacking := told(item.needs)) else ""
 
 
 def _show(listing: Listing, item: Listed, preset: str) -> None:
     from rich.text import Text
-
-    from dabench.cli.tables import console, show
-    from dabench.components.packages import told
-    from dabench.files.tables import Column, Table
 
     to, origin = console(), f"{item.distribution}, {item.plugin}"
     to.print(Text.assemble((item.name, "bold"), f" ({item.kind.replace('_', ' ')}): {item.summary}"))

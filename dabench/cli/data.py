@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ import typer
 
 from dabench.cli import data_add, data_export, data_sets
 from dabench.cli.json_output import print_json
+from dabench.errors import DataError, MissingDataError
+from dabench.files.workspace import Workspace
 
 app = typer.Typer(help="List, add, verify and show data sets.", no_args_is_help=True, rich_markup_mode=None)
 _Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -23,7 +26,6 @@ def ls(as_json: _Json = False) -> None:
     """
     from dabench.components.registry import Registry
     from dabench.data.description import listed
-    from dabench.files.workspace import Workspace
     from dabench.runs.domains import known_domains
 
     workspace = Workspace.find()
@@ -40,7 +42,7 @@ def ls(as_json: _Json = False) -> None:
         )
 
 
-data_add.attach(app)
+app.command()(data_add.add)
 
 
 @app.command("verify")
@@ -52,13 +54,9 @@ def verify(
 
     Example:  dabench data verify lucchi
     """
-    from dataclasses import asdict
-
     from dabench.annotation.preference_set import PreferenceSet
     from dabench.components.registry import Registry
     from dabench.data.verify import verify as verify_domain
-    from dabench.errors import DataError
-    from dabench.files.workspace import Workspace
     from dabench.runs.domains import known_domain, known_domains, opener
 
     registry, workspace, path = Registry.load(), Workspace.find(), Path(name)
@@ -85,7 +83,7 @@ def verify(
         raise DataError(f"{name}: {len(problems)} problem(s).\n" + "\n".join(problems))
 
 
-data_export.attach(app)
+app.command()(data_export.export)
 
 
 @app.command("show")
@@ -108,8 +106,6 @@ def show(
     from dabench.data.description import described
     from dabench.data.look import look, words
     from dabench.data.picture import chosen_slices, draw
-    from dabench.errors import MissingDataError
-    from dabench.files.workspace import Workspace
     from dabench.runs.domains import known_domain, opener
 
     registry, workspace = Registry.load(), Workspace.find()

@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.json_output import print_json
-from dabench.cli.options import finite_numbers, number, slice_bounds
+from dabench.cli.options import Axes, Channel, Series, number, numbers, slice_bounds
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from dabench.data.adding import Added, NewSplit
     from dabench.data.card import SplitName
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to  dabench data."""
-    app.command("add")(add)
 
 
 def add(
@@ -69,7 +64,6 @@ def add(
     from dabench.components.registry import Registry
     from dabench.data.adding import NewSplit
     from dabench.data.adding import add as add_card
-    from dabench.files.workspace import Workspace
     from dabench.interfaces.choice import with_choice
     from dabench.runs.domains import check_free, opener
 
@@ -80,8 +74,8 @@ def add(
         cast("SplitName", split),
         with_choice(images, channel=channel, series=series, axes=axes),
         labels,
-        voxel=finite_numbers("--voxel", voxel, "30,8,8"),
-        intensity=finite_numbers("--intensity", intensity, "0,4095"),
+        voxel=numbers("--voxel", voxel, "30,8,8"),
+        intensity=numbers("--intensity", intensity, "0,4095"),
         slices=slice_bounds("--slices", slices),
         label_slices=slice_bounds("--label-slices", label_slices),
         labelled=slice_bounds("--labelled", labelled),

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dabench.cli import data_sets
+from dabench.errors import ConfigError
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from dabench.interfaces import Split
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to  dabench data."""
-    app.command("export")(export)
 
 
 def export(
@@ -40,8 +37,6 @@ def export(
     """
     from dabench.annotation.preference_set import PreferenceSet
     from dabench.components.registry import Registry
-    from dabench.errors import ConfigError
-    from dabench.files.workspace import Workspace
     from dabench.runs.domains import known_domain, known_domains, opener
 
     registry, workspace, path = Registry.load(), Workspace.find(), Path(name)
@@ -62,7 +57,6 @@ def _export_split(split: Split, output: Path, labels: Path | None) -> None:
     """Write what is asked for, after all checks."""
     from dabench.api.progress import make_display
     from dabench.data.doubts import shown
-    from dabench.errors import ConfigError
     from dabench.volumes.output.export import check_new, export_volume
 
     check_new("--output", output)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
 from dabench.cli.json_output import print_json
+from dabench.errors import DataError
 
 
 def verify(path: Path, *, as_json: bool) -> None:
     """Report on a preference data set. Raises DataError for one that is not sound."""
-    from dataclasses import asdict
-
     from dabench.annotation.verify_set import verify_set
-    from dabench.errors import DataError
 
     report = verify_set(path)
     if as_json:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from dabench.cli.json_output import print_json
 from dabench.cli.options import number
+from dabench.cli.tables import show
+from dabench.files.tables import Column, Table
+from dabench.files.workspace import Workspace
 
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the commands to the root."""
-    app.command("disk")(disk)
-    app.command("clean")(clean)
 
 
 def disk(as_json: Json = False) -> None:
@@ -24,10 +22,7 @@ def disk(as_json: Json = False) -> None:
 
     Example:  dabench disk
     """
-    from dataclasses import asdict
-
     from dabench.api.disk import usage
-    from dabench.files.workspace import Workspace
 
     place = Workspace.find()
     found = usage(place)
@@ -53,7 +48,6 @@ def clean(
     """
     from dabench.api.disk import clean as delete
     from dabench.api.disk import leftovers
-    from dabench.files.workspace import Workspace
 
     place = Workspace.find()
     found = leftovers(place, older_than)
@@ -77,7 +71,4 @@ def _megabytes(count: int) -> str:
 
 
 def _show(names: tuple[str, ...], rows: Sequence[tuple[str, ...]], title: str) -> None:
-    from dabench.cli.tables import show
-    from dabench.files.tables import Column, Table
-
     show(Table.of([Column(name, "text") for name in names], rows, title))

@@ -8,13 +8,9 @@ from typing import Annotated
 import typer
 
 from dabench.cli.json_output import print_json
+from dabench.files.workspace import Workspace
 
 _MARKS = {"ok": "ok  ", "note": "note", "fail": "FAIL"}
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("doctor")(doctor)
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
@@ -23,7 +19,6 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
     Example:  dabench doctor --json
     """
     from dabench.checking.machine import examine
-    from dabench.files.workspace import Workspace
 
     checks = list(examine(Workspace.find()))
     if as_json:

@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.json_output import print_json
+from dabench.cli.options import Axes, Channel, Series, number, slice_range
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
-from dabench.cli.options import number, slice_range
+from dabench.cli.tables import show
+from dabench.files.atomic import protect
+from dabench.files.tables import Column, Number, Table
 
 if TYPE_CHECKING:
     from dabench.api.evaluation import Evaluation
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("evaluate")(evaluate)
 
 
 def evaluate(
@@ -68,7 +65,6 @@ def evaluate(
     Example:  dabench evaluate --prediction prediction.tif --labels labels.tif --per-slice scores.csv
     """
     from dabench.api.evaluation import evaluate as score
-    from dabench.files.atomic import protect
     from dabench.interfaces.choice import with_choice
 
     protect([prediction, labels], per_slice=per_slice)
@@ -99,9 +95,6 @@ def _why(report: Evaluation) -> str:
 
 
 def _print_table(report: Evaluation, title: str) -> None:
-    from dabench.cli.tables import show
-    from dabench.files.tables import Column, Number, Table
-
     typer.echo(title)
     rows = []
     for metric, value in report.metrics.items():

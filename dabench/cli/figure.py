@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dabench.errors import ConfigError
+from dabench.files.workspace import Workspace
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -57,8 +60,6 @@ def slices_command(
     from dabench.api.figures import check_terms, compare_slices
     from dabench.cli.view import window_of
     from dabench.components.registry import Registry
-    from dabench.errors import ConfigError
-    from dabench.files.workspace import Workspace
     from dabench.runs.domains import known_domains
     from dabench.volumes.viewer.targets import Given, Opener
 
@@ -146,7 +147,6 @@ def _found(
     source: Path | None = None,
 ) -> Leaderboard:
     from dabench.checking.verify import find_run
-    from dabench.files.workspace import Workspace
     from dabench.leaderboard.gather import load
 
     place = Workspace.find()
@@ -157,7 +157,6 @@ def _found(
 
 def _slices(text: str) -> list[str | int]:
     from dabench.api.figures import NAMED
-    from dabench.errors import ConfigError
 
     parts = [part.strip() for part in text.split(",")]
     wrong = next((part for part in parts if part not in NAMED and not part.isdecimal()), None)

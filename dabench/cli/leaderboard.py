@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dabench.cli import leaderboard_site
 from dabench.cli.json_output import print_text
+from dabench.cli.tables import console, show
+from dabench.errors import ConfigError
+from dabench.files.atomic import write_text
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
 
     from dabench.api.tables import Boards
+    from dabench.leaderboard.gather import Leaderboard
+    from dabench.leaderboard.site import Source
 
 _FORMATS = ("json", "csv", "html", "markdown")
 #: Columns of text where nobody says how wide a line may be: in a file or a pipe.
 _WIDE = 240
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("leaderboard")(leaderboard)
+#: The page of all runs of a workspace, beside those of its suites.
+_ALL = "All runs"
 
 
 def leaderboard(
@@ -62,7 +63,6 @@ def leaderboard(
     """
     from dabench.api.progress import make_display
     from dabench.api.tables import read_boards
-    from dabench.errors import ConfigError
 
     chosen = [name for name, on in zip(_FORMATS, (as_json, as_csv, as_html, as_markdown), strict=True) if on]
     if len(chosen) > 1:
@@ -75,7 +75,7 @@ def leaderboard(
             raise ConfigError(f"--site and --{chosen[0]} at once.", "Choose one.")
         with make_display(quiet=False, stderr=True) as display:
             shown = display.progress("reading runs")
-            leaderboard_site.write(site, suite or "", sources or (), anew=refresh, progress=shown, **asked)
+            _write_site(site, suite or "", sources or (), anew=refresh, progress=shown, **asked)
         return
     if len(sources or ()) > 1:
         raise ConfigError("--from is given more than once.", "Only --site takes several.")
@@ -92,8 +92,6 @@ def leaderboard(
 
 
 def _write(kind: str, found: Boards, file: Path | None) -> None:
-    from dabench.files.atomic import write_text
-
     text: str = getattr(found, f"to_{kind}")()
     path = file or (found.workspace.root / "leaderboard.html" if kind == "html" else None)
     if path is None:
@@ -105,7 +103,6 @@ def _write(kind: str, found: Boards, file: Path | None) -> None:
 
 # ---------------------------------------------------------------------------------------------------------- terminal
 def _show(found: Boards, where: str) -> None:
-    from dabench.cli.tables import console, show
     from dabench.leaderboard.tables import text_table
 
     if not found:
@@ -132,3 +129,48 @@ def _list(to: Console, lines: Sequence[str]) -> None:
 
     for line in lines:
         to.print(Text(f"- {line}", style="dim"))
+
+
+# --------------------------------------------------------------------------------------------------------------- site
+def _write_site(folder: Path, suite: str, stores: Sequence[str], **asked: Any) -> None:
+    """Write the site of a suite, of stores and recorded results, or of all that ran here."""
+    from dabench.leaderboard.site import write_site
+
+    workspace = Workspace.find()
+    suites = {name: found for name, found in _leaderboards(workspace, suite, stores, asked) if found.board_entries}
+    if not suites:
+        raise ConfigError("There is nothing to rank.", "Run a suite first, or name recorded results with --from.")
+    for found in suites.values():
+        for message in found.damaged:
+            typer.echo(f"left out: {message}", err=True)
+    files = write_site(folder, suites, _source(workspace))
+    typer.echo(f"written: {files[0]} and {len(files) - 1} more pages")
+
+
+def _leaderboards(
+    workspace: Workspace, suite: str, stores: Sequence[str], asked: dict[str, Any]
+) -> list[tuple[str, Leaderboard]]:
+    """Leaderboards by the title of their page."""
+    from dabench.leaderboard.gather import load
+    from dabench.suites.suite_record import started_suites
+
+    if stores:
+        return [(Path(store).stem, load(workspace, suite=suite, uri=store, **asked)) for store in stores]
+    names = [suite] if suite else list(started_suites(workspace))
+    found = [(name, load(workspace, suite=name, **asked)) for name in names]
+    return found if suite else [*found, (_ALL, load(workspace, **asked))]
+
+
+def _source(workspace: Workspace) -> Source:
+    from dabench import __version__
+    from dabench.components.listing import listing_of
+    from dabench.components.registry import Registry
+    from dabench.data.description import described
+    from dabench.leaderboard.site import Source
+    from dabench.models.listing import list_models
+    from dabench.runs.domains import known_domains
+
+    registry = Registry.load()
+    domains = {name: described(name, domain) for name, domain in known_domains(registry, workspace).items()}
+    weighted = frozenset(str(one.path) for one in list_models(workspace) if one.kind == "run" and not one.problem)
+    return Source(listing_of(registry), domains, weighted, __version__, workspace.root)

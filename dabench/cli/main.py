@@ -91,30 +91,14 @@ def root(
         os.environ["DABENCH_PLUGIN_FILES"] = os.pathsep.join(str(p.absolute()) for p in plugin)
 
 
-run.attach(app)
-components.attach(app)
-predict.attach(app)
-measure.attach(app)
-view.attach(app)
-evaluate.attach(app)
-doctor.attach(app)
-ui.attach(app)
-disk.attach(app)
-leaderboard.attach(app)
-verify.attach(app)
-reproduce.attach(app)
-rerun.attach(app)
-new_plugin.attach(app)
-schema.attach(app)
-skills.attach(app)
-app.add_typer(annotate.app, name="annotate")
-app.add_typer(plugins.app, name="plugins")
-app.add_typer(data.app, name="data")
-app.add_typer(models.app, name="models")
-app.add_typer(weights.app, name="weights")
-app.add_typer(results.app, name="results")
-app.add_typer(suite.app, name="suite")
-app.add_typer(figure.app, name="figure")
+for command in (
+    *(run.run, run.validate, components.ls, components.info, predict.predict, measure.measure, view.view),
+    *(evaluate.evaluate, doctor.doctor, ui.ui, disk.disk, disk.clean, leaderboard.leaderboard, verify.verify),
+    *(reproduce.reproduce, rerun.rerun, new_plugin.new_plugin, schema.schema, skills.skills),
+):
+    app.command()(command)
+for group in (annotate, plugins, data, models, weights, results, suite, figure):
+    app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 
 def main() -> None:

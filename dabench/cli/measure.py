@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.json_output import print_json
+from dabench.cli.options import Axes, Channel, Series, three_numbers
 from dabench.cli.options import label_values as values_of
-from dabench.cli.options import three_numbers
+from dabench.files.atomic import protect
 
 if TYPE_CHECKING:
     from dabench.volumes.measuring.files import MeasuredFile
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("measure")(measure)
 
 
 def measure(
@@ -67,7 +62,6 @@ def measure(
     Example:  dabench measure mito.zarr --csv mito.csv --summary mito.html
     """
     from dabench.api.progress import make_display
-    from dabench.files.atomic import protect
     from dabench.interfaces.choice import with_choice
     from dabench.volumes.measuring.files import Measuring, measure_file
     from dabench.volumes.measuring.summary import check_summary, write_summary

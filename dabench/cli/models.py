@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dabench.cli.json_output import print_json
+from dabench.cli.tables import show
+from dabench.files.tables import Column, Table
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from dabench.api.model import Model
@@ -25,9 +29,6 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
 
     Example:  dabench models ls
     """
-    from dataclasses import asdict
-
-    from dabench.files.workspace import Workspace
     from dabench.models.listing import list_models
 
     place = Workspace.find()
@@ -38,8 +39,6 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
     if not found:
         typer.echo(f"no trained models in {place.root}; a finished `dabench run` is one.")
         return
-    from dabench.cli.tables import show
-    from dabench.files.tables import Column, Table
 
     rows = []
     for one in found:
@@ -50,14 +49,13 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
 
 
 @app.command("show")
-def show(
+def show_card(
     reference: Reference, as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False
 ) -> None:
     """Show a model's card: its training data, how to use it, its scores, and its parts.
 
     Example:  dabench models show models/stem.safetensors --json
     """
-    from dabench.files.workspace import Workspace
     from dabench.models import read_model_card
     from dabench.models.loading import find
 

@@ -9,11 +9,6 @@ from typing import Annotated
 import typer
 
 
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("new-plugin")(new_plugin)
-
-
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the package and its component, like my-method.")],
     kind: Annotated[str, typer.Option(help="method, backbone, network, reader, suite ... (every kind of dabench ls).")],

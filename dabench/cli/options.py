@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from dabench.errors import ConfigError, UnknownNameError
+
+#: Which volume of a file is meant (`dabench.interfaces.choice`).
+Channel = Annotated[
+    int | None,
+    typer.Option("--channel", metavar="N", help="Which channel of a file with several, counted from 0.", min=0),
+]
+Series = Annotated[
+    int | None, typer.Option("--series", metavar="N", help="Which image of a TIFF with several, counted from 0.", min=0)
+]
+Axes = Annotated[
+    str | None,
+    typer.Option(
+        "--axes", metavar="LETTERS", help="Names of the stored axes, for example zyx or tczyx [from the file]."
+    ),
+]
 
 
 def number(*names: str, **settings: Any) -> Any:
@@ -21,17 +36,29 @@ def _finite(value: float | None) -> float | None:
     return value
 
 
-def three_numbers(option: str, text: str | None, kind: type = float) -> Any:
-    """``Z,Y,X`` as three positive numbers of a kind; None stays None. Raises ConfigError."""
+def numbers(
+    option: str, text: str | None, example: str, words: str = "", kind: type = float, least: float = -math.inf
+) -> Any:
+    """As many numbers as the example has, ``30,8,8``, each above ``least``; None stays None.
+
+    Raises ConfigError: NaN and infinity are none; ``words`` say what is expected.
+    """
     if text is None:
         return None
+    count = example.count(",") + 1
     try:
-        values = tuple(kind(part) for part in text.split(","))
+        found = tuple(kind(part) for part in text.split(","))
     except ValueError:
-        values = ()
-    if len(values) != 3 or not all(0 < value < float("inf") for value in values):
-        raise ConfigError(f"{option} {text!r}: write three positive numbers z,y,x, for example {option} 30,8,8.")
-    return values
+        found = ()
+    if len(found) != count or not all(least < value < math.inf for value in found):
+        words = words or f"expected {count} finite numbers"
+        raise ConfigError(f"{option} {text!r}: {words}, for example  {option} {example}")
+    return found
+
+
+def three_numbers(option: str, text: str | None, kind: type = float) -> Any:
+    """``Z,Y,X`` as three positive numbers of a kind; None stays None. Raises ConfigError."""
+    return numbers(option, text, "30,8,8", "write three positive numbers z,y,x", kind, least=0)
 
 
 def slice_range(option: str, text: str | None, example: str = "0:10") -> slice | None:
@@ -52,27 +79,13 @@ def one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
     return value
 
 
-def finite_numbers(option: str, text: str | None, example: str) -> Any:
-    """As many finite numbers as the example has, ``30,8,8``; None stays None. Raises ConfigError."""
-    if text is None:
-        return None
-    count = example.count(",") + 1
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise ConfigError(f"{option} {text!r}: expected {count} finite numbers, for example  {option} {example}")
-    return numbers
-
-
 def slice_bounds(option: str, text: str | None) -> tuple[int, int] | None:
     """``FIRST:LAST`` as two whole numbers; None stays None. Raises ConfigError."""
     if text is None:
         return None
     first, colon, last = text.partition(":")
     if not (colon and first.isdigit() and last.isdigit()):
-        raise ConfigError(f"{option} {text!r}: expected FIRST:LAST, for example  {option} 0:12")
+        raise ConfigError(f"{option} {text!r}: write A:B, for example  {option} 0:12")
     return int(first), int(last)
 
 

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from dabench.cli.json_output import print_json
+from dabench.cli.tables import show
+from dabench.errors import UnknownNameError
+from dabench.files.tables import Column, Table
 
 app = typer.Typer(help="List plugins and check them.", invoke_without_command=True, rich_markup_mode=None)
 
@@ -22,9 +25,7 @@ def plugins(
     """
     if ctx.invoked_subcommand is not None:
         return
-    from dabench.cli.tables import show
     from dabench.components.listing import read_listing
-    from dabench.files.tables import Column, Table
 
     found = read_listing().plugins
     if as_json:
@@ -47,7 +48,6 @@ def check(
     Example:  dabench plugins check mean-teacher
     """
     from dabench.components.registry import Registry
-    from dabench.errors import UnknownNameError
     from dabench.testing import check_components
 
     registry = Registry.load()

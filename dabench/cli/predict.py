@@ -9,19 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dabench.cli import suite as suites
-from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.json_output import print_json
-from dabench.cli.options import number, one_of, slice_range, three_numbers
-from dabench.errors import ConfigError
+from dabench.cli.options import Axes, Channel, Series, number, one_of, slice_bounds, three_numbers
 
 if TYPE_CHECKING:
     from dabench.execution.settings import ExecutorSettings
     from dabench.volumes.prediction.request import Request
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("predict")(predict)
 
 
 def predict(
@@ -105,7 +98,7 @@ def predict(
         profile=profile,
         voxel=three_numbers("--voxel", voxel),
         intensity=intensity,
-        slices=_pair(slices),
+        slices=slice_bounds("--slices", slices),
         threshold=threshold,
         instances=one_of("--instances", instances, ("3d", "2d", "none")),
         min_size=min_size,
@@ -165,13 +158,3 @@ def _predict_from_here(request: Request, where: ExecutorSettings, dry_run: bool,
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
         typer.echo(line)
-
-
-def _pair(text: str | None) -> tuple[int, int] | None:
-    """``A:B`` as two numbers, or None. Raises ConfigError."""
-    found = slice_range("--slices", text, "0:100")
-    if found is None:
-        return None
-    if found.start is None or found.stop is None:
-        raise ConfigError(f"--slices {text!r}: write A:B, for example --slices 0:100.")
-    return found.start, found.stop

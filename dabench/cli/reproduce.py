@@ -12,17 +12,13 @@ import typer
 
 from dabench.cli import suite as suites
 from dabench.cli.json_output import print_json
+from dabench.cli.tables import console, show
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from dabench.leaderboard.published.table import Comparison
     from dabench.suites.submitting import Asked
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("reproduce")(reproduce)
 
 
 def reproduce(
@@ -125,7 +121,6 @@ def _compared(name: str, asked: Asked, rows: str | None, how: _How) -> tuple[lis
 
 
 def _show(table: Comparison) -> None:
-    from dabench.cli.tables import console, show
     from dabench.leaderboard.published.order import told
     from dabench.leaderboard.published.texts import head, missing, tables
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dabench.cli.json_output import print_json
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from dabench.checking.comparison import Outcome
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
 
 #: What the command returns for each verdict.
 EXIT_CODES = {"same": 0, "different": 1, "no verdict": 4}
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("rerun")(rerun)
 
 
 def rerun(
@@ -50,7 +46,6 @@ def rerun(
     from dabench.checking.rerun import prepare
     from dabench.checking.rerun_records import keep_rerun
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
 
     place, registry = Workspace.find(), Registry.load()
     with located(run, cell, place, registry) as (path, others), TemporaryDirectory(prefix="dabench-rerun-") as folder:

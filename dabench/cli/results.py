@@ -10,6 +10,8 @@ import typer
 from dabench.cli.json_output import print_json
 from dabench.cli.options import number
 from dabench.cli.verify import All, OfSuite, Quick, Runs
+from dabench.errors import ConfigError, DataError
+from dabench.files.workspace import Workspace
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,8 +30,6 @@ def sync(
 
     Example:  dabench results sync --to http://mlflow.lab:5000
     """
-    from dabench.errors import DataError
-    from dabench.files.workspace import Workspace
     from dabench.suites.suite_record import all_rows
     from dabench.tracking.mlflow_store import redact
     from dabench.tracking.replay import sync as replay
@@ -58,7 +58,6 @@ def list_runs(
     """
     from dabench.api.tables import read_results
     from dabench.cli.results_report import show_runs
-    from dabench.files.workspace import Workspace
 
     place = Workspace.find()
     runs, damaged = read_results(place)
@@ -97,8 +96,6 @@ def export_bundle(
     from dabench.checking.verify import Verifier
     from dabench.cli.results_report import show_export
     from dabench.components.registry import Registry
-    from dabench.errors import ConfigError
-    from dabench.files.workspace import Workspace
     from dabench.suites.finished import suite_runs
     from dabench.suites.run_choice import choose_runs, is_ours_and_finished, records_of
     from dabench.suites.suite_record import started_suites
@@ -148,7 +145,6 @@ def import_file(
     from dabench.checking.verify import Verifier
     from dabench.cli.results_report import show_import
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
 
     place = Workspace.find()
     verifier = Verifier(Registry.load(), place)
@@ -192,7 +188,6 @@ def import_predictions(
     from dabench.api.outside import import_predictions as imported
     from dabench.cli.options import label_values
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
     from dabench.tracking.scores import ScoreKey
 
     row = OutsideRow([name.strip() for name in task.split(",")], data, preset, protocol, inference, suite)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from dabench.cli.tables import console, show
+from dabench.files.tables import Cell, Column, Number, Table
+
 if TYPE_CHECKING:
     from dabench.checking.bundle import Exported
     from dabench.checking.bundle_import import Imported
-    from dabench.files.tables import Cell, Table
     from dabench.tracking.record import RunRecord
 
 
@@ -64,8 +66,6 @@ def show_import(done: Imported, bundle: Path, wheels: Path | None, dry_run: bool
 
 def show_runs(runs: list[RunRecord], folder: Path) -> None:
     """Print the runs of a folder, or how to make one."""
-    from dabench.cli.tables import console, show
-
     if not runs:
         typer.echo(
             f"No runs in {folder} yet. Make one: dabench run --method source-only --task human2stem --data phantom"
@@ -75,7 +75,6 @@ def show_runs(runs: list[RunRecord], folder: Path) -> None:
 
 
 def _table(runs: list[RunRecord]) -> Table:
-    from dabench.files.tables import Column, Table
     from dabench.tracking.record import HERE
 
     columns = [Column(name, "text") for name in ("task", "method", "po", "preset", "budget", "seed", "status")]
@@ -89,7 +88,6 @@ def _table(runs: list[RunRecord]) -> Table:
 
 
 def _row(run: RunRecord) -> tuple[Cell, ...]:
-    from dabench.files.tables import Number
     from dabench.tracking.scores import ScoreKey
 
     tags = run.tags

@@ -9,6 +9,7 @@ import typer
 
 from dabench.cli.json_output import print_json
 from dabench.cli.options import number
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from dabench.runs.config import RunConfig
@@ -18,12 +19,6 @@ Set = Annotated[
     typer.Option("--set", help="A setting, NAME.KEY=VALUE, for example mean-teacher.decay=0.99 (repeatable)."),
 ]
 Config = Annotated[Path | None, typer.Option(help="YAML file with settings; flags and --set override it.")]
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the commands to the root."""
-    app.command("run")(run)
-    app.command("validate")(validate)
 
 
 def run(
@@ -127,7 +122,6 @@ def validate(
     Example:  dabench validate my-run.yaml
     """
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
     from dabench.runs.config import load_config
     from dabench.runs.plan import make_plan
 

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from dabench.cli.tables import console as make_console
+from dabench.cli.tables import show, show_place
+from dabench.errors import DabenchError
+from dabench.files.tables import Cell, Column, Number, Table
+
 if TYPE_CHECKING:
     from dabench.api.run import PreparedRun, Run
-    from dabench.files.tables import Cell, Table
     from dabench.tracking.record import RunRecord
 
 
@@ -53,7 +57,6 @@ def show_plan(prepared: PreparedRun) -> None:
 def show_training_left(prepared: PreparedRun) -> None:
     """Print how long training would take, after a few updates where nothing like it has run here."""
     from dabench.api.progress import clock
-    from dabench.errors import DabenchError
     from dabench.runs.speed import training_left
 
     def tell(text: str) -> None:
@@ -75,9 +78,6 @@ def show_training_left(prepared: PreparedRun) -> None:
 
 def show_result(done: Run) -> None:
     """Print what a run came to: scores, the choice, what annotation cost, and where everything lies."""
-    from dabench.cli.tables import console as make_console
-    from dabench.cli.tables import show, show_place
-
     console, record = make_console(), done.record
     if record.status == "skipped":
         console.print(f"skipped: {record.reason}")
@@ -105,8 +105,6 @@ def show_result(done: Run) -> None:
 
 def _scores(done: Run) -> Table:
     """A row for each stage and share of test points."""
-    from dabench.files.tables import Column, Number, Table
-
     rows: list[tuple[Cell, ...]] = []
     metrics = list(dict.fromkeys(m for o in done.outcomes for score in o.scores for m in score.metrics))
     for outcome in done.outcomes:

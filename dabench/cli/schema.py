@@ -8,11 +8,6 @@ from typing import Annotated
 import typer
 
 
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("schema")(schema)
-
-
 def schema(of: Annotated[str, typer.Argument(help="card, config or suite.")]) -> None:
     """Print the JSON schema of a kind of file, including the installed components.
 

@@ -8,14 +8,12 @@ from typing import Annotated
 
 import typer
 
+from dabench.errors import UnknownNameError
+from dabench.files.atomic import write_text
+
 _TEXTS = Path(__file__).with_name("skill_texts")
 #: The file that coding agents look for in a skill's folder.
 _FILE = "SKILL.md"
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("skills")(skills)
 
 
 def skills(
@@ -27,9 +25,6 @@ def skills(
 
     Example:  dabench skills --install .agents/skills
     """
-    from dabench.errors import UnknownNameError
-    from dabench.files.atomic import write_text
-
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(_TEXTS.glob("*.md"))}
     if name is not None and name not in texts:
         raise UnknownNameError("skill", name, list(texts))

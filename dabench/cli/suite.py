@@ -11,9 +11,6 @@ import typer
 from dabench.cli.options import number
 
 if TYPE_CHECKING:
-    from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
-    from dabench.suites.spec import Suite
     from dabench.suites.submitting import Asked
 
 app = typer.Typer(
@@ -155,7 +152,7 @@ def plan(
     from dabench.suites.planning import make_graph
     from dabench.suites.submitting import recorded_of
 
-    wanted = load(file, data, preset, tasks, seeds, sets, label)
+    wanted = asked(file, data, preset, tasks, seeds, sets, label).load()
     tell = partial(typer.echo, err=True) if measure else None
     print_plan(make_graph(*wanted, recorded=recorded_of(record), measure=tell), as_json)
 
@@ -242,19 +239,6 @@ def asked(
     if seeds:
         axes["seed"] = _numbers(seeds)
     return Asked(file, {**settings, **assignments(sets or [])}, axes, record)
-
-
-def load(
-    file: str,
-    data: str | None,
-    preset: str | None,
-    tasks: str | None,
-    seeds: str | None,
-    sets: list[str] | None,
-    label: str | None = None,
-) -> tuple[Suite, Registry, Workspace]:
-    """The suite with what the flags change, and where it runs."""
-    return asked(file, data, preset, tasks, seeds, sets, label).load()
 
 
 def _numbers(text: str) -> list[int]:

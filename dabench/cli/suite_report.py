@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from dabench.cli.json_output import print_json
+from dabench.cli.tables import console, show
+from dabench.files.tables import Column, Table
 from dabench.interfaces.observer import Observer
 
 if TYPE_CHECKING:
@@ -131,9 +133,6 @@ def finish(report: SuiteReport, as_json: bool, running: Sequence[Running] | None
 
 
 def _show_report(report: SuiteReport) -> None:
-    from dabench.cli.tables import console, show
-    from dabench.files.tables import Column, Table
-
     columns = [Column(name, "text") for name in ("task", "row", "seed", "status", "reason")]
     cells = [(cell.node.cell, cell) for cell in report.cells]
     rows = [(c.config.task, c.row, c.config.seed, s.status, s.reason.partition("\n")[0]) for c, s in cells]
@@ -150,9 +149,6 @@ def _show_report(report: SuiteReport) -> None:
 
 
 def _show_running(running: Sequence[Running]) -> None:
-    from dabench.cli.tables import console, show
-    from dabench.files.tables import Column, Table
-
     if running:
         columns = [Column(name, "text") for name in ("job", "state", "where", "for")]
         rows = [(job.label, job.state, job.where, job.time) for job in running]

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from dabench.files.workspace import Workspace
+from dabench.errors import ConfigError
+from dabench.files.workspace import Workspace
 
 _PAGE = "http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("ui")(ui)
 
 
 def ui(
@@ -26,9 +21,6 @@ def ui(
 
     Example:  dabench ui --port 5001
     """
-    from dabench.errors import ConfigError
-    from dabench.files.workspace import Workspace
-
     place = Workspace.find()
     command = _command(place.tracking_uri, port)
     if dry_run:

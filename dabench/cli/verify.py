@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dabench.cli.json_output import print_json
+from dabench.cli.tables import console as make_console
+from dabench.cli.tables import show
+from dabench.files.tables import Column, Table
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,11 +30,6 @@ OfSuite = Annotated[str | None, typer.Option("--suite", help="Every run of a sui
 Quick = Annotated[
     bool, typer.Option("--quick", help="Only compare digests and records; open no data and compute no scores.")
 ]
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("verify")(verify)
 
 
 def verify(
@@ -52,7 +51,6 @@ def verify(
     from dabench.checking.verdicts import keep_verdict
     from dabench.checking.verify import Verifier
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
     from dabench.suites.run_choice import choose_runs
 
     place = Workspace.find()
@@ -72,8 +70,6 @@ def verify(
 
 def _show(reports: list[RunReport]) -> None:
     """One run with every check; many runs a line each, with what is wrong."""
-    from dabench.cli.tables import console as make_console
-
     console = make_console(160)
     if len(reports) == 1:
         _show_checks(console, reports[0], reports[0].checks)
@@ -96,9 +92,6 @@ def _show(reports: list[RunReport]) -> None:
 
 
 def _show_runs(console: Console, reports: Iterable[RunReport]) -> None:
-    from dabench.cli.tables import show
-    from dabench.files.tables import Column, Table
-
     rows = []
     for report in reports:
         unchecked = ", ".join(check.name for check in report.unchecked) if report.status == "ok" else ""
@@ -109,9 +102,6 @@ def _show_runs(console: Console, reports: Iterable[RunReport]) -> None:
 
 def _show_checks(console: Console, report: RunReport, checks: Iterable[Check]) -> None:
     from rich.text import Text
-
-    from dabench.cli.tables import show
-    from dabench.files.tables import Column, Table
 
     whose = "" if report.origin == "here" else f", from {report.origin}"
     title = Text.assemble("\n", (report.path.name, "bold"), f" ({report.status}{whose})")

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dabench.cli.choice import Axes, Channel, Series
 from dabench.cli.json_output import print_json
+from dabench.cli.options import Axes, Channel, Series, numbers, slice_range, three_numbers
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
-from dabench.cli.options import slice_range, three_numbers
+from dabench.errors import ConfigError
+from dabench.files.atomic import protect
+from dabench.files.workspace import Workspace
 
 if TYPE_CHECKING:
     from dabench.types import Window
@@ -21,11 +23,6 @@ if TYPE_CHECKING:
 
 #: From this size on a page opens slowly.
 _LARGE = 150 * 10**6
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command("view")(view)
 
 
 def view(
@@ -73,8 +70,6 @@ def view(
     """
     from dabench.api.progress import make_display
     from dabench.components.registry import Registry
-    from dabench.files.atomic import protect
-    from dabench.files.workspace import Workspace
     from dabench.interfaces.choice import with_choice
     from dabench.volumes.viewer.downsampling import choose_downsampling
     from dabench.volumes.viewer.html import write_page
@@ -99,7 +94,6 @@ def view(
     )
     view_data = Opener(Registry.load(), Workspace.find()).open(target, given)
     if napari:
-        from dabench.errors import ConfigError
         from dabench.volumes.viewer.napari import open_napari
 
         if slices or window or every != 1 or as_json:
@@ -123,22 +117,13 @@ def view(
 
 def window_of(text: str | None) -> Window | None:
     """The window that ``--window`` says, None without one. Raises ConfigError."""
-    from dabench.errors import ConfigError
     from dabench.types import Window
 
-    if not text:
-        return None
-    try:
-        y, x, height, width = (int(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(
-            f"--window {text!r}: first row, first column, rows, columns, for example  --window 0,0,512,512"
-        ) from None
-    return Window(y, x, height, width)
+    found = numbers("--window", text or None, "0,0,512,512", "first row, first column, rows, columns", int)
+    return found and Window(*found)
 
 
 def _report(written: Written, as_json: bool) -> None:
-
     if as_json:
         print_json(written.as_json())
         return

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dabench.cli.json_output import print_json
+from dabench.files.workspace import Workspace
 
 app = typer.Typer(help="List and add pretrained weights.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -20,7 +21,6 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
     Example:  dabench weights ls
     """
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
     from dabench.runs.weights import WeightsStore, wanted
 
     store = WeightsStore(Workspace.find().weights)
@@ -52,7 +52,6 @@ def add(
     Example:  dabench weights add dino-vits8 dino_deitsmall8_pretrain.pth
     """
     from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
     from dabench.runs.weights import WeightsStore, published
 
     known = published(Registry.load()).get(name)

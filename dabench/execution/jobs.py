@@ -60,8 +60,9 @@ class Job:
 
 @dataclass(frozen=True)
 class JobState:
-    """How a job stands: ``running``, or how it ended: ``ok``, ``failed``, ``oom`` or ``killed``.
+    """How a job stands: ``running``, or how it ended: ``ok``, ``failed``, ``oom``, ``killed``, or ``lost``.
 
+    A ``lost`` job was forgotten by the cluster that had taken it, and is submitted again.
     ``value`` is what its function returned; ``started`` is seconds of the clock, ``pid`` a process of ``host``.
     """
 
@@ -108,6 +109,10 @@ class Site:
     def log(self, job: str) -> Path:
         """What a job prints, tracebacks among it."""
         return self.folder / "logs" / f"{_file_name(job)}.log"
+
+    def lock(self, job: str) -> Path:
+        """The lock that a process holds while it does a job, where another may be started for the same."""
+        return self.folder / "jobs" / f"{_file_name(job)}.lock"
 
     def state(self, job: str) -> JobState | None:
         """How a job stands by its own word; None where it has not begun."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -29,7 +30,7 @@ class Schedule:
     waiting: dict[str, Job] = field(init=False)
     running: set[str] = field(init=False, default_factory=set)
     done: set[str] = field(init=False, default_factory=set)
-    tries: dict[str, int] = field(init=False, default_factory=dict)
+    tries: Counter[str] = field(init=False, default_factory=Counter)
 
     def __post_init__(self) -> None:
         """All jobs wait."""
@@ -66,12 +67,14 @@ class Schedule:
             self.submit()
             for state in self.executor.wait():
                 job = self.jobs[state.job]
+                if job.id not in self.running:  # withdrawn with one that ended at the same time
+                    continue
                 self.running.discard(job.id)
-                self.tries[job.id] = self.tries.get(job.id, 0) + 1
+                self.tries[job.id] += state.status != "lost"
                 if state.status == "ok":
                     self.done.add(job.id)
                     yield job, state, []
-                elif state.status == "killed" and self.tries[job.id] <= self.retries:
+                elif state.status == "lost" or (state.status == "killed" and self.tries[job.id] <= self.retries):
                     self.waiting = {name: self.jobs[name] for name in [job.id, *self._withdrawn(job)]} | self.waiting
                 else:
                     yield job, state, [self.jobs[name] for name in self._withdrawn(job)]

@@ -6,6 +6,7 @@ import math
 import os
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -18,11 +19,16 @@ from dabench.errors import ConfigError
 from dabench.execution.executor import Executor
 from dabench.execution.jobs import Job, JobState, Site, run_job
 from dabench.execution.local import same_imports
-from dabench.execution.slurm_queue import COMMENT, note, scancel, squeue, submitted
+from dabench.execution.slurm_queue import COMMENT, Queued, listed, note, scancel, submitted
+from dabench.tracking.lock import exclusive
 
 #: How often a job that ran into its time limit is queued again; it continues from its checkpoint.
 _TIMEOUTS = 50
 _HOURS = 4.0
+#: How often a job that Slurm forgot is submitted again without counting as a try.
+_LOSSES = 3
+#: How a job ended by what Slurm says of it; ``killed`` for all others. A cancelled one is not tried again.
+_STATUS = {"CANCELLED": "failed", "OUT_OF_MEMORY": "oom"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class SlurmExecutor(Executor):
         self._ids: dict[str, str] = {}
         self._handles: dict[str, Any] = {}
         self._missed: set[str] = set()
+        self._losses = Counter[str]()
 
     def room(self, job: Job, beside: Sequence[Job] = ()) -> bool:
         """While the user may have more in the queue."""
@@ -115,38 +122,44 @@ class SlurmExecutor(Executor):
     def wait(self) -> list[JobState]:
         """Look at states until a job has ended. Slurm not answering is no job's end."""
         while True:
-            found, there = list[JobState](), self._there()
-            for job in list(self._ids):
-                state = self.site.state(job)
-                # A process on this machine writes its result after its state: it is waited for.
-                if state is not None and state.ended and (self.orders or not there or job not in there):
-                    found.append(state)
-                elif there is None or job in there:
-                    self._missed.discard(job)
-                    continue
-                elif job not in self._missed and self.orders:  # its last word may not be on this machine yet
-                    self._missed.add(job)
-                    continue
-                else:
-                    found.append(self.site.say(self._vanished(job, state)))
-                self._drop(job, keep=state is None or not state.ended)
-            if found or not self._ids:
+            there = self._there()
+            looks = [] if there is None else [self._look(job, there) for job in list(self._ids)]
+            if (found := [state for state in looks if state is not None]) or not self._ids:
                 return found
             time.sleep(self._options.poll)
 
-    def _there(self) -> set[str] | None:
-        """Jobs that wait or run; None where that cannot be known now."""
-        if not self.orders:
-            return {job for job, handle in self._handles.items() if not handle.done()}
-        queue = squeue()
-        return None if queue is None else {job for job, number in self._ids.items() if number in queue}
+    def _there(self) -> dict[str, Queued] | None:
+        """Jobs that Slurm lists; None where that cannot be known now."""
+        if self.orders:
+            return listed(self.site)
+        return {job: Queued(h.job_id, "RUNNING", "", "") for job, h in self._handles.items() if not h.done()}
 
-    def _vanished(self, job: str, state: JobState | None) -> JobState:
-        began = "it ended without a message" if state is not None else "Slurm ended it before it began"
-        log = self._folder / f"{self._ids[job]}_*"
-        return JobState(
-            job, "killed", f"{began}; probably out of memory, unless you did it; what Slurm has of it: {log}"
-        )
+    def _look(self, job: str, there: Mapping[str, Queued]) -> JobState | None:
+        """How a job has ended; None while it has not: by Slurm's word, as it may start one again that ended."""
+        entry, state = there.get(job), self.site.state(job)
+        if entry is not None and not entry.ended:
+            self._missed.discard(job)
+            return None
+        if state is None or not state.ended:
+            if job not in self._missed and self.orders:  # its last word may not be on this machine yet
+                self._missed.add(job)
+                return None
+            ended = self.site.say(self._silent(job, state, entry))
+            self._drop(job, keep=True)
+            return ended
+        self._drop(job)
+        return state
+
+    def _silent(self, job: str, state: JobState | None, entry: Queued | None) -> JobState:
+        """The end of a job that has not said it itself."""
+        log = f"what Slurm has of it: {self._folder / self._ids[job]}_*"
+        began = "it ended without a message" if state is not None else "it did not begin"
+        if entry is not None:
+            return JobState(job, _STATUS.get(entry.state, "killed"), f"{began}; Slurm: {entry.state.lower()}; {log}")
+        if self.orders and self._losses[job] < _LOSSES:
+            self._losses[job] += 1
+            return JobState(job, "lost", f"Slurm does not know it any more; {log}")
+        return JobState(job, "killed", f"{began}; probably out of memory, unless you did it; {log}")
 
     def _drop(self, job: str, *, keep: bool = False) -> None:
         """Forget an ended job, and what submitit wrote for it unless that may say why."""
@@ -171,7 +184,7 @@ class SlurmExecutor(Executor):
         if not self.orders:
             return set()
         there = submitted(self.site)
-        self._ids = {job: entry.number for job, entry in there.items() if job in jobs}
+        self._ids = {job: there[job].number for job in jobs if job in there}
         scancel(entry.number for job, entry in there.items() if job not in jobs)
         for job in [job for job in jobs if job not in self._ids]:
             state = self.site.state(job)
@@ -205,9 +218,15 @@ class _Run:
 
     def __call__(self) -> None:
         """Do the job. In Slurm one that did not end well fails, so that those which need it do not start."""
-        state = _apart(lambda: run_job(self.job, self.site))
+        state = _apart(self._once)
         if state.status != "ok" and os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
             raise SystemExit(1)
+
+    def _once(self) -> JobState:
+        """Do the job unless it is done. A controller that was killed may start again what runs, or ended, before."""
+        with exclusive(self.site.lock(self.job.id)):
+            state = self.site.state(self.job.id)
+            return state if state is not None and state.ended else run_job(self.job, self.site)
 
     def checkpoint(self) -> Any:
         """Told before a time limit: queued again, it continues from the training's own checkpoint."""

@@ -18,8 +18,9 @@ def pack(root: Path, names: Iterable[str]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for top in (root / name for name in names):
+            stays = _STAYS if top.parent == root / "stages" else set()
             for path in [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file()):
-                if not set(path.relative_to(top).parts) & _STAYS and not path.name.startswith("."):
+                if not set(path.relative_to(top).parts) & stays and not path.name.startswith("."):
                     archive.add(path, path.relative_to(root).as_posix())
     return buffer.getvalue()
 

@@ -13,11 +13,10 @@ from dabench.errors import DataError
 from dabench.leaderboard.metric import Metric
 from dabench.tracking.events import UNFINISHED
 from dabench.tracking.mlflow_reader import StoredCell, read_cells
-from dabench.tracking.record import HERE, Costs, RunRecord
+from dabench.tracking.record import HERE, Costs, RunRecord, slice_scores
 from dabench.tracking.recorded import read_recorded
 from dabench.tracking.run_reader import read_run
 from dabench.tracking.scores import ScoreKey
-from dabench.tracking.slices import slice_scores
 
 if TYPE_CHECKING:
     from dabench.tracking.record import Slices

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import resource
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from dabench.errors import ConfigError
 from dabench.ops.precision import multiplies_bfloat16
-
-if TYPE_CHECKING:
-    from dabench.runs.config import RunConfig
+from dabench.runs.config import RunConfig
 
 
 def pick_device(config: RunConfig) -> torch.device:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from dabench.components.kept_in import no_exit
+from dabench.components.registry import Registered, Registry
 from dabench.errors import DabenchError, OutOfMemoryError, PluginError
-
-if TYPE_CHECKING:
-    from dabench.components.registry import Registered, Registry
 
 
 @contextmanager
@@ -54,7 +51,7 @@ def _is_memory(error: BaseException) -> bool:
 def _plugin_in(registry: Registry, error: BaseException) -> Registered | None:
     """The component whose plugin's file is deepest in the traceback, or None."""
     trace, found = error.__traceback__, None
-    homes = {_home(Path(p.location)): p.name for p in registry.plugins.values() if p.location}
+    homes = {home_of(Path(p.location)): p.name for p in registry.plugins.values() if p.location}
     while trace is not None:
         file = Path(trace.tb_frame.f_code.co_filename)
         name = next((n for home, n in homes.items() if file == home or home in file.parents), None)
@@ -63,6 +60,6 @@ def _plugin_in(registry: Registry, error: BaseException) -> Registered | None:
     return found
 
 
-def _home(location: Path) -> Path:
-    """A package's folder, or a single file itself."""
+def home_of(location: Path) -> Path:
+    """A plugin's folder, or a single file itself."""
     return location.parent if location.name == "__init__.py" else location

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 
+from dabench.components.registry import Registry
 from dabench.files.digests import digest_of
 from dabench.files.source import source_digest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from dabench.components.registry import Registry
-    from dabench.interfaces import Split, StageSpec
-    from dabench.runs.task import TaskData
+from dabench.interfaces import Split, StageSpec
+from dabench.runs.task import TaskData
 
 #: Where the code begins that trains any stage, and the code that predicts and scores it.
 _TRAINS, _READS, _SCORES = "dabench.training.train_stage", "dabench.runs.task", "dabench.runs.score"

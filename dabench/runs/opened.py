@@ -20,6 +20,7 @@ from typing import Any
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
 from dabench.interfaces import StageSpec
+from dabench.runs.faults import home_of
 from dabench.runs.plan import Plan
 from dabench.tracking.events import OF_TEST
 
@@ -119,8 +120,7 @@ def _code(plan: Plan) -> Iterator[Path]:
     yield Path(__file__).parents[1]
     for status in plan.assembly.registry.plugins.values():
         if status.location:
-            place = Path(status.location)
-            yield place.parent if place.name == "__init__.py" else place
+            yield home_of(Path(status.location))
 
 
 def name_of(path: Path, data: Path) -> str:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from dabench.data.labels import known_slices
+from dabench.interfaces import StageSpec, WeakLabel
 from dabench.ops.centres import component_centres
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from dabench.interfaces import StageSpec, WeakLabel
-    from dabench.runs.task import TaskData
-    from dabench.types import Array
+from dabench.runs.task import TaskData
+from dabench.types import Array
 
 #: nm (y, x).
 Pixel = tuple[float, float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
@@ -14,20 +14,16 @@ from dabench.annotation.preference_set import Manifest, PreferenceSet, Question
 from dabench.annotation.raters import AskedRater, draw_rng
 from dabench.annotation.set_answers import distinct, question_id
 from dabench.annotation.truth import VolumeTruth
+from dabench.components.registry import Registry
 from dabench.errors import ConfigError, DataError, MissingDataError
+from dabench.files.workspace import Workspace
+from dabench.interfaces import Volume
 from dabench.interfaces.observer import Observer
 from dabench.runs.config import RunConfig
 from dabench.runs.plan import Plan, make_plan
 from dabench.runs.preference_data import about_stage
 from dabench.runs.stages import StageChain
 from dabench.types import Array, PreferenceQuestion, Window
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
-    from dabench.interfaces import Volume
 
 _KIND = "preferences"
 
@@ -65,12 +61,7 @@ def asking_plan(
 
 
 def questions_of(
-    config: RunConfig,
-    registry: Registry,
-    workspace: Workspace,
-    observer: Observer | None = None,
-    *,
-    train: bool = True,
+    config: RunConfig, registry: Registry, workspace: Workspace, observer: Observer | None = None
 ) -> StageQuestions:
     """The questions of a run's preference stage, asked of its trained reference; the stage itself is not trained.
 
@@ -78,23 +69,17 @@ def questions_of(
         config: of a run with a stage that asks for preferences. Who answers there does not matter.
         registry: of components.
         workspace: where trained stages lie.
-        observer: told of the stages before.
-        train: train stages before it that are not there yet; otherwise they have to be there.
+        observer: told of the stages before, which are trained if need be.
 
     Raises:
         ConfigError: no stage of the run asks a person for preferences, or its budget of them is 0.
-        MissingDataError: a stage before it is not trained, and may not be; or files of the task are not here.
+        MissingDataError: files of the task are not here.
         DataError: all candidates are the same everywhere: there is nothing to ask.
     """
     rater = AskedRater()
     plan, index = asking_plan(config, registry, workspace, rater)
     chain = StageChain(plan, registry, observer or Observer())
     for before in range(index):
-        if not train and not chain.is_there(before):
-            raise MissingDataError(
-                f"{config.cell_id}: its stage {plan.stages[before].spec.name!r} is not trained here.",
-                "Run it first:  dabench run --method … --task …",
-            )
         chain.finish(before)
     chain.ask(index)
     found = tuple(question for request in rater.requests for question in request.questions)
@@ -103,16 +88,12 @@ def questions_of(
     return StageQuestions(plan, index, found)
 
 
-def write_questions(
-    asked: StageQuestions, path: Path, *, images: bool = True, around: int | None = None, gold: int = 0
-) -> PreferenceSet:
+def write_questions(asked: StageQuestions, path: Path, *, gold: int = 0) -> PreferenceSet:
     """Write questions as a data set that people can answer.
 
     Args:
         asked: what `questions_of` gave.
         path: folder or (suffix ``.zip``) zip.
-        images: whether the patches' images go into it; without them it cannot be answered.
-        around: pixels of the slice that a picture shows around its patch; by default half of the patch, 24 at least.
         gold: so many of the questions, drawn among those of which labels leave no doubt, get their right answers.
 
     Raises:
@@ -130,10 +111,9 @@ def write_questions(
 
     def items() -> Iterator[tuple[Question, Array, Mapping[int, Array]]]:
         for number, question in enumerate(asked.questions):
-            stored, masks = _stored(number, question, volume.shape[1:], around)
+            stored, masks = _stored(number, question, volume.shape[1:])
             stored = stored.model_copy(update={"gold": right.get(number)})
-            pictures = _pictures(volume, stored, neighbours=neighbours) if images else {}
-            yield stored, masks, pictures
+            yield stored, masks, _pictures(volume, stored, neighbours=neighbours)
 
     return PreferenceSet.write(path, manifest, items())
 
@@ -156,16 +136,14 @@ def _gold(asked: StageQuestions, count: int) -> dict[int, tuple[int, ...]]:
     return draw_gold(known, count, draw_rng("gold", asked.plan.config.budget.seed))
 
 
-def _stored(
-    number: int, question: PreferenceQuestion, shape: tuple[int, int], around: int | None
-) -> tuple[Question, Array]:
+def _stored(number: int, question: PreferenceQuestion, shape: tuple[int, int]) -> tuple[Question, Array]:
     masks, thresholds, digests = distinct(question.candidates, question.thresholds)
     prompts = np.zeros((0, 2)) if question.prompts is None else question.prompts
     stored = Question(
         id=question_id(number),
         z=question.z,
         window=question.window,
-        context=_context(question.window, shape, around),
+        context=_context(question.window, shape),
         tile=question.tile or question.window,
         thresholds=thresholds,
         digests=digests,
@@ -175,9 +153,9 @@ def _stored(
     return stored, masks
 
 
-def _context(window: Window, shape: tuple[int, int], around: int | None) -> Window:
-    """The patch and its surroundings, as far as the slice reaches."""
-    margin = max(24, max(window.height, window.width) // 2) if around is None else around
+def _context(window: Window, shape: tuple[int, int]) -> Window:
+    """The patch and its surroundings (half of the patch, 24 pixels at least), as far as the slice reaches."""
+    margin = max(24, max(window.height, window.width) // 2)
     top, left = max(0, window.y - margin), max(0, window.x - margin)
     bottom = min(shape[0], window.y + window.height + margin)
     right = min(shape[1], window.x + window.width + margin)

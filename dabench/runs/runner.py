@@ -196,12 +196,7 @@ class Runner:
 
 
 def run_cell(
-    config: RunConfig,
-    registry: Registry,
-    workspace: Workspace,
-    *,
-    cache: bool = True,
-    observer: Observer | None = None,
+    config: RunConfig, registry: Registry, workspace: Workspace, *, observer: Observer | None = None
 ) -> RunRecord:
     """Plan and run one cell."""
-    return Runner(make_plan(config, registry, workspace, cache=cache), registry, workspace, observer).execute()
+    return Runner(make_plan(config, registry, workspace), registry, workspace, observer).execute()

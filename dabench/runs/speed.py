@@ -5,30 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pydantic import TypeAdapter
 
+from dabench.components.registry import Registry
 from dabench.components.time_limit import TooLongError, interrupted_after
 from dabench.errors import DabenchError
 from dabench.files.atomic import write_json
 from dabench.files.digests import digest_of
+from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
 from dabench.runs.faults import told_by_cause
+from dabench.runs.plan import Plan, PlannedStage
 from dabench.runs.stage_time import StageTime
 from dabench.runs.stages import StageChain
 from dabench.tracking.environment import cpu_model
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from dabench.components.registry import Registry
-    from dabench.files.workspace import Workspace
-    from dabench.runs.plan import Plan, PlannedStage
-    from dabench.tracking.record import RunRecord
+from dabench.tracking.record import RunRecord
 
 _Kind = TypeVar("_Kind", str, tuple[str, str])
 

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from dabench.files.atomic import write_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from dabench.files.workspace import Workspace
+from dabench.files.workspace import Workspace
 
 #: More gain little on crops of a few hundred pixels.
 MOST = 8

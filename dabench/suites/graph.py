@@ -17,7 +17,6 @@ from dabench.files.atomic import write_json
 from dabench.files.workspace import Workspace
 from dabench.runs.speed import Rate
 from dabench.suites.spec import Suite, SuiteCell
-from dabench.suites.suite_record import suite_folder
 
 #: Bytes that a job is expected to take while nothing like it has run here.
 _MEMORY = 2 * 2**30
@@ -235,14 +234,14 @@ _STARTED = TypeAdapter(StartedSuite)
 
 def write_started(workspace: Workspace, started: StartedSuite) -> Path:
     """Keep the graph beside the suite, where any later process finds it without planning."""
-    path = suite_folder(workspace, started.graph.suite.name) / PLAN
+    path = workspace.suite(started.graph.suite.name) / PLAN
     write_json(path, _STARTED.dump_python(started, mode="json"))
     return path
 
 
 def read_started(workspace: Workspace, suite: str) -> StartedSuite | None:
     """What `write_started` kept; None for a suite that was never started. Raises DataError for a damaged file."""
-    path = suite_folder(workspace, suite) / PLAN
+    path = workspace.suite(suite) / PLAN
     if not path.is_file():
         return None
     try:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dabench.components.registry import Registry
 from dabench.errors import ConfigError, DabenchError
 from dabench.execution.executor import Executor
 from dabench.execution.jobs import Job, JobState, Site
@@ -19,12 +20,9 @@ from dabench.files.workspace import Workspace
 from dabench.files.yaml import read_yaml
 from dabench.suites.graph import StartedSuite, SuiteGraph, read_started, write_started
 from dabench.suites.schedule import SuiteReport, standing
-from dabench.suites.suite_record import suite_folder, write_suite_record
-
-if TYPE_CHECKING:
-    from dabench.components.registry import Registry
-    from dabench.suites.spec import Suite
-    from dabench.tracking.record import RunRecord
+from dabench.suites.spec import Suite, load_suite
+from dabench.suites.suite_record import write_suite_record
+from dabench.tracking.record import RunRecord
 
 #: The job that plans a suite on a node.
 _PLAN = "plan"
@@ -55,9 +53,6 @@ class Asked:
 
     def load(self) -> tuple[Suite, Registry, Workspace]:
         """The suite, with all plugins, and where it runs."""
-        from dabench.components.registry import Registry
-        from dabench.suites.spec import load_suite
-
         registry = Registry.load()
         return load_suite(self.file, registry).changed(self.settings, self.axes), registry, Workspace.find()
 
@@ -72,7 +67,7 @@ def recorded_of(record: Path | None) -> list[RunRecord]:
 def site_of(asked: Asked) -> Site:
     """Where the jobs of a suite say how they stand."""
     workspace = Workspace.find()
-    return Site.here(workspace.root, suite_folder(workspace, asked.name))
+    return Site.here(workspace.root, workspace.suite(asked.name))
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ class Start:
 
         planned = time.time()
         graph = make_graph(suite, registry, workspace, where.threads, recorded_of(record))
-        with where.make(workspace.root, suite_folder(workspace, suite.name)) as executor:
+        with where.make(workspace.root, workspace.suite(suite.name)) as executor:
             write_started(workspace, StartedSuite(graph, where.executor, planned))
             yield cls(graph, workspace, executor, planned)
 
@@ -125,7 +120,7 @@ def started(asked: Asked, where: ExecutorSettings) -> Iterator[Start]:
             yield start
         return
     workspace = Workspace.find()
-    with where.make(workspace.root, suite_folder(workspace, asked.name)) as executor:
+    with where.make(workspace.root, workspace.suite(asked.name)) as executor:
         yield plan_there(asked, where, workspace, executor)
 
 
@@ -136,8 +131,7 @@ def plan_there(asked: Asked, where: ExecutorSettings, workspace: Workspace, exec
     arguments = {"file": file, "settings": dict(asked.settings), "axes": dict(asked.axes), "threads": where.threads}
     arguments |= {"record": str(asked.record.absolute())} if asked.record else {}
     job = Job(_PLAN, "dabench.suites.work:plan", arguments, f"plan {asked.name}", where.resources)
-    executor.submit([job])
-    (state,) = executor.wait()
+    ((_, state, _),) = Schedule(executor, {job.id: job}).ends()
     started = read_started(workspace, asked.name)
     if state.status != "ok" or started is None:
         raise DabenchError(f"planning on a node: {state.reason}", f"What it printed: {executor.site.log(_PLAN)}")

@@ -22,17 +22,12 @@ RECORD = "manifest.json"
 _EARLIER = {"inference": "fast"}
 
 
-def suite_folder(workspace: Workspace, name: str) -> Path:
-    """Where a record of a suite and the logs of its workers lie."""
-    return workspace.suite(name)
-
-
 def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[SuiteCell], threads: int = 1) -> Path:
     """Write the record: the suite, and each cell's row, id and place on the axes.
 
     Cells of the same rows that ran before with another label, preset, task or seed stay listed.
     """
-    path = suite_folder(workspace, suite.name) / RECORD
+    path = workspace.suite(suite.name) / RECORD
     earlier = read_suite_record(workspace, suite.name)["cells"] if path.is_file() else []
     present = [_listed(cell) for cell in cells]
     rows = {_unlabelled(one) for one in present}
@@ -70,7 +65,7 @@ def _spot(listed: dict[str, Any]) -> str:
 
 def read_suite_record(workspace: Workspace, name: str) -> dict[str, Any]:
     """The record of a suite that was started here. Raises UnknownNameError, or DataError for a damaged file."""
-    path = suite_folder(workspace, name) / RECORD
+    path = workspace.suite(name) / RECORD
     if not path.is_file():
         raise UnknownNameError("suite of this workspace", name, started_suites(workspace))
     try:

@@ -21,7 +21,6 @@ from dabench.suites.graph import StartedSuite, write_started
 from dabench.suites.planning import make_graph
 from dabench.suites.spec import load_suite
 from dabench.suites.submitting import recorded_of
-from dabench.suites.suite_record import suite_folder
 from dabench.tracking.events import Altered
 
 #: JSON values by name.
@@ -81,7 +80,7 @@ def _runner(root: Path, suite: str, config: Values, keys: Sequence[str], threads
 
 def _told(workspace: Workspace, suite: str, keys: Sequence[str]) -> dict[str, Any]:
     """What the jobs of these stages found altered; they may have ended after this one was submitted."""
-    site = Site(workspace.root, suite_folder(workspace, suite))
+    site = Site(workspace.root, workspace.suite(suite))
     states = [state for key in keys if (state := site.state(f"stage-{key}")) is not None]
     return {name: event for state in states for name, event in state.value.get("altered", {}).items()}
 

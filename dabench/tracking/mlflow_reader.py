@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlparse
 from dabench.errors import DabenchError
 from dabench.files.workspace import sqlite_path
 from dabench.tracking.journal import JOURNAL
-from dabench.tracking.mlflow_store import connect, redact
+from dabench.tracking.mlflow_store import connect, paged, redact
 from dabench.tracking.record import Costs
 from dabench.tracking.scores import ScoreKey
 from dabench.tracking.sqlite_file import TrackingError, tables_of
@@ -21,9 +21,6 @@ from dabench.tracking.translate import CELL, DIGEST_TAG, KIND_TAG, PREFIX, RESUL
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.tracking import MlflowClient
-
-_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,8 @@ def read_cells(uri: str) -> Iterator[StoredCell]:
         if path is not None:
             tables_of(path)
         client = connect(uri)
-        for run in _runs(client, _experiments(client)):
+        experiments = [experiment.experiment_id for experiment in paged(client.search_experiments)]
+        for run in paged(client.search_runs, experiments) if experiments else ():
             tags = run.data.tags
             if DIGEST_TAG in tags and tags.get(KIND_TAG, CELL) == CELL:
                 yield _cell(run)
@@ -69,27 +67,6 @@ def read_cells(uri: str) -> Iterator[StoredCell]:
             f"MLflow store {redact(uri)} cannot be read: {type(error).__name__}: {''.join(first)[:300]}",
             "Look at the address, and whether its server answers.",
         ) from error
-
-
-def _experiments(client: MlflowClient) -> list[str]:
-    found: list[str] = []
-    token: str | None = None
-    while True:
-        page = client.search_experiments(max_results=_PAGE, page_token=token)
-        found += [experiment.experiment_id for experiment in page]
-        token = page.token
-        if not token:
-            return found
-
-
-def _runs(client: MlflowClient, experiments: list[str]) -> Iterator[Run]:
-    token: str | None = None
-    while experiments:
-        page = client.search_runs(experiments, max_results=_PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _cell(run: Run) -> StoredCell:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote, urlparse
 
 from dabench.errors import DabenchError
@@ -20,7 +20,10 @@ from dabench.tracking.sqlite_file import TrackingError, move_locations, open_sto
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
+    from mlflow.store.entities import PagedList
     from mlflow.tracking import MlflowClient
+
+_T = TypeVar("_T")
 
 #: Opens the experiment among the pages for trained models.
 _TRAINING = {"mlflow.experimentKind": "custom_model_development"}
@@ -108,13 +111,7 @@ class Store:
 
     def runs(self, experiment_id: str, query: str = "") -> Iterator[Run]:
         """The runs of an experiment that match a query in MLflow's words."""
-        token: str | None = None
-        while True:
-            page = self.client.search_runs([experiment_id], query, max_results=1000, page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
+        return paged(self.client.search_runs, [experiment_id], query)
 
     def artifacts_of(self, run_id: str) -> Path | None:
         """The folder of a run's artifacts where it is one of ours on this machine."""
@@ -141,6 +138,17 @@ def connect(uri: str) -> MlflowClient:
     client = MlflowClient(tracking_uri=uri)
     client.search_experiments(max_results=1)
     return client
+
+
+def paged(search: Callable[..., PagedList[_T]], *asked: Any) -> Iterator[_T]:
+    """All that a search of a client finds, page by page."""
+    token: str | None = None
+    while True:
+        page = search(*asked, max_results=1000, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def warn_python(text: str) -> None:

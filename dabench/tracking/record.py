@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -221,3 +221,26 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
     return [path] if path.is_file() else []
+
+
+def slice_scores(run: RunRecord, names: Iterable[str], test_points: float = 0.0) -> dict[str, Slices]:
+    """Metrics under the run's own protocol and profile, in order of slices, NaN where a slice was left out.
+
+    A metric that is not the mean of its slices (a pooled one), or that the run does not have, is left out.
+
+    Args:
+        run: a run directory, read.
+        names: metrics: ``dice``.
+        test_points: share of the test centres that were given as prompts, 0 to 1.
+
+    Raises:
+        DataError: a damaged file.
+    """
+    import numpy as np
+
+    wanted = [name for name in names if ScoreKey(test_points, name) in run.cell_scores]
+    along = run.along_slices(test_points) if wanted else {}
+    found = {name: along[name] for name in wanted if name in along}
+    means = {name: float(np.nanmean(values)) for name, values in found.items() if not np.isnan(values).all()}
+    scores = {name: run.cell_scores[ScoreKey(test_points, name)] for name in means}
+    return {n: found[n] for n, mean in means.items() if math.isclose(mean, scores[n], rel_tol=1e-6, abs_tol=1e-9)}

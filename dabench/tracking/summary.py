@@ -13,9 +13,8 @@ from statistics import fmean
 from dabench.files.digests import digest_of
 from dabench.statistics import Cell, Interval, mean_interval
 from dabench.tracking.metric_names import cost_names, score_name
-from dabench.tracking.record import RunRecord
+from dabench.tracking.record import RunRecord, slice_scores
 from dabench.tracking.scores import ScoreKey
-from dabench.tracking.slices import slice_scores
 from dabench.tracking.translate import ROW_LEVEL, TASK_LEVEL, params_of, signature, signed
 
 #: What a row is never averaged over: runs that differ in one of these share no table.

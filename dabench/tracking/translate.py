@@ -122,11 +122,11 @@ def plain(name: str) -> str:
     return re.sub(r"[^/\w.\- :]", "_", name.replace("@", ".v"))
 
 
-def thin(count: int, most: int = POINTS) -> Sequence[int]:
-    """Indices of at most ``most`` of ``count`` points, evenly spread, first and last among them."""
-    if count <= most:
+def thin(count: int) -> Sequence[int]:
+    """Indices of at most `POINTS` of ``count`` points, evenly spread, first and last among them."""
+    if count <= POINTS:
         return range(count)
-    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
+    return [round(i * (count - 1) / (POINTS - 1)) for i in range(POINTS)]
 
 
 def milliseconds(time: str) -> int:

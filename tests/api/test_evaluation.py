@@ -30,7 +30,7 @@ def of_files(folder, prediction, labels, *flags):
     tifffile.imwrite(folder / "p.tif", prediction, photometric="minisblack")
     tifffile.imwrite(folder / "l.tif", labels, photometric="minisblack")
     app = typer.Typer()
-    command.attach(app)
+    app.command()(command.evaluate)
     files = ["--prediction", str(folder / "p.tif"), "--labels", str(folder / "l.tif")]
     return json.loads(CliRunner().invoke(app, [*files, "--json", *flags], catch_exceptions=False).output)
 

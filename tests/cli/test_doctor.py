@@ -12,7 +12,7 @@ from dabench.cli import doctor as module
 from dabench.components.registry import PluginStatus, Registry
 
 program = typer.Typer()
-module.attach(program)
+program.command()(module.doctor)
 
 
 class FakeDomain:

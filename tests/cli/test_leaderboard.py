@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dabench.cli.leaderboard import attach
+from dabench.cli.leaderboard import leaderboard
 from dabench.errors import ConfigError, UnknownNameError
 from dabench.tracking import CellFinished, CellStarted, Journal, Scored
 
@@ -40,7 +40,7 @@ def place(tmp_path):
 
 def call(place, *arguments):
     program = typer.Typer()
-    attach(program)
+    program.command()(leaderboard)
     environment = {"DABENCH_WORKSPACE": str(place)}
     return CliRunner().invoke(program, [str(a) for a in arguments], env=environment, catch_exceptions=True)
 

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from dabench.cli.results import app
-from dabench.cli.ui import attach
+from dabench.cli.ui import ui
 from dabench.errors import ConfigError, DataError
 from dabench.files.workspace import Workspace
 from dabench.tracking import CellFinished, CellStarted, Cost, Journal, Scored
@@ -89,7 +89,7 @@ def test_sync_twice_then_damage(runs, tmp_path):
 
 def test_ui_dry_run_prints_the_command(tmp_path):
     program = typer.Typer()
-    attach(program)
+    program.command()(ui)
     result = call(tmp_path, "--dry-run", "--port", 5123, program=program)
     uri = Workspace(tmp_path).tracking_uri
     assert result.output.startswith(f"{sys.executable} -m mlflow ui --backend-store-uri {uri}")
@@ -99,7 +99,7 @@ def test_ui_dry_run_prints_the_command(tmp_path):
 
 def test_ui_refuses_a_port_in_use(tmp_path):
     program = typer.Typer()
-    attach(program)
+    program.command()(ui)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -17,7 +17,7 @@ from dabench.data.adding import NewSplit, new_card
 from dabench.data.card import save_card
 from dabench.data.phantom_domain import PhantomDomain
 from dabench.data.volumes import open_volume, read_all
-from dabench.errors import ConfigError, DataError, MissingDataError
+from dabench.errors import ConfigError, DataError
 from dabench.files.workspace import Workspace
 from dabench.ops.choice import candidate_digests
 from dabench.runs.config import RunConfig, validate_config
@@ -113,9 +113,7 @@ def test_questions_have_all_that_a_person_needs(choices, place, registry):
     assert prompts > 0
 
 
-def test_a_stage_that_is_not_trained_or_asks_nobody(place, registry):
-    with pytest.raises(MissingDataError, match="'supervised' is not trained here"):
-        questions_of(config(seed=7), registry, place, train=False)
+def test_a_stage_that_asks_nobody(place, registry):
     without = config().model_copy(update={"settings": {"po": "none"}})
     for asks_nobody in (without, config(patches=0.0)):
         with pytest.raises(ConfigError, match="needs no preferences"):

@@ -18,7 +18,7 @@ from dabench.cli import evaluate as command
 from dabench.errors import ConfigError, DataError, UnknownNameError
 
 app = typer.Typer()
-command.attach(app)
+app.command()(command.evaluate)
 app.callback()(lambda: None)
 
 

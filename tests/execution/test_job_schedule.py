@@ -93,6 +93,29 @@ def test_a_queue_is_handed_all_at_once_and_what_needs_a_killed_job_is_submitted_
     assert found == {"a": ("ok", []), "b": ("ok", []), "x": ("ok", [])}
 
 
+def test_a_lost_job_is_submitted_again_without_counting_as_a_try(tmp_path):
+    losses = ["a", "a", "b"]
+    runs = Queue(
+        Site(tmp_path, tmp_path), lambda one: "lost" if one.id in losses and not losses.remove(one.id) else "ok"
+    )
+    found = drained(runs, graph(job("a"), job("b", "a")))
+    assert runs.submissions == [["a", "b"]] * 3 + [["b"]]
+    assert found == {"a": ("ok", []), "b": ("ok", [])}
+
+
+def test_what_ended_with_the_job_that_it_needs_is_tried_once_more(tmp_path):
+    """Slurm ends what needs a killed job with it: both ends are seen at once, and the second is the first one's."""
+
+    class Both(Queue):
+        def wait(self):
+            ended, self.queue = self.queue, []
+            return [JobState(one.id, "killed" if len(self.submissions) < 2 else "ok") for one in ended]
+
+    runs = Both(Site(tmp_path, tmp_path))
+    assert drained(runs, graph(job("a"), job("b", "a")), retries=1) == {"a": ("ok", []), "b": ("ok", [])}
+    assert runs.submissions == [["a", "b"]] * 2
+
+
 def test_a_queue_of_few_is_filled_as_it_empties(tmp_path):
     runs = Queue(Site(tmp_path, tmp_path), most=2)
     drained(runs, graph(job("a"), job("b"), job("c", "b")))

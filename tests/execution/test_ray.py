@@ -22,7 +22,8 @@ ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'dabench[r
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8})
+    head = {"num_cpus": 1, "object_store_memory": 10**8, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=head)
     made.second = made.add_node(num_cpus=1, object_store_memory=10**8)
     yield made
     ray.shutdown()

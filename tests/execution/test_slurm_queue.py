@@ -6,15 +6,17 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from dabench.errors import ConfigError
 from dabench.execution.jobs import JobState, Site
+from dabench.execution.schedule import Schedule
 from dabench.execution.settings import ExecutorSettings
-from dabench.execution.slurm import SlurmExecutor, SlurmOptions
+from dabench.execution.slurm import SlurmExecutor, SlurmOptions, _Run
 from dabench.execution.slurm_queue import cancel_all, submitted
-from tests.execution.work import graph, job
+from tests.execution.work import graph, job, lines
 
 
 class FakeSlurm:
@@ -119,16 +121,64 @@ def test_options_of_a_submission(fake, site):
     assert not [option for option in fake.asked(7) if option.startswith(("mem", "dependency"))]
 
 
-def test_a_job_that_vanishes_twice_is_killed_and_one_that_was_only_late_is_not(fake, site):
-    runs = SlurmExecutor(site, SlurmOptions(poll=0.01))
-    runs.submit([job("a")])
+def token(site: Site) -> str:
+    """Of the last submission."""
+    return json.loads((site.folder / "slurm.jsonl").read_text().splitlines()[-1])["token"]
+
+
+@pytest.fixture
+def runs(site: Site, fake: FakeSlurm) -> SlurmExecutor:
     fake.says()
-    (state,) = runs.wait()
-    assert (state.job, state.status) == ("a", "killed")
-    assert "before it began" in state.reason
+    return SlurmExecutor(site, SlurmOptions(poll=0.01))
+
+
+def test_a_job_that_slurm_forgot_is_submitted_again_but_not_for_ever(runs, fake, site):
+    """A controller that is killed loses what it had not saved: seconds in which nothing was tried."""
+    ((_, state, _),) = Schedule(runs, graph(job("a"))).ends()
+    assert (state.status, len(list(fake.scripts.iterdir()))) == ("killed", 4)
+    assert "did not begin" in state.reason
+
+
+def test_a_state_that_comes_late_counts(runs, site):
     runs.submit([job("b")])
     site.say(JobState("b", "ok"))
     assert [s.status for s in runs.wait()] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("said", "status"), [("CANCELLED", "failed"), ("OUT_OF_MEMORY", "oom"), ("NODE_FAIL", "killed"), (None, "lost")]
+)
+def test_a_job_that_says_nothing_ended_as_slurm_says(runs, fake, site, said, status):
+    """A number that the controller gave again, to another submission, says nothing of this one."""
+    runs.submit([job("a")])
+    fake.says(f"7|{said}|n1|1:00|dabench-{token(site)}" if said else "7|RUNNING|n1|1:00|dabench-another")
+    (state,) = runs.wait()
+    assert state.status == status
+    assert said is None or f"Slurm: {said.lower()}" in state.reason
+    assert submitted(site) == {}
+
+
+def test_a_job_that_ended_is_waited_for_while_slurm_would_start_it_again(runs, fake, site):
+    """Slurm that is not there says nothing, and one that lists a job lets those that need it wait."""
+    runs.submit([job("a"), job("b")])
+    site.say(JobState("a", "ok"))
+    site.say(JobState("b", "ok"))
+    fake.says(f"7_0|PENDING||0:00|dabench-{token(site)}", f"7_1|COMPLETED|n1|0:10|dabench-{token(site)}")
+    assert [state.job for state in runs.wait()] == ["b"]
+    (fake.queue.parent / "bin" / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    assert runs._there() is None
+
+
+def test_a_job_that_is_started_again_waits_for_the_first_and_is_not_done_twice(site):
+    """Of a node: the lock is that of its process, and what it left is how the job ended."""
+    run, done = _Run(job("a", seconds=0.5), site), list[JobState]()
+    threads = [Thread(target=lambda: done.append(run._once())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert lines(site.root) == ["begin a", "end a"]
+    assert [state.status for state in done] == ["ok", "ok"]
 
 
 def test_what_sbatch_refuses_is_said(fake, site):

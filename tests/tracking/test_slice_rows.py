@@ -9,8 +9,8 @@ import pytest
 from made_up_suite import SLICES, write_cell
 
 from dabench.errors import DataError
+from dabench.tracking.record import slice_scores
 from dabench.tracking.run_reader import read_run
-from dabench.tracking.slices import slice_scores
 
 FILE = "per_slice/only-das-2d@1-points0.csv"
 

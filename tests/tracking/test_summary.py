@@ -15,9 +15,8 @@ from made_up_suite import SLICES, write_cell, write_suite
 
 from dabench.statistics import Cell, mean_interval
 from dabench.tracking.events import Cost, Scored
-from dabench.tracking.record import RunRecord
+from dabench.tracking.record import RunRecord, slice_scores
 from dabench.tracking.run_reader import read_run
-from dabench.tracking.slices import slice_scores
 from dabench.tracking.summary import Summary, summaries_of
 
 

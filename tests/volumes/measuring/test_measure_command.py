@@ -19,7 +19,7 @@ from dabench.cli import measure as command
 from dabench.errors import ConfigError, DataError
 
 app = typer.Typer()
-command.attach(app)
+app.command()(command.measure)
 app.callback()(lambda: None)
 
 

@@ -34,7 +34,7 @@ def invoke(tmp_path, monkeypatch):
     monkeypatch.setattr("dabench.api.prediction.load_model", lambda *_, **__: fake_model())
     monkeypatch.setattr("dabench.api.prediction.find", lambda run, place: tmp_path / run)
     app = typer.Typer()
-    command.attach(app)
+    app.command()(command.predict)
 
     def call(*options, output="o.zarr"):
         files = ["--images", str(tmp_path / "scan.tif"), "--output", str(tmp_path / output)]

@@ -20,6 +20,7 @@ from dabench.volumes.prediction.plan import make_prediction_plan
 from dabench.volumes.prediction.precision import measured
 from dabench.volumes.prediction.processes import ByJobs, predict_here
 from dabench.volumes.prediction.volume import predict_volume
+from dabench.volumes.prediction.worker import ModelBytes, RunModel
 from tests.volumes.prediction.fakes import Broken, FakeSource, Told, arrays, fake_model, request_of, run, scan
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'dabench[ray]'")
@@ -30,7 +31,8 @@ pytestmark = pytest.mark.slow
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8})
+    head = {"num_cpus": 1, "object_store_memory": 10**8, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=head)
     yield made
     ray.shutdown()
     made.shutdown()
@@ -79,8 +81,6 @@ def test_what_a_chunk_raises_is_told_here(cluster, registry, tmp_path):
 @pytest.mark.parametrize("share", ["files", "objects"])
 def test_a_trained_model_gives_the_bytes_of_one_process(share, cluster, trained, registry, tmp_path):
     """Weights travel by path or as bytes; the chunks that the killed node had are predicted again."""
-    from dabench.volumes.prediction import ModelBytes, RunModel
-
     scan(tmp_path / "scan.tif", (6, 120, 200))
     model = load_model(trained.config.cell_id, registry, trained.workspace)
     request = request_of(tmp_path, chunk=(1, 120, 120))

@@ -23,7 +23,7 @@ from dabench.volumes.viewer.targets import Given, Opener, first_slice, predicted
 from tests.conftest import few
 
 APP = typer.Typer()
-view.attach(APP)
+APP.command()(view.view)
 
 
 @pytest.fixture
