@@ -77,11 +77,11 @@ def training_left(plan: Plan, registry: Registry, workspace: Workspace, tell: Ca
     """
     to_train = [n for n, stage in enumerate(plan.stages) if stage.state in ("new", "resumes")]
     seen = rates(workspace, {kind_of_stage(plan.stages[n]) for n in to_train})
-    measure = _Measurements(plan, registry, workspace, tell)
+    measure = Measurements(plan, registry, workspace, tell)
     return Left(tuple(_stage_left(plan, n, seen, measure, first=n == to_train[0]) for n in to_train))
 
 
-def _stage_left(plan: Plan, index: int, seen: Mapping[str, Rate], measure: _Measurements, *, first: bool) -> StageLeft:
+def _stage_left(plan: Plan, index: int, seen: Mapping[str, Rate], measure: Measurements, *, first: bool) -> StageLeft:
     stage, known = plan.stages[index], seen.get(kind_of_stage(plan.stages[index]))
     name, updates = stage.spec.name, stage.spec.iterations
     if known is not None:
@@ -145,27 +145,11 @@ def recorded_rates(runs: Iterable[RunRecord]) -> dict[tuple[str, str], Rate]:
     return _summed_up(found)
 
 
-def measured_rate(
-    plan: Plan, index: int, registry: Registry, workspace: Workspace, tell: Callable[[str], None]
-) -> Rate | None:
-    """Of one stage by a few updates, which may begin from untrained parents; None where that takes too long.
-
-    Raises:
-        DabenchError: the few updates failed, as the run would.
-    """
-    updates = plan.stages[index].spec.iterations
-    try:
-        timed = _Measurements(plan, registry, workspace, tell).stage(index)
-    except TooLongError:
-        return None
-    return Rate(timed.seconds(updates) / max(updates, 1), 0, 0)
-
-
 def _summed_up(found: Mapping[_Kind, list[tuple[float, int]]]) -> dict[_Kind, Rate]:
     return {k: Rate(median(s for s, _ in seen), max(m for _, m in seen), len(seen)) for k, seen in found.items()}
 
 
-class _Measurements:
+class Measurements:
     """Stages that are timed, one after the other, in one chain whose weights are thrown away."""
 
     def __init__(self, plan: Plan, registry: Registry, workspace: Workspace, tell: Callable[[str], None]) -> None:
@@ -186,6 +170,18 @@ class _Measurements:
             known[name] = self._timed(index)
             write_json(self._file, {key: vars(timed) for key, timed in known.items()})
         return known[name]
+
+    def rate(self, index: int) -> Rate | None:
+        """Of a stage by itself; None where measuring takes too long.
+
+        Raises:
+            DabenchError: the few updates failed, as the run would.
+        """
+        updates = self._plan.stages[index].spec.iterations
+        try:
+            return Rate(self.stage(index).seconds(updates) / max(updates, 1), 0, 0)
+        except TooLongError:
+            return None
 
     def _timed(self, index: int) -> StageTime:
         left = self._ends - perf_counter()

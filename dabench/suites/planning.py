@@ -9,7 +9,7 @@ from dabench.errors import ConfigError, DataError
 from dabench.files.workspace import Workspace
 from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, make_plan
-from dabench.runs.speed import Rate, kind_of_stage, measured_rate, rates, recorded_rates
+from dabench.runs.speed import Measurements, Rate, kind_of_stage, rates, recorded_rates
 from dabench.suites.graph import RECORDED, CellNode, StageNode, SuiteGraph
 from dabench.suites.schedule import CellStatus, SuiteReport
 from dabench.suites.spec import Suite, SuiteCell, expand
@@ -72,12 +72,24 @@ def make_graph(
         )
     known = _told(first, recorded) | rates(workspace, first)
     if measure is not None:
-        for kind, (plan, index) in first.items():
-            if kind in known or plan.lacks:
-                continue
-            if rate := measured_rate(plan, index, registry, workspace, measure):
-                known[kind] = rate
+        known |= _measured({k: place for k, place in first.items() if k not in known}, registry, workspace, measure)
     return SuiteGraph(suite, tuple(nodes), stages, known, threads)
+
+
+def _measured(
+    first: Mapping[str, tuple[Plan, int]], registry: Registry, workspace: Workspace, tell: Callable[[str], None]
+) -> dict[str, Rate]:
+    """What a few updates of each stage tell, as far as that is possible; stages of one plan go on from each other."""
+    chains: dict[int, Measurements] = {}
+    found: dict[str, Rate] = {}
+    for kind, (plan, index) in first.items():
+        if plan.lacks:
+            continue
+        if id(plan) not in chains:
+            chains[id(plan)] = Measurements(plan, registry, workspace, tell)
+        if rate := chains[id(plan)].rate(index):
+            found[kind] = rate
+    return found
 
 
 def _told(first: Mapping[str, tuple[Plan, int]], recorded: Sequence[RunRecord]) -> dict[str, Rate]:
