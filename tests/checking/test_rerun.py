@@ -78,7 +78,7 @@ def clicked(made: Made, tmp_path: Path) -> Path:
     """A run that was given clicks and test points of a person, whose files are gone since."""
     files = {"points": tmp_path / "mine" / "clicks.csv", "test": tmp_path / "mine" / "test.csv"}
     files["points"].parent.mkdir()
-    rows = [f"{z},{y},{x},object" for z in (0, 1) for y in (20, 60, 100, 140) for x in (20, 60, 100, 140)]
+    rows = [f"{z},{y},{x},object" for z in (0, 1) for y in (20, 40, 60, 80) for x in (20, 40, 60, 80)]
     files["points"].write_text("# region z=1\n" + "\n".join(["z,y,x,kind", *rows, "0,5,5,negative"]) + "\n")
     files["test"].write_text("z,y,x\n0,20,20\n1,60,60\n")
     options = {"source-only": {"iterations": 2}, "prompt-das": {"iterations": 2}}

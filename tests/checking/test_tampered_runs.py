@@ -181,7 +181,7 @@ CASES: list[tuple[str, Forge, str, str]] = [
     ("not a number, sealed", sealed(lambda run: score(run, "prompt-das", "pq", float("nan"))), "scores", "pq is nan"),
     ("another metric", sealed(lambda run: score(run, "prompt-das", "iou", 0.9)), "scores", "iou is 0.9"),
     ("earlier stage", sealed(lambda run: score(run, "supervised", "dice", 0.8)), "slices", "supervised: dice is 0.8"),
-    ("with points", sealed(lambda run: score(run, "prompt-das", "dice", 0.9, 1.0)), "slices", "points100.csv is 0.0"),
+    ("with points", sealed(lambda run: score(run, "prompt-das", "dice", 0.9, 1.0)), "slices", "points100.csv is 0."),
     ("scored twice", sealed(score_again), "journal", "scores stage 'prompt-das' at 0% of test points 2 times"),
     ("rows gone, sealed", sealed(unlink(HEADLINE)), "slices", f"{HEADLINE} is missing"),
     ("rows planted", sealed(text("per_slice/x-das-2d@1-points0.csv", "slice\n")), "slices", "no score in the journal"),

@@ -280,7 +280,7 @@ def test_a_scheme_that_works_in_rounds_is_refreshed() -> None:
     assert stage.state()["round"] == 2
 
 
-def test_the_scheme_begins_once_statistics_are_the_targets_and_follows_the_student() -> None:
+def test_the_scheme_begins_once_statistics_are_mixed_and_follows_the_student() -> None:
     seen: list[float] = []
 
     class Watching(Rounds):
@@ -292,7 +292,7 @@ def test_the_scheme_begins_once_statistics_are_the_targets_and_follows_the_stude
     stage = Followed(settings, ConvToy(normalise=True), scheme := Watching())
     assert scheme.student is stage.student
     stage.prepare(flat(0.5))
-    assert seen == pytest.approx([0.5])
+    assert seen == pytest.approx([0.25])
     stage.after_update(3)
     assert scheme.followed == [(stage.student, 3)]
 

@@ -113,7 +113,9 @@ def test_real_updates_leave_nothing_but_their_time(registry: Registry, workspace
 
 
 def test_a_stage_that_asks_is_timed_on_its_parent(trained: Trained, registry: Registry, tmp_path: Path) -> None:
-    plan = make_plan(few("prompt-das", small=False, seed=0, options={"prompt-das": {"batch": 2}}), registry, trained.workspace)
+    plan = make_plan(
+        few("prompt-das", small=False, seed=0, options={"prompt-das": {"batch": 2}}), registry, trained.workspace
+    )
     assert [s.state for s in plan.stages] == ["cached", "new"]
     left = training_left(plan, registry, trained.workspace, lambda text: None)
     assert left.seconds > 0

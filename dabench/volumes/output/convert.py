@@ -108,7 +108,9 @@ def write_hdf5(volume: Stored, path: Path, name: str, progress: Progress) -> Non
     """
     import h5py
 
-    kind: dict[str, Any] = {"chunks": volume.chunks, "compression": "gzip", "compression_opts": 4, "shuffle": True}
+    # Chunks of zarr may be larger than the volume; HDF5 refuses them.
+    chunks = tuple(map(min, volume.chunks, volume.shape))
+    kind: dict[str, Any] = {"chunks": chunks, "compression": "gzip", "compression_opts": 4, "shuffle": True}
     with atomic(path) as part, h5py.File(part, "w") as file:
         dtype, factor = _scale(volume, name)
         made = file.create_dataset(name, shape=volume.shape, dtype=dtype, **kind)
