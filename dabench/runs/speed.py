@@ -22,7 +22,7 @@ from dabench.files.workspace import Workspace
 from dabench.interfaces.observer import Observer
 from dabench.runs.faults import told_by_cause
 from dabench.runs.plan import Plan, PlannedStage
-from dabench.runs.stage_time import StageTime
+from dabench.runs.stage_time import Rate, StageTime
 from dabench.runs.stages import StageChain
 from dabench.tracking.environment import cpu_model
 from dabench.tracking.record import RunRecord
@@ -109,15 +109,6 @@ def kind_of_stage(stage: PlannedStage) -> str:
 def kind_of(name: str, settings: Mapping[str, Any]) -> str:
     """Stages of one kind have one speed: their settings are the same but for the number of updates."""
     return json.dumps([name, {k: v for k, v in settings.items() if k != "iterations"}], sort_keys=True)
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Finished stages of a kind: seconds per update (median), the most memory of one, and how many they are."""
-
-    seconds: float
-    memory: int
-    stages: int
 
 
 def rates(workspace: Workspace, kinds: Collection[str]) -> dict[str, Rate]:

@@ -10,6 +10,15 @@ from statistics import median
 
 
 @dataclass(frozen=True)
+class Rate:
+    """Finished stages of a kind: seconds per update (median), the most memory of one, and how many they are."""
+
+    seconds: float
+    memory: int
+    stages: int
+
+
+@dataclass(frozen=True)
 class StageTime:
     """Seconds: of one update; of what is made once, before or after them; and of each round where there are rounds."""
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -15,10 +15,8 @@ from dabench.errors import DataError
 from dabench.execution.jobs import Job, Resources
 from dabench.files.atomic import write_json
 from dabench.files.workspace import Workspace
+from dabench.runs.stage_time import Rate
 from dabench.suites.spec import Suite, SuiteCell
-
-if TYPE_CHECKING:
-    from dabench.runs.speed import Rate
 
 #: Bytes that a job is expected to take while nothing like it has run here.
 _MEMORY = 2 * 2**30

@@ -9,7 +9,8 @@ from dabench.errors import ConfigError, DataError
 from dabench.files.workspace import Workspace
 from dabench.runs.keys import scoring_source
 from dabench.runs.plan import Plan, make_plan
-from dabench.runs.speed import Measurements, Rate, kind_of_stage, rates, recorded_rates
+from dabench.runs.speed import Measurements, kind_of_stage, rates, recorded_rates
+from dabench.runs.stage_time import Rate
 from dabench.suites.graph import RECORDED, CellNode, StageNode, SuiteGraph
 from dabench.suites.schedule import CellStatus, SuiteReport
 from dabench.suites.spec import Suite, SuiteCell, expand
