@@ -127,6 +127,7 @@ def test_a_registry_has_it(model, scan, tmp_path):
     [
         ({5: [[1, 1]]}, "z=5, y=1, x=1 .* outside the scan of 3 slices of 50 x 90"),
         ({0: [[90, 10]]}, "outside the scan"),
+        ({1: [[5, 5], [float("nan"), 10]]}, "y=10, x=nan on slice 1 is not a position"),
         ([[0, 60, 10]], "y=60"),
         ([[1, 2]], r"points of shape \(1, 2\)"),
         ({0: [[1, 2, 3]]}, r"points of shape \(1, 3\)"),

@@ -105,9 +105,12 @@ def _read_nanometres(path: Path, voxel: Voxel) -> dict[int, Array]:
 
 
 def check_inside(name: str, points: Points, shape: tuple[int, int, int]) -> None:
-    """Raises DataError for a point outside of a scan; ``name`` is what its points are called."""
+    """Raises DataError for a point that is not finite or outside of a scan; ``name`` is what its points are called."""
     depth, height, width = shape
     for z, xy in points.items():
+        if not (finite := np.isfinite(xy).all(axis=1)).all():
+            x, y = xy[int(np.argmin(finite))]
+            raise DataError(f"{name}: y={y:g}, x={x:g} on slice {z} is not a position.", "Delete that point.")
         fits = (xy >= -0.5).all(axis=1) & (xy < np.array([width, height]) - 0.5).all(axis=1)
         if not 0 <= z < depth or not fits.all():
             x, y = xy[0 if fits.all() else int(np.argmin(fits))]

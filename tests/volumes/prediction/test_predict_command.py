@@ -230,6 +230,7 @@ def test_voxels_and_nanometres_are_the_same_points(tmp_path, registry):
     ("text", "unit", "message"),
     [
         ("z,y,x\n5,0,0\n", "voxel", r"z=5, y=0, x=0 .*outside the scan of 5 slices of 40 x 56"),
+        ("z,y,x\n1,nan,0\n", "voxel", "line 2: y = 'nan' is not a position"),
         ("z,y,x\n1,3,3\n1,40,0\n", "voxel", "y=40"),
         ("z,y,x\n1,3,55.5\n", "voxel", "x=55.5"),
         ("z_nm,y_nm,x_nm\n150,0,0\n", "voxel", "z=5"),
