@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tifffile
 
 from dabench.plugin import Block, Choice, DataError
 from dabench.types import Array
 from dabench_readers.axes import Spatial
-from dabench_readers.boxes import BoxVolume
+from dabench_readers.boxes import DAMAGE, BoxVolume
 from dabench_readers.voxels import Voxel
 
 
@@ -20,7 +19,7 @@ class SeriesVolume(BoxVolume):
 
     def __init__(self, path: Path, number: int, series: Any, spatial: Spatial, voxel: Voxel) -> None:
         """Keep what the series says of itself; ``number`` among those of the file."""
-        chunks = spatial.of(_Planes(series).chunks)
+        chunks = spatial.of(_as_zarr(series).chunks)
         super().__init__(path, spatial.shape, series.dtype, chunks, voxel)
         self._number, self._spatial = number, spatial
         self.white_is_zero = False
@@ -29,7 +28,7 @@ class SeriesVolume(BoxVolume):
 
     def _open(self) -> Any:
         tif = tifffile.TiffFile(self._path)
-        return _Planes(tif.series[self._number]), tif  # the array lives as long as its file
+        return _readable(tif.series[self._number]), tif  # the array lives as long as its file
 
     def absent(self, slices: range) -> tuple[int, int]:
         """(tiles or strips that are not stored, all of them), of the whole series: slices share its planes."""
@@ -42,34 +41,23 @@ class SeriesVolume(BoxVolume):
         return self._spatial.turned(self._opened()[0][self._spatial.index(block)])
 
 
-class _Planes:
-    """tifffile's zarr store of a series, indexed by all its axes.
+def _as_zarr(series: Any) -> Any:
+    import zarr
 
-    The store is opened without axes of length 1: tifffile cannot read those that follow the axes of a page.
-    """
+    return zarr.open(series.aszarr(), mode="r")
 
-    def __init__(self, series: Any) -> None:
-        import zarr
 
-        self._shape: tuple[int, ...] = series.get_shape(False)
-        short: tuple[int, ...] = series.get_shape(True)
-        self._long = [n > 1 for n in self._shape] if short == tuple(n for n in self._shape if n > 1) else None
-        self._array: Any = zarr.open(series.aszarr(squeeze=self._long is not None), mode="r")
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Stored together, along all axes."""
-        if self._long is None:
-            return tuple(self._array.chunks)
-        lengths = iter(self._array.chunks)
-        return tuple(next(lengths) if long else 1 for long in self._long)
-
-    def __getitem__(self, index: tuple[int | slice, ...]) -> Array:
-        if self._long is None:
-            return np.asarray(self._array[index])
-        values = np.asarray(self._array[tuple(at for at, long in zip(index, self._long, strict=True) if long)])
-        spans = [len(range(n)[at]) for at, n in zip(index, self._shape, strict=True) if isinstance(at, slice)]
-        return values.reshape(spans)
+def _readable(series: Any) -> Any:
+    """A series by tile; whole where tifffile's store does not find its own, because of axes of length 1 at the end."""
+    stored = _as_zarr(series)
+    try:
+        stored[tuple(n - 1 for n in stored.shape)]
+    except ValueError as error:
+        if "coordinates" in str(error):
+            return series.asarray()
+    except DAMAGE:
+        pass  # said where it is read
+    return stored
 
 
 def is_stack_of_pictures(tif: tifffile.TiffFile, choice: Choice) -> bool:
