@@ -19,6 +19,8 @@ from dabench.interfaces import Stage
 
 _FORMAT = 1
 _STATE = "state"
+#: Where training checkpoints of other projects keep the tensors (model_state: torch-em and micro-sam).
+_NESTED = ("state_dict", "model", "model_state")
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def read_weights(path: Path | None, name: str = "") -> dict[str, Tensor]:
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{path}: damaged safetensors file ({error}).") from None
     content = read_tensors(path)
-    for name in ("state_dict", "model"):
+    for name in _NESTED:
         content = inner if isinstance(inner := content.get(name), dict) else content
     return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
 

@@ -55,7 +55,17 @@ _PAIRS = (
 _MATRIX, _AGAIN = "prompt_encoder.shared_embedding.positional_embedding", "shared_image_embedding.positional_embedding"
 #: Constants that some files hold.
 _CONSTANTS = ("pixel_mean", "pixel_std")
+#: What micro-sam's trainer puts before every name, on several GPUs and on one.
+_WRAPPERS = ("module.sam.", "sam.", "module.")
 _SHOWN = 3
+
+
+def _without_wrapper(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Names without what a trainer puts before all of them; others are returned as they are."""
+    for prefix in _WRAPPERS:
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def to_library(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -87,6 +97,7 @@ def checked(tensors: Mapping[str, Tensor], size: Size) -> dict[str, Tensor]:
     Raises:
         WeightsError: the tensors are those of another size, of another model, or not all there.
     """
+    tensors = _without_wrapper(tensors)
     ours = any(name.startswith("vision_encoder.") for name in tensors)
     found = dict(tensors) if ours else to_library(tensors)
     for kept, left_out in ((_MATRIX, _AGAIN), (_AGAIN, _MATRIX)):

@@ -22,6 +22,7 @@ from dabench.cli.main import main
 from dabench.components.registry import Registry
 from dabench.errors import WeightsError
 from dabench.interfaces import PublishedWeights
+from dabench.plugin import read_weights
 from dabench.runs.weights import WeightsStore, published
 from tests.plugins.sam_networks import loud
 
@@ -139,9 +140,18 @@ def test_a_record_says_what_is_known(tmp_path: Path, state: dict[str, Tensor], r
     record = store.add("sam-tiny", tmp_path / "tiny.pth", TINY)
     assert (record.trained_on, record.saw, record.checked) == ("discs", ("human",), True)
     assert store.records() == [record]
-    from dabench.plugin import read_weights
-
     assert same(read_weights(store.find("sam-tiny")), state), "kept by the library's names"
+
+
+@pytest.mark.parametrize("prefix", ["sam.", "module.sam."])
+def test_checkpoints_of_micro_sams_trainer_are_taken(
+    tmp_path: Path, state: dict[str, Tensor], released: dict[str, Tensor], prefix: str
+) -> None:
+    named = {prefix + name: tensor for name, tensor in released.items()}
+    torch.save({"model_state": named, "iteration": 3, "optimizer_state": {"lr": 0.1}}, tmp_path / "best.pt")
+    store = WeightsStore(tmp_path / "weights")
+    assert store.add("sam-tiny", tmp_path / "best.pt", TINY).checked
+    assert same(read_weights(store.find("sam-tiny")), state)
 
 
 def test_earlier_records_are_read(tmp_path: Path) -> None:
