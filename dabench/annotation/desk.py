@@ -265,10 +265,9 @@ class AnnotationDesk(Desk):
         return {z: clicks for z, clicks in found.items() if clicks}
 
     def _clicks(self, answer: PointAnswer, *, held_out: bool) -> Clicks:
-        every = np.ones(len(answer.points), bool)
-        judged = self._held.get(answer.z, ~every) if held_out and self._held else every
-        negative = np.zeros((0, 2), np.float32) if answer.negative is None else answer.negative
-        return Clicks(answer.points, judged, negative, answer.regions, self._budget.points)
+        nothing = np.zeros(len(answer.points), bool)
+        judged = self._held.get(answer.z, nothing) if held_out and self._held else None
+        return Clicks.of(answer, self._budget.points, judged)
 
     def patch_budget(self) -> float:
         """Share of all patches of the split that may be asked about."""

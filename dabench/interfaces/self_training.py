@@ -55,6 +55,13 @@ class SelfTraining(ABC):
         Called without gradient, before update 0 and then whenever the stage says. Arrays go to `TrainingData.keep`.
         """
 
+    def set_threshold(self, threshold: float) -> None:
+        """From now on, take a probability above this as above one half. A scheme without use for it ignores it.
+
+        Args:
+            threshold: in (0, 1), one half at the start; of the teacher's own probability, however often this is called.
+        """
+
     def state(self) -> dict[str, torch.Tensor]:
         """Tensors beside the modules that a resumed stage needs (round, class priors)."""
         return {}

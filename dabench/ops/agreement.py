@@ -14,7 +14,7 @@ import numpy as np
 
 from dabench.ops.centres import label_centres
 from dabench.ops.components import label_components, remove_small
-from dabench.types import Array, Region
+from dabench.types import Array, PointAnswer, Region
 
 
 def expected_objects(given: int, share: float) -> float:
@@ -51,6 +51,13 @@ class Clicks:
     def drawn(cls, points: Array, share: float) -> Clicks:
         """A fair draw of a share of all objects, all of it to judge by."""
         return cls(points, np.ones(len(points), bool), np.zeros((0, 2), np.float32), None, share)
+
+    @classmethod
+    def of(cls, answer: PointAnswer, share: float, judged: Array | None = None) -> Clicks:
+        """An answer as it was given; all its points judge unless ``judged`` says which do."""
+        negative = np.zeros((0, 2), np.float32) if answer.negative is None else answer.negative
+        judged = np.ones(len(answer.points), bool) if judged is None else judged
+        return cls(answer.points, judged, negative, answer.regions, share)
 
     def __bool__(self) -> bool:
         """Whether the slice says anything; one without a click may never have been looked at."""

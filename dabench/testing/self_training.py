@@ -119,6 +119,17 @@ def student_untouched(fixtures: Fixtures, item: Registered) -> None:
     expect(all(p.requires_grad for p in student.parameters()), "the student's parameters no longer require gradients")
 
 
+def threshold_moves_one_way(fixtures: Fixtures, item: Registered) -> None:
+    """A lower threshold labels no less foreground."""
+    scheme = _started(fixtures, item, PlainStudent(), _data(fixtures, _crops()))
+    counts = []
+    for threshold in (0.5, 0.2):
+        scheme.set_threshold(threshold)
+        with torch.no_grad():
+            counts.append(int((scheme.targets(_crops(), torch.Generator().manual_seed(0)).labels == 1).sum()))
+    expect(counts[1] >= counts[0], f"at a threshold of .2 there are {counts[1]} foreground pixels, at .5 {counts[0]}")
+
+
 def resumable(fixtures: Fixtures, item: Registered) -> None:
     """A scheme that takes over another's modules and state, and sees what it kept, gives the same targets."""
     torch.manual_seed(1)
@@ -142,5 +153,6 @@ CHECKS = (
     Check("nothing to find", nothing_to_find),
     Check("repeatable", repeatable),
     Check("student untouched", student_untouched),
+    Check("threshold moves one way", threshold_moves_one_way),
     Check("resumable", resumable),
 )

@@ -10,7 +10,7 @@ Deviations: (1) the papers do not say how detection and segmentation pseudo-labe
 instance filter in the authors' code; (2) the teacher looks at several flipped and turned copies (`views`)
 and averages: its probabilities are better calibrated across a domain gap; (3) peaks are found relative to the crop's
 highest (`peak`), with a floor: across a gap the density keeps its shape but loses height; (4) BatchNorm buffers are
-copied from the student; (5) with `calibrate` its probability is divided by its mean at given points.
+copied from the student; (5) a stage may move the threshold of its probability (`set_threshold`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from dabench.ops.augmentation import PLAIN, ViewOptions
+from dabench.ops.calibration import shift_odds
 from dabench.ops.components import label_components
 from dabench.ops.discs import stamp_discs
 from dabench.ops.ema import ema_decay, ema_update
@@ -38,10 +39,8 @@ from dabench.plugin import (
     SelfTraining,
     Settings,
     TargetCrops,
-    TrainingData,
     hookimpl,
 )
-from dabench_mean_teacher.calibration import PointLevel
 
 #: Flips and quarter turns alone: exactly invertible.
 _TURNS = ViewOptions(turn=0.75, perspective=0.0, jitter=0.0, noise=0.0)
@@ -59,9 +58,6 @@ class MeanTeacherSettings(Settings):
     strong_weight: bool = Field(False, description="Weight an image by its share of strongly confident pixels (ReCo).")
     views: int = Field(2, ge=1, le=8, description="Copies that the teacher averages over (papers: 1).")
     teacher_prompts: bool = Field(True, description="Show the teacher the given points.")
-    calibrate: bool = Field(
-        False, description="Divide the teacher's probability by its mean at given points (papers: no)."
-    )
     peak: float = Field(
         0.5, gt=0, le=1, description="Lowest height of a peak, relative to the crop's highest (release: 0.5)."
     )
@@ -91,7 +87,7 @@ class MeanTeacher(SelfTraining):
         """Without a teacher until `start`."""
         self.settings = settings
         self._teacher: nn.Module | None = None
-        self._level, self._given = PointLevel(), False
+        self._threshold = 0.5
 
     @property
     def teacher(self) -> nn.Module:
@@ -112,23 +108,22 @@ class MeanTeacher(SelfTraining):
             self._teacher.load_state_dict(student.state_dict())
         self._teacher.eval()
 
-    def attach(self, data: TrainingData) -> None:
-        """Whether points were given: the replacement points of UDA are not certain."""
-        self._given = any(len(answer.points) for answer in data.desk.points().values())
-
     def after_update(self, student: nn.Module, step: int) -> None:
         """Teacher ← decay · teacher + (1 - decay) · student."""
         s = self.settings
         ema_update(self.teacher, student, ema_decay(step, s.decay) if s.ramp else s.decay)
 
     def state(self) -> dict[str, Tensor]:
-        """How sure the teacher is at given points, where that is used."""
-        return {"level": torch.tensor(self._level.value, dtype=torch.float64)} if self.settings.calibrate else {}
+        """The threshold, if it was moved."""
+        return {} if self._threshold == 0.5 else {"threshold": torch.tensor(self._threshold, dtype=torch.float64)}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take it back."""
-        if self.settings.calibrate:
-            self._level = PointLevel(float(state["level"]))
+        self.set_threshold(float(state.get("threshold", 0.5)))
+
+    def set_threshold(self, threshold: float) -> None:
+        """Labels, guard and confidence follow it; the density does not."""
+        self._threshold = threshold
 
     @torch.no_grad()
     def targets(self, crops: TargetCrops, generator: torch.Generator) -> PseudoTargets:
@@ -136,9 +131,6 @@ class MeanTeacher(SelfTraining):
         s = self.settings
         self.teacher.eval()
         probability, density = self._predict(crops, generator)
-        if s.calibrate and self._given:
-            self._level.look(probability, crops.points)
-            probability = self._level.calibrated(probability)
         points = [merge_points(g, p, s.merge) for g, p in zip(crops.points, self._peaks(density), strict=True)]
         labels = confident_labels(probability, s.weak)
         weights = torch.ones_like(probability)
@@ -159,7 +151,7 @@ class MeanTeacher(SelfTraining):
         output = self.teacher(view_images(views, crops.images.repeat(s.views, 1, 1, 1)), points, with_density=True)
         seen = (unview_maps(views, maps.float()) for maps in (output.probability, output.density))
         probability, density = (maps.view(s.views, count, *maps.shape[1:]).mean(dim=0) for maps in seen)
-        return probability, density
+        return shift_odds(probability, self._threshold), density
 
     def _peaks(self, density: Tensor) -> list[Tensor]:
         s = self.settings

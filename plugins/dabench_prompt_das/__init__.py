@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,16 @@ from dabench.plugin import (
 )
 from dabench_prompt_das.contrast import ContrastPoints, contrast_loss, draw_contrast
 from dabench_prompt_das.pseudo_points import RULES, estimate_points, with_points
-from dabench_prompt_das.ranking import Limits, component_scores, counted_slices, limits_of, ranked, sampled_slices
+from dabench_prompt_das.ranking import (
+    THRESHOLDS,
+    Limits,
+    Thresholds,
+    counted_slices,
+    limits_of,
+    probabilities,
+    ranked,
+    sampled_slices,
+)
 from dabench_prompt_das.settings import PRESETS, PromptDASSettings
 
 
@@ -79,11 +89,18 @@ class PromptDASStage(SelfTrainingStage):
 
     def _rank(self, data: TrainingData) -> None:
         s = self.settings
-        spread = sampled_slices(data.target_shape()[0], s.rank_slices)
-        slices, expected = counted_slices(data.desk.points(), spread, self.share)
-        if expected:
-            scores = component_scores(data, self.scheme, slices, s.crop)
-            self.limits = limits_of(scores, expected, s.trusted, s.possible)
+        answers, spread = data.desk.points(), sampled_slices(data.target_shape()[0], s.rank_slices)
+        slices, expected = counted_slices(answers, spread, self.share)
+        if not expected:
+            return
+        self.scheme.set_threshold(0.5)
+        seen = Thresholds(self.share, THRESHOLDS if s.calibrate else ())
+        for z, probability in probabilities(data, self.scheme, slices, s.crop):
+            seen.add(probability, answers.get(z))
+        threshold = seen.chosen()
+        self.scheme.set_threshold(threshold)
+        limits = limits_of(seen.scores(threshold), expected, s.trusted, s.possible)
+        self.limits = limits if threshold == 0.5 else replace(limits, reject=0.0)
 
     def state(self) -> dict[str, Tensor]:
         scheme = {f"scheme/{name}": value for name, value in super().state().items()}

@@ -1,20 +1,27 @@
-"""How many objects the given points imply, and which of the teacher's that number leaves room for.
+"""What the given points say of the teacher: from which probability it is right, and how many objects there are.
 
 A share of all centres was given, so the whole number is known roughly. Components of a sample of slices are ranked by
 mean probability: the likeliest are trusted as foreground, those past the number are background. Without this a false
 object that the teacher is sure of is never contradicted, for points only ever say where something is. IPL ranks its
 detections by such a count; Prompt-DAS speaks of "the highest local maxima" and leaves the number open.
+
+Where the target holds more foreground than the source did, the teacher is unsure of true foreground and labels it
+background. A threshold below one half that agrees better with the points shows that; the odds are then shifted
+(`shift_odds`). A higher one is never taken: it only removes false objects, which is what the ranking is for, and makes
+the others too small. With a lower threshold nothing is rejected: the components are parts of objects, not objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dabench.ops.agreement import Agreement, Clicks
+from dabench.ops.calibration import shift_odds
 from dabench.ops.components import component_sizes, label_components
 from dabench.ops.patches import tile_windows
 from dabench.plugin import IGNORE, Array, CropId, PointAnswer, PseudoTargets, SelfTraining, TargetCrops, TrainingData
@@ -22,6 +29,12 @@ from dabench.plugin import IGNORE, Array, CropId, PointAnswer, PseudoTargets, Se
 _TILES_AT_ONCE = 16
 #: Components of fewer pixels are not counted as objects.
 _SMALLEST = 100
+#: Thresholds that are tried; that of the lowest is where the teacher's probabilities begin to be noise.
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+#: How much better than at one half the agreement has to be, and how far below the best it may stay.
+_MARGIN = 0.02
+#: Points below which they say nothing of the threshold.
+_FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -66,13 +79,48 @@ def sampled_slices(depth: int, most: int) -> list[int]:
     return sorted({round(z) for z in np.linspace(0, depth - 1, min(depth, most)).tolist()})
 
 
+class Thresholds:
+    """Adds up slices; `chosen` is the threshold that the points speak for, `scores` the components above it."""
+
+    def __init__(self, share: float, tried: tuple[float, ...] = THRESHOLDS) -> None:
+        """Points that are a ``share`` of all objects, unless they state regions; one half is always tried."""
+        self._share = share
+        self._agreement = {threshold: Agreement() for threshold in {*tried, 0.5}}
+        self._scores: dict[float, list[Array]] = {threshold: [] for threshold in self._agreement}
+
+    def add(self, probability: Array, answer: PointAnswer | None) -> None:
+        """One slice ``(H, W)`` in [0, 1] and its points, if any."""
+        clicks = answer and Clicks.of(answer, self._share)
+        for threshold, agreement in self._agreement.items():
+            shifted = shift_odds(probability, threshold)
+            self._scores[threshold].append(_scores(shifted))
+            if clicks:
+                agreement.add(shifted > 0.5, clicks)
+
+    def chosen(self) -> float:
+        """One half, or the highest lower threshold whose agreement is as good as the best and better than at one half.
+
+        >>> Thresholds(0.15).chosen()
+        0.5
+        """
+        score = {threshold: found.score() for threshold, found in self._agreement.items()}
+        if self._agreement[0.5].given < _FEWEST:
+            return 0.5
+        return max(t for t in score if score[t] >= max(score.values()) - _MARGIN)
+
+    def scores(self, threshold: float) -> Array:
+        """Mean shifted probability of every component, all slices together."""
+        return np.concatenate([np.zeros(0), *self._scores[threshold]])
+
+
 @torch.no_grad()
-def component_scores(data: TrainingData, scheme: SelfTraining, slices: list[int], size: int) -> Array:
-    """Mean probability, as the scheme sees it, of every component on some slices of the target's training split."""
+def probabilities(
+    data: TrainingData, scheme: SelfTraining, slices: list[int], size: int
+) -> Iterator[tuple[int, Array]]:
+    """Some slices ``(H, W)`` of the target's training split as the scheme sees them, and their numbers."""
     _, height, width = data.target_shape()
     windows = tile_windows(height, width, size)
     generator = torch.Generator().manual_seed(0)
-    found = []
     for z in slices:
         whole = np.zeros((max(height, size), max(width, size)), np.float32)
         for first in range(0, len(windows), _TILES_AT_ONCE):
@@ -80,8 +128,7 @@ def component_scores(data: TrainingData, scheme: SelfTraining, slices: list[int]
             confidence = scheme.targets(crops, generator).confidence.float().cpu().numpy()
             for origin, seen in zip(crops.origins, confidence, strict=True):
                 whole[origin.window.slices] = seen
-        found.append(_scores(whole[:height, :width]))
-    return np.concatenate(found)
+        yield z, whole[:height, :width]
 
 
 def _crops(data: TrainingData, places: list[CropId]) -> TargetCrops:

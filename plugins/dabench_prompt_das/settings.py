@@ -47,6 +47,10 @@ class PromptDASSettings(SchemeSettings):
     possible: float = Field(
         1.0, ge=0, description="Components past this share of the implied count are background (with trusted > 0)."
     )
+    calibrate: bool = Field(
+        True,
+        description="Lower the threshold of pseudo-labels where the given points agree better with it (papers: no).",
+    )
     rank_slices: int = Field(12, ge=1, description="Most slices that a ranking uses.")
     target_weight: float = Field(1.0, ge=0, description="Weight of the target's segmentation loss (release: 1).")
     detection_pseudo: bool = Field(True, description="Learn detection on the target (Table II, Detect.).")
@@ -85,6 +89,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "detection": DETECTION_WEIGHT,
         "point_weight": 0.0,
         "trusted": 0.0,
+        "calibrate": False,
         "target_points": 0.7,
         "queries": 256,
         "negatives": 256,

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import cast
-
 import pytest
 import torch
 from dabench_mean_teacher import MeanTeacher, MeanTeacherSettings, guarded
-from dabench_mean_teacher.calibration import PointLevel
 from torch import Tensor
 
-from dabench.interfaces import TrainingData
 from dabench.ops.discs import stamp_discs
 from dabench.testing.toys import ImageToy
-from dabench.types import IGNORE, CropId, PointAnswer, TargetCrops, Window
+from dabench.types import IGNORE, CropId, TargetCrops, Window
 
 
 def crops(image: Tensor, points: Tensor | None = None) -> TargetCrops:
     given = torch.zeros(0, 2) if points is None else points
     return TargetCrops(image[None, None], [given], [CropId(0, Window(0, 0, *image.shape))])
-
-
-def asked(points: Tensor) -> TrainingData:
-    """Data of which a desk with these points on one slice is all that there is."""
-    return cast(
-        TrainingData,
-        SimpleNamespace(desk=SimpleNamespace(points=lambda: {0: PointAnswer(0, points.numpy(), 0.0, "nobody")})),
-    )
 
 
 def test_a_component_without_a_centre_is_not_trusted_one_at_the_border_is() -> None:
@@ -102,49 +89,25 @@ def test_start_comes_first() -> None:
         _ = MeanTeacher(MeanTeacherSettings()).teacher
 
 
-def test_the_level_is_the_mean_at_given_points_of_about_the_last_twenty_and_probability_is_divided_by_it() -> None:
-    probability = torch.zeros(2, 4, 5)
-    probability[0, 1, 2], probability[1, 3, 4] = 0.6, 0.9
-    level = PointLevel()
-    level.look(probability, [torch.tensor([[2.2, 0.9]]), torch.tensor([[9.0, 9.0]])])
-    assert level.value == pytest.approx(0.95 * (0.95 + 0.05 * 0.6) + 0.05 * 0.9)
-    assert PointLevel(0.75).calibrated(torch.tensor([[0.0, 0.3, 0.6, 0.9]])).tolist() == [
-        pytest.approx([0.0, 0.4, 0.8, 1.0])
-    ]
-
-
-def test_points_that_nobody_gave_do_not_calibrate() -> None:
-    image = torch.full((16, 16), 0.6)
-    scheme = MeanTeacher(MeanTeacherSettings(calibrate=True))
+def test_a_moved_threshold_moves_labels_and_confidence_and_is_resumed() -> None:
+    image = torch.full((40, 40), 0.001)
+    image[8:13, 8:13] = 0.9
+    image[28:33, 28:33] = 0.3
+    scheme = MeanTeacher(MeanTeacherSettings(guard=False, disc=0))
     scheme.start(ImageToy(density=Tensor.clone))
-    scheme.attach(asked(torch.zeros(0, 2)))
-    stand_in = crops(image, torch.tensor([[8.0, 8.0]]))
-    assert scheme.targets(stand_in, torch.Generator().manual_seed(0)).confidence.max() == pytest.approx(0.6)
-    scheme.attach(asked(torch.tensor([[8.0, 8.0]])))
-    confidence = scheme.targets(stand_in, torch.Generator().manual_seed(0)).confidence
-    assert confidence.max() == pytest.approx(0.6 / 0.98)
 
+    def seen(teacher: MeanTeacher) -> list[float]:
+        found = teacher.targets(crops(image), torch.Generator().manual_seed(0))
+        return [found.labels[0, 30, 30].item(), found.labels[0, 10, 10].item(), found.confidence[0, 30, 30].item()]
 
-def test_without_points_the_level_stays_and_points_in_the_dark_at_most_double_the_probability() -> None:
-    level = PointLevel()
-    level.look(torch.zeros(1, 4, 4), [torch.zeros(0, 2)])
-    assert level.value == 1.0
-    level.look(torch.zeros(1, 4, 4), [torch.ones(100, 2)])
-    assert level.value == 0.5
-
-
-def test_a_calibrated_teacher_trusts_what_is_as_sure_as_the_given_points_and_resumes_with_its_level() -> None:
-    image = torch.zeros(40, 40)
-    image[8:13, 8:13] = image[28:33, 28:33] = 0.6
-    given = torch.tensor([[10.0, 10.0]]).repeat(60, 1)
-    labels = {}
-    for calibrate in (False, True):
-        scheme = MeanTeacher(MeanTeacherSettings(calibrate=calibrate, guard=False, disc=0))
-        scheme.start(ImageToy(density=Tensor.clone))
-        scheme.attach(asked(given))
-        labels[calibrate] = scheme.targets(crops(image, given), torch.Generator().manual_seed(0)).labels[0, 30, 30]
-    assert [labels[False], labels[True]] == [IGNORE, 1]
-    resumed = MeanTeacher(MeanTeacherSettings(calibrate=True))
+    assert seen(scheme) == [IGNORE, 1, pytest.approx(0.3)]
+    assert scheme.state() == {}
+    scheme.set_threshold(0.1)
+    odds = 0.3 / 0.7 / (0.1 / 0.9)
+    assert seen(scheme) == [IGNORE, 1, pytest.approx(odds / (1 + odds))]
+    scheme.set_threshold(0.05)
+    assert seen(scheme)[:2] == [1, 1]
+    resumed = MeanTeacher(MeanTeacherSettings(guard=False, disc=0))
+    resumed.start(ImageToy(density=Tensor.clone))
     resumed.load_state(scheme.state())
-    assert resumed.state() == scheme.state()
-    assert MeanTeacher(MeanTeacherSettings()).state() == {}
+    assert seen(resumed) == seen(scheme)

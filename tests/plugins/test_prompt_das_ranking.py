@@ -1,9 +1,19 @@
 """The count that given points imply, and what it does to pseudo-labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from dabench_prompt_das.ranking import Limits, counted_slices, expected_count, limits_of, ranked, sampled_slices
+from dabench_prompt_das.ranking import (
+    Limits,
+    Thresholds,
+    counted_slices,
+    expected_count,
+    limits_of,
+    ranked,
+    sampled_slices,
+)
 
 from dabench.interfaces import PseudoTargets
 from dabench.types import IGNORE, Array, PointAnswer, Region, Window
@@ -87,3 +97,44 @@ def test_a_persons_clicks_imply_a_count_where_the_whole_slice_was_clicked() -> N
     person = {0: answer(0, 3), 4: answer(4, 5, box), 5: answer(5, 2, Region(None, 7)), 9: answer(9, 0, Region(None, 0))}
     assert counted_slices(person, [0, 5, 9], 0.15) == ([5, 9], 7.0)
     assert counted_slices({0: answer(0, 3), 4: answer(4, 5, box)}, [0, 4], 0.15) == ([], 0.0), "nothing is ranked"
+
+
+def slice_of(probability: float, false: int = 0) -> tuple[Array, PointAnswer]:
+    """Twenty objects of 12 x 12 pixels, half of them at .9 and half at so much, and false ones; all were clicked."""
+    seen: Array = np.full((100, 100 + 20 * false), 0.01, np.float32)
+    centres = [(20.0 * column + 10, 25.0 * row + 10) for row in range(4) for column in range(5)]
+    for number, (x, y) in enumerate(centres):
+        seen[int(y) - 6 : int(y) + 6, int(x) - 6 : int(x) + 6] = 0.9 if number % 2 else probability
+    for number in range(false):
+        seen[4:16, 100 + 20 * number + 4 : 100 + 20 * number + 16] = 0.55
+    return seen, PointAnswer(0, np.array(centres, np.float32), 0.0, "x")
+
+
+@pytest.mark.parametrize(
+    ("probability", "threshold"),
+    [(0.15, 0.1), (0.35, 0.3), (0.8, 0.5), (0.005, 0.5)],
+)
+def test_the_threshold_falls_to_where_clicked_objects_are_found(probability: float, threshold: float) -> None:
+    seen = Thresholds(1.0)
+    seen.add(*slice_of(probability))
+    assert seen.chosen() == threshold
+    count = 10 if probability < 0.05 else 20
+    assert len(seen.scores(threshold)) == count, "components above the threshold that was chosen"
+
+
+def test_false_objects_never_raise_the_threshold() -> None:
+    seen = Thresholds(1.0)
+    seen.add(*slice_of(0.8, false=5))
+    assert seen.chosen() == 0.5
+
+
+def test_a_few_points_no_points_and_one_threshold_choose_one_half() -> None:
+    probability, answer = slice_of(0.15)
+    for given in (replace(answer, points=answer.points[:9]), replace(answer, points=answer.points[:0]), None):
+        seen = Thresholds(1.0)
+        seen.add(probability, given)
+        assert seen.chosen() == 0.5
+    alone = Thresholds(1.0, ())
+    alone.add(probability, answer)
+    assert alone.chosen() == 0.5
+    assert len(Thresholds(1.0).scores(0.5)) == 0
