@@ -1,10 +1,14 @@
 """The count that given points imply, and what it does to pseudo-labels."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from dabench_mean_teacher import MeanTeacher, MeanTeacherSettings
+from dabench_prompt_das import PromptDASStage
 from dabench_prompt_das.ranking import (
     Limits,
     Thresholds,
@@ -14,8 +18,11 @@ from dabench_prompt_das.ranking import (
     ranked,
     sampled_slices,
 )
+from dabench_prompt_das.settings import PromptDASSettings
+from torch import Tensor
 
-from dabench.interfaces import PseudoTargets
+from dabench.interfaces import PseudoTargets, TrainingData
+from dabench.testing.toys import ImageToy
 from dabench.types import IGNORE, Array, PointAnswer, Region, Window
 
 NOBODY = torch.zeros(0, 2)
@@ -138,3 +145,25 @@ def test_a_few_points_no_points_and_one_threshold_choose_one_half() -> None:
     alone.add(probability, answer)
     assert alone.chosen() == 0.5
     assert len(Thresholds(1.0).scores(0.5)) == 0
+
+
+@pytest.mark.parametrize(
+    ("probability", "calibrate", "rejects"), [(0.15, True, False), (0.15, False, True), (0.8, True, True)]
+)
+def test_where_objects_are_missed_labels_follow_the_threshold_and_nothing_is_rejected(
+    probability: float, calibrate: bool, rejects: bool
+) -> None:
+    """More components than the points imply: those past the count are rejected, unless the threshold was lowered."""
+    image, answer = slice_of(probability, false=25)
+    data = SimpleNamespace(
+        target_shape=lambda: (1, *image.shape),
+        target_crop=lambda place: image[place.window.slices],
+        desk=SimpleNamespace(points=lambda: {0: answer}),
+        device="cpu",
+    )
+    scheme = MeanTeacher(MeanTeacherSettings(views=1))
+    stage = PromptDASStage(PromptDASSettings(crop=96, calibrate=calibrate), ImageToy(density=Tensor.clone), scheme, 1.0)
+    stage._rank(cast(TrainingData, data))
+    lowered = calibrate and probability < 0.5
+    assert scheme.state() == ({"threshold": torch.tensor(0.1, dtype=torch.float64)} if lowered else {})
+    assert (stage.limits.reject > 0) == rejects
