@@ -97,14 +97,19 @@ class Agreement:
             self.objects += len(centres) if region.window is None else int(region.window.contains(centres).sum())
             self.expected += region.objects
 
-    def score(self) -> float:
-        """In [0, 1]; 0 without a point that judges."""
+    def score(self, least: int = 0) -> float:
+        """In [0, 1]; 0 without a point that judges.
+
+        Args:
+            least: objects that count as predicted at least, where a count is implied.
+        """
         if not self.given:
             return 0.0
         right = 1 - self.wrong / self.negative if self.negative else 1.0
-        if not self.counted or not self.objects + self.expected:
+        objects = max(self.objects, least)
+        if not self.counted or not objects + self.expected:
             return self.hits / self.given * right
-        return f_measure(self.objects, self.hits, self.given, self.expected) * right
+        return f_measure(objects, self.hits, self.given, self.expected) * right
 
 
 def _under(objects: Array, points: Array) -> Array:

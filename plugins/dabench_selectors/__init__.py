@@ -118,7 +118,11 @@ class TargetEntropy(EachModel):
 
 
 class PointAgreement(EachModel):
-    """Agreement with the points on target training slices: estimated F1 of detection where they imply a count."""
+    """Agreement with the points on target training slices: estimated F1 of detection where they imply a count.
+
+    A threshold above one half drops false objects and makes all others too small, which points do not see. So it counts
+    as many objects as one half: it gains by what it separates or keeps off negative clicks, not by what it drops.
+    """
 
     looks_at = ("target", "points")
     chooses_by_points = True
@@ -129,11 +133,11 @@ class PointAgreement(EachModel):
 
     def score(self, update: int, thresholds: Sequence[float], data: SelectionData) -> list[float]:
         """See `Agreement`; slices without a click are ignored, because they may not have been annotated."""
-        clicks, found = data.clicks(), [Agreement() for _ in thresholds]
+        clicks, found = data.clicks(), {threshold: Agreement() for threshold in (*thresholds, 0.5)}
         for seen in data.target(update, self.settings.slices, among=sorted(clicks)):
-            for agreement, threshold in zip(found, thresholds, strict=True):
+            for threshold, agreement in found.items():
                 agreement.add(seen.mask(threshold), clicks[seen.z])
-        return [agreement.score() for agreement in found]
+        return [found[cut].score(found[0.5].objects if cut > 0.5 else 0) for cut in thresholds]
 
 
 _LICENCE = "Apache-2.0, own implementation"

@@ -227,6 +227,22 @@ def test_the_selector_takes_the_threshold_that_leaves_negative_clicks_out() -> N
     assert scores == pytest.approx([4 / 6, 1, 0])
 
 
+def test_a_threshold_above_one_half_gains_by_what_it_separates_and_not_by_what_it_drops() -> None:
+    view, found = View, [Candidate(1, t) for t in (0.5, 0.8, 0.2)]
+    drops = discs(*TRUE) * 0.3 + discs(*TRUE, (20, 25), (40, 25), (20, 55)) * 0.6
+    every = {0: clicked(regions=(Region(None, 6),))}
+    rule = PointAgreement(SliceSettings())
+    score = rule.scores(found, view({1: [drops.astype(np.float32)]}, clicks=every))
+    assert score == pytest.approx([2 * 6 / 15] * 3), "all six are hit at .8, where the three false ones are gone"
+    bridge = np.zeros((64, 64), bool)
+    bridge[9:12, 10:50] = True
+    joins = discs(*TRUE) * 0.3 + (discs(*TRUE) | bridge) * 0.6
+    score = rule.scores(found, view({1: [joins.astype(np.float32)]}, clicks=every))
+    assert score == pytest.approx([2 * 4 / 10, 1, 2 * 4 / 10]), "three of six are one object until .8"
+    alone = rule.scores(found[1:2], view({1: [drops.astype(np.float32)]}, clicks=every))
+    assert alone == pytest.approx([2 * 6 / 15]), "whatever else is compared"
+
+
 def test_agreement_prefers_the_model_that_finds_all_and_no_more() -> None:
     true = [(10, 10), (30, 10), (50, 10), (10, 40), (30, 40), (50, 40)]
     points = {0: component_centres(discs(*true))[:3], 1: np.zeros((0, 2), np.float32)}
