@@ -30,7 +30,7 @@ def reproduce(
     preset: suites.Preset = None,
     tasks: suites.Tasks = None,
     seeds: suites.Seeds = None,
-    rows: Annotated[str | None, typer.Option(help="Only these rows, comma-separated.")] = None,
+    rows: suites.Rows = None,
     sets: suites.Sets = None,
     no_run: Annotated[bool, typer.Option("--no-run", help="Compare existing results; run nothing.")] = False,
     sources: Annotated[
@@ -56,7 +56,7 @@ def reproduce(
     names = _suites_of(name)
     how = _How(no_run, list(sources or ()), jobs, tracker, dry_run, as_json, quiet=as_json or markdown)
     changes = (data, preset, tasks, seeds, sets)
-    done = [_compared(one, suites.asked(one, *changes), rows, how) for one in names]
+    done = [_compared(suites.asked(one, *changes, rows=rows), how) for one in names]
     if dry_run:
         raise typer.Exit
     tables = [table for found, _ in done for table in found]
@@ -92,21 +92,19 @@ def _suites_of(name: str) -> list[str]:
     return found or [name]
 
 
-def _compared(name: str, asked: Asked, rows: str | None, how: _How) -> tuple[list[Comparison], int]:
+def _compared(asked: Asked, how: _How) -> tuple[list[Comparison], int]:
     """The tables of one suite, and the exit code of running it."""
     from dabench.cli.suite_report import follow, print_plan
     from dabench.execution.settings import ExecutorSettings
-    from dabench.leaderboard.published.table import compare, gather, published, recorded, with_rows
+    from dabench.leaderboard.published.table import compare, gather, published, recorded
     from dabench.suites.planning import make_graph, report
     from dabench.suites.spec import load_suite
     from dabench.suites.submitting import Start
     from dabench.tracking.recorded import read_recorded
 
     suite, registry, workspace = asked.load()
-    original = load_suite(name, registry)
+    original = load_suite(asked.file, registry)
     published(original)
-    if rows:
-        suite = with_rows(suite, [row.strip() for row in rows.split(",")])
     if how.dry_run:
         print_plan(make_graph(suite, registry, workspace), how.as_json)
         return [], 0

@@ -22,6 +22,9 @@ Data = Annotated[str | None, typer.Option(help="real or phantom, instead of the 
 Preset = Annotated[str | None, typer.Option(help="tiny, small or paper, instead of the suite's.")]
 Tasks = Annotated[str | None, typer.Option(help="Tasks instead of the suite's, comma-separated.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds instead of the suite's, comma-separated.")]
+Rows = Annotated[
+    list[str] | None, typer.Option(help="Only these rows, comma-separated; a name with commas in an option of its own.")
+]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="A setting of every cell, NAME.KEY=VALUE (repeatable).")]
 Label = Annotated[str | None, typer.Option(help="Name of this version of the methods; they get rows of their own.")]
 Record = Annotated[
@@ -48,6 +51,7 @@ def run(
     preset: Preset = None,
     tasks: Tasks = None,
     seeds: Seeds = None,
+    rows: Rows = None,
     sets: Sets = None,
     label: Label = None,
     jobs: Annotated[int | None, typer.Option(help="Jobs at a time [default: one per core, or one per GPU].")] = None,
@@ -113,7 +117,7 @@ def run(
         tuple(slurm or ()),
         job_minutes,
     )
-    wanted = asked(file, data, preset, tasks, seeds, sets, label, record)
+    wanted = asked(file, data, preset, tasks, seeds, sets, label, record, rows)
     if dry_run and executor != "slurm":
         from dabench.suites.planning import make_graph
 
@@ -136,6 +140,7 @@ def plan(
     preset: Preset = None,
     tasks: Tasks = None,
     seeds: Seeds = None,
+    rows: Rows = None,
     sets: Sets = None,
     label: Label = None,
     record: Record = None,
@@ -152,7 +157,7 @@ def plan(
     from dabench.suites.planning import make_graph
     from dabench.suites.submitting import recorded_of
 
-    wanted = asked(file, data, preset, tasks, seeds, sets, label).load()
+    wanted = asked(file, data, preset, tasks, seeds, sets, label, rows=rows).load()
     tell = partial(typer.echo, err=True) if measure else None
     print_plan(make_graph(*wanted, recorded=recorded_of(record), measure=tell), as_json)
 
@@ -164,6 +169,7 @@ def status(
     preset: Preset = None,
     tasks: Tasks = None,
     seeds: Seeds = None,
+    rows: Rows = None,
     sets: Sets = None,
     label: Label = None,
     record: Record = None,
@@ -176,7 +182,7 @@ def status(
     from dabench.cli.suite_report import finish
     from dabench.suites.submitting import running, status_of
 
-    wanted = asked(file, data, preset, tasks, seeds, sets, label, record)
+    wanted = asked(file, data, preset, tasks, seeds, sets, label, record, rows)
     finish(status_of(wanted), as_json, running(wanted))
 
 
@@ -186,6 +192,7 @@ def report(
     source: Annotated[
         Path | None, typer.Option("--from", help="Recorded results (NAME.jsonl) instead of the workspace's runs.")
     ] = None,
+    rows: Rows = None,
     by: Annotated[str, typer.Option(help="Which score: dice, aji, pq, or points_15/dice.")] = "dice",
     planned: Annotated[
         Path | None, typer.Option(help="What suite plan --json printed before: its hours beside those spent.")
@@ -198,7 +205,7 @@ def report(
     from dabench.cli.json_output import print_text
     from dabench.leaderboard.suite_report import as_markdown, gather_suite, read_plan
 
-    suite, _, workspace = asked(file).load()
+    suite, _, workspace = asked(file, rows=rows).load()
     found = gather_suite(suite, workspace, source, by)
     print_text(as_markdown(found, read_plan(planned) if planned else None))
 
@@ -226,6 +233,7 @@ def asked(
     sets: list[str] | None = None,
     label: str | None = None,
     record: Path | None = None,
+    rows: list[str] | None = None,
 ) -> Asked:
     """The suite and what the flags change, unread."""
     from dabench.runs.config import assignments
@@ -238,7 +246,7 @@ def asked(
         axes["task"] = tasks.split(",")
     if seeds:
         axes["seed"] = _numbers(seeds)
-    return Asked(file, {**settings, **assignments(sets or [])}, axes, record)
+    return Asked(file, {**settings, **assignments(sets or [])}, axes, record, rows or ())
 
 
 def _numbers(text: str) -> list[int]:

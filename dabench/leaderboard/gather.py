@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,6 +64,7 @@ def load(
     *,
     by: str = "dice",
     suite: str = "",
+    suite_rows: Collection[str] = (),
     conditions: Sequence[str] = (),
     reference: str = "",
     uri: str | None = None,
@@ -76,6 +77,7 @@ def load(
         workspace: where the runs and the suite records are.
         by: the metric that ranks; a setting that lacks it is ranked by its first one.
         suite: only the cells of this suite, under the names of its rows.
+        suite_rows: only these of the suite's rows; () for all.
         conditions: ``KEY=VALUE`` filters.
         reference: an entry that all others are compared with, instead of the lower bracket.
         uri: read an MLflow store, or a file of recorded results, instead of the runs.
@@ -92,11 +94,13 @@ def load(
     wanted = parse_filters(conditions, rows)
     suite_plan = _suite_plan(workspace, suite, rows) if suite else None
     if suite_plan is not None:
+        suite_plan = suite_plan.of_rows(suite_rows)
         asked = {cell.cell_id for cell in suite_plan.cells}
-        rows = [row for row in rows if row.cell_id in asked or _is_beside(row, suite)]
+        rows = [row for row in rows if row.cell_id in asked or (_is_beside(row, suite) and not suite_rows)]
         suite_plan = _narrowed(suite_plan, rows, wanted)
     elif suite:
         rows = [row for row in rows if row.tags.get("suite") == suite]
+        rows = [row for row in rows if not suite_rows or row.tags.get("row") in suite_rows]
     rows = [row for row in rows if matches(row.tags, wanted)]
     board_entries = _board_entries(rows, suite_plan, suite, ResultsCache(index_path(workspace)))
     if reference:

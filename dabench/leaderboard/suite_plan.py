@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,6 +47,17 @@ class SuitePlan:
     cells: tuple[PlannedCell, ...]
     unavailable: Mapping[str, str] = field(default_factory=dict)
     published: tuple[PublishedRow, ...] = ()
+
+    def of_rows(self, names: Collection[str]) -> SuitePlan:
+        """The plan of some of its rows; of all for no name."""
+        if not names:
+            return self
+        return replace(
+            self,
+            cells=tuple(cell for cell in self.cells if cell.row in names),
+            unavailable={row: why for row, why in self.unavailable.items() if row in names},
+            published=tuple(row for row in self.published if row.entry in names),
+        )
 
 
 def read_suite_plan(workspace: Workspace, name: str) -> SuitePlan:

@@ -38,12 +38,14 @@ _PHANTOM = "phantom"
 
 @dataclass(frozen=True)
 class Found:
-    """A suite with the runs of its cells, each with the tag ``row``, and their boards."""
+    """A suite with the runs of its cells, each with the tag ``row``, and the boards of the rows that are shown."""
 
     suite: Suite
     runs: Sequence[RunRecord]
     boards: Sequence[Board]
     metric: Metric
+    #: Names of the rows that are shown, () for all. Contrasts are corrected for all that the suite names.
+    rows: frozenset[str] = frozenset()
 
     @property
     def key(self) -> ScoreKey:
@@ -51,24 +53,35 @@ class Found:
         return ScoreKey(self.metric.test_points or 0.0, self.metric.name)
 
     @property
+    def shown(self) -> list[RunRecord]:
+        """Runs of rows that are shown."""
+        return [run for run in self.runs if not self.rows or run.tags["row"] in self.rows]
+
+    @property
     def scored(self) -> list[RunRecord]:
-        """Finished runs that have it."""
-        return [run for run in self.runs if run.status == "ok" and self.key in run.cell_scores]
+        """Finished runs of rows that are shown, with the score."""
+        return self.having_score(self.shown)
+
+    def having_score(self, runs: Sequence[RunRecord]) -> list[RunRecord]:
+        """Those of some runs that are finished and have the score."""
+        return [run for run in runs if run.status == "ok" and self.key in run.cell_scores]
 
 
 def gather_suite(suite: Suite, workspace: Workspace, source: Path | None = None, by: str = "dice") -> Found:
-    """The finished runs of a suite: of a workspace, or of a file of recorded results.
+    """The finished runs of a suite: of a workspace, or of a file of recorded results. Its chosen rows are shown.
 
     Raises:
         UnknownNameError: nothing of the suite has run, or no run has this score.
         DataError: the file is missing or damaged.
     """
-    boards = load(workspace, by=by, suite=suite.name, uri=None if source is None else str(source)).boards(shown=False)
+    rows = frozenset({cell.row for cell in expand(suite)} | set(suite.unavailable) if suite.is_narrowed else ())
+    uri = None if source is None else str(source)
+    boards = load(workspace, by=by, suite=suite.name, suite_rows=rows, uri=uri).boards(shown=False)
     if source is not None:
         runs = [run for run in read_recorded(source) if run.suite == suite.name and "row" in run.tags]
     else:
         runs = records_of(workspace, suite_runs(workspace, suite.name).finished, suite.name)
-    return Found(suite, runs, boards, Metric.parse(by))
+    return Found(suite, runs, boards, Metric.parse(by), rows)
 
 
 def read_plan(path: Path) -> dict[str, Any]:
@@ -128,18 +141,20 @@ def _progress(found: Found) -> str:
 
 # ----------------------------------------------------------------------------------------------------------- contrasts
 def _contrasts(found: Found) -> str:
-    if not found.suite.contrasts:
+    asked = [pair for pair in found.suite.contrasts if not found.rows or found.rows >= set(pair)]
+    if not asked:
         return ""
-    runs = found.scored
-    tests = contrasts([cell_of(run, found.key) for run in runs], found.suite.contrasts, level=_LEVEL)
-    seen = {(one.test.first, one.test.second) for one in tests}
-    absent = [f"{a} less {b}" for a, b in found.suite.contrasts if (a, b) not in seen]
+    runs = found.having_score(found.runs)
+    every = contrasts([cell_of(run, found.key) for run in runs], found.suite.contrasts, level=_LEVEL)
+    seen = {(one.test.first, one.test.second): one for one in every}
+    tests = [seen[pair] for pair in asked if pair in seen]
+    absent = [f"{a} less {b}" for a, b in asked if (a, b) not in seen]
     columns = [Column("contrast", "text"), *map(Column, ("tasks", "difference", "95 %", "p, corrected", "detectable"))]
     table = Table.of(columns, [_line(one) for one in tests]).to_markdown().strip()
     volumes = volumes_of(runs)
     parts = [
         f"Points of {found.metric.title}, first row less second, of {volumes}. The suite named these contrasts before "
-        f"it ran; p is corrected for the {len(tests)} of them that have results (Holm). Tasks are fixed: seeds and "
+        f"it ran; p is corrected for the {len(every)} of them that have results (Holm). Tasks are fixed: seeds and "
         "slices are drawn again, and nothing is claimed of other volumes. Detectable: the true difference that this "
         "design finds with a chance of 80 %. Every other comparison on this page is descriptive.",
         table,
@@ -214,11 +229,11 @@ def _variant(found: Found, name: str, variant: Variant, level: int) -> str:
 # ---------------------------------------------------------------------------------------------------------------- cost
 def _costs(found: Found, planned: Mapping[str, Any] | None, level: int) -> str:
     """Core hours by stage, each stage once however many cells share it, and those of the cells themselves."""
-    stages = {stage.key: stage for run in found.runs for stage in run.stages}
+    stages = {stage.key: stage for run in found.shown for stage in run.stages}
     spent: dict[str, float] = {}
     for stage in stages.values():
         spent[stage.stage] = spent.get(stage.stage, 0.0) + stage.seconds / 3600
-    phases = [event for run in found.runs for event in run.events if isinstance(event, Phase)]
+    phases = [event for run in found.shown for event in run.events if isinstance(event, Phase)]
     rest = sum(event.seconds for event in phases if event.name != "train") / 3600
     if not spent and not rest:
         return ""

@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from dabench.components.registry import Registry
-from dabench.errors import ConfigError
+from dabench.errors import ConfigError, UnknownNameError
 from dabench.files.digests import digest_of
 from dabench.files.problems import problems
 from dabench.files.values import StrictModel, canonical
@@ -101,6 +101,8 @@ class Suite(StrictModel):
         default_factory=dict, description="Scores of some tasks without some slices, by what to call them."
     )
     published: Published | None = Field(None, description="A paper's numbers for the same rows.")
+    #: Rows that a user chose (`with_rows`); not part of the file, and so not of the suite's record.
+    _chosen: tuple[str, ...] = PrivateAttr(())
 
     @field_validator("name")
     @classmethod
@@ -134,9 +136,19 @@ class Suite(StrictModel):
         return value
 
     @property
+    def chosen(self) -> dict[str, dict[str, Any]]:
+        """The rows that a user chose, in the order of the file; all of them unless some were."""
+        return {row: settings for row, settings in self.rows.items() if not self._chosen or row in self._chosen}
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether rows were chosen."""
+        return bool(self._chosen)
+
+    @property
     def unavailable(self) -> dict[str, str]:
-        """Rows that dabench cannot run, with the reason."""
-        return {row: str(s["unavailable"]) for row, s in self.rows.items() if "unavailable" in s}
+        """Chosen rows that dabench cannot run, with the reason."""
+        return {row: str(s["unavailable"]) for row, s in self.chosen.items() if "unavailable" in s}
 
     def changed(self, settings: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> Suite:
         """A copy with some settings and axes replaced: ``--preset``, ``--tasks``, ``--seeds``; the wider ones win."""
@@ -146,6 +158,24 @@ class Suite(StrictModel):
         kept = {k: v for k, v in self.axes.items() if k not in settings}
         crossed = {k: list(v) for k, v in axes.items()}
         return self.model_copy(update={"settings": base, "axes": {**kept, **crossed}})
+
+    def with_rows(self, texts: Sequence[str]) -> Suite:
+        """A copy of which only some rows are expanded: ``--rows``; all of them for no text.
+
+        Args:
+            texts: names of rows, comma-separated; a name that itself has commas is a text of its own.
+
+        Raises:
+            UnknownNameError: a row that the suite does not have.
+        """
+        parts = [part for text in texts for part in ([text] if text in self.rows else text.split(","))]
+        names = tuple(part.strip() for part in parts)
+        for name in names:
+            if name not in self.rows:
+                raise UnknownNameError(f"row of suite {self.name}", name, self.rows)
+        copy = self.model_copy()
+        copy._chosen = names
+        return copy
 
 
 @dataclass(frozen=True)
@@ -184,7 +214,7 @@ def expand(suite: Suite) -> list[SuiteCell]:
 
     Raises ConfigError naming the cell, or how many there are where they are too many.
     """
-    count = max(1, len(suite.rows)) * math.prod(map(len, suite.axes.values()))
+    count = max(1, len(suite.chosen)) * math.prod(map(len, suite.axes.values()))
     if count > _MOST_CELLS:
         raise ConfigError(
             f"suite {suite.name}: {count:,} cells, {_MOST_CELLS:,} are the most.",
@@ -196,8 +226,7 @@ def expand(suite: Suite) -> list[SuiteCell]:
 def _cells(suite: Suite) -> Iterator[SuiteCell]:
     combinations = [dict(zip(suite.axes, values, strict=True)) for values in itertools.product(*suite.axes.values())]
     seen: dict[str, str] = {}
-    used: set[int] = set()
-    for row, settings in (suite.rows or {"": {}}).items():
+    for row, settings in (suite.chosen or {"": {}}).items():
         if "unavailable" in settings:
             continue
         for place in combinations:
@@ -210,9 +239,7 @@ def _cells(suite: Suite) -> Iterator[SuiteCell]:
                 raise ConfigError(f"{where}: {error}") from None
             if seen.setdefault(config.cell_id, name) != name:
                 raise ConfigError(f"{where}: the same cell as row {seen[config.cell_id]!r}.", "Rows have to differ.")
-            matching = [i for i, one in enumerate(suite.exclude) if _matches(one, row or name, values)]
-            used.update(matching)
-            why = str(suite.exclude[matching[0]]["why"]) if matching else ""
+            why = next((str(one["why"]) for one in suite.exclude if _matches(one, row or name, values)), "")
             yield SuiteCell(_labelled(name or config.method, settings, place, config), place, config, why)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +32,15 @@ _PLAN = "plan"
 class Asked:
     """A suite by its file or registered name, and what a user changes in it (`Suite.changed`).
 
-    ``record`` is a file of recorded results whose cells count as done; it need not be there yet.
+    ``record`` is a file of recorded results whose cells count as done; it need not be there yet. ``rows`` are the rows
+    that are asked for (`Suite.with_rows`), () for all.
     """
 
     file: str
     settings: Mapping[str, Any]
     axes: Mapping[str, list[Any]]
     record: Path | None = None
+    rows: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -49,12 +51,13 @@ class Asked:
     @property
     def changed(self) -> bool:
         """Whether it is not the suite as its file says it."""
-        return bool(self.settings or self.axes)
+        return bool(self.settings or self.axes or self.rows)
 
     def load(self) -> tuple[Suite, Registry, Workspace]:
         """The suite, with all plugins, and where it runs."""
         registry = Registry.load()
-        return load_suite(self.file, registry).changed(self.settings, self.axes), registry, Workspace.find()
+        suite = load_suite(self.file, registry).changed(self.settings, self.axes).with_rows(self.rows)
+        return suite, registry, Workspace.find()
 
 
 def recorded_of(record: Path | None) -> list[RunRecord]:
@@ -130,6 +133,7 @@ def plan_there(asked: Asked, where: ExecutorSettings, workspace: Workspace, exec
     file = str(path.absolute()) if path.is_file() else asked.file
     arguments = {"file": file, "settings": dict(asked.settings), "axes": dict(asked.axes), "threads": where.threads}
     arguments |= {"record": str(asked.record.absolute())} if asked.record else {}
+    arguments |= {"rows": list(asked.rows)} if asked.rows else {}
     job = Job(_PLAN, "dabench.suites.work:plan", arguments, f"plan {asked.name}", where.resources)
     ((_, state, _),) = Schedule(executor, {job.id: job}).ends()
     started = read_started(workspace, asked.name)

@@ -14,7 +14,7 @@ from dabench.files.printable import printable_values
 from dabench.files.private import without_paths
 from dabench.files.workspace import Workspace
 from dabench.runs.config import RunConfig
-from dabench.suites.spec import Suite, SuiteCell
+from dabench.suites.spec import Suite, SuiteCell, row_name
 
 #: Name of the file of a suite record; a bundle's manifest has the same.
 RECORD = "manifest.json"
@@ -25,12 +25,14 @@ _EARLIER = {"inference": "fast"}
 def write_suite_record(workspace: Workspace, suite: Suite, cells: Sequence[SuiteCell], threads: int = 1) -> Path:
     """Write the record: the suite, and each cell's row, id and place on the axes.
 
-    Cells of the same rows that ran before with another label, preset, task or seed stay listed.
+    Cells that ran before stay listed: of the same rows with another label, preset, task or seed, and of rows of the
+    suite that are not among the chosen ones.
     """
     path = workspace.suite(suite.name) / RECORD
     earlier = read_suite_record(workspace, suite.name)["cells"] if path.is_file() else []
     present = [_listed(cell) for cell in cells]
     rows = {_unlabelled(one) for one in present}
+    rows |= {row_name(row, cell.place) for row in suite.rows for cell in cells}
     listed = {_spot(one): one for one in [*(e for e in earlier if _unlabelled(e) in rows), *present]}
     asked = without_paths(suite.model_dump(mode="json"))
     asked["settings"] = {"inference": RunConfig.model_fields["inference"].default, **asked["settings"]}

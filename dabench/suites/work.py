@@ -27,11 +27,13 @@ from dabench.tracking.events import Altered
 Values = Mapping[str, Any]
 
 
-def plan(root: Path, file: str, settings: Values, axes: Values, threads: int, record: str = "") -> None:
+def plan(
+    root: Path, file: str, settings: Values, axes: Values, threads: int, record: str = "", rows: Sequence[str] = ()
+) -> None:
     """Plan a suite where its jobs will run: keys follow from the machine, and the one that submits may be another."""
     started = time.time()
     registry, workspace = Registry.load(), Workspace(root)
-    suite = load_suite(file, registry).changed(settings, axes)
+    suite = load_suite(file, registry).changed(settings, axes).with_rows(rows)
     graph = make_graph(suite, registry, workspace, threads, recorded_of(Path(record) if record else None))
     write_started(workspace, StartedSuite(graph, "slurm", started))
 

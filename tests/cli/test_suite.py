@@ -88,6 +88,16 @@ def test_wrong_names_are_answered(file, tmp_path, arguments, says):
     assert says in str(done.exception)
 
 
+def test_some_rows_are_planned_and_a_wrong_name_lists_them(file, tmp_path):
+    plan = call(tmp_path, "plan", file, "--rows", "bad", "--seeds", "0,1").output
+    assert "small/one: 2 cells (1 new, 1 excluded)" in plan
+    (cell,) = json.loads(call(tmp_path, "status", file, "--rows", "good", "--json").output)["cells"]
+    assert cell["row"] == "good"
+    wrong = call(tmp_path, "run", file, "--rows", "good,bed", "--dry-run").exception
+    assert isinstance(wrong, UnknownNameError)
+    assert str(wrong) == "unknown row of suite small/one 'bed'.\n  Did you mean 'bad'? Available: bad, good"
+
+
 def test_seeds_have_to_be_numbers(file, tmp_path):
     done = call(tmp_path, "plan", file, "--seeds", "one")
     assert done.exit_code == 2
@@ -109,3 +119,5 @@ def test_a_record_counts_as_done_in_an_empty_workspace(file, tmp_path):
     assert report.exit_code == 0, report.output
     assert "1 of 2 cells are recorded (seed 0: 1 of 2)." in report.output
     assert "#### Cost" in report.output
+    some = call(elsewhere, "report", file, "--from", record, "--rows", "good")
+    assert "1 of 1 cells are recorded" in some.output, some.exception

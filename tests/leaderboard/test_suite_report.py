@@ -83,6 +83,16 @@ def test_everything_is_told_from_the_record_alone(record, suite, workspace, tmp_
     assert "| prediction, scores and pictures | - | 0.60 |" in text
 
 
+def test_chosen_rows_alone_are_shown_and_contrasts_stay_corrected_for_all(record, suite, workspace):
+    text = as_markdown(gather_suite(suite.with_rows(["good"]), workspace, record))
+    assert "3 of 4 cells are recorded" in text
+    assert "bad" not in text, "neither on the board, nor below its start, nor in a contrast"
+    assert "| good | 1 | 81.0 | 76.0 | -5.0 |" in text
+    three = suite.model_copy(update={"contrasts": (("good", "bad"), ("bad", "good"))})
+    pair = as_markdown(gather_suite(three.with_rows(["good", "bad"]), workspace, record))
+    assert "corrected for the 2 of them" in pair
+
+
 def test_a_row_below_its_start_is_explained_and_no_other(record, suite, workspace):
     text = as_markdown(gather_suite(suite, workspace, record))
     (line,) = [line for line in text.splitlines() if line.startswith("- **")]

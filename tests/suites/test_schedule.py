@@ -79,6 +79,10 @@ def test_the_record_says_which_cell_is_which_row(suite, registry, workspace, inl
     assert listed == [("source", 0), ("source", 1)], "another seed is added, a row that is gone is dropped"
     assert list(cell_rows(workspace, "two-rows").values()) == ["source", "source"]
     assert all_rows(workspace) == {"two-rows": cell_rows(workspace, "two-rows")}
+    one = suite.changed({}, {"seed": [2]}).with_rows(["prompt"])
+    write_suite_record(workspace, one, expand(one))
+    listed = [(c["row"], c["place"]["seed"]) for c in read_suite_record(workspace, "two-rows")["cells"]]
+    assert listed == [("source", 0), ("source", 1), ("prompt", 2)], "a row that is not chosen stays"
     with pytest.raises(UnknownNameError, match="Did you mean 'two-rows'"):
         read_suite_record(workspace, "two-row")
 

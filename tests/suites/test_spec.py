@@ -85,6 +85,25 @@ def test_changed_replaces_settings_and_axes():
     assert len(expand(suite)) == 4
 
 
+def test_rows_are_chosen_by_name_in_the_order_of_the_file():
+    rows = {"x": {"per_task": {"b2a": {"po": "lpo"}}}, "y, z": {"po": "slpo"}, "SAM": {"unavailable": "another kind"}}
+    suite = make(axes={"task": ["a2b", "b2a"]}, rows=rows, contrasts=[["x", "y, z"]])
+    assert [c.row for c in expand(suite.with_rows(["y, z", "x"]))] == ["x", "x", "y, z", "y, z"]
+    (chosen,) = expand(suite.with_rows(["x, SAM"]).changed({"task": "b2a"}, {}))
+    assert (chosen.row, chosen.config.settings["po"]) == ("x", "lpo"), "settings of the row on this task"
+    assert suite.with_rows(["x"]).unavailable == {}
+    assert suite.with_rows(["x, SAM"]).unavailable == {"SAM": "another kind"}
+    assert suite.with_rows(["x"]).model_dump() == suite.model_dump(), "the record is of the whole suite"
+    assert len(expand(suite.with_rows([]))) == 4
+
+
+@pytest.mark.parametrize("texts", [["x,sacc"], ["sacc"], ["x", "sacc"]])
+def test_an_unknown_row_lists_the_rows_the_closest_first(texts):
+    suite = make(rows={"x": {}, "prompt-das": {"po": "lpo"}, "sac": {"po": "slpo"}})
+    with pytest.raises(UnknownNameError, match=r"suite a 'sacc'\.\s+Did you mean 'sac'\?.*prompt-das, sac, x"):
+        suite.with_rows(texts)
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def asked(suite, workspace, tmp_path: Path, monkeypatch) -> Asked:
     file = tmp_path / "two.yaml"
     file.write_text(yaml.safe_dump(suite.model_dump(mode="json", exclude_defaults=True), sort_keys=False))
     return Asked(str(file), {}, {"seed": [1]})
+
+
+def test_a_job_plans_the_chosen_rows(asked, workspace):
+    some = replace(asked, rows=["prompt"])
+    assert some.changed
+    start = plan_there(some, ExecutorSettings("slurm"), workspace, InlineExecutor(workspace.root))
+    assert [node.cell.row for node in start.graph.cells] == ["prompt"]
+    assert set(start.graph.suite.rows) == {"source", "prompt"}, "the record of the suite has them all"
 
 
 def test_a_suite_is_named_without_its_plugins(asked):

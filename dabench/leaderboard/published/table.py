@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from dabench.errors import ConfigError, DataError, UnknownNameError
+from dabench.errors import ConfigError, DataError
 from dabench.files.digests import digest_of
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.board import BoardKey
@@ -171,14 +171,6 @@ def _recorded(cell: SuiteCell, run: RunRecord | None) -> Result:
     return Result(cell, run.status, run.reason, run if run.status in SCORED else None)
 
 
-def with_rows(suite: Suite, names: Sequence[str]) -> Suite:
-    """The suite with some of its rows, in its own order. Raises UnknownNameError."""
-    for name in names:
-        if name not in suite.rows:
-            raise UnknownNameError(f"row of suite {suite.name}", name, suite.rows)
-    return suite.model_copy(update={"rows": {row: v for row, v in suite.rows.items() if row in names}})
-
-
 def published(suite: Suite) -> Published:
     """What a paper prints for a suite. Raises ConfigError where there is nothing."""
     if suite.published is None:
@@ -249,7 +241,7 @@ def _compare(suite: Suite, results: Sequence[Result], setting: BoardKey, theirs_
 def _rows(suite: Suite, results: Sequence[Result]) -> list[str]:
     """Names of all rows in the suite's order, those without cells too."""
     found: dict[str, None] = {}
-    for row in suite.rows or {"": {}}:
+    for row in suite.chosen or {"": {}}:
         if row in suite.unavailable:
             found[row] = None
             continue

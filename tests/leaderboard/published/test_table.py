@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from made_up_table import CHANGES, results, toy, write_cell
 
-from dabench.errors import ConfigError, DataError, UnknownNameError
+from dabench.errors import ConfigError, DataError
 from dabench.leaderboard.board import BoardKey
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.published.measures import reference, value_of
-from dabench.leaderboard.published.table import Result, compare, gather, published, recorded, with_rows
+from dabench.leaderboard.published.table import Result, compare, gather, published, recorded
 from dabench.leaderboard.published.texts import as_markdown, head, missing, tables
 from dabench.suites.planning import report
 from dabench.suites.spec import expand
@@ -165,11 +165,11 @@ def test_suites_without_published_numbers_are_refused():
         published(toy(published=None))
 
 
-def test_rows_are_chosen_in_the_suite_s_order():
-    chosen = with_rows(toy(), ["better", "start"])
-    assert list(chosen.rows) == ["start", "better"]
-    with pytest.raises(UnknownNameError, match=r"'beter'.*\n.*better"):
-        with_rows(toy(), ["beter"])
+def test_only_chosen_rows_are_in_the_table(workspace):
+    suite = toy().changed(CHANGES, {"task": ["human2stem"]}).with_rows(["better"])
+    (table,) = compare(suite, recorded(suite, []), toy())
+    assert {found.row for found in table.lines} == {"better"}
+    assert list(missing(table)) == ["not run yet: better (human2stem, seeds 0 1 2)"], "not the row that cannot run"
 
 
 # ---------------------------------------------------------------- measures
