@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import torch
 
 from dabench.components.registry import PluginStatus, Registry
 from dabench.files.workspace import Workspace
+from dabench.interfaces.observer import Observer
 from dabench.models import Model, load_model
 from dabench.runs.config import RunConfig, validate_config
 from dabench.runs.runner import run_cell
@@ -126,6 +127,17 @@ def visit_site(browser: Any) -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "workspace")
+
+
+class Told(Observer):
+    """Keeps how much of each piece of work was done: by its name, the last (done, total)."""
+
+    def __init__(self) -> None:
+        self.work: dict[str, tuple[int, int]] = {}
+
+    def advanced(self, work: str, done: int, total: int, values: Mapping[str, float] | None = None) -> None:
+        assert done >= self.work.get(work, (0, 0))[0]
+        self.work[work] = done, total
 
 
 def few(method: str = "prefer-das", *, small: bool = True, **changes: Any) -> RunConfig:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dabench.api.progress import is_quiet, make_display
 from dabench.components.registry import Registry
 from dabench.data.label_values import Flags, LabelKind, Meaning, meaning_of
 from dabench.data.labels import WithIgnored
 from dabench.data.orientation import check_same_place, turned_to
-from dabench.data.volumes import CachedVolume, SliceRange, open_volume
+from dabench.data.volumes import CachedVolume, SliceRange, Wrapper, open_volume
 from dabench.errors import ConfigError
 from dabench.evaluation import Report, evaluate_stacks
 from dabench.volumes.arrays import ArrayLike, as_volume
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dabench.interfaces import EvaluationProtocol, Volume
+    from dabench.interfaces.observer import Observer
+    from dabench.types import Array
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ def evaluate(
     labelled: slice | None = None,
     predicted: str = "auto",
     predicted_values: Mapping[int, int] | None = None,
+    progress: bool | None = None,
 ) -> Evaluation:
     """Score a prediction against labels, as `dabench evaluate` does.
 
@@ -68,6 +72,7 @@ def evaluate(
         labelled: the labels cover only these slices of the prediction.
         predicted: ``auto``, ``mask`` or ``ids``: what the prediction holds.
         predicted_values: stored value -> 0 or 1, where values of the prediction can mean several things.
+        progress: a bar on the terminal: False for none, None where a person looks on.
 
     Raises:
         UnknownNameError: no such protocol.
@@ -94,7 +99,8 @@ def evaluate(
     stored = turned_to(stored, stack)
     meaning = meaning_of(stored, name, label_kind, _checked("--label-values", label_values))
     is_mask = rule.wants_instances and meaning.kind == "semantic"
-    truth = _truth(stored, name, rule, meaning)
+    quiet = is_quiet(progress)
+    truth = _truth(stored, name, rule, meaning, quiet)
     _check_threshold(threshold, stack)
     if label_slices is not None:
         truth = _cut("--label-slices", truth, label_slices, name)
@@ -105,10 +111,25 @@ def evaluate(
     ids, counts, stack = prediction_of(
         predicted, predicted_values, rule, stack, _named(prediction, "prediction"), threshold
     )
-    report = evaluate_stacks(stack, truth, rule, name=protocol, slices=wanted, threshold=threshold, ids=ids)
+    with make_display(quiet=quiet, stderr=True) as display:
+        watched = _Watched(truth, display, truth.shape[0] if wanted is None else len(wanted))
+        report = evaluate_stacks(stack, watched, rule, name=protocol, slices=wanted, threshold=threshold, ids=ids)
     how = f"{kind} instance ids" if ids else f"{kind}, foreground where {counts}"
     how += "; labels: a mask, whose components are the true objects" if is_mask else ""
     return Evaluation(**vars(report), foreground=how)
+
+
+class _Watched(Wrapper):
+    """Labels whose slices are counted as they are read: each of them is read once for its score."""
+
+    def __init__(self, volume: Volume, observer: Observer, total: int) -> None:
+        super().__init__(volume)
+        self._observer, self._done, self._total = observer, 0, total
+
+    def read(self, z: int) -> Array:
+        self._done += 1
+        self._observer.advanced("scoring slices", self._done, self._total)
+        return self.volume.read(z)
 
 
 def _make(registry: Registry, kind: str, name: str) -> Any:
@@ -135,20 +156,21 @@ def _open(registry: Registry, stack: ArrayLike | str | Path, *, instances: bool,
     return open_volume(path, registry.made("reader"))
 
 
-def _truth(volume: Volume, name: str, rule: EvaluationProtocol, meaning: Meaning) -> Volume:
+def _truth(volume: Volume, name: str, rule: EvaluationProtocol, meaning: Meaning, quiet: bool) -> Volume:
     """The labels as the protocol wants them: ids (of a mask, its components), or 0/1/255."""
     if not rule.wants_instances:
         return meaning.labels(volume, name)
     if meaning.kind == "instance":
         return meaning.ids(volume, name)
-    return WithIgnored(_objects(meaning.mask(volume, name), rule), meaning.labels(volume, name))
+    return WithIgnored(_objects(meaning.mask(volume, name), rule, quiet), meaning.labels(volume, name))
 
 
-def _objects(mask: Volume, rule: EvaluationProtocol) -> Volume:
+def _objects(mask: Volume, rule: EvaluationProtocol, quiet: bool) -> Volume:
     """The components of a mask as ids: through slices for a rule of objects in 3-D, else of each slice."""
     settings = Labelling.of(mask.shape, 3 if rule.through_slices else 2, (1, *mask.shape[1:]))
-    with tempfile.TemporaryDirectory() as folder:
-        return CachedVolume(LabelledVolume(mask, find_objects(mask, settings, 0, Path(folder))))
+    with tempfile.TemporaryDirectory() as folder, make_display(quiet=quiet, stderr=True) as display:
+        objects = find_objects(mask, settings, 0, Path(folder), display.progress("finding true objects"))
+        return CachedVolume(LabelledVolume(mask, objects))
 
 
 def _checked(option: str, mapping: Mapping[int, int] | None) -> dict[int, int]:

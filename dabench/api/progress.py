@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from dabench.interfaces.counting import Item, counted_by
 from dabench.interfaces.observer import Observer
-
-Item = TypeVar("Item")
 
 #: Seconds between plain lines of one piece of work.
 _EVERY = 10.0
@@ -127,20 +126,20 @@ def clock(seconds: float) -> str:
 
 
 def make_display(*, quiet: bool, stderr: bool = False) -> Display:
-    """The display that fits: none, bars on a terminal, or plain lines; ``stderr`` leaves the output to the result."""
+    """The display that fits: none, bars on a terminal, or plain lines.
+
+    ``stderr`` leaves the output to the result: bars or nothing, and nothing beside a pager or into a file.
+    """
     console = Console(stderr=stderr)
-    if quiet or (stderr and not console.is_terminal):
+    if quiet or (stderr and not (console.is_terminal and Console().is_terminal)):
         return Display()
     return BarDisplay(console) if draws_bars(console) else PlainDisplay(console)
 
 
-def counted(items: Sequence[Item], work: str) -> Iterator[Item]:
+def counted(items: Sequence[Item], work: str, *, quiet: bool = False) -> Iterator[Item]:
     """The items, with a bar on the terminal that shows how many are done and how long the rest takes."""
-    with make_display(quiet=False, stderr=True) as display:
-        for done, item in enumerate(items):
-            display.advanced(work, done, len(items))
-            yield item
-        display.advanced(work, len(items), len(items))
+    with make_display(quiet=quiet, stderr=True) as display:
+        yield from counted_by(display, items, work)
 
 
 def draws_bars(console: Console) -> bool:

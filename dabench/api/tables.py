@@ -20,7 +20,7 @@ from dabench.tracking.run_reader import read_runs
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dabench.interfaces.observer import Progress
+    from dabench.interfaces.observer import Observer
 
 #: Tags that say which cell a row belongs to; numbers stand as numbers.
 _IDENTITY = ("task", "source", "target", "method", "po", "bracket", "network", "backbone", "preset", "data", "options")
@@ -223,9 +223,9 @@ def read_boards(
     store: str | None = None,
     refresh: bool = False,
     workspace: str | Path | None = None,
-    progress: Progress | None = None,
+    observer: Observer | None = None,
 ) -> Boards:
-    """What `board` gives, without its warnings; ``progress`` is called while runs are read into the index."""
+    """What `board` gives, without its warnings; ``observer`` is told of runs as they are read into the index."""
     place = Workspace.find(workspace)
     found = load(
         place,
@@ -235,7 +235,7 @@ def read_boards(
         reference=reference,
         uri=store,
         anew=refresh,
-        progress=progress,
+        observer=observer,
     )
     return Boards(found, place)
 

@@ -27,6 +27,8 @@ from dabench.checking.wheels import is_wheel_of, make_wheels
 from dabench.errors import ConfigError, DataError
 from dabench.files.atomic import atomic
 from dabench.files.digests import digest_file
+from dabench.interfaces.counting import counted_by
+from dabench.interfaces.observer import Observer
 from dabench.tracking.events import UNFINISHED
 from dabench.tracking.record import HERE
 
@@ -121,6 +123,7 @@ def export_runs(
     suites: Sequence[str] = (),
     *,
     with_plugins: bool = False,
+    observer: Observer | None = None,
 ) -> Exported:
     """Write the results of runs into one file.
 
@@ -131,6 +134,7 @@ def export_runs(
         origin: who made them; "" for your own.
         suites: suites of the workspace whose records go with them.
         with_plugins: whether wheels of the plugins that they were made with go with them, as installed here.
+        observer: told of runs as they are verified and written.
 
     Raises:
         ConfigError: there is no run, an origin that is none, a run that came from elsewhere, or a plugin that is not
@@ -142,8 +146,8 @@ def export_runs(
         raise ConfigError("no run to export.", "dabench results ls shows what there is.")
     if origin:
         check_origin(origin)
-    folders = {path.resolve() for path in runs}
-    entries = {path: _entry(path, verifier) for path in sorted(folders, key=lambda p: p.name)}
+    folders = sorted({path.resolve() for path in runs}, key=lambda p: p.name)
+    entries = {path: _entry(path, verifier) for path in counted_by(observer, folders, "verifying runs")}
     records = dict(read_suite_file(verifier.workspace.suite(name) / MANIFEST) for name in suites)
     listed = [entry.model_dump() for entry in entries.values()]
     plugins = [plugin for entry in entries.values() for plugin in entry.plugins]
@@ -160,7 +164,7 @@ def export_runs(
         manifest["wheels"] = {name: _bytes_entry(data) for name, data in wheels.items()}
     with atomic(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as bundle:
         _put(bundle, MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
-        for path, entry in entries.items():
+        for path, entry in counted_by(observer, list(entries.items()), "writing runs"):
             for name in sorted(entry.files):
                 _put(bundle, f"runs/{entry.cell_id}/{name}", (path / name).read_bytes())
         for name, data in sorted(records.items()):

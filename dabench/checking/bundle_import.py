@@ -34,6 +34,8 @@ from dabench.errors import ConfigError, DataError
 from dabench.files.atomic import atomic, write_json
 from dabench.files.digests import digest_file
 from dabench.files.workspace import Workspace
+from dabench.interfaces.counting import counted_by
+from dabench.interfaces.observer import Observer
 from dabench.tracking.events import UNFINISHED, PluginUsed
 from dabench.tracking.lock import exclusive
 from dabench.tracking.record import HERE, ORIGIN
@@ -78,6 +80,7 @@ def import_bundle(
     quick: bool = False,
     dry_run: bool = False,
     wheels: Path | None = None,
+    observer: Observer | None = None,
 ) -> Imported:
     """Take the runs of a bundle over.
 
@@ -96,6 +99,7 @@ def import_bundle(
         quick: compute no scores again.
         dry_run: check everything and change nothing.
         wheels: a folder to which the wheels of plugins in the bundle are copied. None is opened or installed.
+        observer: told of runs as they are unpacked and verified.
 
     Raises:
         BundleError: anything is wrong with any run; then none is taken over.
@@ -108,12 +112,12 @@ def import_bundle(
         check_origin(origin)
     with _folder_beside(workspace) as folder, opened(path, limit) as (zipped, found):
         whose = HERE if mine else origin or found.origin or f"bundle-{digest_file(path)[:8]}"
-        for entry in found.runs:
+        for entry in counted_by(observer, found.runs, "unpacking runs"):
             run = folder / folder_of(entry.cell_id, whose)
             unpack(path, zipped, f"runs/{entry.cell_id}", entry.files, run)
         unpack(path, zipped, WHEELS, found.wheels, folder / _OUT_OF_THE_WAY)
         records = {name: _record(path, zipped, name, entry, folder) for name, entry in found.suites.items()}
-        runs = _plan(path, found, whose, folder, workspace, verifier, quick)
+        runs = _plan(path, found, whose, folder, workspace, verifier, quick, observer)
         suites = tuple(taken_suite(workspace, name, record, whose) for name, record in sorted(records.items()))
         if wheels is not None:
             _hand_out(path, folder / _OUT_OF_THE_WAY, wheels, found.wheels, dry_run)
@@ -164,11 +168,18 @@ def _record(path: Path, zipped: ZipFile, name: str, entry: FileEntry, folder: Pa
 
 
 def _plan(
-    path: Path, found: Manifest, origin: str, folder: Path, workspace: Workspace, verifier: Verifier, quick: bool
+    path: Path,
+    found: Manifest,
+    origin: str,
+    folder: Path,
+    workspace: Workspace,
+    verifier: Verifier,
+    quick: bool,
+    observer: Observer | None,
 ) -> tuple[Taken, ...]:
     """Verify every run and see what is here; raises BundleError with all that is wrong."""
     taken, problems, here = [], [], _folders(workspace)
-    for entry in found.runs:
+    for entry in counted_by(observer, found.runs, "verifying runs"):
         name = folder_of(entry.cell_id, origin)
         if origin != HERE:
             write_json(folder / name / ORIGIN, {"origin": origin})

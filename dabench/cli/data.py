@@ -55,6 +55,7 @@ def verify(
     Example:  dabench data verify lucchi
     """
     from dabench.annotation.preference_set import PreferenceSet
+    from dabench.api.progress import make_display
     from dabench.components.registry import Registry
     from dabench.data.verify import verify as verify_domain
     from dabench.runs.domains import known_domain, known_domains, opener
@@ -63,7 +64,8 @@ def verify(
     if PreferenceSet.is_set(path) or (path.is_dir() and name not in known_domains(registry, workspace)):
         data_sets.verify(path, as_json=as_json)
         return
-    reports = verify_domain(known_domain(registry, workspace, name), opener(registry))
+    with make_display(quiet=as_json, stderr=True) as display:
+        reports = verify_domain(known_domain(registry, workspace, name), opener(registry), display)
     if as_json:
         print_json([asdict(report) for report in reports])
     else:

@@ -80,6 +80,7 @@ def evaluate(
         labelled=slice_range("--labelled", labelled),
         predicted=predicted,
         predicted_values=values_of("--predicted-values", predicted_values),
+        progress=not as_json,
     )
     if per_slice:
         report.write_csv(per_slice)

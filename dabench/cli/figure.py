@@ -146,13 +146,16 @@ def _found(
     by: str = "dice",
     source: Path | None = None,
 ) -> Leaderboard:
+    from dabench.api.progress import make_display
     from dabench.checking.verify import find_run
     from dabench.leaderboard.gather import load
 
     place = Workspace.find()
     named = [f"cell_id={','.join(find_run(place, run).name for run in runs)}"] if runs else []
     uri = None if source is None else str(source)
-    return load(place, by=by, suite=suite or "", conditions=[*(conditions or ()), *named], uri=uri)
+    wanted = [*(conditions or ()), *named]
+    with make_display(quiet=False, stderr=True) as display:
+        return load(place, by=by, suite=suite or "", conditions=wanted, uri=uri, observer=display)
 
 
 def _slices(text: str) -> list[str | int]:

@@ -17,6 +17,7 @@ from dabench.files.workspace import Workspace
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from dabench.api.progress import Display
     from dabench.api.tables import Boards
     from dabench.leaderboard.gather import Leaderboard
     from dabench.leaderboard.site import Source
@@ -74,15 +75,13 @@ def leaderboard(
         if chosen:
             raise ConfigError(f"--site and --{chosen[0]} at once.", "Choose one.")
         with make_display(quiet=False, stderr=True) as display:
-            shown = display.progress("reading runs")
-            _write_site(site, suite or "", sources or (), anew=refresh, progress=shown, **asked)
+            _write_site(site, suite or "", sources or (), display, anew=refresh, **asked)
         return
     if len(sources or ()) > 1:
         raise ConfigError("--from is given more than once.", "Only --site takes several.")
     source = sources[0] if sources else None
-    with make_display(quiet=False, stderr=True) as display:
-        shown = display.progress("reading runs")
-        found = read_boards(suite or "", store=source, refresh=refresh, progress=shown, **asked)
+    with make_display(quiet=as_json, stderr=True) as display:
+        found = read_boards(suite or "", store=source, refresh=refresh, observer=display, **asked)
     for message in found.damaged:
         typer.echo(f"left out: {message}", err=True)
     if chosen:
@@ -132,18 +131,19 @@ def _list(to: Console, lines: Sequence[str]) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------- site
-def _write_site(folder: Path, suite: str, stores: Sequence[str], **asked: Any) -> None:
+def _write_site(folder: Path, suite: str, stores: Sequence[str], display: Display, **asked: Any) -> None:
     """Write the site of a suite, of stores and recorded results, or of all that ran here."""
     from dabench.leaderboard.site import write_site
 
     workspace = Workspace.find()
+    asked["observer"] = display
     suites = {name: found for name, found in _leaderboards(workspace, suite, stores, asked) if found.board_entries}
     if not suites:
         raise ConfigError("There is nothing to rank.", "Run a suite first, or name recorded results with --from.")
     for found in suites.values():
         for message in found.damaged:
             typer.echo(f"left out: {message}", err=True)
-    files = write_site(folder, suites, _source(workspace))
+    files = write_site(folder, suites, _source(workspace), display)
     typer.echo(f"written: {files[0]} and {len(files) - 1} more pages")
 
 

@@ -92,6 +92,7 @@ def export_bundle(
 
     Example:  dabench results export --all --origin em-lab --output em-lab.dabench.zip
     """
+    from dabench.api.progress import make_display
     from dabench.checking.bundle import export_runs
     from dabench.checking.verify import Verifier
     from dabench.cli.results_report import show_export
@@ -110,14 +111,13 @@ def export_bundle(
         total = add_recorded(output, records_of(place, kept, suite))
         typer.echo(f"{len(kept)} runs{f' of {total}' if total > len(kept) else ''}: {output}")
         return
-    verifier, started = Verifier(Registry.load(), place), suite in started_suites(place)
-    if suite and started:
+    left_out, told, suites = len(chosen) - len(kept), "", list[str]()
+    if suite and suite in started_suites(place):
         cells = suite_runs(place, suite)
-        done = export_runs(cells.finished, output, verifier, origin, [suite], with_plugins=with_plugins)
-        left_out, told = len(cells.others), cells.told
-    else:
-        done = export_runs(kept, output, verifier, origin, with_plugins=with_plugins)
-        left_out, told = len(chosen) - len(kept), ""
+        kept, left_out, told, suites = list(cells.finished), len(cells.others), cells.told, [suite]
+    verifier = Verifier(Registry.load(), place)
+    with make_display(quiet=False, stderr=True) as display:
+        done = export_runs(kept, output, verifier, origin, suites, with_plugins=with_plugins, observer=display)
     show_export(done, left_out, told, with_plugins)
 
 
@@ -141,6 +141,7 @@ def import_file(
 
     Example:  dabench results import em-lab.dabench.zip --dry-run
     """
+    from dabench.api.progress import make_display
     from dabench.checking.bundle_import import import_bundle
     from dabench.checking.verify import Verifier
     from dabench.cli.results_report import show_import
@@ -149,9 +150,19 @@ def import_file(
     place = Workspace.find()
     verifier = Verifier(Registry.load(), place)
     limit = int(max_gib * (1 << 30))
-    done = import_bundle(
-        file, place, verifier, origin=origin, mine=mine, limit=limit, quick=quick, dry_run=dry_run, wheels=wheels
-    )
+    with make_display(quiet=False, stderr=True) as display:
+        done = import_bundle(
+            file,
+            place,
+            verifier,
+            origin=origin,
+            mine=mine,
+            limit=limit,
+            quick=quick,
+            dry_run=dry_run,
+            wheels=wheels,
+            observer=display,
+        )
     show_import(done, file, None if dry_run else wheels, dry_run)
 
 

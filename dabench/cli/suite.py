@@ -202,11 +202,13 @@ def report(
 
     Example:  dabench suite report benchmarks/suites/core.yaml --from benchmarks/results/core.jsonl
     """
+    from dabench.api.progress import make_display
     from dabench.cli.json_output import print_text
     from dabench.leaderboard.suite_report import as_markdown, gather_suite, read_plan
 
     suite, _, workspace = asked(file, rows=rows).load()
-    found = gather_suite(suite, workspace, source, by)
+    with make_display(quiet=False, stderr=True) as display:
+        found = gather_suite(suite, workspace, source, by, display)
     print_text(as_markdown(found, read_plan(planned) if planned else None))
 
 

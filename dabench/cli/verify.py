@@ -56,7 +56,7 @@ def verify(
     place = Workspace.find()
     chosen = choose_runs(place, runs or (), everything=everything, suite=suite)
     verifier = Verifier(Registry.load(), place)
-    reports = [verifier.verify(path, quick=quick) for path in counted(chosen, "verify")]
+    reports = [verifier.verify(path, quick=quick) for path in counted(chosen, "verify", quiet=as_json)]
     for path, report in zip(chosen, reports, strict=True):
         keep_verdict(place, path, report)
     if as_json:

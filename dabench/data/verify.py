@@ -12,6 +12,7 @@ from dabench.data.intensity import UnitVolume
 from dabench.data.origin import MOST_BLANK, Blank, need_seen
 from dabench.data.overlap import overlaps
 from dabench.errors import DataError
+from dabench.interfaces.counting import counted_by
 from dabench.types import IGNORE
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dabench.interfaces import Domain, Split, Volume
+    from dabench.interfaces.observer import Observer
 
 
 @dataclass
@@ -41,12 +43,14 @@ class SplitReport:
     problems: list[str] = field(default_factory=list)
 
 
-def verify(domain: Domain, open_volume: Callable[[Path], Volume]) -> list[SplitReport]:
+def verify(
+    domain: Domain, open_volume: Callable[[Path], Volume], observer: Observer | None = None
+) -> list[SplitReport]:
     """Digests afresh, every slice, every label value of every split. Never raises for bad data; reports it."""
-    return [_verify(domain, name, open_volume) for name in domain.splits()]
+    return [_verify(domain, name, open_volume, observer) for name in domain.splits()]
 
 
-def _verify(domain: Domain, name: str, open_volume: Callable[[Path], Volume]) -> SplitReport:
+def _verify(domain: Domain, name: str, open_volume: Callable[[Path], Volume], observer: Observer | None) -> SplitReport:
     report = SplitReport(name)
     try:
         if isinstance(domain, CardDomain):
@@ -60,16 +64,16 @@ def _verify(domain: Domain, name: str, open_volume: Callable[[Path], Volume]) ->
         return report
     report.notes += doubts(split)
     most = domain.card.splits[name].blank if isinstance(domain, CardDomain) else MOST_BLANK  # type: ignore[index]
-    _read_slices(split, report, most)
+    _read_slices(split, report, most, observer)
     return report
 
 
-def _read_slices(split: Split, report: SplitReport, most_blank: float) -> None:
+def _read_slices(split: Split, report: SplitReport, most_blank: float, observer: Observer | None) -> None:
     """Every voxel once, in boxes of bounded size along the file's chunks."""
     images = UnitVolume(split.images, "range", f"{split.domain}/{split.name}")
     foreground = ignored = total = 0
     blank = Blank(images.shape[0])
-    for block in slabs(images):
+    for block in counted_by(observer, list(slabs(images)), f"reading {split.name}"):
         try:
             raw = read_block(split.images, block)
             blank.see(raw, block.z)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dabench.errors import UnknownNameError
 from dabench.files.workspace import Workspace
-from dabench.interfaces.observer import Progress
+from dabench.interfaces.counting import counted_by
+from dabench.interfaces.observer import Observer
 from dabench.leaderboard.board import Board
 from dabench.leaderboard.boards import BoardEntries
 from dabench.leaderboard.checked import with_checks
@@ -41,22 +42,32 @@ class Leaderboard:
         rows = [(row, entry) for found in self.board_entries for entry in found.entries for row in entry.rows]
         return {(row.cell_id, row.origin): entry.label for row, entry in rows}
 
-    def boards(self, *, by_all: bool = False, shown: bool = True, with_figures: bool = False) -> list[Board]:
+    def boards(
+        self,
+        *,
+        by_all: bool = False,
+        shown: bool = True,
+        with_figures: bool = False,
+        observer: Observer | None = None,
+    ) -> list[Board]:
         """One board a setting.
 
         Args:
             by_all: further boards by each of the setting's headline metrics, the asked one first.
             shown: give scores by task for all metrics, not only for the one that ranks.
             with_figures: draw diagrams.
+            observer: told of boards as they are worked out.
         """
-        found = []
+        asked = []
         for entries in self.board_entries:
             metrics = entries.metrics or (self.metric,)
             first = self.metric if self.metric in metrics else metrics[0]
             others = [m for m in metrics if m != first and m.test_points is None] if by_all else []
-            for metric in [first, *others]:
-                found.append(entries.board(metric, metrics if shown else (metric,), with_figures=with_figures))
-        return found
+            asked += [(entries, metric, metrics if shown else (metric,)) for metric in [first, *others]]
+        return [
+            entries.board(metric, metrics, with_figures=with_figures)
+            for entries, metric, metrics in counted_by(observer, asked, "working out boards")
+        ]
 
 
 def load(
@@ -69,7 +80,7 @@ def load(
     reference: str = "",
     uri: str | None = None,
     anew: bool = False,
-    progress: Progress | None = None,
+    observer: Observer | None = None,
 ) -> Leaderboard:
     """Read what there is and sort it.
 
@@ -82,14 +93,14 @@ def load(
         reference: an entry that all others are compared with, instead of the lower bracket.
         uri: read an MLflow store, or a file of recorded results, instead of the runs.
         anew: read every run again.
-        progress: called while runs are read into the index.
+        observer: told of runs as they are read into the index.
 
     Raises:
         UnknownNameError: a suite, tag, value, metric or reference that nothing has.
         TrackingError: the store cannot be used.
         DataError: the file is missing or damaged.
     """
-    rows, damaged = _read(workspace, uri, anew, progress)
+    rows, damaged = _read(workspace, uri, anew, observer)
     rows = with_checks(rows, workspace)
     wanted = parse_filters(conditions, rows)
     suite_plan = _suite_plan(workspace, suite, rows) if suite else None
@@ -112,14 +123,14 @@ def load(
 
 
 def _read(
-    workspace: Workspace, uri: str | None, anew: bool, progress: Progress | None
+    workspace: Workspace, uri: str | None, anew: bool, observer: Observer | None
 ) -> tuple[list[Row], tuple[str, ...]]:
     if uri is not None and uri.endswith(SUFFIX):
         return rows_of_recorded(Path(uri)), ()
     if uri is not None:
         rows, unread = rows_from_mlflow(uri)
         return rows, tuple(unread)
-    return read_index(workspace, anew, progress)
+    return read_index(workspace, anew, observer)
 
 
 def _suite_plan(workspace: Workspace, suite: str, rows: Sequence[Row]) -> SuitePlan | None:

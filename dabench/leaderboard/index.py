@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -22,7 +22,8 @@ import numpy as np
 from dabench.checking.report import FAILED
 from dabench.errors import DataError
 from dabench.files.workspace import Workspace
-from dabench.interfaces.observer import Progress
+from dabench.interfaces.counting import counted_by
+from dabench.interfaces.observer import Observer
 from dabench.leaderboard.checked import quickly_checked
 from dabench.leaderboard.metric import Metric
 from dabench.leaderboard.rows import Row, order, row_of
@@ -65,25 +66,22 @@ class Index:
         self._runs = workspace.runs
         self._db = _open(index_path(workspace))
 
-    def refresh(self, *, anew: bool = False, progress: Progress | None = None) -> Refreshed:
+    def refresh(self, *, anew: bool = False, observer: Observer | None = None) -> Refreshed:
         """Read the runs whose journals have changed since, and drop those that are gone.
 
         A damaged run is kept as its message, so that it neither stops the others nor is read again.
 
         Args:
             anew: read every run.
-            progress: called before each batch of runs.
+            observer: told of runs as they are read.
         """
         there = dict(_journals(self._runs))
         known = {} if anew else self._fingerprints()
         changed = sorted(folder for folder, seen in there.items() if known.get(folder) != seen)
         dropped = sorted(set(self._fingerprints()) - set(there))
-        waiting, done = iter(changed), 0
-        while batch := list(islice(waiting, _BATCH)):
-            if progress:
-                progress(done, len(changed))
-            self._store(self._entry(folder, there[folder]) for folder in batch)
-            done += len(batch)
+        entries = (self._entry(folder, there[folder]) for folder in counted_by(observer, changed, "reading runs"))
+        while batch := list(islice(entries, _BATCH)):
+            self._store(batch)
         with self._db:
             self._db.executemany("DELETE FROM runs WHERE folder = ?", ((folder,) for folder in dropped))
         errors = self._db.execute("SELECT error FROM runs WHERE error IS NOT NULL ORDER BY folder")
@@ -114,7 +112,7 @@ class Index:
         found = self._db.execute("SELECT folder, mtime_ns, size FROM runs")
         return {folder: (mtime, size) for folder, mtime, size in found}
 
-    def _store(self, entries: Iterator[tuple[Any, ...]]) -> None:
+    def _store(self, entries: Sequence[tuple[Any, ...]]) -> None:
         with self._db:
             self._db.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", entries)
 
@@ -147,24 +145,24 @@ class Index:
         return Row(**values | {"scores": scores, "costs": costs, "path": path, "panels": panels, "slices": slices})
 
 
-def read_index(workspace: Workspace, anew: bool, progress: Progress | None = None) -> tuple[list[Row], tuple[str, ...]]:
+def read_index(workspace: Workspace, anew: bool, observer: Observer | None = None) -> tuple[list[Row], tuple[str, ...]]:
     """All rows of a workspace, and what is wrong with others; an index that turns out damaged is made again.
 
     Args:
         workspace: whose runs.
         anew: read every run, not only what changed.
-        progress: called before each batch of runs.
+        observer: told of runs as they are read.
     """
     try:
-        return _refreshed(workspace, anew, progress)
+        return _refreshed(workspace, anew, observer)
     except (sqlite3.DatabaseError, ValueError, TypeError, KeyError):  # torn, and all is in the run directories
         index_path(workspace).unlink(missing_ok=True)
-        return _refreshed(workspace, True, progress)
+        return _refreshed(workspace, True, observer)
 
 
-def _refreshed(workspace: Workspace, anew: bool, progress: Progress | None) -> tuple[list[Row], tuple[str, ...]]:
+def _refreshed(workspace: Workspace, anew: bool, observer: Observer | None) -> tuple[list[Row], tuple[str, ...]]:
     with Index(workspace) as index:
-        report = index.refresh(anew=anew, progress=progress)
+        report = index.refresh(anew=anew, observer=observer)
         return index.rows(), report.damaged
 
 

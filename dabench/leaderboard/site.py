@@ -14,6 +14,7 @@ from dabench.components.listing import Listed, Listing
 from dabench.files.atomic import write_text
 from dabench.files.html import END, own_head, start
 from dabench.files.tables import Table
+from dabench.interfaces.observer import Observer
 from dabench.leaderboard import site_html as html
 from dabench.leaderboard.board import Board, Standing
 from dabench.leaderboard.exports import to_json
@@ -61,8 +62,8 @@ class _Suite:
     by_metric: Sequence[Board]
 
     @classmethod
-    def of(cls, name: str, found: Leaderboard) -> _Suite:
-        every = found.boards(by_all=True, with_figures=True)
+    def of(cls, name: str, found: Leaderboard, observer: Observer | None) -> _Suite:
+        every = found.boards(by_all=True, with_figures=True, observer=observer)
         first = {board.setting: board for board in reversed(every)}
         return cls(name, found, [board for board in every if board is first[board.setting]], every)
 
@@ -77,18 +78,21 @@ class _Result:
     points: Openness
 
 
-def write_site(folder: Path, suites: Mapping[str, Leaderboard], source: Source) -> list[Path]:
+def write_site(
+    folder: Path, suites: Mapping[str, Leaderboard], source: Source, observer: Observer | None = None
+) -> list[Path]:
     """Write the pages; those of an earlier site with the same names are replaced.
 
     Args:
         folder: the site's folder; it is made.
         suites: leaderboards by the title of their page.
         source: what methods and domains are described by.
+        observer: told of boards as they are worked out.
 
     Returns:
         The files, `index.html` first.
     """
-    shown = [_Suite.of(name, found) for name, found in suites.items()]
+    shown = [_Suite.of(name, found, observer) for name, found in suites.items()]
     pages: dict[str, str] = {"index.html": _page("Leaderboard", _index(shown), source, "")}
     for suite in shown:
         name = html.file_name(suite.name)

@@ -16,6 +16,7 @@ import numpy as np
 from dabench.errors import ConfigError, DataError
 from dabench.files.tables import Column, Table, escaped, percent
 from dabench.files.workspace import Workspace
+from dabench.interfaces.observer import Observer
 from dabench.leaderboard.below_start import below_start
 from dabench.leaderboard.board import Board
 from dabench.leaderboard.gather import load
@@ -67,7 +68,13 @@ class Found:
         return [run for run in runs if run.status == "ok" and self.key in run.cell_scores]
 
 
-def gather_suite(suite: Suite, workspace: Workspace, source: Path | None = None, by: str = "dice") -> Found:
+def gather_suite(
+    suite: Suite,
+    workspace: Workspace,
+    source: Path | None = None,
+    by: str = "dice",
+    observer: Observer | None = None,
+) -> Found:
     """The finished runs of a suite: of a workspace, or of a file of recorded results. Its chosen rows are shown.
 
     Raises:
@@ -76,7 +83,8 @@ def gather_suite(suite: Suite, workspace: Workspace, source: Path | None = None,
     """
     rows = frozenset({cell.row for cell in expand(suite)} | set(suite.unavailable) if suite.is_narrowed else ())
     uri = None if source is None else str(source)
-    boards = load(workspace, by=by, suite=suite.name, suite_rows=rows, uri=uri).boards(shown=False)
+    leaderboard = load(workspace, by=by, suite=suite.name, suite_rows=rows, uri=uri, observer=observer)
+    boards = leaderboard.boards(shown=False, observer=observer)
     if source is not None:
         runs = [run for run in read_recorded(source) if run.suite == suite.name and "row" in run.tags]
     else:

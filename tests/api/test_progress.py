@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from dabench.api.progress import BarDisplay, PlainDisplay, counted
+from dabench.api.progress import BarDisplay, Display, PlainDisplay, counted, make_display
 
 LOSSES = {"total": 1.234, "segmentation": 0.512, "adversarial": 0.3, "pseudo labels": 0.0123, "contrast": 12.5}
 
@@ -56,6 +56,17 @@ def test_work_in_every_state_of_a_plan_has_a_line(state: str, told: str) -> None
     console = Console(file=io.StringIO(), width=80)
     PlainDisplay(console).begun("supervised", 40, state)
     assert told in console.file.getvalue()
+
+
+def test_bars_beside_a_result_need_two_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminals: set[bool] = set()
+    monkeypatch.setattr(Console, "is_terminal", property(lambda console: console.stderr in terminals))
+    assert type(make_display(quiet=False, stderr=True)) is Display
+    terminals.add(True)
+    assert type(make_display(quiet=False, stderr=True)) is Display, "the output goes to a pager or a file"
+    terminals.add(False)
+    assert type(make_display(quiet=False, stderr=True)) is BarDisplay
+    assert type(make_display(quiet=True, stderr=True)) is Display
 
 
 def test_what_is_counted_comes_through_and_a_pipe_gets_no_bar(capsys: pytest.CaptureFixture[str]) -> None:

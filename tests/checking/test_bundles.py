@@ -25,7 +25,7 @@ from dabench.tracking.record import RunRecord
 from dabench.tracking.run_reader import read_run, read_runs
 from tests.checking.conftest import Made
 from tests.checking.forging import JOURNAL, edit_journal, reseal
-from tests.conftest import few
+from tests.conftest import Told, few
 
 Elsewhere = Callable[[], Verifier]
 
@@ -42,7 +42,9 @@ def names(place: Workspace) -> list[str]:
 def test_results_move_to_another_machine_whole(
     made: Made, single: Path, empty: Workspace, elsewhere: Elsewhere
 ) -> None:
-    done = import_bundle(single, empty, elsewhere(), mine=True)
+    told = Told()
+    done = import_bundle(single, empty, elsewhere(), mine=True, observer=told)
+    assert told.work == {"unpacking runs": (1, 1), "verifying runs": (1, 1)}
     assert (done.origin, [t.is_new for t in done.runs]) == ("here", [True])
     assert names(empty) == [made.run.name]
     assert files(empty.runs / made.run.name) == files(made.run)
@@ -66,7 +68,9 @@ def test_a_bundle_holds_results_and_no_weights(made: Made, bundle: Path) -> None
 
 def test_equal_runs_give_equal_bytes(made: Made, bundle: Path, tmp_path: Path) -> None:
     copies = [Path(shutil.copytree(run, tmp_path / "copies" / run.name)) for run in (made.short, made.run)]
-    done = export_runs(copies, tmp_path / "again.zip", made.verifier, "em-lab")
+    told = Told()
+    done = export_runs(copies, tmp_path / "again.zip", made.verifier, "em-lab", observer=told)
+    assert told.work == {"verifying runs": (2, 2), "writing runs": (2, 2)}
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
     assert done.sha256 == hashlib.sha256(bundle.read_bytes()).hexdigest()
 

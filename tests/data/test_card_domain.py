@@ -16,6 +16,7 @@ from dabench.data.verify import verify
 from dabench.data.volumes import CachedVolume, open_volume, read_all
 from dabench.errors import DataError, MissingDataError, UnknownNameError
 from dabench.files.digests import digest_file
+from tests.conftest import Told
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 255, (6, 16, 20), np.uint8)
@@ -168,7 +169,10 @@ def test_truncated_file(folder):
 
 
 def test_verify_reports_every_split_and_never_raises(folder):
-    reports = verify(domain(folder), opener)
+    told = Told()
+    reports = verify(domain(folder), opener, told)
+    assert set(told.work) == {"reading train", "reading test", "reading unlabelled"}
+    assert all(0 < done == total for done, total in told.work.values())
     assert [r.split for r in reports] == ["train", "test", "unlabelled"]
     assert not any(r.problems for r in reports)
     assert reports[0].foreground == pytest.approx((LABELS == 1).mean())

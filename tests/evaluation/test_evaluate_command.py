@@ -52,6 +52,18 @@ def test_table_states_score_counts_and_threshold(stacks):
     assert "float32, foreground where >= 0.5" in result.output
 
 
+@pytest.mark.parametrize("protocol", ["das-2d@1", "instances-2d@1"])
+def test_slices_are_counted_on_a_terminal_alone(stacks, monkeypatch, protocol):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    seen = call(stacks, "--protocol", protocol)
+    assert "scoring slices" in seen.stderr
+    assert ("finding true objects" in seen.stderr) == (protocol == "instances-2d@1")
+    assert "4/4" not in seen.stdout, "bars go to the error output"
+    assert call(stacks, "--protocol", protocol, "--json").stderr == ""
+    monkeypatch.delenv("FORCE_COLOR")
+    assert call(stacks, "--protocol", protocol).stderr == ""
+
+
 def test_labels_of_some_slices_of_a_prediction(stacks, tmp_path):
     """Of the middle two of four: as if the prediction had been cut."""
     labels = tifffile.imread(stacks[1])

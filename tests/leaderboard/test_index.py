@@ -17,6 +17,7 @@ import dabench.leaderboard.index as index_module
 from dabench.files.workspace import Workspace
 from dabench.leaderboard.index import Index, read_index
 from dabench.leaderboard.metric import Metric
+from tests.conftest import Told
 
 
 @pytest.fixture
@@ -73,7 +74,9 @@ def test_slices_are_dropped_where_the_score_is_not_their_mean(workspace):
 
 def test_a_refresh_reads_only_what_changed_and_drops_what_is_gone(workspace, reads):
     runs = [write_cell(workspace.runs, "ipl", seed=seed) for seed in range(4)]
-    first, _ = open_and_refresh(workspace)
+    told = Told()
+    first, _ = open_and_refresh(workspace, observer=told)
+    assert told.work == {"reading runs": (4, 4)}
     assert sorted(first.read) == sorted(reads) == [run.name for run in runs]
     reads.clear()
     again, rows = open_and_refresh(workspace)

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from dabench.cli.main import app
 from dabench.errors import ConfigError
+from dabench.leaderboard.gather import load
+from tests.conftest import Told
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "benchmarks" / "results" / "baselines-tiny.jsonl"
@@ -75,6 +77,13 @@ def test_pages_are_not_wider_than_a_telephone(site, visit_site, name):
     page = visit_site(site, name)
     page.set_viewport_size({"width": 380, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 380
+
+
+def test_boards_are_counted_while_they_are_worked_out(workspace):
+    told = Told()
+    found = load(workspace, uri=str(RECORDED), conditions=["task=human2stem", "method=source-only,sac"])
+    assert len(found.boards(by_all=True, observer=told)) == 3, "Dice, AJI and PQ"
+    assert told.work == {"working out boards": (3, 3)}
 
 
 def test_nothing_to_rank_is_an_error(tmp_path):
