@@ -7,14 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from dabench.api.terminal import styled_console
 from dabench.interfaces.counting import Item, counted_by
 from dabench.interfaces.observer import Observer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 #: Seconds between plain lines of one piece of work.
 _EVERY = 10.0
@@ -64,7 +67,7 @@ class PlainDisplay(Display):
             self._say(f"{work}: {reason}")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line, soft_wrap=True)
 
 
 class BarDisplay(PlainDisplay):
@@ -130,8 +133,8 @@ def make_display(*, quiet: bool, stderr: bool = False) -> Display:
 
     ``stderr`` leaves the output to the result: bars or nothing, and nothing beside a pager or into a file.
     """
-    console = Console(stderr=stderr)
-    if quiet or (stderr and not (console.is_terminal and Console().is_terminal)):
+    console = styled_console(stderr=stderr)
+    if quiet or (stderr and not (console.is_terminal and styled_console().is_terminal)):
         return Display()
     return BarDisplay(console) if draws_bars(console) else PlainDisplay(console)
 
@@ -150,6 +153,6 @@ def draws_bars(console: Console) -> bool:
 def is_quiet(progress: bool | None) -> bool:
     """Whether nothing is to be shown: True shows, False does not, None shows where a person looks on."""
     if progress is None:
-        console = Console()
+        console = styled_console()
         return not (console.is_terminal or console.is_jupyter)
     return not progress

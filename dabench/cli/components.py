@@ -94,7 +94,7 @@ def _show(listing: Listing, item: Listed, preset: str) -> None:
     from rich.text import Text
 
     to, origin = console(), f"{item.distribution}, {item.plugin}"
-    to.print(Text.assemble((item.name, "bold"), f" ({item.kind.replace('_', ' ')}): {item.summary}"))
+    to.print(Text.assemble((item.name, "title"), f" ({item.kind.replace('_', ' ')}): {item.summary}"))
     for label, value in (
         ("paper", item.paper),
         ("licence", item.licence),

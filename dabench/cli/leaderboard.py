@@ -127,7 +127,7 @@ def _list(to: Console, lines: Sequence[str]) -> None:
     from rich.text import Text
 
     for line in lines:
-        to.print(Text(f"- {line}", style="dim"))
+        to.print(Text(f"- {line}", style="quiet"))
 
 
 # --------------------------------------------------------------------------------------------------------------- site

@@ -123,7 +123,7 @@ def _show(table: Comparison) -> None:
     from dabench.leaderboard.published.texts import head, missing, tables
 
     to = console(160)
-    to.print(f"{table.suite}: {table.title}", style="bold", markup=False)
+    to.print(f"{table.suite}: {table.title}", style="title", markup=False)
     for line in (*head(table), *told(table)):
         to.print(line, markup=False)
     for found in tables(table):
@@ -135,6 +135,6 @@ def _show(table: Comparison) -> None:
 
 def _list(console: Console, title: str, lines: Sequence[str]) -> None:
     if lines:
-        console.print(f"\n{title}", style="bold")
+        console.print(f"\n{title}", style="title")
     for line in lines:
         console.print(textwrap.indent(textwrap.fill(line, console.width - 4), "  "), markup=False)

@@ -89,7 +89,7 @@ def show_result(done: Run) -> None:
     for line in _choice(record):
         console.print(line, highlight=False, soft_wrap=True)
     if (word := record.tags.get("guard", "good")) != "good":
-        console.print(f"warning: {word}", style="yellow", highlight=False, soft_wrap=True)
+        console.print(f"warning: {word}", style="doubtful", soft_wrap=True)
     cost = record.costs.annotation_seconds or 0.0
     rater = record.tags.get("rater", "")
     who = "simulated " if rater.startswith("simulated") else "partly simulated " if "simulated" in rater else ""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dabench.api.terminal import styled_console
 from dabench.files.printable import printable
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
 def console(piped: int | None = None) -> Console:
     """Where tables go: as wide as the terminal, or ``piped`` columns where it is a file or a pipe."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else piped, highlight=False)
+    return styled_console(width=None if sys.stdout.isatty() else piped)
 
 
 def show(
@@ -31,24 +30,24 @@ def show(
         table: what to print.
         where: a console, by default a new one.
         header: print the names of the columns.
-        styles: how cells of these texts look: ``{"ok": "green"}``.
+        styles: how cells of these texts look, by names of `dabench.api.terminal.STYLES`: ``{"ok": "good"}``.
     """
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    shown = RichTable(box=None, pad_edge=False, show_header=header, header_style="bold")
+    shown = RichTable(box=None, pad_edge=False, show_header=header, header_style="title")
     for column in table.columns:
         right, whole = column.kind == "number", column.kind != "text"
         shown.add_column(Text(column.name), justify="right" if right else "left", no_wrap=whole, overflow="fold")
     for section in table.sections:
         if section.title:
-            shown.add_row("", Text(printable(section.title), style="italic"))
+            shown.add_row("", Text(printable(section.title), style="section"))
         for line in table.lines(section):
             cells = [Text(printable(cell), style=(styles or {}).get(cell, "")) for cell in line]
-            shown.add_row(*cells, style="dim" if section.title else None)
+            shown.add_row(*cells, style="quiet" if section.title else None)
     to = where or console()
     if table.title:
-        to.print(Text(printable(table.title), style="bold"))
+        to.print(Text(printable(table.title), style="title"))
     to.print(shown)
 
 

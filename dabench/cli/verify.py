@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dabench.checking.report import Check, RunReport
 #: What a state is called where it is called otherwise, and how it looks.
 _MARKS = {"failed": "FAILED", "not checked": "-"}
-_STYLES = {"ok": "green", "FAILED": "bold red", **dict.fromkeys(("too good", "test opened", "other data"), "yellow")}
+_STYLES = {"ok": "good", "FAILED": "bad", **dict.fromkeys(("too good", "test opened", "other data"), "doubtful")}
 
 Runs = Annotated[
     list[str] | None, typer.Argument(metavar="RUN", help="Names of runs, beginnings of names, or run folders.")
@@ -104,7 +104,7 @@ def _show_checks(console: Console, report: RunReport, checks: Iterable[Check]) -
     from rich.text import Text
 
     whose = "" if report.origin == "here" else f", from {report.origin}"
-    title = Text.assemble("\n", (report.path.name, "bold"), f" ({report.status}{whose})")
+    title = Text.assemble("\n", (report.path.name, "title"), f" ({report.status}{whose})")
     console.print(title, soft_wrap=True)
     rows = [(_mark(check.state), check.name, "\n".join(check.lines)) for check in checks]
     columns = [Column("", "name"), Column("", "name"), Column("", "text")]

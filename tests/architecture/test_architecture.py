@@ -43,7 +43,7 @@ SINGLE_IMPORTERS = {
     "yaml": ("dabench.files.yaml",),
     "typer": ("dabench.cli",),
     "click": ("dabench.cli",),
-    "rich": ("dabench.cli", "dabench.api.progress"),
+    "rich": ("dabench.cli", "dabench.api.progress", "dabench.api.terminal"),
     "ray": ("dabench.execution",),
     "submitit": ("dabench.execution",),
     "zarr": ("dabench.volumes.output", "plugins.dabench_readers"),

@@ -8,8 +8,8 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
+from dabench.api.terminal import styled_console
 from dabench.cli.tables import show
 from dabench.files.tables import Column, Number, Section, Table, percent
 
@@ -85,7 +85,8 @@ def test_a_row_of_another_length_is_refused():
 
 
 def test_on_a_terminal_texts_are_no_markup_and_numbers_stand_to_the_right():
-    to = Console(file=io.StringIO(), width=60)
+    to = styled_console(width=60)
+    to.file = io.StringIO()
     show(Table.of([Column("row", "text"), Column("score")], [("[bold]a[/bold]", Number(7.0)), ("b", Number(70.0))]), to)
     lines = [line.rstrip() for line in to.file.getvalue().splitlines()]
     assert lines == ["row             score", "[bold]a[/bold]    7.0", "b                70.0"]
