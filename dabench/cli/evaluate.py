@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dabench.cli.json_output import print_json
-from dabench.cli.options import Axes, Channel, Series, number, slice_range
+from dabench.cli.options import (
+    Axes,
+    Channel,
+    LabelKind,
+    LabelValues,
+    Predicted,
+    PredictedValues,
+    Protocol,
+    Series,
+    Threshold,
+    slice_range,
+)
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
 from dabench.cli.tables import show
@@ -27,7 +38,7 @@ def evaluate(
     channel: Channel = None,
     series: Series = None,
     axes: Axes = None,
-    protocol: Annotated[str, typer.Option(help="Scoring protocol (dabench ls protocols).")] = "das-2d@1",
+    protocol: Protocol = "das-2d@1",
     slices: Annotated[str | None, typer.Option(metavar="A:B", help="Score slices A to B-1 only.")] = None,
     label_slices: Annotated[
         str | None, typer.Option(metavar="A:B", help="The prediction covers only slices A to B-1 of the labels.")
@@ -35,22 +46,11 @@ def evaluate(
     labelled: Annotated[
         str | None, typer.Option(metavar="A:B", help="The labels cover only slices A to B-1 of the prediction.")
     ] = None,
-    label_values: Annotated[
-        str | None,
-        typer.Option(metavar="V:L,...", help="What label values mean: 0:0,1:1,2:255 (255: ignore) [asked if unclear]."),
-    ] = None,
-    label_kind: Annotated[str, typer.Option(help="Kind of labels: auto, semantic or instance (ids).")] = "auto",
-    threshold: Annotated[
-        float | None,
-        number(help="Lowest value that counts as foreground [floating point: 0.5; else all except 0]."),
-    ] = None,
-    predicted: Annotated[
-        str,
-        typer.Option(metavar="auto|mask|ids", help="What the prediction holds (mask: all values except 0)."),
-    ] = "auto",
-    predicted_values: Annotated[
-        str | None, typer.Option(metavar="V:L,...", help="What predicted values mean: 1:0,2:1.")
-    ] = None,
+    label_values: LabelValues = None,
+    label_kind: LabelKind = "auto",
+    threshold: Threshold = None,
+    predicted: Predicted = "auto",
+    predicted_values: PredictedValues = None,
     per_slice: Annotated[Path | None, typer.Option(help="Also write one row per slice to this CSV file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, including the rows.")] = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dabench.cli.options import SliceWindow
 from dabench.errors import ConfigError
 from dabench.files.workspace import Workspace
 
@@ -42,7 +43,7 @@ def slices_command(
         str,
         typer.Option(metavar="Z,...", help="Slices by number, or best, median, worst by the mean Dice of all runs."),
     ] = "best,median,worst",
-    window: Annotated[str | None, typer.Option(metavar="Y,X,H,W", help="Only this part of each slice.")] = None,
+    window: SliceWindow = None,
     crop: Annotated[
         int | None, typer.Option(min=16, metavar="PIXELS", help="Only the square of this side with most foreground.")
     ] = None,

@@ -23,6 +23,7 @@ Axes = Annotated[
         "--axes", metavar="LETTERS", help="Names of the stored axes, for example zyx or tczyx [from the file]."
     ),
 ]
+SliceWindow = Annotated[str | None, typer.Option(metavar="Y,X,H,W", help="Only this part of each slice.")]
 
 
 def number(*names: str, **settings: Any) -> Any:
@@ -34,6 +35,22 @@ def _finite(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number.")
     return value
+
+
+#: What the values of labels and of a prediction mean, for the commands that score (`label_values`, `label_kind`).
+LabelValues = Annotated[
+    str | None,
+    typer.Option(metavar="V:L,...", help="What label values mean: 0:0,1:1,2:255 (255: ignore) [asked if unclear]."),
+]
+LabelKind = Annotated[str, typer.Option(help="Kind of labels: auto, semantic or instance (ids).")]
+Predicted = Annotated[
+    str, typer.Option(metavar="auto|mask|ids", help="What the prediction holds (mask: all values except 0).")
+]
+PredictedValues = Annotated[str | None, typer.Option(metavar="V:L,...", help="What predicted values mean: 1:0,2:1.")]
+Threshold = Annotated[
+    float | None, number(help="Lowest value that counts as foreground [floating point: 0.5; else all except 0].")
+]
+Protocol = Annotated[str, typer.Option(help="Scoring protocol (dabench ls protocols).")]
 
 
 def numbers(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dabench.cli.json_output import print_json
-from dabench.cli.options import number
+from dabench.cli.options import Predicted, PredictedValues, Protocol, Threshold, number
 from dabench.cli.verify import All, OfSuite, Quick, Runs
 from dabench.errors import ConfigError, DataError
 from dabench.files.workspace import Workspace
@@ -175,18 +175,12 @@ def import_predictions(
     ],
     data: Annotated[str, typer.Option(help="real or phantom.")] = "real",
     preset: Annotated[str, typer.Option(help="Preset of the rows that it is compared with.")] = "small",
-    protocol: Annotated[str, typer.Option(help="Rule of scoring (dabench ls protocols).")] = "das-2d@1",
+    protocol: Protocol = "das-2d@1",
     inference: Annotated[str, typer.Option(help="Inference profile of the rows that it is compared with.")] = "hann",
     suite: Annotated[str, typer.Option(help="Suite whose table shows it.")] = "",
-    threshold: Annotated[
-        float | None, number(help="Foreground from this value on [0.5 for floating point, else: not 0].")
-    ] = None,
-    predicted: Annotated[
-        str, typer.Option(metavar="auto|mask|ids", help="What the prediction holds (mask: what is not 0).")
-    ] = "auto",
-    predicted_values: Annotated[
-        str | None, typer.Option(metavar="V:L,...", help="What values of the prediction are: 1:0,2:1.")
-    ] = None,
+    threshold: Threshold = None,
+    predicted: Predicted = "auto",
+    predicted_values: PredictedValues = None,
 ) -> None:
     """Score predictions of another tool, and keep them as a row beside the runs here.
 

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dabench.cli.json_output import print_json
-from dabench.cli.options import Axes, Channel, Series, numbers, slice_range, three_numbers
+from dabench.cli.options import (
+    Axes,
+    Channel,
+    LabelKind,
+    LabelValues,
+    Predicted,
+    PredictedValues,
+    Series,
+    SliceWindow,
+    numbers,
+    slice_range,
+    three_numbers,
+)
 from dabench.cli.options import label_kind as kind_of
 from dabench.cli.options import label_values as values_of
 from dabench.errors import ConfigError
@@ -34,17 +46,10 @@ def view(
     series: Series = None,
     axes: Axes = None,
     labels: Annotated[Path | None, typer.Option(help="Labels: adds their contours, the errors and Dice.")] = None,
-    label_values: Annotated[
-        str | None,
-        typer.Option(metavar="V:L,...", help="What label values mean: 0:0,1:1,2:255 (255: ignore) [asked if unclear]."),
-    ] = None,
-    label_kind: Annotated[str, typer.Option(help="Kind of labels: auto, semantic or instance (ids).")] = "auto",
-    predicted: Annotated[
-        str, typer.Option(metavar="auto|mask|ids", help="What a predicted file holds (mask: all values except 0).")
-    ] = "auto",
-    predicted_values: Annotated[
-        str | None, typer.Option(metavar="V:L,...", help="What predicted values mean: 1:0,2:1.")
-    ] = None,
+    label_values: LabelValues = None,
+    label_kind: LabelKind = "auto",
+    predicted: Predicted = "auto",
+    predicted_values: PredictedValues = None,
     probability: Annotated[
         Path | None, typer.Option(help="Probability to show: floating point, or uint8 as dabench predict writes it.")
     ] = None,
@@ -52,7 +57,7 @@ def view(
     slices: Annotated[str | None, typer.Option(metavar="A:B", help="Only slices A to B-1.")] = None,
     every: Annotated[int, typer.Option(metavar="N", help="Only every N-th slice.")] = 1,
     most: Annotated[int, typer.Option("--max", metavar="N", help="Largest number of slices, evenly spread.")] = 64,
-    window: Annotated[str | None, typer.Option(metavar="Y,X,H,W", help="Only this part of each slice.")] = None,
+    window: SliceWindow = None,
     side: Annotated[int, typer.Option(help="Longest side in pixels; longer slices are shown at 1/2, 1/3, ...")] = 1024,
     voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [from the files].")] = None,
     output: Annotated[Path, typer.Option(help="The page.")] = Path("view.html"),
