@@ -131,6 +131,9 @@ def _choice(record: RunRecord) -> Iterator[str]:
         f"chosen:   update {found.update}, threshold {found.threshold:g}, by {found.selector} "
         f"(score {found.score:.4g}; {len(found.candidates)} candidates)"
     )
+    if record.model is not None and record.model.stage != found.stage:
+        used = record.model
+        yield f"used:     {used.stage} instead: update {used.update}, threshold {used.threshold:g}, not by a choice"
     if apart is not None:
         yield (
             f"apart:    target labels would choose update {apart.update}, threshold {apart.threshold:g}; "

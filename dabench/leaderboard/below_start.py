@@ -63,7 +63,12 @@ def _why(runs: Sequence[RunRecord]) -> Iterator[str]:
     yield from _objects(runs)
     words = Counter(event.word for event in guarded)
     if guarded:
-        told = {"good": "said nothing", "behind": "warned", "fell back": "fell back to an earlier stage"}
+        told = {
+            "good": "said nothing",
+            "behind": "warned",
+            "poor": "found that hardly any point agrees",
+            "fell back": "fell back to an earlier stage",
+        }
         yield f"The guard {' and '.join(f'{told[word]} in {n}' for word, n in words.items())} of {len(guarded)} runs."
     else:
         yield "No guard looked at these runs."

@@ -3,7 +3,8 @@
 Every stage is compared with the last good one before it, the source model first. Seen are the predicted share of
 foreground and, where points were given, how well predicted objects agree with them (`dabench.ops.agreement`). A model
 that finds nothing, everything, a quarter or ten times of what its start found, or agrees with the points less than its
-start did, has fallen behind. A start that finds nothing or everything is no measure.
+start did, has fallen behind. A start that finds nothing or everything is no measure. A model that agrees with hardly
+any point is named, too: where its start was no better, nothing has fallen.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ NOTHING, EVERYTHING = 1e-4, 0.95
 SHRINK, GROWTH = 0.25, 10.0
 #: Agreement with the points (estimated F1) that a stage may lose, and points from which it is asked.
 LOSS, POINTS = 0.1, 5
+#: Agreement below which the model that predicts is named.
+POOR = 0.25
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,35 @@ def behind(start: Look, end: Look) -> str:
     return "" if SHRINK <= end.foreground / start.foreground <= GROWTH else told
 
 
+def poor(look: Look) -> str:
+    """What is to be said of a model that agrees with hardly any point, or "".
+
+    >>> poor(Look(0.3, 0.05, 11))
+    'agrees with the points by 0.05 of 1 only: are voxel size and points right, and objects as dark as in the source?'
+    >>> poor(Look(0.3, 0.05, 4)), poor(Look(0.3, 0.8, 11))
+    ('', '')
+    """
+    if look.points < POINTS or look.agreement >= POOR:
+        return ""
+    return (
+        f"agrees with the points by {look.agreement:.2f} of 1 only: are voxel size and points right, and objects as "
+        "dark as in the source?"
+    )
+
+
+def seen_slices(stack: Stack, given: Mapping[int, Clicks]) -> list[int]:
+    """The slices that every model predicts: `SLICES`, spread over those with points.
+
+    A person may have clicked on a few objects of many slices, and all of one. So there these are `POINTS` slices with a
+    point, which hold `POINTS` of them, and `SLICES` with a region, where points imply a count.
+    """
+    if not any(clicks.regions is not None for clicks in given.values()):
+        return stack.spread(SLICES, sorted(given) or None)
+    pointed = [z for z, clicks in given.items() if clicks.judged.any()]
+    regions = [z for z, clicks in given.items() if clicks.regions]
+    return sorted({*stack.spread(POINTS, pointed or list(given)), *stack.spread(SLICES, regions)})
+
+
 class Guard:
     """Looks at the stages of a finished run."""
 
@@ -81,7 +113,7 @@ class Guard:
     def look(self, predictor: Predictor, threshold: float, tile: int) -> Look:
         """What a model finds, in automatic mode: points as prompts would be found by any model."""
         stack = stack_of(self.plan.task)
-        slices = stack.spread(SLICES, sorted(self.given) or None)
+        slices = seen_slices(stack, self.given)
         gap = gap_slices(predictor.neighbour, stack.thickness, stack.images.shape[0])
         device: torch.device = self.stages.device
         found, agreement = 0.0, Agreement()
@@ -109,6 +141,9 @@ class Guard:
                 good, reason = index, ""
         word = "good" if good == last else "fell back" if falls_back else "behind"
         used = good if word == "fell back" else last
+        if found := poor(looks[used]):
+            word = "poor" if word == "good" else word
+            reason = "; ".join(filter(None, (reason, f"{self._name(used)} {found}")))
         candidate = chosen if used == last else self._candidate(used)
         return used, candidate, Guarded(self._name(last), word, self._name(used), reason, self._listing(looks))
 

@@ -217,8 +217,8 @@ class Regret(Event):
 class Guarded(Event):
     """Whether a stage fell behind its start, seen without labels (`dabench.runs.guard`).
 
-    ``word`` is ``good``, ``behind`` (the last stage predicts nevertheless) or ``fell back`` (``used`` predicts);
-    ``looks`` lists what was seen of every stage.
+    ``word`` is ``good``, ``behind`` (the last stage predicts nevertheless), ``fell back`` (``used`` predicts) or
+    ``poor`` (none fell behind, but the last agrees with hardly any point); ``looks`` lists what was seen of each stage.
     """
 
     kind: ClassVar[str] = "guarded"
