@@ -9,51 +9,27 @@ python benchmarks/predict_jobs.py BEFORE AFTER --rounds 3 --jobs 2 --output benc
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import zarr
+from processes import adopt_orphans, commit, python
 
 from dabench.files.digests import digest_of
 from dabench.tracking.environment import capture
 
-#: Linux's prctl that makes orphans of this process's children its own.
-_SUBREAPER = 36
 TRAINED = ("--method", "source-only", "--task", "human2stem", "--data", "phantom", "--preset", "tiny")
 TRAINED += ("--tracker", "none", "--set", "source-only.iterations=4")
 
 
 def dabench(checkout: Path, workspace: Path, *arguments: str) -> dict[str, float]:
-    """Run a command of a checkout; its wall seconds, and processor seconds of all processes that it started.
-
-    Those that outlive their parent (multiprocessing's fork server) become children of this process, which waits for
-    them too.
-    """
-    search = os.pathsep.join(map(str, (checkout, checkout / "plugins")))
-    environment = {**os.environ, "PYTHONPATH": search, "DABENCH_WORKSPACE": str(workspace), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "dabench.cli.main", *arguments]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, cwd=checkout, stdout=subprocess.DEVNULL)
-    wall, cpu = 0.0, 0.0
-    with suppress(ChildProcessError):  # none is left
-        while True:
-            pid, status, used = os.wait4(-1, 0)
-            cpu += used.ru_utime + used.ru_stime
-            if pid == process.pid:
-                wall = time.perf_counter() - started
-                if status:
-                    raise SystemExit(f"{checkout}: {' '.join(arguments)} failed")
-    return {"wall": wall, "cpu": cpu}
+    """A command of a checkout; see `python`."""
+    return python(checkout, "-m", "dabench.cli.main", *arguments, workspace=workspace)
 
 
 def content(path: Path) -> str:
@@ -93,18 +69,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     checkouts = [path.absolute() for path in given.checkouts]
-    commits = [
-        subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=path, capture_output=True, text=True, check=True)
-        for path in checkouts
-    ]
-    ctypes.CDLL(None).prctl(_SUBREAPER, 1)
+    adopt_orphans()
     with tempfile.TemporaryDirectory() as folder:
         rounds = measure(checkouts, given.rounds, given.jobs, given.chunk, Path(folder))
     summary = {
-        commit.stdout.strip(): {
+        commit(checkout): {
             name: round(median(one[name] for one in rounds if one["checkout"] == number), 2) for name in ("wall", "cpu")
         }
-        for number, commit in enumerate(commits)
+        for number, checkout in enumerate(checkouts)
     }
     record = {"jobs": given.jobs, "chunk": given.chunk, "load": os.getloadavg(), "median_seconds": summary}
     record |= {"equal": len({one["content"] for one in rounds}) == 1, "rounds": rounds, "environment": capture()}
