@@ -41,7 +41,7 @@ def made(name: str, check: Callable[[Findings], None], run: RunFiles, files: tup
     found = Findings()
     try:
         if name not in _ALWAYS and run.record.status != "ok":
-            found.skip(f"the run ended as {run.record.status}: only one that ended well has a receipt")
+            found.skip(f"the run ended with status {run.record.status}: only successful runs have a receipt")
         else:
             check(found)
     except UnreadableError as error:

@@ -45,8 +45,8 @@ def check_costs(run: RunFiles, here: References, found: Findings) -> None:
             found.problem(f"annotation/ has {count} {kind}, the journal charges {charged}")
     total = said.annotation_seconds
     if not seconds <= total * (1 + 1e-6) + 1e-6:
-        found.problem(f"annotation/ is worth {seconds:.1f} s of a person, the journal charges {total:.1f} s")
-    shown = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing handed out"
+        found.problem(f"annotation/ took {seconds:.1f} s of a person's time, the journal charges {total:.1f} s")
+    shown = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "no annotation"
     found.note(f"{shown}; {total:.1f} s charged")
 
 
@@ -63,15 +63,15 @@ def check_annotation(run: RunFiles, here: References, found: Findings) -> None:
     try:
         plan = planned_here(run, here)
     except DabenchError as error:
-        found.skip(f"what the desk hands out: {first_line(error)}")
+        found.skip(f"annotation cannot be simulated again: {first_line(error)}")
         return
     split, desk = plan.task.target_train, plan.desk
     if desk is None or run.config.budget.rater != "truth":
-        found.skip("what the desk hands out: the run's rater is not simulated from labels")
+        found.skip("annotation cannot be simulated again: the run's rater is not simulated from labels")
         return
     digest = digest_of([split.digest, split.label_digest])
     if any(e.name == f"{split.domain}/{split.name}" and e.digest != digest for e in run.receipt.inputs):
-        found.skip("what the desk hands out: other training data here than the run's")
+        found.skip("annotation cannot be simulated again: this machine has other training data than the run used")
         return
     weak = here.weak_labels(run.config)
     wrong = [
@@ -83,11 +83,11 @@ def check_annotation(run: RunFiles, here: References, found: Findings) -> None:
     strange = list(made_otherwise(run, plan)) if wrong else []
     for text in wrong:
         for state, _ in strange[:1]:
-            found.mark(state, f"{text}; it was made otherwise than here, so that need not be wrong")
+            found.mark(state, f"{text}; code or machine differ from the run's, so this need not be an error")
         if not strange:
             found.problem(text)
     if not plan.asks:
-        found.note("the method asks for nothing")
+        found.note("the method asks for no annotation")
 
 
 def _compare(
@@ -99,7 +99,7 @@ def _compare(
     if request is None and path is not None:
         request = weak.recorded_request(path)
     if request is None:
-        found.skip(f"{kind}: which ones are asked depends on the trained model, and the run holds none")
+        found.skip(f"{kind}: the questions depend on the trained model, which is not in the run")
         return []
     try:
         desk.ask(kind, request)
@@ -111,18 +111,20 @@ def _compare(
     cost = run.record.annotation or Cost(0.0)
     charged, total = _charges(cost).get(kind, 0), cost.annotation_seconds
     if charged < count:
-        problems.append(f"the journal charges {charged} {kind}; for this budget and seed the desk hands out {count}")
+        problems.append(f"the journal charges {charged} {kind}; for this budget and seed the desk gives {count}")
     if total < seconds * (1 - 1e-6) - 1e-6:
-        problems.append(f"the journal charges {total:.1f} s of a person; {count} {kind} alone take {seconds:.1f} s")
+        problems.append(
+            f"the journal charges {total:.1f} s of a person's time; {count} {kind} alone take {seconds:.1f} s"
+        )
     if not problems:
-        found.note(f"{kind}: the desk hands out the same {count} here, {seconds:.1f} s of a person")
+        found.note(f"{kind}: the desk gives the same {count} here, for {seconds:.1f} s of a person's time")
     return problems
 
 
 def _not_given(desk: AnnotationDesk, kind: str, weak: WeakLabel, path: Path | None, count: int) -> list[str]:
     """Whether the file of a kind holds what the desk gives; both are read from files, which round alike."""
     if path is None:
-        return [f"annotation/ has no {kind}; for this budget and seed the desk hands out {count}"] if count else []
+        return [f"annotation/ has no {kind}; for this budget and seed the desk gives {count}"] if count else []
     with TemporaryDirectory() as folder:
         written = {p.stem: p for p in desk.write(Path(folder))}
         given = weak.read(written[kind]) if kind in written else []
@@ -130,8 +132,8 @@ def _not_given(desk: AnnotationDesk, kind: str, weak: WeakLabel, path: Path | No
     if _contents(answers) == _contents(given):
         return []
     return [
-        f"annotation/{path.name} has {weak.units(answers)} {kind}; for this budget and seed the desk hands out "
-        f"{weak.units(given)}" + (", others" if weak.units(answers) == weak.units(given) else "")
+        f"annotation/{path.name} has {weak.units(answers)} {kind}; for this budget and seed the desk gives "
+        f"{weak.units(given)}" + (" different ones" if weak.units(answers) == weak.units(given) else "")
     ]
 
 

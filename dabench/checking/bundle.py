@@ -143,7 +143,7 @@ def export_runs(
         BundleError: a run is unfinished, or its files do not agree with its receipt.
     """
     if not runs:
-        raise ConfigError("no run to export.", "dabench results ls shows what there is.")
+        raise ConfigError("there is no run to export.", "dabench results ls lists the runs of the workspace.")
     if origin:
         check_origin(origin)
     folders = sorted({path.resolve() for path in runs}, key=lambda p: p.name)
@@ -195,9 +195,9 @@ def _entry(path: Path, verifier: Verifier) -> RunEntry:
             f"{path.name} does not verify:\n  " + "\n  ".join(report.problems()[:6]), f"dabench verify {path.name}"
         )
     if report.origin != HERE:
-        raise ConfigError(f"{path.name} came from {report.origin}.", "Pass on the bundle that it came in.")
+        raise ConfigError(f"{path.name} came from {report.origin}.", "Share the bundle that it came in.")
     if report.status == UNFINISHED:
-        raise BundleError(f"{path.name} is unfinished.", "Run the cell again to its end, then export it.")
+        raise BundleError(f"{path.name} is unfinished.", "Run the cell again until it finishes, then export it.")
     run = RunFiles(path)
     cell_id = run.cell_id
     if not is_cell_id(cell_id):

@@ -68,7 +68,7 @@ def _damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise BundleError(f"{path.name} is no whole zip file: {error}", "Copy it again.") from None
+        raise BundleError(f"{path.name} is not a complete zip file: {error}", "Copy it again.") from None
     except (ValueError, RuntimeError, UnicodeDecodeError) as error:
         raise BundleError(f"{path.name} cannot be read as a zip file: {error}", "Copy it again.") from None
 
@@ -87,9 +87,9 @@ def _bad_members(members: list[zipfile.ZipInfo]) -> Iterator[str]:
             yield f"{info.orig_filename[:120]!r} {reason}"
     for name, count in Counter(info.filename.casefold() for info in members).items():
         if count > 1:
-            yield f"{name[:120]!r} is there {count} times"
+            yield f"{name[:120]!r} occurs {count} times"
     if not members or members[0].filename != MANIFEST:
-        yield f"its first file is not {MANIFEST}: this is no bundle of results"
+        yield f"its first file is not {MANIFEST}: this is not a bundle of results"
 
 
 def _bad_kind(info: zipfile.ZipInfo) -> str:
@@ -99,14 +99,14 @@ def _bad_kind(info: zipfile.ZipInfo) -> str:
     if stat.S_ISLNK(kind):
         return "is a link"
     if kind not in (0, stat.S_IFREG):
-        return "is no plain file"
+        return "is not a regular file"
     return "" if info.compress_type in _METHODS else f"is compressed by method {info.compress_type}, not deflate"
 
 
 def _too_large(sizes: Iterable[int], limit: int) -> Iterator[str]:
     total = sum(sizes)
     if total > limit:
-        yield f"unpacked it has {_gib(total)}, more than the {_gib(limit)} allowed (--max-gib)"
+        yield f"its unpacked size is {_gib(total)}, more than the limit of {_gib(limit)} (--max-gib)"
 
 
 def _gib(count: int) -> str:
@@ -117,13 +117,13 @@ def _gib(count: int) -> str:
 def _manifest(path: Path, bundle: zipfile.ZipFile) -> Manifest:
     info = bundle.getinfo(MANIFEST)
     if info.file_size > _MANIFEST_LIMIT:
-        raise BundleError(f"{path.name}: its {MANIFEST} has {info.file_size} bytes.")
+        raise BundleError(f"{path.name}: its {MANIFEST} is too large ({info.file_size} bytes).")
     with bundle.open(info) as handle:
         text = handle.read(_MANIFEST_LIMIT)
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path.name}: {MANIFEST} is no JSON: {str(error)[:120]}") from None
+        raise BundleError(f"{path.name}: {MANIFEST} is not valid JSON: {str(error)[:120]}") from None
     about = (values.get("format"), values.get("version")) if isinstance(values, dict) else (None, None)
     if about not in {(FORMAT, version) for version in VERSIONS}:
         raise BundleError(
@@ -141,31 +141,31 @@ def _manifest(path: Path, bundle: zipfile.ZipFile) -> Manifest:
 def _bad_manifest(manifest: Manifest, members: list[zipfile.ZipInfo]) -> Iterator[str]:
     """Names that may not be, files on one side only, and sizes that differ."""
     if manifest.origin and not is_origin(manifest.origin):
-        yield f"{manifest.origin[:60]!r} is no name of an origin"
+        yield f"{manifest.origin[:60]!r} is not a valid origin"
     sizes = {info.filename: info.file_size for info in members if info.filename != MANIFEST}
     listed: dict[str, FileEntry] = {}
     for run in manifest.runs:
         if not is_cell_id(run.cell_id):
-            yield f"{run.cell_id[:80]!r} is no name of a cell"
+            yield f"{run.cell_id[:80]!r} is not a valid cell name"
         for name, entry in run.files.items():
             full = f"runs/{run.cell_id}/{name}"
             if not belongs(name):
                 yield f"{full[:160]!r} does not belong in a bundle"
             if full in listed:
-                yield f"the run {run.cell_id} is there twice"
+                yield f"the run {run.cell_id} occurs twice"
                 break
             listed[full] = entry
     for name, entry in manifest.suites.items():
         if not is_suite_name(name):
-            yield f"{name[:80]!r} is no name of a suite"
+            yield f"{name[:80]!r} is not a valid suite name"
         listed[suite_file(name)] = entry
     yield from _bad_wheels(manifest)
     listed |= {wheel_file(name): entry for name, entry in manifest.wheels.items()}
     for name in sorted(sizes.keys() - listed.keys()):
-        yield f"{name[:160]!r} is not in {MANIFEST}"
+        yield f"{name[:160]!r} is not listed in {MANIFEST}"
     for name, entry in listed.items():
         if name not in sizes:
-            yield f"{name[:160]!r} is in {MANIFEST} and not in the bundle"
+            yield f"{name[:160]!r} is listed in {MANIFEST} but missing from the bundle"
         elif sizes[name] != entry.size:
             yield f"{name[:160]!r} has {sizes[name]} bytes, {MANIFEST} says {entry.size}"
 
@@ -175,11 +175,11 @@ def _bad_wheels(manifest: Manifest) -> Iterator[str]:
     used = {plugin.distribution for run in manifest.runs for plugin in run.plugins}
     for name, entry in manifest.wheels.items():
         if not is_wheel_name(name):
-            yield f"{name[:80]!r} is no name of a wheel"
+            yield f"{name[:80]!r} is not a valid wheel name"
         elif not any(is_wheel_of(name, distribution) for distribution in used):
-            yield f"{name!r} is no plugin's that its runs were made with"
+            yield f"{name!r} does not belong to a plugin that its runs used"
         if entry.size > LIMIT:
-            yield f"{name[:80]!r} has {entry.size / 1e6:.1f} MB, more than the {LIMIT / 1e6:.1f} MB of a wheel"
+            yield f"{name[:80]!r} has {entry.size / 1e6:.1f} MB, more than the limit of {LIMIT / 1e6:.1f} MB"
 
 
 # ----------------------------------------------------------------------------------------------------------- contents
@@ -198,5 +198,5 @@ def _unpack(bundle: zipfile.ZipFile, name: str, entry: FileEntry, target: Path) 
         handle.flush()
         os.fsync(handle.fileno())
     if digest.hexdigest() != entry.sha256:
-        return f"{name!r} was edited: its digest is not the one in {MANIFEST}"
+        return f"{name!r} was edited: its digest differs from the one in {MANIFEST}"
     return ""

@@ -107,7 +107,7 @@ def import_bundle(
             a folder with another file of that name.
     """
     if origin and mine:
-        raise ConfigError("runs are your own or have an origin, not both.", "Give --mine or --origin.")
+        raise ConfigError("--mine and --origin exclude each other.", "Your own runs have no origin.")
     if origin:
         check_origin(origin)
     with _folder_beside(workspace) as folder, opened(path, limit) as (zipped, found):
@@ -145,10 +145,10 @@ def _folder_beside(workspace: Workspace) -> Iterator[Path]:
 def _hand_out(bundle: Path, source: Path, target: Path, wheels: Mapping[str, FileEntry], dry_run: bool) -> None:
     """Copy wheels into a folder of the user's, over no other file. Raises ConfigError."""
     if not wheels:
-        raise ConfigError(f"{bundle.name} holds no wheel of a plugin.", "Leave out --wheels.")
+        raise ConfigError(f"{bundle.name} contains no wheels of plugins.", "Leave out --wheels.")
     for name, entry in wheels.items():
         if (target / name).exists() and digest_file(target / name) != entry.sha256:
-            raise ConfigError(f"{target / name}: another file of that name is there.", "Name another folder.")
+            raise ConfigError(f"{target / name}: a different file of that name exists.", "Choose another folder.")
     for name in () if dry_run else wheels:
         with atomic(target / name) as part:
             shutil.copyfile(source / name, part)
@@ -188,10 +188,10 @@ def _plan(
         if report.status == UNFINISHED:
             problems.append(f"{entry.cell_id}: the run is unfinished")
         elif report.ok and found.version > 1 and entry.plugins != listed_plugins(RunFiles(folder / name)):
-            problems.append(f"{entry.cell_id}: {MANIFEST} names other plugins than its journal")
+            problems.append(f"{entry.cell_id}: {MANIFEST} lists other plugins than the journal")
         known = next((p.name for p in here.get(entry.cell_id, ()) if _same(entry, p)), "")
         if not known and (workspace.runs / name).exists():
-            problems.append(f"{name}: another run of this cell is here; --origin NAME keeps both")
+            problems.append(f"{name}: the workspace has another run of this cell; --origin NAME keeps both")
         taken.append(Taken(known or name, not known, report))
     if problems:
         more = f"\n  ... and {len(problems) - 8} more" if len(problems) > 8 else ""

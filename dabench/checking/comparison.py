@@ -62,9 +62,11 @@ def compare(
     if not changed:
         return Outcome(SAME, "weights, prediction and scores are equal bit for bit", scores, None, told)
     if not told and on_cpu:
-        return Outcome(DIFFERENT, f"the same code, data and machine gave other {', '.join(changed)}", scores)
+        return Outcome(DIFFERENT, f"the same code, data and machine gave different {', '.join(changed)}", scores)
     if data := [difference.what for difference in told if difference.kind == DATA]:
-        return Outcome(NO_VERDICT, f"other data here than the run read: {', '.join(data)}", scores, None, told)
+        return Outcome(
+            NO_VERDICT, f"this machine has other data than the run used: {', '.join(data)}", scores, None, told
+        )
     return _among_seeds(then, now, scores, told, others)
 
 
@@ -80,7 +82,7 @@ def _among_seeds(
         return Outcome(NO_VERDICT, "the run has no score to compare", scores, None, told)
     seeds = _seeds(then.record, others, ranking)
     if len(seeds) < FEWEST:
-        why = f"{len(seeds)} recorded seeds of this row, an interval takes {FEWEST}"
+        why = f"this row has {len(seeds)} recorded seeds; a prediction interval needs {FEWEST}"
         return Outcome(NO_VERDICT, why, scores, None, told)
     interval = prediction_interval(list(seeds.values()))
     value = now.record.cell_scores[ranking]

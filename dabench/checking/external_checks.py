@@ -20,19 +20,19 @@ def check_inputs(run: RunFiles, here: References, found: Findings) -> None:
     try:
         splits = {f"{s.domain}/{s.name}": digest_of([s.digest, s.label_digest]) for s in here.splits(config)}
     except DabenchError as error:
-        found.skip(f"data not here: {first_line(error)}")
+        found.skip(f"the data are not on this machine: {first_line(error)}")
         return
     for entry in run.receipt.inputs:
         if entry.name not in splits:
-            found.skip(f"{entry.name} is not here")
+            found.skip(f"{entry.name} is not on this machine")
         elif entry.digest != splits[entry.name]:
             found.mark(
                 OTHER_DATA,
-                f"{entry.name}: the run says that it read other data ({entry.digest[:12]}) "
-                f"than there are here ({splits[entry.name][:12]})",
+                f"{entry.name}: the run recorded other data ({entry.digest[:12]}) "
+                f"than this machine has ({splits[entry.name][:12]})",
             )
         else:
-            found.note(f"{entry.name} is what lies here")
+            found.note(f"{entry.name} matches the data on this machine")
 
 
 def check_slices(run: RunFiles, here: References, found: Findings) -> None:
@@ -40,7 +40,7 @@ def check_slices(run: RunFiles, here: References, found: Findings) -> None:
     known = {csv_name(s, run.path) for s in run.events if isinstance(s, Scored)}
     for path in sorted((run.path / "per_slice").glob("[!.]*.csv")):
         if f"per_slice/{path.name}" not in known:
-            found.problem(f"per_slice/{path.name}: no score in the journal belongs to it")
+            found.problem(f"per_slice/{path.name}: the journal has no score for this file")
     scores = [s for s in run.record.scores if s.split == RANKED_SPLIT]
     means = _means(run, here, scores, found)
     _check_shares(run, scores, found)
@@ -54,7 +54,7 @@ def check_slices(run: RunFiles, here: References, found: Findings) -> None:
         for problem in compare_rows(scored, rows, means[scored.protocol], name):
             found.problem(problem)
     _check_table(run, found)
-    found.note(f"{len(scores)} scores agree with their rows" if scores else "nothing was scored")
+    found.note(f"{len(scores)} scores agree with their values per slice" if scores else "nothing was scored")
 
 
 def _check_table(run: RunFiles, found: Findings) -> None:
@@ -66,7 +66,7 @@ def _check_table(run: RunFiles, found: Findings) -> None:
         if problems[5:]:
             found.problem(f"{SCORES}: {len(problems) - 5} more values differ")
     elif SCORES in run.receipt.outputs:
-        found.problem(f"{SCORES} is missing, which the receipt names")
+        found.problem(f"{SCORES} is missing, but the receipt lists it")
 
 
 def _check_shares(run: RunFiles, scores: list[Scored], found: Findings) -> None:
@@ -86,9 +86,9 @@ def _means(run: RunFiles, here: References, scores: list[Scored], found: Finding
         try:
             result[name] = averages(here.protocol(run.config, name))
             if not result[name]:
-                found.skip(f"{name} is no mean over slices, so numbers of earlier stages and other shares stand alone")
+                found.skip(f"{name} does not average over slices; earlier stages and other shares cannot be recomputed")
         except DabenchError as error:
-            found.skip(f"means of {name}: {first_line(error)}")
+            found.skip(f"cannot compute the means of {name}: {first_line(error)}")
             result[name] = False
     return result
 
@@ -106,7 +106,9 @@ def check_scores(run: RunFiles, here: References, found: Findings) -> None:
         found.skip("nothing was scored: the target has no test labels")
         return
     if not headline or not path.is_file():
-        found.problem("a score of the last stage and predictions/target_test.tif go together; one of them is missing")
+        found.problem(
+            "the score of the last stage or predictions/target_test.tif is missing; runs have both or neither"
+        )
         return
     _rescore(run, headline[0], here, found)
 
@@ -125,16 +127,17 @@ def _rescore(run: RunFiles, scored: Scored, here: References, found: Findings) -
         found.skip(f"{first_line(error)}: only digests and per-slice means were checked")
         return
     if split is None or _other_data(run, f"{split.domain}/{split.name}", digest_of([split.digest, split.label_digest])):
-        found.skip("other test labels here than the run's: only digests and per-slice means were checked")
+        found.skip("this machine has other test labels than the run: only digests and per-slice means were checked")
         return
     prediction = run.path / "predictions" / "target_test.tif"
     report = rescore(prediction, split, protocol, config.protocol)
     if is_truth(prediction, split):
         found.mark(
-            TOO_GOOD, "the prediction is the test labels, pixel for pixel; dabench rerun shows whether it is earned"
+            TOO_GOOD,
+            "the prediction equals the test labels in every pixel; dabench rerun shows whether training gives it",
         )
     if len(run.record.scores) > 1:
-        found.skip("earlier stages and other shares of test points have no stored prediction; dabench rerun makes them")
+        found.skip("scores of earlier stages and other shares of test points: no stored prediction (see dabench rerun)")
     name = csv_name(scored, run.path)
     rows = read_csv(run.path / name) if (run.path / name).is_file() else None
     for problem in compare_report(scored, rows, report, name):

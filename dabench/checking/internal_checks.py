@@ -33,12 +33,12 @@ def check_config(run: RunFiles, found: Findings) -> None:
     cell_id, origin = run.cell_id, run.origin
     if run.path.name != folder_of(cell_id, origin):
         found.problem(
-            f"config.json names the cell {cell_id}, the folder is called {run.path.name}: "
-            "a setting was edited or the folder renamed"
+            f"config.json belongs to cell {cell_id}, but the folder is named {run.path.name}: "
+            "a setting was edited, or the folder was renamed"
         )
     for name, here, said in differences(run.settings, run.record.params):
         found.problem(f"{name} is {here!r} in config.json and {said!r} in the journal")
-    found.note(f"the settings give the cell's name, {cell_id}")
+    found.note(f"the settings match the cell's name, {cell_id}")
 
 
 def check_journal(run: RunFiles, found: Findings) -> None:
@@ -48,30 +48,30 @@ def check_journal(run: RunFiles, found: Findings) -> None:
         found.problem(f"{JOURNAL} ends in the middle of a line: it was cut off")
     others = {e.cell_id for e in events if isinstance(e, CellStarted)} - {run.cell_id}
     for other in sorted(others):
-        found.problem(f"{JOURNAL} tells of the cell {other}, not of {run.cell_id}")
+        found.problem(f"{JOURNAL} belongs to cell {other}, not to {run.cell_id}")
     last = _last_attempt(events)
     ends = [i for i, event in enumerate(last) if isinstance(event, CellFinished)]
     if ends and ends[0] != len(last) - 1:
-        found.problem(f"{JOURNAL} goes on after the run's end: {len(last) - 1 - ends[0]} events were added")
+        found.problem(f"{JOURNAL} has {len(last) - 1 - ends[0]} more events after the end of the run")
     if record.status == UNFINISHED and run.has_receipt and not any(isinstance(e, CellFinished) for e in events):
         found.problem(f"{JOURNAL} does not say how the run ended, but there is a receipt: the journal was cut off")
     for what, count in Counter(
         (s.stage, s.split, s.protocol, s.inference, s.test_points) for s in record.scores
     ).items():
         if count > 1:
-            found.problem(f"{JOURNAL} scores stage {what[0]!r} at {what[4]:.0%} of test points {count} times")
+            found.problem(f"{JOURNAL} has {count} scores of stage {what[0]!r} at {what[4]:.0%} of test points")
     _check_tags(run, found)
     _check_opened(run, found)
-    found.note(f"{len(events)} events; the run ended as {record.status}")
+    found.note(f"{len(events)} events; the run ended with status {record.status}")
 
 
 def _check_opened(run: RunFiles, found: Findings) -> None:
     """What stages opened beside their inputs is said; a file of the test split is a mark."""
     for stage in run.record.stages:
         if test := [name for name in stage.opened if name.endswith(OF_TEST)]:
-            found.mark(TEST_OPENED, f"stage {stage.stage!r} opened while it trained: {', '.join(test)}")
+            found.mark(TEST_OPENED, f"stage {stage.stage!r} opened test files during training: {', '.join(test)}")
         if others := [name for name in stage.opened if not name.endswith(OF_TEST)]:
-            found.note(f"stage {stage.stage!r} opened files that are none of its inputs: {', '.join(others)}")
+            found.note(f"stage {stage.stage!r} opened files that are not its inputs: {', '.join(others)}")
 
 
 def _last_attempt(events: list[Event]) -> list[Event]:
@@ -106,13 +106,13 @@ def check_receipt(run: RunFiles, found: Findings) -> None:
     """The receipt is this cell's, and names the journal, the inputs and the stages that the journal tells of."""
     receipt, record = run.receipt, run.record
     if receipt.cell_id != run.cell_id:
-        found.problem(f"the receipt is of the cell {receipt.cell_id}, config.json names {run.cell_id}")
+        found.problem(f"the receipt belongs to cell {receipt.cell_id}, config.json to cell {run.cell_id}")
     _check_journal_digest(run, found)
     inputs = [same_input(a, b) for a, b in zip(receipt.inputs, record.inputs, strict=False)]
     if len(receipt.inputs) != len(record.inputs) or not all(inputs):
-        found.problem("the receipt and the journal name different inputs")
+        found.problem("the receipt and the journal list different inputs")
     if record.scores and not any(i.context == "target test" for i in receipt.inputs):
-        found.problem("the run was scored, but its inputs name no test split of the target")
+        found.problem("the run was scored, but its inputs do not include a test split of the target")
     pretrained = "+".join(digest or f"hub:{name}" for name, digest in sorted(receipt.pretrained.items()))
     read = "+".join(entry.digest[:8] for entry in receipt.inputs)
     for tag, value in (("weights_digest", pretrained or "none"), ("data_digest", read or "none")):
@@ -123,7 +123,7 @@ def check_receipt(run: RunFiles, found: Findings) -> None:
     planned = [e.stages for e in run.events if isinstance(e, CellStarted)][-1]
     for stage in sorted({*said, *keys, *planned}):
         if stage not in keys or stage not in said or stage not in planned:
-            found.problem(f"stage {stage!r} is not in all of: the journal's plan, its finished stages, the receipt")
+            found.problem(f"stage {stage!r} must be in the journal's plan, in its finished stages and in the receipt")
         elif said[stage] != keys[stage]:
             found.problem(f"stage {stage!r} has the key {said[stage]} in the journal and {keys[stage]} in the receipt")
     found.note(f"version {receipt.version}, {len(receipt.inputs)} inputs, {len(keys)} stages")
@@ -136,11 +136,11 @@ def _check_journal_digest(run: RunFiles, found: Findings) -> None:
         found.skip("a receipt of version 1 has no digest of the journal")
         return
     if len(data) < entry.bytes:
-        found.problem(f"{JOURNAL} has {len(data)} bytes, the receipt saw {entry.bytes}: it was cut off")
+        found.problem(f"{JOURNAL} has {len(data)} bytes, but {entry.bytes} in the receipt: it was cut off")
     elif hashlib.sha256(data[: entry.bytes]).hexdigest() != entry.sha256:
-        found.problem(f"{JOURNAL} was edited: its first {entry.bytes} bytes are not those that the receipt saw")
+        found.problem(f"{JOURNAL} was edited: the digest of its first {entry.bytes} bytes differs from the receipt's")
     elif data[entry.bytes :].count(b"\n") != 1:
-        found.problem(f"{JOURNAL} has other lines after the receipt than the run's end")
+        found.problem(f"{JOURNAL}: only the end of the run may follow the receipt, but there are other lines")
 
 
 def check_files(run: RunFiles, found: Findings) -> None:
@@ -153,16 +153,16 @@ def check_files(run: RunFiles, found: Findings) -> None:
         elif name not in present:
             found.problem(f"{name} is missing")
         elif present[name].is_file() and not present[name].is_symlink() and digest_file(present[name]) != digest:
-            found.problem(f"{name} was edited: its digest is not the receipt's")
+            found.problem(f"{name} was edited: its digest differs from the receipt's")
     for name, path in present.items():
         if path.is_symlink() or not path.is_file():
-            found.problem(f"{name} is a link or something else that is no plain file")
+            found.problem(f"{name} is not a regular file (it may be a link)")
         elif name not in outputs and name not in OPEN:
             found.problem(f"{name} is not in the receipt: it was added")
     for name in ("config.json", "environment.json"):
         if name not in outputs:
             found.problem(f"{name} is not in the receipt")
-    found.note(f"{len(outputs)} files are as the receipt says")
+    found.note(f"{len(outputs)} files match the receipt")
 
 
 def check_environment(run: RunFiles, found: Findings) -> None:
@@ -172,12 +172,12 @@ def check_environment(run: RunFiles, found: Findings) -> None:
     commit = git.get("commit", "unknown") if isinstance(git, dict) else git
     for name, value in (("env_digest", env.digest(environment)), ("git_commit", commit)):
         if tags.get(name, value) != value:
-            found.problem(f"tag {name!r} is not that of environment.json")
+            found.problem(f"tag {name!r} differs from environment.json")
     _check_device(run, found)
     if (said := tags.get("dabench_version", "")) != run.receipt.dabench_version and run.receipt.version > 1:
         found.problem(f"tag 'dabench_version' is {said!r}; the receipt says {run.receipt.dabench_version!r}")
     about = f"Python {environment.get('python', 'unknown')}, commit {str(commit)[:10]}"
-    found.note(f"{about}; versions, commit and device are the run's own word")
+    found.note(f"{about}; versions, commit and device are as reported by the run and cannot be checked")
 
 
 def _check_device(run: RunFiles, found: Findings) -> None:
@@ -199,9 +199,9 @@ def check_times(run: RunFiles, found: Findings) -> None:
         ("peak_memory_bytes", costs.peak_memory_bytes, float(peak)),
     ):
         if said is None or not abs(said - value) <= 1e-6 * max(1.0, abs(value)):
-            found.problem(f"the journal's end says {name} {said}, its stages {value}")
+            found.problem(f"{name} is {said} at the end of the journal, but {value} according to its stages")
     _check_dates(run, found)
-    found.note(f"{seconds:.0f} s of training in {len(stages)} stages; dates are the run's own word")
+    found.note(f"{seconds:.0f} s of training in {len(stages)} stages; dates are as reported by the run")
 
 
 def _check_dates(run: RunFiles, found: Findings) -> None:
@@ -209,8 +209,8 @@ def _check_dates(run: RunFiles, found: Findings) -> None:
     try:
         times = [datetime.fromisoformat(event.time) for event in _last_attempt(run.events)]
         if any(later < earlier - _CLOCK for earlier, later in pairwise(times)):
-            found.problem(f"{JOURNAL}: an event is of before the one that it follows")
+            found.problem(f"{JOURNAL}: an event is dated earlier than the event before it")
         if max(times) > datetime.now(UTC) + _CLOCK:
-            found.problem(f"{JOURNAL}: an event is of the future, {max(times).isoformat()}")
+            found.problem(f"{JOURNAL}: an event is dated in the future, {max(times).isoformat()}")
     except (ValueError, TypeError) as error:
-        found.problem(f"{JOURNAL}: an event has no time: {error}")
+        found.problem(f"{JOURNAL}: an event has no valid time: {error}")

@@ -49,6 +49,6 @@ def _one_of(bundle: str, cell: str, there: Workspace) -> Path:
     found = [path for path in runs if path.name.startswith(cell)]
     if len(found) != 1:
         listed = "\n  ".join(path.name for path in found or runs)
-        told = f"{len(found)} runs" if found else f"no run that begins with {cell!r}, but"
+        told = f"{len(found)} runs" if found else f"no run whose name starts with {cell!r}, but"
         raise ConfigError(f"{bundle} holds {told}:\n  {listed}", "Choose one: --cell NAME")
     return found[0]

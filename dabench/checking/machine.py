@@ -70,14 +70,16 @@ def _torch(place: Workspace) -> Iterator[Finding]:
 def _workspace(place: Workspace) -> Iterator[Finding]:
     there = next(p for p in (place.root, *place.root.parents) if p.exists())
     writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    new = "" if there == place.root else " (made by the first run)"
+    new = "" if there == place.root else " (created by the first run)"
     mend = "" if writable else "Choose another folder: --workspace FOLDER or DABENCH_WORKSPACE"
     yield Finding(
         "workspace", "ok" if writable else "fail", f"{place.root}{new}{'' if writable else ': not writable'}", mend
     )
     free = shutil.disk_usage(there).free / _GIB
     state = "fail" if free < 0.2 else "note" if free < 5 else "ok"
-    yield Finding("disk", state, f"{free:.1f} GiB free", "" if state == "ok" else "Make room, or move the workspace.")
+    yield Finding(
+        "disk", state, f"{free:.1f} GiB free", "" if state == "ok" else "Free some space, or move the workspace."
+    )
 
 
 def _components(place: Workspace) -> Iterator[Finding]:
@@ -90,8 +92,8 @@ def _components(place: Workspace) -> Iterator[Finding]:
 def _data_root(root: Path) -> Finding:
     if root.is_dir():
         return Finding("data root", "ok", str(root))
-    mend = "Set DABENCH_DATA to where real data are; the phantom domains need none."
-    return Finding("data root", "note", f"{root}: not there", mend)
+    mend = "Set DABENCH_DATA to the folder of your data. Phantom domains need none."
+    return Finding("data root", "note", f"{root}: does not exist", mend)
 
 
 def _plugins(registry: Registry) -> Iterator[Finding]:
@@ -108,7 +110,7 @@ def _plugins(registry: Registry) -> Iterator[Finding]:
             f"plugin {status.name}",
             "fail" if own else "note",
             f"not loaded, from {status.distribution}: {status.error}",
-            "Install dabench again." if own else f"Mend or remove it: pip uninstall {status.distribution}",
+            "Install dabench again." if own else f"Fix it, or remove it: pip uninstall {status.distribution}",
         )
 
 
@@ -129,7 +131,7 @@ def _weights(place: Workspace) -> Iterator[Finding]:
     from dabench.runs.weights import WeightsStore
 
     names = [record.name for record in WeightsStore(place.weights).records()]
-    yield Finding("weights", "ok", ", ".join(names) or "none added (only the preset paper asks for any)")
+    yield Finding("weights", "ok", ", ".join(names) or "none added (only the preset paper needs any)")
 
 
 def _store(place: Workspace) -> Iterator[Finding]:
@@ -137,12 +139,12 @@ def _store(place: Workspace) -> Iterator[Finding]:
 
     path = sqlite_path(place.tracking_uri)
     if path is not None and not path.exists():
-        yield Finding("MLflow store", "ok", "made by the first run")
+        yield Finding("MLflow store", "ok", "created by the first run")
         return
     try:
         MlflowWriter(place.tracking_uri)
     except Exception as error:
-        mend = "Results are safe in the run directories: move the store away, then dabench results sync"
+        mend = "Your results are safe in the run directories. Move the store away, then run: dabench results sync"
         yield Finding("MLflow store", "note", f"{error}", mend)
         return
     yield Finding("MLflow store", "ok", place.tracking_uri)

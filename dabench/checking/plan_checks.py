@@ -35,17 +35,17 @@ def check_stages(run: RunFiles, here: References, found: Findings) -> None:
     for name, stage in run.receipt.stages.items():
         folder = here.stage(run.path, stage.key)
         if folder is None:
-            found.skip(f"weights of stage {name!r} are not here")
+            found.skip(f"the weights of stage {name!r} are not on this machine")
         elif digest_file(folder.weights) != stage.weights:
-            found.problem(f"stage {name!r}: the weights in the cache are not those of the receipt")
+            found.problem(f"stage {name!r}: the weights in the cache differ from the receipt's")
         else:
-            found.note(f"weights of stage {name!r} are those of the cache")
+            found.note(f"the weights of stage {name!r} match the cache")
             if name in said:
                 _check_record(said[name], folder, found)
     try:
         plan = planned_here(run, here)
     except DabenchError as error:
-        found.skip(f"tags computed again: {first_line(error)}")
+        found.skip(f"tags cannot be compared: {first_line(error)}")
         return
     _check_plan(run, plan, here, found)
 
@@ -61,7 +61,7 @@ def _check_record(said: StageFinished, folder: StageFolder, found: Findings) -> 
     """Time, memory and updates are those of the cache, unless the stage was trained again since."""
     record = folder.record()
     if record is None or (folder.path / "stage.json").stat().st_mtime > _seconds(said.time) + _LATE:
-        found.skip(f"the cache of stage {said.stage!r} is of later than the run: its time and memory")
+        found.skip(f"time and memory of stage {said.stage!r}: its cache is newer than the run")
         return
     for name in ("updates", "seconds", "peak_memory_bytes"):
         journal, cache = getattr(said, name), getattr(record, name)
@@ -83,7 +83,7 @@ def _check_plan(run: RunFiles, plan: Plan, here: References, found: Findings) ->
     said = {name: stage.key for name, stage in run.receipt.stages.items()}
     if keys != said:
         if reason := _other_content(run, plan, here):
-            found.skip(f"keys and tags computed again: {reason}")
+            found.skip(f"keys and tags cannot be compared: {reason}")
             return
         if strange := list(made_otherwise(run, plan)):
             for state, text in strange:
@@ -110,10 +110,10 @@ def _other_content(run: RunFiles, plan: Plan, here: References) -> str:
     """Why keys may differ though the code is the same; "" where nothing else than code and machine decides them."""
     splits = {f"{s.domain}/{s.name}": digest_of([s.digest, s.label_digest]) for s in here.splits(run.config)}
     if any(splits.get(entry.name, entry.digest) != entry.digest for entry in run.receipt.inputs):
-        return "other data here than the run's"
+        return "this machine has other data than the run used"
     if run.receipt.pretrained != plan.weights:
-        return "other pretrained weights here than the run's"
-    return "the run begins with a checkpoint of the user's" if run.config.source_checkpoint else ""
+        return "this machine has other pretrained weights than the run used"
+    return "the run starts from a user's checkpoint" if run.config.source_checkpoint else ""
 
 
 def made_otherwise(run: RunFiles, plan: Plan) -> Iterator[tuple[str, str]]:
@@ -122,15 +122,15 @@ def made_otherwise(run: RunFiles, plan: Plan) -> Iterator[tuple[str, str]]:
     shared = [s.spec for s in plan.stages if s.spec.name in said]
     other = [s.name for s in shared if said[s.name].source != stage_source(registry, plan.task, s)]
     if other or not shared:
-        yield OTHER_CODE, f"trained by other code than there is here ({', '.join(other) or 'no stage of these names'})"
+        yield OTHER_CODE, f"trained with other code than is installed here ({', '.join(other) or 'other stages'})"
     torch_there = run.environment.get("torch")
     version = torch_there.get("version") if isinstance(torch_there, dict) else None
     if version != torch.__version__:
-        yield OTHER_CODE, f"trained with torch {version}, here is {torch.__version__}"
+        yield OTHER_CODE, f"trained with torch {version}; {torch.__version__} is installed here"
     tags = run.record.tags
     for what, there, now in (
         ("device", tags.get("device", "").partition(":")[0], pick_device(run.config).type),
         ("precision", tags.get("trained_in", ""), resolved_precision(run.config)),
     ):
         if there != now:
-            yield OTHER_MACHINE, f"{what} was {there or 'not recorded'}, here it is {now}"
+            yield OTHER_MACHINE, f"{what} was {there or 'not recorded'}; here it is {now}"

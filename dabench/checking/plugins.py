@@ -42,7 +42,7 @@ def how_to_install(used: PluginUsed, bundle: str = "", wheels: Iterable[str] = (
         if is_wheel_of(name, used.distribution):
             return f"dabench results import {shlex.quote(bundle)} --wheels plugins; pip install plugins/{name}"
     if not _NAME.fullmatch(used.distribution):
-        return f"ask who made the run for the {used.distribution}, then: dabench --plugin FILE ..."
+        return f"ask the author of the run for the {used.distribution}, then: dabench --plugin FILE ..."
     version = f"=={used.version}" if _VERSION.fullmatch(used.version) else ""
     return f"pip install {used.distribution}{version}"
 
@@ -52,4 +52,4 @@ def not_installed(run: str, missing: Iterable[PluginUsed], bundle: str = "", whe
     lacking, carried = list(missing), list(wheels)
     parts = ", ".join(part for used in lacking for part in used.components)
     commands = "\n  ".join(dict.fromkeys(how_to_install(used, bundle, carried) for used in lacking))
-    return ConfigError(f"{run} was made with {parts}, not installed here.", commands)
+    return ConfigError(f"{run} was made with {parts}, which are not installed here.", commands)

@@ -48,7 +48,7 @@ class References:
         """The target's test split with its labels; None where the target has none."""
         task = self.task(config)
         if missing := task.missing(source=False):
-            raise ConfigError(f"labels not here ({Path(missing[0]).name}, ...)")
+            raise ConfigError(f"the labels are not on this machine ({Path(missing[0]).name}, ...)")
         return task.target_test if task.has_test_labels() else None
 
     def splits(self, config: RunConfig) -> list[Split]:
@@ -63,10 +63,10 @@ class References:
     def plan(self, config: RunConfig, threads: int | None = None) -> Plan:
         """What this dabench would run for the same settings, with as many threads."""
         if config.budget.recorded():
-            raise ConfigError("the run used a person's answers, which lie elsewhere")
+            raise ConfigError("the run used a person's answers, which it does not include")
         plan = make_plan(config, self.registry, self.workspace, threads=threads)
         if plan.missing or plan.skip:
-            raise ConfigError(plan.skip or "its data are not here")
+            raise ConfigError(plan.skip or "its data are not on this machine")
         return plan
 
     def stage(self, run_dir: Path, key: str) -> StageFolder | None:

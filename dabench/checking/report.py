@@ -106,4 +106,4 @@ class Findings:
             return Check(name, state, tuple(text for _, text in self.marks))
         if self.reasons and not self.notes:
             return Check(name, NOT_CHECKED, tuple(self.reasons))
-        return Check(name, OK, (*self.notes, *(f"not looked at: {reason}" for reason in self.reasons)))
+        return Check(name, OK, (*self.notes, *(f"not checked: {reason}" for reason in self.reasons)))

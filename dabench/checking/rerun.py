@@ -94,7 +94,7 @@ def prepare(run_dir: Path, registry: Registry, home: Workspace, into: Path, reus
         MissingDataError: files of the task are not here.
     """
     if into.is_dir() and any(into.iterdir()):
-        raise ConfigError(f"{into} is not empty: a rerun takes nothing from earlier ones.", "Name a new folder.")
+        raise ConfigError(f"{into} is not empty; a rerun starts from scratch.", "Choose a new folder.")
     run = _checked(run_dir, registry, home)
     apart, threads = Apart(into.absolute(), home), _recorded_threads(run)
     with _threads(threads):
@@ -111,7 +111,7 @@ def _checked(run_dir: Path, registry: Registry, home: Workspace) -> RunFiles:
     if not report.ok:
         raise DataError(f"{run_dir.name} does not verify:\n  " + "\n  ".join(report.problems()[:6]))
     if report.status != "ok":
-        raise ConfigError(f"{run_dir.name} ended as {report.status}: there is no result to compare with.")
+        raise ConfigError(f"{run_dir.name} ended with status {report.status}: there is no result to compare with.")
     if missing := missing_plugins(plugins_of(run.record), registry):
         raise not_installed(run_dir.name, missing)
     if run.config.method not in registry.names("method"):
@@ -126,8 +126,8 @@ def _plan(run: RunFiles, registry: Registry, apart: Workspace) -> Plan:
     given = with_own_files(run.config, run.path)
     if missing := list(missing_files(given)):
         raise MissingDataError(
-            f"{run.path.name}: it was given files of a person, and keeps no copy of {'; '.join(missing)}.",
-            "Ask who made the run for them: without them it cannot be made again.",
+            f"{run.path.name} used a person's files, and has no copy of {'; '.join(missing)}.",
+            "Ask the author of the run for these files; a rerun needs them.",
         )
     config = given.model_copy(update={"device": recorded.partition(":")[0] if there else "auto"})
     plan = make_plan(config.model_copy(update={"device": str(pick_device(config))}), registry, apart)

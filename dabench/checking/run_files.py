@@ -113,7 +113,7 @@ class RunFiles:
             return HERE
         origin = self.json(ORIGIN).get("origin")
         if not isinstance(origin, str) or not is_origin(origin):
-            raise UnreadableError(ORIGIN, f"{ORIGIN}: {str(origin)[:60]!r} is no name of an origin.")
+            raise UnreadableError(ORIGIN, f"{ORIGIN}: {str(origin)[:60]!r} is not a valid origin.")
         return origin
 
     @cached_property
@@ -163,7 +163,7 @@ class RunFiles:
         try:
             values = json.loads(self.bytes(name))
         except (ValueError, RecursionError) as error:
-            raise UnreadableError(name, f"{name} is no JSON: {str(error)[:120]}") from None
+            raise UnreadableError(name, f"{name} is not valid JSON: {str(error)[:120]}") from None
         if not isinstance(values, dict):
             raise UnreadableError(name, f"{name} holds a {type(values).__name__}, not an object.")
         return values

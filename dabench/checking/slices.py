@@ -52,7 +52,7 @@ def compare_table(run_dir: Path, run: str, scores: Sequence[Scored]) -> Iterator
     said, found = rows_of_old_run(run_dir, run, scores), read_scores(run_dir / SCORES)
     expected, there = ({row[:-1]: row.value for row in rows} for rows in (said, found))
     if len(there) != len(found):
-        yield f"{SCORES} has {len(found) - len(there)} rows twice"
+        yield f"{SCORES} has {len(found) - len(there)} duplicate rows"
     for place in sorted({*expected, *there}, key=repr):
         value, table = expected.get(place), there.get(place)
         if repr(value) != repr(table):  # NaN is the same as NaN
@@ -69,7 +69,7 @@ def compare_rows(scored: Scored, rows: list[Row], mean: bool, name: str = "") ->
     name = name or csv_name(scored)
     counted = [row for row in rows if not row["left_out"]]
     if [row["slice"] for row in rows] != list(range(len(rows))):
-        yield f"{name}: the slices are not 0 to {len(rows) - 1}, each once"
+        yield f"{name}: expected each of the slices 0 to {len(rows) - 1} once"
     if (scored.n, scored.left_out) != (len(counted), len(rows) - len(counted)):
         yield (
             f"{name} has {len(counted)} slices and {len(rows) - len(counted)} left out; "
@@ -79,7 +79,7 @@ def compare_rows(scored: Scored, rows: list[Row], mean: bool, name: str = "") ->
         values = [row[metric] for row in counted if metric in row]
         value = math.fsum(values) / len(values) if values else math.nan
         if not close(said, value):
-            yield f"{scored.stage}: {metric} is {_number(said)} in the journal, the mean of {name} is {value:.6f}"
+            yield f"{scored.stage}: {metric} is {_number(said)} in the journal, but the mean of {name} is {value:.6f}"
 
 
 def compare_report(scored: Scored, rows: list[Row] | None, report: Report, name: str = "") -> Iterator[str]:
@@ -91,8 +91,8 @@ def compare_report(scored: Scored, rows: list[Row] | None, report: Report, name:
             yield f"{metric} is {_number(said)} in the journal; computed from the prediction it is {_number(value)}"
     if (scored.n, scored.left_out) != (report.n, report.left_out):
         yield (
-            f"the journal counts {scored.n} slices and {scored.left_out} left out; "
-            f"computed they are {report.n} and {report.left_out}"
+            f"the journal counts {scored.n} slices and leaves out {scored.left_out}; "
+            f"computed from the prediction there are {report.n} and {report.left_out}"
         )
     if rows is not None:
         yield from _compare_slices(name or csv_name(scored), rows, report)
@@ -100,14 +100,14 @@ def compare_report(scored: Scored, rows: list[Row] | None, report: Report, name:
 
 def _compare_slices(name: str, rows: list[Row], report: Report) -> Iterator[str]:
     if len(rows) != len(report.slices):
-        yield f"{name} has {len(rows)} slices, the prediction {len(report.slices)}"
+        yield f"{name} has {len(rows)} slices, but the prediction has {len(report.slices)}"
     for row, score in zip(rows, report.slices, strict=False):
         if (row["left_out"] != "") != (score.left_out != ""):
-            yield f"{name}, slice {score.z}: left out here and not there"
+            yield f"{name}, slice {score.z}: the file and the prediction disagree on whether it is left out"
         for column in sorted({*row, *score.values} - {"slice", "left_out"}):
             said, value = row.get(column), score.values.get(column)
             if not close(said, None if value is None else float(value)):
-                yield f"{name}, slice {score.z}: {column} is {_number(said)}; computed it is {_number(value)}"
+                yield f"{name}, slice {score.z}: {column} is {_number(said)}, but should be {_number(value)}"
 
 
 def rescore(path: Path, split: Split, protocol: EvaluationProtocol, name: str) -> Report:
@@ -138,7 +138,7 @@ def _pages(path: Path, shape: tuple[int, int, int], dtype: type) -> Iterator[Arr
     try:
         with tifffile.TiffFile(path) as stack:
             if len(stack.pages) != shape[0]:
-                raise DataError(f"{where} has {len(stack.pages)} slices, the test split has {shape[0]}.")
+                raise DataError(f"{where} has {len(stack.pages)} slices, but the test split has {shape[0]}.")
             for z, page in enumerate(stack.pages):
                 if page.shape != shape[1:] or page.dtype != dtype or page.compression not in _PLAIN:
                     raise DataError(

@@ -72,11 +72,11 @@ def read_suite_file(path: Path) -> tuple[str, bytes]:
     except FileNotFoundError:
         raise DataError(f"there is no record of a suite in {path.parent.name}.", "Run the suite first.") from None
     except ValidationError as error:
-        raise DataError(f"no record of a suite: {problems(error, SuiteRecord, key='key')[0][:300]}") from None
+        raise DataError(f"not a record of a suite: {problems(error, SuiteRecord, key='key')[0][:300]}") from None
     if not is_suite_name(found.name):
-        raise DataError(f"{found.name[:80]!r} is no name of a suite.")
+        raise DataError(f"{found.name[:80]!r} is not a valid suite name.")
     if strange := [cell.cell_id for cell in found.cells if not is_cell_id(cell.cell_id)]:
-        raise DataError(f"{strange[0][:80]!r} is no name of a cell.")
+        raise DataError(f"{strange[0][:80]!r} is not a valid cell name.")
     return found.name, data
 
 
@@ -89,7 +89,7 @@ def taken_suite(workspace: Workspace, name: str, record: dict[str, Any], origin:
             return TakenSuite(name, kept_as, True)
         if _same(here, record):
             return TakenSuite(name, kept_as, False)
-    raise DataError(f"suite {name}: 1000 others of that name are here already.")
+    raise DataError(f"suite {name}: the workspace already has 1000 others of that name.")
 
 
 def _same(here: Path, record: dict[str, Any]) -> bool:

@@ -82,7 +82,7 @@ def find_run(workspace: Workspace, name: str) -> Path:
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
         raise ConfigError(f"no run begins with {name!r}.", f"{hint}dabench results ls lists them.")
     if len(found) > 1:
-        raise ConfigError(f"several runs begin with {name!r}:\n  " + "\n  ".join(found[:12]), "Write more of the name.")
+        raise ConfigError(f"several runs begin with {name!r}:\n  " + "\n  ".join(found[:12]), "Give more of the name.")
     return workspace.runs / found[0]
 
 

@@ -64,7 +64,7 @@ def make_wheels(distributions: Iterable[str]) -> dict[str, bytes]:
     wheels = dict(_wheel_of(name) for name in wanted)
     for name, data in wheels.items():
         if len(data) > LIMIT:
-            raise DataError(f"{name} has {len(data) / 1e6:.1f} MB; a bundle carries {LIMIT / 1e6:.1f} MB at most.")
+            raise DataError(f"{name} has {len(data) / 1e6:.1f} MB; the limit for a bundle is {LIMIT / 1e6:.1f} MB.")
     return wheels
 
 
@@ -73,8 +73,8 @@ def _wheel_of(name: str) -> tuple[str, bytes]:
         found = distribution(name)
     except (PackageNotFoundError, ValueError):
         raise ConfigError(
-            f"no distribution {name!r} is installed here: no wheel of it can be made.",
-            "A single file has to become a package first (dabench new-plugin); else leave out --with-plugins.",
+            f"no distribution {name!r} is installed here, so its wheel cannot be built.",
+            "Turn a single file into a package first (dabench new-plugin), or leave out --with-plugins.",
         ) from None
     source = _editable_source(found)
     return _repacked(found) if source is None else _built(found, source)
@@ -92,7 +92,7 @@ def _repacked(found: Distribution) -> tuple[str, bytes]:
     """The wheel that installs what is installed, with a new list of files."""
     tags = re.findall(r"^Tag: *(\S+)$", found.read_text("WHEEL") or "", re.MULTILINE)
     if not tags:
-        raise DataError(f"{found.name} was not installed from a wheel: none can be made.", "Install it with pip.")
+        raise DataError(f"{found.name} was not installed from a wheel, so none can be built.", "Install it with pip.")
     files = dict(_packed_files(found))
     record = next(name for name in files if name.endswith(".dist-info/METADATA")).replace("METADATA", "RECORD")
     files[record] = _record(files, record)
@@ -116,7 +116,7 @@ def _packed_files(found: Distribution) -> Iterator[tuple[str, bytes]]:
         if path.parts[0] != ".." and not path.is_absolute():
             yield path.as_posix(), Path(str(path.locate())).read_bytes()
         elif path.parent.name not in ("bin", "Scripts") or path.stem not in commands:
-            raise DataError(f"{found.name} has installed {path}, outside of its packages: no wheel of it can be made.")
+            raise DataError(f"{found.name} installed {path} outside its packages, so its wheel cannot be built.")
 
 
 def _record(files: dict[str, bytes], record: str) -> bytes:
@@ -148,7 +148,7 @@ def _built(found: Distribution, source: Path) -> tuple[str, bytes]:
             lines = "\n  ".join(told.strip().splitlines()[-4:])
             raise DataError(
                 f"no wheel of {found.name} can be built from its source:\n  {lines}",
-                "Install it as others will (pip install FOLDER, without --editable): its files are taken then.",
+                "Install it without --editable (pip install FOLDER); the installed files are used then.",
             )
         return wheels[0].name, wheels[0].read_bytes()
 
@@ -167,7 +167,9 @@ def _copy(source: Path, target: Path) -> None:
         skipped = [name for name in names if name in _NOT_SOURCE or name.endswith(".egg-info")]
         left -= sum(Path(folder, name).lstat().st_size for name in names if name not in skipped)
         if left < 0:
-            raise DataError(f"the plugin's source has more than {_SOURCE_LIMIT / 1e6:.0f} MB.", "Move data out of it.")
+            raise DataError(
+                f"the plugin's source has more than {_SOURCE_LIMIT / 1e6:.0f} MB.", "Move data out of its folder."
+            )
         return skipped
 
     try:

@@ -20,7 +20,7 @@ EXIT_CODES = {"same": 0, "different": 1, "no verdict": 4}
 
 def rerun(
     run: Annotated[str, typer.Argument(metavar="RUN|BUNDLE|CELL", help="A run's folder, a cell, or a bundle.")],
-    cell: Annotated[str, typer.Option(help="Which run of a bundle: its name, or the beginning of it.")] = "",
+    cell: Annotated[str, typer.Option(help="Which run of a bundle: its name or the start of it.")] = "",
     into: Annotated[
         Path | None, typer.Option(help="Keep what is trained in this new folder [default: a temporary one].")
     ] = None,
@@ -69,7 +69,7 @@ def _show_differences(prepared: Rerun, as_json: bool) -> None:
         print_json({"differences": [vars(one) for one in prepared.differences]})
         return
     name, device = prepared.run.path.name, prepared.plan.config.device
-    typer.echo(f"{name}: trained again with {prepared.threads} threads on {device}")
+    typer.echo(f"{name}: rerun with {prepared.threads} threads on {device}")
     for difference in prepared.differences:
         typer.echo(f"  {difference}")
     if not prepared.differences:
@@ -80,4 +80,4 @@ def _show(outcome: Outcome, kept: Path) -> None:
     for name, (then, now) in outcome.scores.items():
         typer.echo(f"  {name}: {then:.4f} recorded, {now:.4f} here ({now - then:+.4f})")
     typer.echo(f"{outcome.verdict}: {outcome.why}")
-    typer.echo(f"kept: {kept}")
+    typer.echo(f"saved: {kept}")

@@ -79,12 +79,12 @@ def _show(reports: list[RunReport]) -> None:
             _show_checks(console, report, [c for c in report.checks if c.state == report.verdict])
     counts = Counter(report.verdict for report in reports)
     parts = {
-        "failed": "with something wrong",
-        "too good": "whose prediction is the labels",
+        "failed": "failed",
+        "too good": "whose prediction equals the labels",
         "test opened": "that opened test files while training",
-        "other data": "of other data than there are here",
-        "other code": "by other code than there is here",
-        "other machine": "on another machine than this",
+        "other data": "with other data than this machine has",
+        "other code": "with other code than is installed here",
+        "other machine": "from another machine",
         "no result": "without a result to verify",
     }
     rest = [f"{counts[verdict]} {words}" for verdict, words in parts.items() if counts[verdict]]

@@ -126,7 +126,7 @@ def test_another_run_of_ones_own_is_refused_with_what_to_do(
     import_bundle(single, empty, elsewhere(), mine=True)
     mine = tmp_path / "mine.zip"
     export_runs([another_result(made, tmp_path / "mine"), made.short], mine, made.verifier)
-    with pytest.raises(BundleError, match="another run of this cell is here; --origin NAME keeps both"):
+    with pytest.raises(BundleError, match="the workspace has another run of this cell; --origin NAME keeps both"):
         import_bundle(mine, empty, elsewhere(), mine=True)
     assert names(empty) == [made.run.name]
     import_bundle(mine, empty, elsewhere(), origin="second-machine")
@@ -157,7 +157,7 @@ def test_a_bundle_that_names_nobody_is_a_stranger_s_unless_the_user_says_otherwi
 
 def test_ones_own_runs_have_no_origin(single: Path, bundle: Path, empty: Workspace, elsewhere: Elsewhere) -> None:
     code, message = call(empty, "results", "import", str(single), "--mine", "--origin", "em-lab")
-    assert (code, "--mine or --origin" in message) == (2, True)
+    assert (code, "--mine and --origin" in message) == (2, True)
     assert import_bundle(bundle, empty, elsewhere(), mine=True, quick=True).origin == "here"
     assert not any("@" in name for name in names(empty))
 

@@ -191,34 +191,34 @@ CASES: list[tuple[str, Forge, str, str, str]] = [
     ("a smaller budget, its points", another_budget, "annotation", FAILED, "annotation/points"),
     ("a longer training", another_setting, "stages", FAILED, "stage 'supervised' has the key"),
     ("annotation removed", sealed(drop_annotation), "annotation", FAILED, "annotation/ has no points; for this budget"),
-    ("fewer points than charged", sealed(fewer_points), "annotation", FAILED, "the desk hands out 34"),
+    ("fewer points than charged", sealed(fewer_points), "annotation", FAILED, "the desk gives 34"),
     ("other points", sealed(other_points), "annotation", FAILED, "34 points; for this budget and seed the desk"),
     ("seconds zeroed", sealed(journal("cost", annotation_seconds=0.0)), "costs", FAILED, "the journal charges 0.0 s"),
     ("budget misstated", sealed(tags(points="0.0")), "stages", FAILED, "tag 'points' is '0.0'; the settings give"),
     ("annotation not asked", sealed(tags(weak_labels="none")), "stages", FAILED, "tag 'weak_labels' is 'none'"),
     ("stage removed", sealed(drop_stage), "stages", FAILED, "the settings give supervised > prompt-das"),
     ("keys of zeros", sealed(keys("0" * 24)), "stages", FAILED, f"has the key {'0' * 24}; the same code gives"),
-    ("keys and code of zeros", sealed(keys("0" * 24, "0" * 64)), "stages", OTHER_CODE, "trained by other code"),
-    ("start made worse", sealed(worse_start), "scores", OK, "earlier stages and other shares of test points have no"),
+    ("keys and code of zeros", sealed(keys("0" * 24, "0" * 64)), "stages", OTHER_CODE, "trained with other code"),
+    ("start made worse", sealed(worse_start), "scores", OK, "other shares of test points: no stored"),
     ("faster", sealed(faster), "stages", FAILED, "has seconds 0.01 in the journal"),
     ("smaller", sealed(smaller), "stages", FAILED, "has peak_memory_bytes 1000 in the journal"),
     ("on a GPU", sealed(tags(device="cuda:0")), "environment", FAILED, "environment.json has no GPU"),
-    ("in the future", sealed(in_the_future), "times", FAILED, "an event is of the future"),
-    ("backwards", sealed(backwards), "times", FAILED, "an event is of before the one that it follows"),
+    ("in the future", sealed(in_the_future), "times", FAILED, "an event is dated in the future"),
+    ("backwards", sealed(backwards), "times", FAILED, "an event is dated earlier than the event before it"),
     ("another version", sealed(tags(dabench_version="9.9")), "environment", FAILED, "'dabench_version' is '9.9'"),
     (
         "another commit",
         sealed(environment(lambda e: e.update(git={"commit": "f" * 40, "dirty": False}))),
         "environment",
         OK,
-        "versions, commit and device are the run's own word",
+        "versions, commit and device are as reported by the run",
     ),
     (
         "another processor",
         sealed(environment(lambda e: e.update(cpu="abacus"))),
         "environment",
         OK,
-        "are the run's own word",
+        "are as reported by the run",
     ),
 ]
 
@@ -281,7 +281,7 @@ def test_the_labels_as_a_prediction_are_called_too_good(made: Made, run: Path) -
     with_truth(made, run)
     report = made.verifier.verify(run)
     assert report.verdict == TOO_GOOD, report.problems()
-    assert "the prediction is the test labels, pixel for pixel" in lines(report, "scores")
+    assert "the prediction equals the test labels in every pixel" in lines(report, "scores")
 
 
 def test_preferences_are_answered_again_and_held_against_their_budget(made: Made, tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_preferences_are_answered_again_and_held_against_their_budget(made: Made
     run = Path(shutil.copytree(made_run, tmp_path / made_run.name))
     report = made.verifier.verify(run)
     assert report.verdict == OK, report.problems()
-    assert "preferences: the desk hands out the same" in lines(report, "annotation")
+    assert "preferences: the desk gives the same" in lines(report, "annotation")
     less = {**RunFiles(run).settings["budget"], "patches": 0.01}
     report = made.verifier.verify(rename(run, {"patches": "0.01"}, budget=less))
     assert "annotation/preferences holds more than the budget of 0.01 allows" in lines(report, "annotation")

@@ -72,7 +72,7 @@ def test_something_wrong_is_named_until_it_is_mended(place: Workspace, made: Mad
     lift_rows(rows, "dice", 0.99)
     assert mark(place) == "failed"
     (board,) = load(place).boards()
-    problem = f"files: per_slice/{rows.name} was edited: its digest is not the receipt's"
+    problem = f"files: per_slice/{rows.name} was edited: its digest differs from the receipt's"
     told = f"{made.short.name}: FAILED its checks: {problem}."
     assert told in board.notes
     assert board.standings[0].cells[0].doubt in told

@@ -79,7 +79,7 @@ def test_a_manifest_that_names_other_plugins_is_refused(
         manifest["runs"][0]["plugins"][-1]["distribution"] = "another"
 
     zipped.manifest(change)
-    with pytest.raises(BundleError, match=r"manifest.json names other plugins than its journal"):
+    with pytest.raises(BundleError, match=r"manifest.json lists other plugins than the journal"):
         import_bundle(zipped.write(tmp_path / "forged.zip"), empty, elsewhere(), quick=True)
 
 
@@ -89,9 +89,9 @@ def test_a_manifest_that_names_other_plugins_is_refused(
         ("dabench-x", "1.0+local", "pip install dabench-x==1.0+local"),
         ("dabench-x", "", "pip install dabench-x"),
         ("dabench-x", "1; rm -rf ~", "pip install dabench-x"),
-        ("x; rm -rf ~", "1", "ask who made the run for the x; rm -rf ~, then: dabench --plugin FILE ..."),
-        ("-r evil", "1", "ask who made the run for the -r evil, then: dabench --plugin FILE ..."),
-        ("file mine.py", "", "ask who made the run for the file mine.py, then: dabench --plugin FILE ..."),
+        ("x; rm -rf ~", "1", "ask the author of the run for the x; rm -rf ~, then: dabench --plugin FILE ..."),
+        ("-r evil", "1", "ask the author of the run for the -r evil, then: dabench --plugin FILE ..."),
+        ("file mine.py", "", "ask the author of the run for the file mine.py, then: dabench --plugin FILE ..."),
     ],
 )
 def test_no_command_that_does_something_else(distribution: str, version: str, wanted: str) -> None:

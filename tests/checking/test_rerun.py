@@ -61,7 +61,7 @@ def test_another_result_is_called_so(made: Made, single: Path, bundle: Path, emp
     code, output = call(place, "rerun", "source-only", "--json")
     found = json.loads(output)
     assert (code, found["verdict"]) == (1, "different")
-    assert found["why"] == "the same code, data and machine gave other weights"
+    assert found["why"] == "the same code, data and machine gave different weights"
     assert found["scores"]["dice"]["recorded"] == found["scores"]["dice"]["here"]
 
 
@@ -163,7 +163,7 @@ def test_without_a_difference_other_bits_are_another_result(
     made: Made, other_weights: RunFiles, empty: Workspace
 ) -> None:
     found = compare(other_weights, RunFiles(made.run), (), empty, on_cpu=True)
-    assert (found.verdict, found.why) == ("different", "the same code, data and machine gave other weights")
+    assert (found.verdict, found.why) == ("different", "the same code, data and machine gave different weights")
     found = compare(other_weights, RunFiles(made.run), (), empty, on_cpu=False)
     assert found.verdict == "no verdict"  # a GPU need not give the same bits twice
 
@@ -176,7 +176,7 @@ def test_two_seeds_are_no_verdict_and_three_are_one(made: Made, other_weights: R
     now, dice = RunFiles(made.run), made_dice(made)
     seeds(empty, other_weights.path, {1: dice + 0.01})
     found = compare(other_weights, now, (NEWER,), empty, on_cpu=True)
-    assert (found.verdict, found.why) == ("no verdict", "2 recorded seeds of this row, an interval takes 3")
+    assert (found.verdict, found.why) == ("no verdict", "this row has 2 recorded seeds; a prediction interval needs 3")
     assert found.scores["dice"] == (dice, dice)
     seeds(empty, other_weights.path, {2: 0.9}, guard="warn")  # another row's
     assert compare(other_weights, now, (NEWER,), empty, on_cpu=True).verdict == "no verdict"
@@ -202,7 +202,10 @@ def test_a_score_outside_the_interval_is_another_result(
 def test_other_data_are_no_verdict(made: Made, other_weights: RunFiles, empty: Workspace) -> None:
     told = (NEWER, Difference(DATA, "phantom-stem/test", "ab", "cd"))
     found = compare(other_weights, RunFiles(made.run), told, empty, on_cpu=True)
-    assert (found.verdict, found.why) == ("no verdict", "other data here than the run read: phantom-stem/test")
+    assert (found.verdict, found.why) == (
+        "no verdict",
+        "this machine has other data than the run used: phantom-stem/test",
+    )
 
 
 def made_dice(made: Made) -> float:
@@ -221,7 +224,7 @@ def test_what_cannot_be_compared_is_refused(made: Made, run: Path, empty: Worksp
     with pytest.raises(ConfigError, match="is not empty"):
         prepare(made.run, made.registry, made.workspace, made.workspace.root)
     failed = Runner(make_plan(few("oracle"), made.registry, empty), made.registry, empty).give_up("failed", "diverged")
-    with pytest.raises(ConfigError, match="ended as failed: there is no result to compare with"):
+    with pytest.raises(ConfigError, match="ended with status failed: there is no result to compare with"):
         prepare(failed.path, made.registry, empty, tmp_path / "a")
     score(run, "prompt-das", "dice", 0.99)
     with pytest.raises(DataError, match="does not verify"):

@@ -58,9 +58,9 @@ ROWS = [
 @pytest.mark.parametrize(
     ("event", "rows", "problem"),
     [
-        (scored(0.6), ROWS, "last: dice is 0.600000 in the journal, the mean of per_slice/last-das-2d@1-points0"),
+        (scored(0.6), ROWS, "last: dice is 0.600000 in the journal, but the mean of per_slice/last-das-2d@1-points0"),
         (scored(0.5, n=3), ROWS, "has 2 slices and 1 left out; the journal says 3 and 1"),
-        (scored(0.5), [ROWS[0], ROWS[0], ROWS[1]], "the slices are not 0 to 2, each once"),
+        (scored(0.5), [ROWS[0], ROWS[0], ROWS[1]], "expected each of the slices 0 to 2 once"),
         (scored(0.5, n=0, left_out=1), ROWS[1:2], "the mean of per_slice/last-das-2d@1-points0.csv is nan"),
     ],
 )  # fmt: skip
@@ -98,7 +98,7 @@ def test_a_problem_outweighs_what_was_not_checked_and_what_is_in_order() -> None
     found.skip("no labels")
     assert found.check("x").state == NOT_CHECKED
     found.note("digests agree")
-    assert (found.check("x").state, found.check("x").lines) == (OK, ("digests agree", "not looked at: no labels"))
+    assert (found.check("x").state, found.check("x").lines) == (OK, ("digests agree", "not checked: no labels"))
     for number in range(12):
         found.problem(f"file {number}")
     assert found.check("x").state == FAILED

@@ -129,11 +129,15 @@ def edited(change: Callable[[dict[str, Any]], Any]) -> Callable[[Zip], Any]:
 
 FORGED: list[tuple[str, Callable[[Zip], Any], str]] = [
     ("another digest", lambda z: z.replace(RECORD, z.members[z.find(RECORD)][1].replace(b"start", b"START")), "edited"),
-    ("no cells", edited(lambda r: r.pop("cells")), "no record of a suite: cells is missing"),
-    ("a cell as a path", edited(lambda r: r["cells"][0].update(cell_id="../x")), "'../x' is no name of a cell"),
+    ("no cells", edited(lambda r: r.pop("cells")), "not a record of a suite: cells is missing"),
+    ("a cell as a path", edited(lambda r: r["cells"][0].update(cell_id="../x")), "'../x' is not a valid cell name"),
     ("another suite's", edited(lambda r: r.update(name="other")), "is the record of 'other'"),
-    ("not there", lambda z: z.members.pop(z.find(RECORD)), "is in manifest.json and not in the bundle"),
-    ("up and out", lambda z: z.manifest(lambda m: m["suites"].update({"../x": m["suites"].pop(NAME)})), "no name of a"),
+    ("not there", lambda z: z.members.pop(z.find(RECORD)), "is listed in manifest.json but missing from the bundle"),
+    (
+        "up and out",
+        lambda z: z.manifest(lambda m: m["suites"].update({"../x": m["suites"].pop(NAME)})),
+        "is not a valid",
+    ),
 ]
 
 

@@ -94,30 +94,30 @@ ENTRIES: list[tuple[str, Change, str]] = [
     ("backslash", member("runs\\..\\evil"), "has a backslash"),
     ("control character", member("runs/a\nb"), "has control characters"),
     ("link", member("runs/link", 0o120777), "'runs/link' is a link"),
-    ("device", member("runs/device", 0o020666), "'runs/device' is no plain file"),
+    ("device", member("runs/device", 0o020666), "'runs/device' is not a regular file"),
     ("folder", member("runs/x/", 0o040755), "'runs/x/' is a folder"),
-    ("twice", twice, "is there 2 times"),
-    ("same but for its case", member("Manifest.json"), "'manifest.json' is there 2 times"),
-    ("added", member("runs/x/config.json"), "'runs/x/config.json' is not in manifest.json"),
+    ("twice", twice, "occurs 2 times"),
+    ("same but for its case", member("Manifest.json"), "'manifest.json' occurs 2 times"),
+    ("added", member("runs/x/config.json"), "'runs/x/config.json' is not listed in manifest.json"),
     ("another zip", manifest_last, "its first file is not manifest.json"),
     # --------------------------------------------------------------------------------------------------- manifest
-    ("manifest no JSON", content("manifest.json", b"{"), "manifest.json is no JSON"),
-    ("manifest too deep", content("manifest.json", b"[" * 100_000), "manifest.json is no JSON"),
+    ("manifest no JSON", content("manifest.json", b"{"), "manifest.json is not valid JSON"),
+    ("manifest too deep", content("manifest.json", b"[" * 100_000), "manifest.json is not valid JSON"),
     ("another format", manifest(lambda m: m.update(format="other")), "its format is 'other' version 2"),
     ("newer version", manifest(lambda m: m.update(version=9)), "version 9; this dabench reads"),
     ("unknown field", manifest(lambda m: m.update(run="rm")), "unknown key 'run'. Did you mean 'runs'"),
     ("no digest", manifest(lambda m: m["runs"][0]["files"]["config.json"].pop("sha256")), "sha256 is missing"),
-    ("origin as a path", manifest(lambda m: m.update(origin="../lab")), "'../lab' is no name of an origin"),
-    ("origin 'here'", manifest(lambda m: m.update(origin="Here")), "'Here' is no name of an origin"),
-    ("cell as a path", first_run(cell_id="../../cell"), "'../../cell' is no name of a cell"),
-    ("run twice", manifest(run_twice), "is there twice"),
+    ("origin as a path", manifest(lambda m: m.update(origin="../lab")), "'../lab' is not a valid origin"),
+    ("origin 'here'", manifest(lambda m: m.update(origin="Here")), "'Here' is not a valid origin"),
+    ("cell as a path", first_run(cell_id="../../cell"), "'../../cell' is not a valid cell name"),
+    ("run twice", manifest(run_twice), "occurs twice"),
     ("weights", weights, "model.safetensors' does not belong in a bundle"),
-    ("file gone", without(PREDICTION), "is in manifest.json and not in the bundle"),
+    ("file gone", without(PREDICTION), "is listed in manifest.json but missing from the bundle"),
     # --------------------------------------------------------------------------------------------------- contents
     ("other size", content("config.json", b"{}"), "has 2 bytes, manifest.json says"),
-    ("other digest", first_run(files={}), "is not in manifest.json"),
-    ("settings", settings(seed=5), "config: config.json names the cell prompt-das-human2stem-phantom-tiny-s5"),
-    ("method as a path", settings(method="../../x"), "config: config.json names the cell ../../x-human2stem"),
+    ("other digest", first_run(files={}), "is not listed in manifest.json"),
+    ("settings", settings(seed=5), "config: config.json belongs to cell prompt-das-human2stem-phantom-tiny-s5"),
+    ("method as a path", settings(method="../../x"), "config: config.json belongs to cell ../../x-human2stem"),
     ("unfinished", unfinished, "the run is unfinished"),
     ("no journal", content(JOURNAL, b"", refit=True), "does not say which cell was started"),
     ("journal of numbers", content(JOURNAL, b"1\n2\n", refit=True), "journal.jsonl, line 1 is damaged"),
@@ -158,7 +158,7 @@ def test_an_edited_file_is_refused_by_its_digest(
     zipped = Zip(single)
     zipped.replace(end, other_bytes(zipped.members[zipped.find(end)][1]))
     message = refused(zipped.write(tmp_path / "forged.zip"), empty, elsewhere())
-    assert f"{end}' was edited: its digest is not the one in manifest.json" in message
+    assert f"{end}' was edited: its digest differs from the one in manifest.json" in message
 
 
 def cut(data: bytes) -> bytes:
@@ -182,10 +182,10 @@ def encrypted(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: b"", "is no whole zip file"),
-        (lambda data: b"not a zip at all" * 99, "is no whole zip file"),
-        (cut, "is no whole zip file"),
-        (flip, "is no whole zip file"),
+        (lambda data: b"", "is not a complete zip file"),
+        (lambda data: b"not a zip at all" * 99, "is not a complete zip file"),
+        (cut, "is not a complete zip file"),
+        (flip, "is not a complete zip file"),
         (encrypted, "is encrypted"),
     ],
     ids=["empty", "text", "cut off", "one bit", "encrypted"],
@@ -218,7 +218,7 @@ def test_more_than_allowed_is_refused_before_anything_is_unpacked(
     single: Path, empty: Workspace, elsewhere: Callable[[], Verifier]
 ) -> None:
     message = refused(single, empty, elsewhere(), limit=100_000)
-    assert "more than the 0.00 GiB allowed (--max-gib)" in message
+    assert "more than the limit of 0.00 GiB (--max-gib)" in message
 
 
 def test_a_file_that_unpacks_to_more_than_it_says_is_stopped(
@@ -234,7 +234,7 @@ def test_a_file_that_unpacks_to_more_than_it_says_is_stopped(
     struct.pack_into("<I", data, entry + 24, said)
     (tmp_path / "bomb.zip").write_bytes(data)
     message = refused(tmp_path / "bomb.zip", empty, elsewhere())
-    assert "is no whole zip file: Bad CRC-32" in message
+    assert "is not a complete zip file: Bad CRC-32" in message
 
 
 def forged(run: Path, target: Path) -> Path:
@@ -282,7 +282,7 @@ def test_the_journal_of_another_cell_is_refused(
 ) -> None:
     shutil.copy(made.short / JOURNAL, run / JOURNAL)
     message = refused(forged(run, tmp_path / "forged.zip"), empty, elsewhere())
-    assert f"journal.jsonl tells of the cell {made.short.name}" in message
+    assert f"journal.jsonl belongs to cell {made.short.name}" in message
 
 
 def test_export_refuses_a_run_that_does_not_verify(made: Made, run: Path, tmp_path: Path) -> None:

@@ -167,11 +167,11 @@ CASES: list[tuple[str, Forge, str, str]] = [
     ("pixels recomputed", lambda run: paint(run, filled), "scores", "computed from the prediction it is"),
     ("pixels, sealed", sealed(lambda run: paint(run, filled)), "scores", "dice is 0.0"),
     ("prediction gone", unlink(PREDICTION), "files", "predictions/target_test.tif is missing"),
-    ("prediction gone, sealed", sealed(unlink(PREDICTION)), "scores", "one of them is missing"),
-    ("slice gone, sealed", sealed(lambda run: paint(run, lambda m: m[:-1])), "scores", "has 7 slices, the test split"),
+    ("prediction gone, sealed", sealed(unlink(PREDICTION)), "scores", "runs have both or neither"),
+    ("slice gone, sealed", sealed(lambda run: paint(run, lambda m: m[:-1])), "scores", "has 7 slices, but the test"),
     ("cropped, sealed", sealed(lambda run: paint(run, lambda m: m[:, :-8])), "scores", "slice 0 is (248, 256)"),
     ("prediction junk, sealed", sealed(text(PREDICTION, "no picture")), "scores", "cannot be read"),
-    ("prediction a link", link, "files", "predictions/target_test.tif is a link"),
+    ("prediction a link", link, "files", "predictions/target_test.tif is not a regular file"),
     # ----------------------------------------------------------------------------------------------------- numbers
     ("score in the journal", better, "receipt", "journal.jsonl was edited"),
     ("score, sealed", sealed(better), "scores", "dice is 0.970000 in the journal; computed from the prediction"),
@@ -182,9 +182,9 @@ CASES: list[tuple[str, Forge, str, str]] = [
     ("another metric", sealed(lambda run: score(run, "prompt-das", "iou", 0.9)), "scores", "iou is 0.9"),
     ("earlier stage", sealed(lambda run: score(run, "supervised", "dice", 0.8)), "slices", "supervised: dice is 0.8"),
     ("with points", sealed(lambda run: score(run, "prompt-das", "dice", 0.9, 1.0)), "slices", "points100.csv is 0."),
-    ("scored twice", sealed(score_again), "journal", "scores stage 'prompt-das' at 0% of test points 2 times"),
+    ("scored twice", sealed(score_again), "journal", "has 2 scores of stage 'prompt-das' at 0% of test points"),
     ("rows gone, sealed", sealed(unlink(HEADLINE)), "slices", f"{HEADLINE} is missing"),
-    ("rows planted", sealed(text("per_slice/x-das-2d@1-points0.csv", "slice\n")), "slices", "no score in the journal"),
+    ("rows planted", sealed(text("per_slice/x-das-2d@1-points0.csv", "slice\n")), "slices", "no score for this file"),
     ("rows damaged", sealed(text(HEADLINE, "slice,dice,left_out\n0,high,\n")), "slices", "line 2 is damaged"),
     # ---------------------------------------------------------------------------------------------- table of scores
     ("table", raised(True), "files", "scores.parquet was edited"),
@@ -196,7 +196,7 @@ CASES: list[tuple[str, Forge, str, str]] = [
     ),
     ("slice in the table, sealed", sealed(raised(False)), "slices", "0 of test points, slice 0: dice is 0.970000"),
     ("row of the table gone, sealed", sealed(table(lambda rows: rows[1:])), "slices", "is missing; journal and CSVs"),
-    ("row of the table twice, sealed", sealed(table(lambda rows: [*rows, rows[0]])), "slices", "has 1 rows twice"),
+    ("row of the table twice, sealed", sealed(table(lambda rows: [*rows, rows[0]])), "slices", "has 1 duplicate rows"),
     (
         "table of another run, sealed",
         sealed(table(lambda rows: [row._replace(run="x") for row in rows])),
@@ -211,7 +211,7 @@ CASES: list[tuple[str, Forge, str, str]] = [
     ("journal cut at a line", cut_lines, "journal", "the journal was cut off"),
     ("journal damaged", damage, "journal", "line 3 is damaged"),
     ("journal gone", unlink(JOURNAL), "journal", "journal.jsonl is missing"),
-    ("after the end", append({"event": "phase", "name": "x", "seconds": 1}), "journal", "goes on after the run's end"),
+    ("after the end", append({"event": "phase", "name": "x", "seconds": 1}), "journal", "1 more events after the end"),
     ("tag of a setting", sealed(tags(preset="paper")), "journal", "tag 'preset' is 'paper'; config.json says 'tiny'"),
     ("tag of the budget", sealed(tags(points="0.01")), "journal", "tag 'points' is 0.01; config.json says 0.15"),
     ("tag of the method", sealed(tags(rater="none")), "stages", "tag 'rater' is 'none'; the settings give 'simulated"),
@@ -220,7 +220,7 @@ CASES: list[tuple[str, Forge, str, str]] = [
         "fast training",
         lambda run: edit_journal(run, "cell_finished", lambda event: event.update(train_seconds=0.1)),
         "times",
-        "the journal's end says train_seconds 0.1",
+        "train_seconds is 0.1 at the end of the journal",
     ),
     # ---------------------------------------------------------------------------------------------------- settings
     (
@@ -238,12 +238,12 @@ CASES: list[tuple[str, Forge, str, str]] = [
     ("another seed, sealed", sealed(another_seed), "journal", "tag 'seed' is '0'; config.json says '1'"),
     ("unknown setting", text("config.json", '{"methd": "x"}'), "config", "methd"),
     ("settings gone", unlink("config.json"), "config", "config.json is missing"),
-    ("environment", sealed(text("environment.json", '{"python": "4"}')), "environment", "tag 'env_digest' is not that"),
+    ("environment", sealed(text("environment.json", '{"python": "4"}')), "environment", "tag 'env_digest' differs"),
     # ----------------------------------------------------------------------------------------------------- receipt
     ("receipt gone", unlink(RECEIPT), "receipt", "receipt.json is missing"),
-    ("receipt no JSON", text(RECEIPT, "{"), "receipt", "receipt.json is no JSON"),
+    ("receipt no JSON", text(RECEIPT, "{"), "receipt", "receipt.json is not valid JSON"),
     ("receipt of nothing", text(RECEIPT, "{}"), "receipt", "receipt.json: cell_id is missing"),
-    ("receipt of another", receipt(lambda r: r.update(cell_id="x-0")), "receipt", "the receipt is of the cell x-0"),
+    ("receipt of another", receipt(lambda r: r.update(cell_id="x-0")), "receipt", "the receipt belongs to cell x-0"),
     ("file outside", receipt(lambda r: r["outputs"].update({"../x": "0"})), "files", "'../x', which leads out of"),
     (
         "file not named",
@@ -253,10 +253,10 @@ CASES: list[tuple[str, Forge, str, str]] = [
     ),
     ("file added", text("panels/extra.png", "x"), "files", "panels/extra.png is not in the receipt: it was added"),
     ("panel", text("panels/last/slice-0001.jpg", "x"), "files", "panels/last/slice-0001.jpg was edited"),
-    ("weights", receipt(other_weights), "stages", "stage 'prompt-das': the weights in the cache are not those of"),
+    ("weights", receipt(other_weights), "stages", "stage 'prompt-das': the weights in the cache differ from"),
     ("stage key", receipt(other_key), "receipt", "stage 'prompt-das' has the key"),
-    ("no test data", sealed(no_test_input), "receipt", "its inputs name no test split of the target"),
-    ("origin", text("origin.json", '{"origin": "../lab"}'), "config", "'../lab' is no name of an origin"),
+    ("no test data", sealed(no_test_input), "receipt", "its inputs do not include a test split of the target"),
+    ("origin", text("origin.json", '{"origin": "../lab"}'), "config", "'../lab' is not a valid origin"),
 ]
 
 
@@ -278,8 +278,8 @@ def test_a_run_of_other_data_is_called_so_and_not_tampered(made: Made, run: Path
     sealed(other_inputs)(run)
     report = made.verifier.verify(run)
     assert (report.ok, report.verdict) == (True, "other data")
-    assert lines(report, "inputs").startswith("other data: phantom-stem/test: the run says that it read other data")
-    assert "other test labels here than the run's" in lines(report, "scores")
+    assert lines(report, "inputs").startswith("other data: phantom-stem/test: the run recorded other data")
+    assert "this machine has other test labels than the run" in lines(report, "scores")
 
 
 def test_a_run_as_it_was_made_is_in_order(made: Made, run: Path) -> None:
@@ -301,7 +301,7 @@ def test_a_receipt_of_version_1_still_verifies(made: Made, run: Path) -> None:
 
 def test_a_renamed_folder_is_named(made: Made, run: Path) -> None:
     moved = run.rename(run.with_name("best-run"))
-    assert "the folder is called best-run" in lines(made.verifier.verify(moved), "config")
+    assert "the folder is named best-run" in lines(made.verifier.verify(moved), "config")
 
 
 def test_without_labels_only_digests_and_means_are_checked(made: Made, run: Path) -> None:
@@ -325,7 +325,7 @@ def test_a_run_that_failed_is_checked_for_what_it_claims(made: Made, run: Path) 
     report = made.verifier.verify(run)
     assert report.ok
     assert {c.name for c in report.unchecked} == {c.name for c in report.checks} - {"config", "journal"}
-    assert "only one that ended well has a receipt" in lines(report, "receipt")
+    assert "only successful runs have a receipt" in lines(report, "receipt")
 
 
 def test_a_finished_run_that_was_started_again_and_killed_is_unfinished_not_forged(made: Made, run: Path) -> None:

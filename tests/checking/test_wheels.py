@@ -112,17 +112,17 @@ def test_a_source_that_cannot_be_built_says_why(install: Install, tmp_path: Path
 
 def test_what_is_no_distribution_has_no_wheel(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("file mine.py", "no-such-distribution", ""):
-        with pytest.raises(ConfigError, match="is installed here: no wheel of it can be made"):
+        with pytest.raises(ConfigError, match="is installed here, so its wheel cannot be built"):
             make_wheels([name])
     install(more=("../../etc/theirs.conf",))
-    with pytest.raises(DataError, match=r"has installed \.\./\.\./etc/theirs.conf, outside of its packages"):
+    with pytest.raises(DataError, match=r"installed \.\./\.\./etc/theirs.conf outside its packages"):
         make_wheels([NAME])
     install(WHEEL="")
     with pytest.raises(DataError, match="was not installed from a wheel"):
         make_wheels([NAME])
     install()
     monkeypatch.setattr(wheels, "LIMIT", 100)
-    with pytest.raises(DataError, match=r"a bundle carries 0\.0 MB at most"):
+    with pytest.raises(DataError, match=r"the limit for a bundle is 0\.0 MB"):
         make_wheels([NAME])
 
 
@@ -184,14 +184,14 @@ def test_an_import_says_what_the_bundle_has_and_hands_it_out(theirs: Path, empty
     assert f"sha256 {hashlib.sha256(data).hexdigest()}" in output
     (target / WHEEL).write_bytes(b"another")
     code, output = call(empty, "results", "import", str(theirs), "--quick", "--wheels", str(target))
-    assert (code, "another file of that name is there" in output) == (2, True)
+    assert (code, "a different file of that name exists" in output) == (2, True)
     assert (target / WHEEL).read_bytes() == b"another"
 
 
 def test_a_bundle_without_wheels_has_none_to_hand_out(single: Path, empty: Workspace, tmp_path: Path) -> None:
     code, output = call(empty, "results", "import", str(single), "--quick", "--wheels", str(tmp_path / "x"))
     assert (code, names(empty)) == (2, [])
-    assert "holds no wheel of a plugin" in output
+    assert "contains no wheels of plugins" in output
 
 
 def test_a_rerun_of_a_bundle_says_that_it_has_the_wheel(theirs: Path, made: Made, empty: Workspace) -> None:
@@ -214,12 +214,12 @@ def renamed(name: str) -> Callable[[Zip], Any]:
 
 FORGED: list[tuple[str, Callable[[Zip], Any], str]] = [
     ("other bytes", lambda z: z.replace(WHEEL, z.members[z.find(WHEEL)][1][:-1] + b"!"), f"{WHEEL}' was edited"),
-    ("of nobody's", renamed("evil-1.2-py3-none-any.whl"), "is no plugin's that its runs were made with"),
-    ("no wheel", renamed("setup.py"), "'setup.py' is no name of a wheel"),
-    ("a path", lambda z: z.manifest(lambda m: m["wheels"].update({"../x": m["wheels"].pop(WHEEL)})), "no name of a"),
-    ("not listed", lambda z: z.manifest(lambda m: m.pop("wheels")), f"{WHEEL}' is not in manifest.json"),
-    ("not there", lambda z: z.members.pop(z.find(WHEEL)), "is in manifest.json and not in the bundle"),
-    ("huge", lambda z: z.manifest(lambda m: m["wheels"][WHEEL].update(size=1 << 30)), "more than the 33.6 MB of a"),
+    ("of nobody's", renamed("evil-1.2-py3-none-any.whl"), "does not belong to a plugin that its runs used"),
+    ("no wheel", renamed("setup.py"), "'setup.py' is not a valid wheel name"),
+    ("a path", lambda z: z.manifest(lambda m: m["wheels"].update({"../x": m["wheels"].pop(WHEEL)})), "is not a valid "),
+    ("not listed", lambda z: z.manifest(lambda m: m.pop("wheels")), f"{WHEEL}' is not listed in manifest.json"),
+    ("not there", lambda z: z.members.pop(z.find(WHEEL)), "is listed in manifest.json but missing from the bundle"),
+    ("huge", lambda z: z.manifest(lambda m: m["wheels"][WHEEL].update(size=1 << 30)), "more than the limit of 33.6 MB"),
 ]
 
 

@@ -163,7 +163,10 @@ def test_a_run_says_what_its_stage_opened(
     assert str(tmp_path) not in "".join(p.read_text("latin-1") for p in run.path.rglob("*") if p.is_file())
     report = Verifier(registry, workspace).verify(run.path, quick=True)
     (check,) = (check for check in report.checks if check.name == "journal")
-    assert (check.state, check.lines) == ("test opened", (f"stage 'supervised' opened while it trained: {names[0]}",))
+    assert (check.state, check.lines) == (
+        "test opened",
+        (f"stage 'supervised' opened test files during training: {names[0]}",),
+    )
     (board,) = load(workspace).boards()
     assert board.standings[0].checked == "test opened"
     assert any(run.cell_id in note and names[0] in note for note in board.notes)
