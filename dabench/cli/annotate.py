@@ -47,8 +47,8 @@ def annotate(
 ) -> None:
     """Let people annotate, on a page in the browser.
 
-    With --method and --task the whole way: asks for points, trains, asks for preferences, trains with these. Ctrl-C
-    ends a page and goes on with the next step; the same command continues where it was stopped.
+    With --method and --task, go through all steps: points, training, preferences, training. Ctrl-C closes a page and
+    continues with the next step. If it was stopped, the same command continues from there.
 
     Example:  dabench annotate --method prefer-das --po slpo --task lucchi2mine
     """
@@ -65,12 +65,12 @@ def annotate(
     if choices.exists():
         _need_domain(choices, target)
     else:
-        typer.echo("step 1 of 4: points. Ctrl-C goes on with step 2.")
+        typer.echo("step 1 of 4: points. Press Ctrl-C to continue with step 2.")
         pages.points(clicks, domain=target, **shown)
         _need_points(clicks)
         typer.echo("step 2 of 4: training with the points")
         pages.ask(_configured({**given, "points": clicks}, config, sets), choices)
-    typer.echo("step 3 of 4: preferences. Ctrl-C goes on with step 4.")
+    typer.echo("step 3 of 4: preferences. Press Ctrl-C to continue with step 4.")
     pages.preferences(choices, **shown)
     _need_answers(choices)
     typer.echo("step 4 of 4: training with the preferences")
@@ -97,7 +97,9 @@ def _need_domain(choices: Path, target: str) -> None:
 
     domain = PreferenceSet.open(choices).manifest.domain
     if domain != target:
-        raise ConfigError(f"{choices}: asks about {domain}, not about {target}.", "Choose another folder (--output).")
+        raise ConfigError(
+            f"{choices}: its questions are about {domain}, not about {target}.", "Choose another folder (--output)."
+        )
 
 
 def _need_points(clicks: Path) -> None:
@@ -114,4 +116,4 @@ def _need_answers(choices: Path) -> None:
 
     found: PreferenceSet = PreferenceSet.open(choices)
     if not any(found.answers(rater) for rater in found.raters):
-        raise ConfigError(f"{choices}: nothing was answered.", "The same command opens the page again.")
+        raise ConfigError(f"{choices}: no question was answered.", "The same command opens the page again.")

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 _Rater = Annotated[str, typer.Option(help="Rater name that the page suggests.")]
 _Port = Annotated[int, typer.Option(help="Port on this machine [a free one].", min=0, max=65535, show_default=False)]
 _NoOpen = Annotated[bool, typer.Option("--no-open", help="Print the link without opening it.")]
-_Idle = Annotated[float, number(help="Seconds without movement after which the clock stops.", min=1)]
+_Idle = Annotated[float, number(help="Seconds without mouse movement after which the clock stops.", min=1)]
 
 
 def preferences(
     output: Annotated[Path, typer.Option(help="Folder of the data set; an existing one is continued.")],
-    run: Annotated[str | None, typer.Option(help="For a new set: the run whose model draws the outlines.")] = None,
+    run: Annotated[str | None, typer.Option(help="For a new set: run whose model draws the outlines.")] = None,
     method: Annotated[
         str | None, typer.Option(help="With --run: method that will learn from the answers [the run's].")
     ] = None,
@@ -36,18 +36,18 @@ def preferences(
     gold: Annotated[
         int,
         typer.Option(
-            help="With --run: number of questions whose answer is known from labels; not for training.", min=0
+            help="With --run: number of gold questions (answer known from labels, not used for training).", min=0
         ),
     ] = 0,
     order: Annotated[
-        str, typer.Option(help="random, or informative: first the questions whose candidates differ most.")
+        str, typer.Option(help="random, or informative (questions with the most different candidates first).")
     ] = ("random"),
     random_share: Annotated[
         float,
-        number(help="With --order informative: share of questions that is still drawn at random."),
+        number(help="With --order informative: share of questions that are still drawn at random."),
     ] = 0.3,
     repeats: Annotated[float, number(help="Share of questions that are asked a second time.")] = 0.08,
-    seed: Annotated[int, typer.Option(help="Seed of the order, repeats and positions of candidates.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for the order, the repeats and the positions of candidates.")] = 0,
     idle: _Idle = 30.0,
     rater: _Rater = "",
     port: _Port = 0,
@@ -55,7 +55,7 @@ def preferences(
 ) -> None:
     """Ask people which of several outlines is best. Stop it with Ctrl-C; the same command continues.
 
-    A new set holds the questions that the preference stage of a run asks. Earlier stages are reused.
+    A new set contains the questions that the preference stage of a run would ask. Earlier stages are reused.
 
     Example:  dabench annotate preferences --run RUN --method prefer-das --po slpo --output choices
     """
@@ -73,7 +73,7 @@ def preferences(
         idle=idle,
     )
     if run is not None and output.exists():
-        typer.echo(f"note: {output} is there: its questions are asked, and --run is not read.")
+        typer.echo(f"note: {output} exists: its questions are asked, and --run is ignored.")
     elif run is not None:
         from dabench.api.annotate import config_of
 
@@ -161,7 +161,7 @@ def _images(opener: Opener, domain: str | None, split: str, images: Path | None)
     from dabench.runs.domains import known_domain
 
     if (domain is None) == (images is None):
-        raise ConfigError("which images?", "Give one of --domain NAME and --images FILE.")
+        raise ConfigError("no images were given.", "Give --domain NAME or --images FILE, not both.")
     if images is not None:
         volume = opener.images(images)
         return _Shown(name_of(images), volume, voxel_of(volume))
@@ -187,7 +187,7 @@ def _say_asking(choices: PreferenceSet, asking: Asking) -> None:
     if asking.order == "informative":
         order = f"the most different candidates first, {asking.random_share:.0%} at random"
     count = len(choices.questions)
-    typer.echo(f"{choices.path}: {count} questions {order}, {asking.repeats:.0%} come again, seed {asking.seed}")
+    typer.echo(f"{choices.path}: {count} questions {order}, {asking.repeats:.0%} asked twice, seed {asking.seed}")
 
 
 def _say_answers(choices: PreferenceSet) -> None:
@@ -215,7 +215,7 @@ def _serve(page: str, routes: Any, pictures: Any, port: int, no_open: bool) -> N
 
             webbrowser.open(url)
         else:
-            typer.echo(f"from another machine, first type there:  {address.tunnel()}")
+            typer.echo(f"to open it on another machine, first run there:  {address.tunnel()}")
         typer.echo("Every answer is saved at once. Ctrl-C stops the server.")
 
     serve(page, routes, pictures, port=port, opened=say)

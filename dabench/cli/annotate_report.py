@@ -22,9 +22,7 @@ def report(
     answers: Annotated[
         list[Path], typer.Argument(help="Answer files (choices/anna.jsonl), or data sets (folders or zips).")
     ],
-    gold: Annotated[
-        Path | None, typer.Option(help="Answers of a trusted rater, taken as correct for their questions.")
-    ] = None,
+    gold: Annotated[Path | None, typer.Option(help="Answers of a trusted rater, which count as correct.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Report on raters: agreement beyond chance, consistency, bias towards the first place, strengths, time.
@@ -82,11 +80,14 @@ def _truth(choices: PreferenceSet) -> tuple[Truth | None, str]:
     made, opener = choices.manifest, Opener(registry, workspace)
     domain = known_domains(registry, workspace).get(made.domain)
     if domain is None or domain.missing():
-        return None, f"{made.domain or 'the domain'} is not here: how good the answers are by labels is not said."
+        return (
+            None,
+            f"{made.domain or 'the domain'} is not on this machine, so the answers are not compared with labels.",
+        )
     split = domain.open(made.split, opener.volume)
     if split.labels is None or split.digest != made.images_digest:
-        why = "has no labels" if split.labels is None else "here has other images"
-        return None, f"{made.domain} {why}: how good the answers are by labels is not said."
+        why = "has no labels here" if split.labels is None else "has other images here"
+        return None, f"{made.domain} {why}, so the answers are not compared with labels."
     stored, asked = split.images.shape[1:], made.shape[1:]
     labels = split.labels if stored == asked else ResampledLabels(split.labels, Resampling(stored, asked))
     return VolumeTruth(labels), ""

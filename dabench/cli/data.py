@@ -20,7 +20,7 @@ _Name = Annotated[str, typer.Argument(help="A domain (dabench data ls).")]
 
 @app.command("ls")
 def ls(as_json: _Json = False) -> None:
-    """List all domains: splits, whether their files are there, and what they are.
+    """List all domains with their splits, a description, and whether their files are on this machine.
 
     Example:  dabench data ls
     """
@@ -37,9 +37,7 @@ def ls(as_json: _Json = False) -> None:
         state = "ready" if not row["missing"] else f"{len(row['missing'])} missing"
         typer.echo(f"{row['name']:<17} {state:<10} {','.join(row['splits']):<22} {row['description'][:90]}")
     if any(row["missing"] for row in rows):
-        typer.echo(
-            f"\nData root: {workspace.data} (DABENCH_DATA). Where to get what is missing:  dabench data show NAME"
-        )
+        typer.echo(f"\nData root: {workspace.data} (DABENCH_DATA). Where to get missing files:  dabench data show NAME")
 
 
 app.command()(data_add.add)
@@ -71,7 +69,7 @@ def verify(
     else:
         for report in reports:
             share = "no labels" if report.foreground is None else f"{report.foreground:.2%} foreground"
-            share += f" of what is labelled ({1 - report.ignored:.0%})" if report.ignored else ""
+            share += f" of the labelled pixels ({1 - report.ignored:.0%})" if report.ignored else ""
             state = "ok" if not report.problems else "BAD"
             typer.echo(
                 f"{name} {report.split:<11} {state:<4} {report.shape} {report.dtype}  {share}  {report.digest[:12]}"

@@ -31,7 +31,7 @@ def add(
     split: Annotated[str, typer.Option(help="train, test or unlabelled.")] = "train",
     slices: Annotated[str | None, typer.Option(help="Only slices FIRST:LAST (LAST not included).")] = None,
     label_slices: Annotated[
-        str | None, typer.Option(help="The same for the label file, if its slices are numbered differently.")
+        str | None, typer.Option(help="The same for the label file, if it numbers its slices differently.")
     ] = None,
     labelled: Annotated[
         str | None, typer.Option(help="Slices FIRST:LAST of the images that have labels; the others have none.")
@@ -47,7 +47,9 @@ def add(
     neighbours: Annotated[bool, typer.Option(help="Whether slices z and z+1 are neighbours in the tissue.")] = True,
     in_order: Annotated[
         bool,
-        typer.Option("--in-order", help="Pair images and labels in order, whatever numbers their file names have."),
+        typer.Option(
+            "--in-order", help="Pair images and labels in order, even if the numbers in their file names differ."
+        ),
     ] = False,
     blank: Annotated[
         float,
@@ -105,5 +107,5 @@ def _report(added: Added, new: NewSplit, path: Path, *, as_json: bool) -> None:
     typer.echo(f"{path}: domain {card.name!r}, splits {', '.join(card.splits)}; voxel {shown(card.voxel)} nm; {meant}")
     typer.echo(f"{new.split}: {depth} slices of {height} x {width} (rows x columns)")
     if new.slices and new.slices[0]:
-        typer.echo(f"Points and preferences count its slices: 0 is slice {new.slices[0]} of {new.images}.")
+        typer.echo(f"Points and preferences count slices within the split: 0 is slice {new.slices[0]} of {new.images}.")
     typer.echo(f"Look at it:  dabench data show {card.name} --split {new.split}")

@@ -65,7 +65,7 @@ def _export_split(split: Split, output: Path, labels: Path | None) -> None:
         if split.labels is None:
             raise ConfigError(f"domain {split.domain!r}, split {split.name!r}: has no labels.", "Leave --labels out.")
         if labels.resolve() == output.resolve():
-            raise ConfigError(f"--labels {labels}: is --output too.", "Choose another name.")
+            raise ConfigError(f"--labels {labels}: --output is the same file.", "Choose another name.")
     wanted = [("images", split.images, output), ("labels", split.labels, labels)]
     with make_display(quiet=False) as display:
         for what, volume, path in wanted:
@@ -78,4 +78,6 @@ def _export_split(split: Split, output: Path, labels: Path | None) -> None:
     if labels is not None:
         typer.echo(f"wrote {labels}: its labels, 0 background, 1 mitochondrion, 255 ignore")
         beside = f" --labels {labels} --label-values 0:0,1:1,255:255"
-    typer.echo(f"Try it as your own:  dabench data add {split.domain}-copy --images {output}{beside}{order}")
+    typer.echo(
+        f"Try adding it as your own data:  dabench data add {split.domain}-copy --images {output}{beside}{order}"
+    )

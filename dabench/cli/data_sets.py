@@ -46,5 +46,5 @@ def export(path: Path, output: Path, *, images: bool | None) -> None:
 
 def warn_of_terms(licence: str) -> None:
     """Say that images are not everybody's to hand on."""
-    known = licence or "none on the card"
-    typer.echo(f"warning: the images' terms may not allow to hand them on (licence: {known}).", err=True)
+    known = licence or "not on the card"
+    typer.echo(f"warning: the terms of the images may not allow you to share them (licence: {known}).", err=True)

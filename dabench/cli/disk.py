@@ -18,7 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
 def disk(as_json: Json = False) -> None:
-    """Print how much space each part of the workspace takes: suites, stages, MLflow.
+    """Print how much disk space each part of the workspace uses: suites, stages, MLflow.
 
     Example:  dabench disk
     """
@@ -35,14 +35,14 @@ def disk(as_json: Json = False) -> None:
 
 
 def clean(
-    older_than: Annotated[float, number(help="Only what has not changed for this many days.", min=0)] = 7,
+    older_than: Annotated[float, number(help="Only files that have not changed for this many days.", min=0)] = 7,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be deleted, and stop.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete what is no longer used: stages without a run, failed runs that no suite lists, duplicates.
+    """Delete what is no longer needed: stages without a run, failed runs that no suite lists, duplicates.
 
-    First shows what would be deleted, and asks. Files of a board, bundle, model or suite are never deleted.
+    Shows what would be deleted and asks first. Files of a board, bundle, model or suite are never deleted.
 
     Example:  dabench clean --older-than 30 --dry-run
     """
@@ -63,7 +63,7 @@ def clean(
         return
     _show(("what", "MB", "why"), rows, f"{_megabytes(total)} MB of {place.root}")
     if not dry_run and (yes or typer.confirm("Delete?")):
-        typer.echo(f"{_megabytes(delete(found))} MB are free")
+        typer.echo(f"{_megabytes(delete(found))} MB freed")
 
 
 def _megabytes(count: int) -> str:

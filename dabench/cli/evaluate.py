@@ -56,9 +56,9 @@ def evaluate(
 ) -> None:
     """Score a stack of predictions against a stack of labels.
 
-    Labels are a mask (0 and one other value) or ids of objects. If they are ambiguous, an error names the option that
+    Labels are a mask (0 and one other value) or object ids. If they are ambiguous, an error names the option that
     decides. Nothing is resampled: shapes must match.
-    If the protocol needs ids and the labels are a mask, its components are the objects, and the output says so.
+    If the protocol needs ids and the labels are a mask, its connected components are the objects; a note says so.
     For the output of dabench predict, the instances are scored if the protocol uses ids, else the mask.
     --channel, --series and --axes are for the prediction; for labels, add them to the path: labels.tif/channel=1
 
@@ -108,4 +108,4 @@ def _print_table(report: Evaluation, title: str) -> None:
         f"{report.n} slices counted, {report.left_out} left out ({_why(report)}). Prediction: {report.foreground}."
     )
     if not report.n:
-        typer.echo("No score: there is no object on any slice, neither predicted nor labelled (or all is ignored).")
+        typer.echo("No score: no slice has a predicted or labelled object (or all pixels are ignored).")

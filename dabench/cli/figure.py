@@ -22,7 +22,7 @@ app = typer.Typer(
     help="Draw figures: runs side by side on one slice, box plots, curves, and quality against cost.",
 )
 
-_Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Names of runs, or beginnings of names.")]
+_Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Names of runs, or the start of a name.")]
 _Suite = Annotated[str | None, typer.Option("--suite", help="Runs of this suite, with the names of its rows.")]
 _Filters = Annotated[
     list[str] | None, typer.Option("--filter", help="Only runs with KEY=VALUE[,VALUE], any tag (repeatable).")
@@ -45,16 +45,17 @@ def slices_command(
     ] = "best,median,worst",
     window: SliceWindow = None,
     crop: Annotated[
-        int | None, typer.Option(min=16, metavar="PIXELS", help="Only the square of this side with most foreground.")
+        int | None,
+        typer.Option(min=16, metavar="PIXELS", help="Only the square of this side length with the most foreground."),
     ] = None,
     publish: Annotated[
-        bool, typer.Option("--publish", help="Refuse targets whose terms do not allow to hand images on.")
+        bool, typer.Option("--publish", help="Refuse targets whose terms do not allow sharing their images.")
     ] = False,
     output: _Output = Path("slices.png"),
 ) -> None:
     """Draw several runs on the same slices: image, labels, then each run's correct, missed and false pixels.
 
-    Slices are the same for all runs, so no run chooses them. The terms of the target's images are printed.
+    All runs are shown on the same slices, so none can pick its best. The terms of the target's images are printed.
 
     Example:  dabench figure slices --suite core --filter task=vnc2lucchi --crop 400 --output fig3.png
     """
@@ -65,7 +66,7 @@ def slices_command(
     from dabench.volumes.viewer.targets import Given, Opener
 
     if window and crop:
-        raise ConfigError("--window and --crop at once.", "Choose one.")
+        raise ConfigError("--window and --crop exclude each other.", "Choose one.")
     opener, found = Opener(Registry.load(), Workspace.find()), _found(runs, suite, conditions)
     terms = check_terms(found, known_domains(opener.registry, opener.workspace), publish=publish)
     figure = compare_slices(
@@ -131,7 +132,7 @@ def pareto_command(
     source: _From = None,
     output: _Output = Path("pareto.png"),
 ) -> None:
-    """Draw quality against cost, with a line through the entries that no other beats in both.
+    """Draw quality against cost, with a line through the entries that no other entry beats in both.
 
     Example:  dabench figure pareto --suite core --cost training --output pareto.svg
     """
@@ -165,7 +166,7 @@ def _slices(text: str) -> list[str | int]:
     parts = [part.strip() for part in text.split(",")]
     wrong = next((part for part in parts if part not in NAMED and not part.isdecimal()), None)
     if wrong is not None:
-        raise ConfigError(f"--slices {text!r}: {wrong!r} is no slice number.", f"Or one of {', '.join(NAMED)}.")
+        raise ConfigError(f"--slices {text!r}: {wrong!r} is not a slice number.", f"Or one of {', '.join(NAMED)}.")
     return [int(part) if part.isdecimal() else part for part in parts]
 
 

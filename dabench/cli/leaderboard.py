@@ -51,12 +51,14 @@ def leaderboard(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the boards as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print one line per cell, with every tag and metric.")] = False,
-    as_html: Annotated[bool, typer.Option("--html", help="Write a page that needs no network.")] = False,
+    as_html: Annotated[bool, typer.Option("--html", help="Write an HTML page that works offline.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     site: Annotated[
-        Path | None, typer.Option(help="Write a folder of pages for a static host: suites, boards, cards of methods.")
+        Path | None, typer.Option(help="Write a static site: pages of suites, boards, methods and domains.")
     ] = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Read every run again, not only what changed.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Read every run again, not only runs that changed.")
+    ] = False,
 ) -> None:
     """Rank all runs: one table per setting, with intervals, ties, brackets and missing cells.
 
@@ -67,18 +69,18 @@ def leaderboard(
 
     chosen = [name for name, on in zip(_FORMATS, (as_json, as_csv, as_html, as_markdown), strict=True) if on]
     if len(chosen) > 1:
-        raise ConfigError(f"--{' and --'.join(chosen)} at once.", "Choose one.")
+        raise ConfigError(f"--{' and --'.join(chosen)} exclude each other.", "Choose one.")
     if file and not chosen:
-        raise ConfigError(f"{file}: say what to write there.", f"Example: dabench leaderboard --html {file}")
+        raise ConfigError(f"{file}: give the format to write.", f"Example: dabench leaderboard --html {file}")
     asked: dict[str, Any] = {"by": by, "conditions": conditions or (), "reference": reference}
     if site is not None:
         if chosen:
-            raise ConfigError(f"--site and --{chosen[0]} at once.", "Choose one.")
+            raise ConfigError(f"--site and --{chosen[0]} exclude each other.", "Choose one.")
         with make_display(quiet=False, stderr=True) as display:
             _write_site(site, suite or "", sources or (), display, anew=refresh, **asked)
         return
     if len(sources or ()) > 1:
-        raise ConfigError("--from is given more than once.", "Only --site takes several.")
+        raise ConfigError("--from was given more than once.", "Only --site takes several.")
     source = sources[0] if sources else None
     with make_display(quiet=as_json, stderr=True) as display:
         found = read_boards(suite or "", store=source, refresh=refresh, observer=display, **asked)
@@ -118,7 +120,10 @@ def _show(found: Boards, where: str) -> None:
         to.print()
         _list(to, [note for note in table.notes if note not in common])
         if dropped:
-            _list(to, [f"Not shown for want of width: {', '.join(dropped)}. --markdown and --html have all."])
+            _list(
+                to,
+                [f"Too wide for this terminal, so left out: {', '.join(dropped)}. --markdown and --html show all."],
+            )
         to.print()
     _list(to, common)
 
@@ -139,7 +144,7 @@ def _write_site(folder: Path, suite: str, stores: Sequence[str], display: Displa
     asked["observer"] = display
     suites = {name: found for name, found in _leaderboards(workspace, suite, stores, asked) if found.board_entries}
     if not suites:
-        raise ConfigError("There is nothing to rank.", "Run a suite first, or name recorded results with --from.")
+        raise ConfigError("there is nothing to rank.", "Run a suite first, or name recorded results with --from.")
     for found in suites.values():
         for message in found.damaged:
             typer.echo(f"left out: {message}", err=True)

@@ -82,7 +82,7 @@ def root(
         show_version(as_json)
         raise typer.Exit
     if as_json:
-        context.fail("--json stands behind a command, or beside --version.")
+        context.fail("--json goes after a command or with --version.")
     if context.invoked_subcommand is None:
         context.fail("Missing command.")
     if workspace is not None:
@@ -142,7 +142,7 @@ def main() -> None:
         if debug:
             raise
         told = printable(f"{type(error).__name__}: {error}")
-        typer.echo(f"error: {told}\n  This is a fault of dabench; --debug shows where.", err=True)
+        typer.echo(f"error: {told}\n  This is a bug in dabench; --debug shows the traceback.", err=True)
         sys.exit(1)
 
 

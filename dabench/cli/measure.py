@@ -49,7 +49,7 @@ def measure(
     ] = "none",
     scratch: Annotated[
         Path | None,
-        typer.Option(help="Folder for intermediate results, so that labelling can continue after an interruption."),
+        typer.Option(help="Folder for intermediate results, so that an interrupted labelling can continue."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
@@ -107,7 +107,7 @@ def _print(found: MeasuredFile, written: list[Path]) -> None:
         typer.echo("  Every object lies on a single slice: for profiles (area, perimeter) measure again with --dims 2.")
     if found.too_full:
         typer.echo(
-            f"warning: {found.path}: hardly any background. Images or a probability have no objects; "
+            f"warning: {found.path}: hardly any background. Images and probabilities have no objects; "
             "measure the mask or the instances.",
             err=True,
         )

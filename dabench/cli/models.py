@@ -37,7 +37,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] =
         print_json([asdict(one) for one in found], default=str)
         return
     if not found:
-        typer.echo(f"no trained models in {place.root}; a finished `dabench run` is one.")
+        typer.echo(f"no trained models in {place.root} yet. Every finished `dabench run` is a model.")
         return
 
     rows = []

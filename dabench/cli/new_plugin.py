@@ -12,7 +12,7 @@ import typer
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the package and its component, like my-method.")],
     kind: Annotated[str, typer.Option(help="method, backbone, network, reader, suite ... (every kind of dabench ls).")],
-    directory: Annotated[Path, typer.Option(help="Folder in which the package's folder is made.")] = Path(),
+    directory: Annotated[Path, typer.Option(help="Folder in which to create the package's folder.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Overwrite files of an existing folder.")] = False,
 ) -> None:
     """Write a package with a small working component and a test that runs the conformance suite.

@@ -115,7 +115,7 @@ def label_values(option: str, texts: str | list[str] | None) -> dict[int, int]:
         if not colon or not stored.strip().lstrip("-").isdigit() or not label.strip().isdigit():
             raise ConfigError(f"{option} {','.join(parts)!r}: write pairs VALUE:LABEL, for example  {option} 0:0,255:1")
         if int(label) not in (0, 1, 255):
-            raise ConfigError(f"{option} {','.join(parts)!r}: label {int(label)} is none of 0, 1 and 255 (ignore).")
+            raise ConfigError(f"{option} {','.join(parts)!r}: label {int(label)} must be 0, 1 or 255 (ignore).")
         found[int(stored)] = int(label)
     return found
 

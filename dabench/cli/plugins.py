@@ -19,7 +19,7 @@ app = typer.Typer(help="List plugins and check them.", invoke_without_command=Tr
 def plugins(
     ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False
 ) -> None:
-    """List plugins: distribution, components, and for a broken one the cause.
+    """List plugins with distribution and components, and the error of those that do not load.
 
     Example:  dabench plugins
     """

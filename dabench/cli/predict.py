@@ -34,7 +34,7 @@ def predict(
     voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [the file's].")] = None,
     pixel_size: Annotated[
         str,
-        typer.Option(help="match: resample to the model's pixel size; native: do not. Results have the scan's."),
+        typer.Option(help="match: resample to the model's pixel size; native: do not. Results keep the scan's."),
     ] = "match",
     intensity: Annotated[
         str | None,
@@ -44,7 +44,9 @@ def predict(
     threshold: Annotated[
         float | None, number(help="Lowest probability that counts as foreground [the model's].")
     ] = None,
-    instances: Annotated[str, typer.Option(help="Objects: 3d (through slices), 2d (each slice) or none.")] = "3d",
+    instances: Annotated[
+        str, typer.Option(help="How objects are found: 3d (across slices), 2d (in each slice) or none.")
+    ] = "3d",
     min_size: Annotated[
         str | None, typer.Option(help="Drop smaller objects: 20px or 5e5nm3 [16 of the model's pixels].")
     ] = None,
@@ -58,7 +60,7 @@ def predict(
         str | None, typer.Option(metavar="Z,Y,X", help="Size of a chunk in voxels; one chunk is predicted at a time.")
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="float32, bfloat16 (faster, less exact), or auto (chosen by the images).")
+        str, typer.Option(help="float32, bfloat16 (faster, less exact), or auto (depends on the images).")
     ] = "float32",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     batch: Annotated[int, typer.Option(help="Tiles per forward pass.", min=1)] = 8,
@@ -72,7 +74,7 @@ def predict(
     time: suites.Time = "",
     slurm: suites.Slurm = None,
     share: Annotated[
-        str, typer.Option(help="ray: nodes read images and model from their paths (files) or are sent them (objects).")
+        str, typer.Option(help="ray: nodes read images and model from disk (files), or receive them (objects).")
     ] = "files",
     blank: Annotated[
         float, number(min=0, max=1, help="Largest share of the images that may be blank or missing from the file.")

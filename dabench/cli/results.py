@@ -26,7 +26,7 @@ def sync(
         str | None, typer.Option("--to", help="An MLflow tracking URI [default: the workspace's store].")
     ] = None,
 ) -> None:
-    """Update an MLflow store with all runs of the workspace. The store may be new or on another machine.
+    """Copy all runs of the workspace to an MLflow store. The store may be new or on another machine.
 
     Example:  dabench results sync --to http://mlflow.lab:5000
     """
@@ -72,15 +72,15 @@ def list_runs(
 @app.command("export")
 def export_bundle(
     output: Annotated[
-        Path, typer.Option("--output", help="File to write: NAME.dabench.zip, or NAME.jsonl for only the numbers.")
+        Path, typer.Option("--output", help="File to write: NAME.dabench.zip, or NAME.jsonl for numbers only.")
     ],
     runs: Runs = None,
     everything: All = False,
     suite: OfSuite = None,
-    origin: Annotated[str, typer.Option(help="Who made these runs; leave it out between your own machines.")] = "",
+    origin: Annotated[str, typer.Option(help="Who made these runs; not needed between your own machines.")] = "",
     with_plugins: Annotated[
         bool,
-        typer.Option("--with-plugins", help="Add a wheel of each plugin: for what no index has."),
+        typer.Option("--with-plugins", help="Add a wheel of each plugin, for plugins that no package index has."),
     ] = False,
 ) -> None:
     """Write runs to one file for another machine or group: journals, receipts and predictions, but never weights.
@@ -107,7 +107,7 @@ def export_bundle(
     kept = chosen if runs else [path for path in chosen if is_ours_and_finished(path)]
     if output.suffix == SUFFIX:
         if with_plugins:
-            raise ConfigError(f"--with-plugins: {output.name} holds numbers only.", "Use NAME.dabench.zip")
+            raise ConfigError(f"--with-plugins: {output.name} contains numbers only.", "Use NAME.dabench.zip")
         total = add_recorded(output, records_of(place, kept, suite))
         typer.echo(f"{len(kept)} runs{f' of {total}' if total > len(kept) else ''}: {output}")
         return
@@ -126,7 +126,7 @@ def import_file(
     file: Annotated[Path, typer.Argument(help="A bundle that `dabench results export` wrote.")],
     origin: Annotated[str, typer.Option(help="Who made these runs, instead of the bundle's own statement.")] = "",
     mine: Annotated[bool, typer.Option("--mine", help="These runs are your own, from another machine.")] = False,
-    max_gib: Annotated[float, number(help="Largest size unpacked, in GiB.", min=0)] = 8.0,
+    max_gib: Annotated[float, number(help="Largest unpacked size in GiB.", min=0)] = 8.0,
     quick: Quick = False,
     wheels: Annotated[
         Path | None, typer.Option(help="Copy the wheels of plugins in the bundle to this folder; nothing is installed.")
@@ -168,23 +168,23 @@ def import_file(
 
 @app.command("import-predictions")
 def import_predictions(
-    file: Annotated[Path, typer.Argument(help="Stack of predictions of the target's test split: any format.")],
-    task: Annotated[str, typer.Option(help="Tasks whose target it is, comma-separated: lucchi2vnc,cdeep3m2vnc.")],
+    file: Annotated[Path, typer.Argument(help="Predictions for the target's test split, in any format.")],
+    task: Annotated[str, typer.Option(help="Tasks with this target, comma-separated: lucchi2vnc,cdeep3m2vnc.")],
     statement: Annotated[
-        Path, typer.Option(help="YAML file of the tool: tool, version, trained_on, saw (domains, or unknown).")
+        Path, typer.Option(help="YAML file about the tool: tool, version, trained_on, saw (domains, or unknown).")
     ],
     data: Annotated[str, typer.Option(help="real or phantom.")] = "real",
-    preset: Annotated[str, typer.Option(help="Preset of the rows that it is compared with.")] = "small",
+    preset: Annotated[str, typer.Option(help="Preset of the rows to compare with.")] = "small",
     protocol: Protocol = "das-2d@1",
-    inference: Annotated[str, typer.Option(help="Inference profile of the rows that it is compared with.")] = "hann",
-    suite: Annotated[str, typer.Option(help="Suite whose table shows it.")] = "",
+    inference: Annotated[str, typer.Option(help="Inference profile of the rows to compare with.")] = "hann",
+    suite: Annotated[str, typer.Option(help="Suite whose table should show it.")] = "",
     threshold: Threshold = None,
     predicted: Predicted = "auto",
     predicted_values: PredictedValues = None,
 ) -> None:
-    """Score predictions of another tool, and keep them as a row beside the runs here.
+    """Score predictions of another tool and add them to the board as a row.
 
-    A tool whose training data hold the target, or of which that is not known, is shown and never ranked. The row's name
+    A tool is shown but never ranked if its training data include the target, or if that is not known. The row's name
     is TOOL VERSION; another import of the same version replaces it.
 
     Example:  dabench results import-predictions masks.tif --task lucchi2vnc --statement mitonet.yaml
@@ -200,6 +200,8 @@ def import_predictions(
     runs = imported(file, read_statement(statement), row, Workspace.find(), Registry.load(), reading)
     for run in runs:
         scores = "  ".join(f"{name} {run.cell_scores[ScoreKey(0.0, name)]:.4f}" for _, name in run.cell_scores)
-        typer.echo(f"{run.tags['task']}  {scores or 'no score: nothing predicted and nothing labelled'}  {run.key}")
+        typer.echo(
+            f"{run.tags['task']}  {scores or 'no score: nothing was predicted and nothing is labelled'}  {run.key}"
+        )
     if saw := runs[0].tags.get("weights_saw"):
-        typer.echo(f"shown and not ranked: training data that hold the target, or may ({saw})")
+        typer.echo(f"shown but not ranked: the tool's training data include the target, or may ({saw})")

@@ -24,10 +24,10 @@ def show_export(done: Exported, left_out: int, told: str, with_plugins: bool) ->
     for name, digest in done.wheels:
         typer.echo(f"wheel {name}  sha256 {digest}")
     if with_plugins and not done.wheels:
-        typer.echo("no wheel: these runs were made with dabench's own plugins alone")
+        typer.echo("no wheels needed: these runs only used dabench's built-in plugins")
     if done.other_code:
         typer.echo(
-            f"note: {len(done.other_code)} of them were made with other code than the wheels and this dabench have"
+            f"note: {len(done.other_code)} of these runs used other code than the wheels and this version of dabench"
         )
     typer.echo(f"sha256 {done.sha256}")
 
@@ -47,20 +47,20 @@ def show_import(done: Imported, bundle: Path, wheels: Path | None, dry_run: bool
         unchecked = ", ".join(check.name for check in run.report.unchecked) if run.report.status == "ok" else ""
         note = f"  (not checked here: {unchecked})" if unchecked else ""
         note = note if run.report.status == "ok" else f"  ({run.report.status}: no result to verify)"
-        typer.echo(f"{'new' if run.is_new else 'here already':<12}  {run.folder}{note}")
+        typer.echo(f"{'new' if run.is_new else 'present':<12}  {run.folder}{note}")
     new = sum(run.is_new for run in done.runs)
     whose = "" if done.origin == "here" else f" from {done.origin}"
     would = "would be " if dry_run else ""
-    typer.echo(f"{new} runs{whose} {would}imported, {len(done.runs) - new} here already.")
+    typer.echo(f"{new} runs{whose} {would}imported, {len(done.runs) - new} already present.")
     for used in done.missing:
         parts = ", ".join(part.partition(":")[2] for part in used.components)
         how = how_to_install(used, str(bundle), done.wheels)
-        typer.echo(f"{parts} not installed here; to run or apply it: {how}")
+        typer.echo(f"{parts} not installed here. To run or apply it: {how}")
     for name, digest in done.wheels.items():
         place = f"{wheels / name}" if wheels else f"{name} (in the bundle, not installed)"
-        typer.echo(f"wheel {place}  sha256 {digest}  It is their code: install it if you trust them.")
+        typer.echo(f"wheel {place}  sha256 {digest}  This is the sender's code: install it only if you trust them.")
     for suite in done.suites:
-        another = "" if suite.kept_as == suite.name else " (a suite of its name with other content is here, and stays)"
+        another = "" if suite.kept_as == suite.name else " (renamed: you have a different suite of that name)"
         typer.echo(f"suite {suite.name}{another}: dabench leaderboard --suite {suite.kept_as}")
 
 

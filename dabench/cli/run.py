@@ -26,14 +26,14 @@ def run(
     task: Annotated[str | None, typer.Option(help="SOURCE2TARGET, for example human2stem.")] = None,
     po: Annotated[str | None, typer.Option(help="Preference optimizer: gpo lpo slpo upo rn-dpo none.")] = None,
     label: Annotated[
-        str | None, typer.Option(help="Name of this version of the method; it gets a row of its own.")
+        str | None, typer.Option(help="Name of this version of the method; it gets a separate row.")
     ] = None,
     data: Annotated[str | None, typer.Option(help="real or phantom.")] = None,
     preset: Annotated[str | None, typer.Option(help="tiny, small or paper.")] = None,
     seed: Annotated[int | None, typer.Option(help="Training seed.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Image encoder instead of the preset's.")] = None,
     points: Annotated[
-        str | None, typer.Option(help="Share of target mitochondria that get a point, or a file of recorded points.")
+        str | None, typer.Option(help="Share of target mitochondria that get a point, or a file with recorded points.")
     ] = None,
     patches: Annotated[float | None, number(help="Share of target patches that a rater is asked about.")] = None,
     preferences: Annotated[
@@ -47,7 +47,7 @@ def run(
     rater_error: Annotated[float | None, number(help="Error rate of the simulated rater.")] = None,
     allow_unanswered: Annotated[
         bool | None,
-        typer.Option("--allow-unanswered", help="Train even if fewer than half of the preferences can be used."),
+        typer.Option("--allow-unanswered", help="Train even if fewer than half of the answers can be used."),
     ] = None,
     test_points: Annotated[
         str | None,
@@ -56,7 +56,9 @@ def run(
     protocol: Annotated[str | None, typer.Option(help="Scoring protocol (dabench ls protocols).")] = None,
     inference: Annotated[str | None, typer.Option(help="hann, fast, paper or tiles.")] = None,
     selector: Annotated[str | None, typer.Option(help="How the checkpoint is chosen (dabench ls selectors).")] = None,
-    snapshots: Annotated[int | None, typer.Option(help="Checkpoints of the last stage to choose among.")] = None,
+    snapshots: Annotated[
+        int | None, typer.Option(help="Number of checkpoints of the last stage to choose among.")
+    ] = None,
     pixel_size: Annotated[
         str | None,
         typer.Option(help="match (the source's pixel size) or native [match for your own domains, else native]."),

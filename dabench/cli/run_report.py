@@ -30,7 +30,7 @@ def show_plan(prepared: PreparedRun) -> None:
     others = "".join(f", {share:.0%} of {kind}" for kind, share in plan.budget.others.items())
     typer.echo(f"  budget: {points}, {plan.budget.patches:.0%} of patches{answers}{others}, {rater}")
     if config.test_points_file is not None:
-        typer.echo(f"  prompts at test: the points of {config.test_points_file}")
+        typer.echo(f"  test prompts: the points of {config.test_points_file}")
     for note in (*plan.notes, *plan.answers):
         typer.echo(f"  note: {note}")
     if plan.skip:
@@ -39,7 +39,7 @@ def show_plan(prepared: PreparedRun) -> None:
         typer.echo(f"  missing: {path}")
     told = " ".join(plan.lacks)
     for name in (name for name, digest in plan.weights.items() if not digest and repr(name) not in told):
-        typer.echo(f"  weights {name!r} are not in the store (dabench weights add); a backbone may ask the timm hub")
+        typer.echo(f"  weights {name!r} are not in the store (dabench weights add); a backbone may download them")
     for number, stage in enumerate(plan.stages, 1):
         state = {"cached": "reused", "resumes": "continues", "new": "to train", "frozen": "not trained"}[stage.state]
         typer.echo(
@@ -50,8 +50,8 @@ def show_plan(prepared: PreparedRun) -> None:
     if plan.stages and (why := plan.task.unscored()):
         typer.echo(f"  no scores: {why}")
     if len(plan.candidates) > 1:
-        held = f", by {plan.desk.held_out} points held out" if plan.desk and plan.desk.held_out else ""
-        typer.echo(f"  choice: {plan.choice.name}, among {len(plan.candidates)} candidates of the last stage{held}")
+        held = f", using {plan.desk.held_out} held-out points" if plan.desk and plan.desk.held_out else ""
+        typer.echo(f"  selector: {plan.choice.name}, among {len(plan.candidates)} candidates of the last stage{held}")
 
 
 def show_training_left(prepared: PreparedRun) -> None:
@@ -65,11 +65,11 @@ def show_training_left(prepared: PreparedRun) -> None:
     try:
         left = training_left(prepared.plan, prepared.registry, prepared.workspace, tell)
     except DabenchError as error:
-        typer.echo(f"  training: a few updates failed: {error}")
+        typer.echo(f"  training time not measured: {error}")
         return
     if left.stages:
         total = f"about {clock(left.seconds)}" if left.seconds else "not known"
-        more = f", and what is not known: {', '.join(left.unknown)}" if left.seconds and left.unknown else ""
+        more = f", plus stages of unknown time: {', '.join(left.unknown)}" if left.seconds and left.unknown else ""
         typer.echo(f"  training: {total}{more}")
     for stage in left.stages:
         seconds = "?" if stage.seconds is None else clock(stage.seconds)
@@ -93,7 +93,7 @@ def show_result(done: Run) -> None:
     cost = record.costs.annotation_seconds or 0.0
     rater = record.tags.get("rater", "")
     who = "simulated " if rater.startswith("simulated") else "partly simulated " if "simulated" in rater else ""
-    console.print(f"annotation: {cost / 60:.1f} min of a {who}person")
+    console.print(f"annotation: {cost / 60:.1f} min of a {who}rater")
     if line := _preferences(record):
         console.print(line, highlight=False, soft_wrap=True)
     show_place("run:      ", done.path, console)
@@ -128,7 +128,7 @@ def _choice(record: RunRecord) -> Iterator[str]:
     if found is None:
         return
     yield (
-        f"chosen:   update {found.update}, threshold {found.threshold:g}, by {found.selector} "
+        f"chosen:   update {found.update}, threshold {found.threshold:g}, by selector {found.selector} "
         f"(score {found.score:.4g}; {len(found.candidates)} candidates)"
     )
     if record.model is not None and record.model.stage != found.stage:
@@ -136,8 +136,8 @@ def _choice(record: RunRecord) -> Iterator[str]:
         yield f"used:     {used.stage} instead: update {used.update}, threshold {used.threshold:g}, not by a choice"
     if apart is not None:
         yield (
-            f"apart:    target labels would choose update {apart.update}, threshold {apart.threshold:g}; "
-            f"the choice without them lost {apart.best - apart.chosen:.3f} {apart.metric} (never ranked)"
+            f"for comparison: target labels would choose update {apart.update}, threshold {apart.threshold:g}; "
+            f"choosing without them lost {apart.best - apart.chosen:.3f} {apart.metric} (never ranked)"
         )
 
 

@@ -26,7 +26,7 @@ Rows = Annotated[
     list[str] | None, typer.Option(help="Only these rows, comma-separated; a name with commas in an option of its own.")
 ]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="A setting of every cell, NAME.KEY=VALUE (repeatable).")]
-Label = Annotated[str | None, typer.Option(help="Name of this version of the methods; they get rows of their own.")]
+Label = Annotated[str | None, typer.Option(help="Name of this version of the methods; they get separate rows.")]
 Record = Annotated[
     Path | None,
     typer.Option(help="Recorded results (NAME.jsonl) whose cells count as done, if their keys are the same."),
@@ -61,7 +61,7 @@ def run(
         float | None, number(help="GiB for all jobs together [default: 90 % of the free memory].")
     ] = None,
     job_memory: Annotated[
-        float | None, number(help="GiB per job; a job that needs more ends as out of memory.")
+        float | None, number(help="GiB per job; a job that needs more fails with status oom.")
     ] = None,
     job_minutes: Annotated[
         float | None, number(help="Minutes after which an unfinished job counts as failed [default: no limit].")
@@ -128,7 +128,7 @@ def run(
             print_plan(start.graph, as_json, where)
         elif detach:
             start.submit(where)
-            typer.echo(f"submitted; look:  dabench suite status {file}")
+            typer.echo(f"submitted; check with:  dabench suite status {file}")
         else:
             finish(follow(start, where, tracker, quiet=as_json, record=record), as_json)
 
@@ -149,7 +149,7 @@ def plan(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print what a suite would do: cells, the stages that they share and what that saves, and the time.
+    """Print what a suite would do: cells, shared stages and the updates they save, and the time.
 
     Example:  dabench suite plan prefer-das/table-2 --preset small --tasks vnc2lucchi --seeds 0
     """
@@ -175,7 +175,7 @@ def status(
     record: Record = None,
     as_json: Json = False,
 ) -> None:
-    """Print how every cell of a suite stands, and what runs where and for how long.
+    """Print the status of every cell of a suite, and where each running job is and for how long.
 
     Example:  dabench suite status benchmarks/suites/smoke.yaml
     """
@@ -195,7 +195,7 @@ def report(
     rows: Rows = None,
     by: Annotated[str, typer.Option(help="Which score: dice, aji, pq, or points_15/dice.")] = "dice",
     planned: Annotated[
-        Path | None, typer.Option(help="What suite plan --json printed before: its hours beside those spent.")
+        Path | None, typer.Option(help="Earlier output of suite plan --json, to compare planned and spent hours.")
     ] = None,
 ) -> None:
     """Print a suite's table, its named contrasts, failures with their reasons, and cost, as Markdown.
@@ -222,7 +222,7 @@ def cancel(file: File) -> None:
     from dabench.suites.submitting import site_of
 
     count = cancel_all(site_of(asked(file)))
-    typer.echo(f"{count} jobs stopped" if count else "no jobs of this suite wait or run in Slurm")
+    typer.echo(f"{count} jobs stopped" if count else "no jobs of this suite are queued or running in Slurm")
 
 
 # ------------------------------------------------------------------------------------------------------------ parts

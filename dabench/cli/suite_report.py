@@ -94,13 +94,13 @@ def show_plan(graph: SuiteGraph, where: ExecutorSettings | None = None) -> None:
     if stages["alone"]:
         share = updates["shared"] / max(updates["alone"], 1)
         typer.echo(
-            f"  {stages['distinct']} stages ({stages['trained']} trained) instead of {stages['alone']} run alone: "
-            f"{updates['shared']} of {updates['alone']} updates, {share:.0%}"
+            f"  {stages['distinct']} stages ({stages['trained']} trained) serve {stages['alone']} stages of all cells: "
+            f"{updates['shared']} instead of {updates['alone']} updates ({share:.0%})"
         )
     known, unknown = plan["estimated_seconds"], plan["stages_of_unknown_speed"]
     if known or unknown:
-        rest = f" and {unknown} stages of a kind that has not run here" if unknown else ""
-        typer.echo(f"  left to train: {_duration(known)} of one job at a time{rest}")
+        rest = f", plus {unknown} stages whose kind has not run here" if unknown else ""
+        typer.echo(f"  left to train: {_duration(known)} with one job at a time{rest}")
         hours = plan["estimated_hours"]
         gpus = f", {hours['gpus']:.2f} GPU hours" if hours["gpus"] else ""
         typer.echo(f"  {plan['jobs']} jobs: training takes {hours['cores']:.2f} core hours{gpus}")
@@ -142,7 +142,7 @@ def _show_report(report: SuiteReport) -> None:
     seconds = report.graph.seconds()
     if seconds is not None and seconds[1]:
         to.print(
-            f"training: {_duration(seconds[0])} with common stages once, {_duration(seconds[1])} run alone "
+            f"training: {_duration(seconds[0])} with shared stages, {_duration(seconds[1])} without sharing "
             f"({seconds[0] / seconds[1]:.0%})"
         )
     to.print(f"compare:  dabench leaderboard --suite {report.suite.name}")

@@ -27,7 +27,7 @@ def ui(
         typer.echo(shlex.join(command))
         return
     if _taken(port):
-        raise ConfigError(f"port {port} is in use.", f"Take another one: dabench ui --port {port + 1}")
+        raise ConfigError(f"port {port} is in use.", f"Use another one: dabench ui --port {port + 1}")
     _sync(place)
     typer.echo(f"all experiments: {_PAGE.format(port=port)}  (Ctrl-C stops it)")
     _serve(command)

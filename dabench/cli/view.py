@@ -58,7 +58,7 @@ def view(
     every: Annotated[int, typer.Option(metavar="N", help="Only every N-th slice.")] = 1,
     most: Annotated[int, typer.Option("--max", metavar="N", help="Largest number of slices, evenly spread.")] = 64,
     window: SliceWindow = None,
-    side: Annotated[int, typer.Option(help="Longest side in pixels; longer slices are shown at 1/2, 1/3, ...")] = 1024,
+    side: Annotated[int, typer.Option(help="Longest side in pixels; larger slices are shown at 1/2, 1/3, ...")] = 1024,
     voxel: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Voxel size in nm [from the files].")] = None,
     output: Annotated[Path, typer.Option(help="The page.")] = Path("view.html"),
     no_open: Annotated[bool, typer.Option("--no-open", help="Write the page without opening it.")] = False,
@@ -136,7 +136,7 @@ def _report(written: Written, as_json: bool) -> None:
     reduced = f", shown at 1/{written.factor}" if written.factor > 1 else ""
     typer.echo(f"written: {written.path} ({written.bytes / 1e6:.1f} MB, {shown}{reduced})")
     if written.bytes > _LARGE:
-        typer.echo("A page of this size opens slowly: --max 64, --side 512 or --window make it smaller.")
+        typer.echo("A page of this size opens slowly: use --max 64, --side 512 or --window to make it smaller.")
 
 
 def _has_display() -> bool:

@@ -60,4 +60,4 @@ def add(
         f"added {record.name}: {record.tensors} tensors, {record.parameters:,} parameters, sha256 {record.sha256[:12]}"
     )
     if known is None:
-        typer.echo("  what they were trained on is not known: nothing was published under this name")
+        typer.echo("  training data unknown: no component of dabench defines this name")

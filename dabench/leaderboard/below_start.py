@@ -36,7 +36,7 @@ def below_start(runs: Sequence[RunRecord], key: ScoreKey) -> Iterator[str]:
         end = fmean(run.cell_scores[key] for run in found)
         if end < start:
             name, stage = _NAMES.get(key.metric, key.metric), _first(found[0])
-            scores = f"{name} {_per_cent(end)}, its start {stage} {_per_cent(start)} ({_seeds(found)})."
+            scores = f"{name} {_per_cent(end)}; {_per_cent(start)} at its start, {stage} ({_seeds(found)})."
             yield " ".join([f"**{row}** on {task}: {scores}", *_why(found)])
 
 
@@ -64,23 +64,23 @@ def _why(runs: Sequence[RunRecord]) -> Iterator[str]:
     words = Counter(event.word for event in guarded)
     if guarded:
         told = {
-            "good": "said nothing",
+            "good": "found nothing wrong",
             "behind": "warned",
             "poor": "found that hardly any point agrees",
             "fell back": "fell back to an earlier stage",
         }
         yield f"The guard {' and '.join(f'{told[word]} in {n}' for word, n in words.items())} of {len(guarded)} runs."
     else:
-        yield "No guard looked at these runs."
+        yield "These runs had no guard."
 
 
 def _area(before: float, after: float) -> str:
     if after * _ALIKE < before:
-        what = "It finds less"
+        what = "It marks less foreground"
     elif after > before * _ALIKE:
-        what = "It finds more"
+        what = "It marks more foreground"
     else:
-        what = "It finds about as much foreground, in other places"
+        what = "It marks about as much foreground, but in other places"
     return f"{what}: {_per_cent(after)} % of the pixels of target training slices, {_per_cent(before)} % at its start."
 
 
@@ -88,7 +88,7 @@ def _agreement(looks: Sequence[tuple[Mapping[str, float], Mapping[str, float]]])
     """How well objects agree with the given points, where there are enough."""
     enough = [pair for pair in looks if min(float(look.get("points", 0)) for look in pair) >= _POINTS]
     if not enough:
-        yield "No given points tell how many objects it hits."
+        yield "Without given points, it is not known how many objects it hits."
         return
     before, after = (fmean(float(pair[i]["agreement"]) for pair in enough) for i in (0, 1))
     turn = "fell" if after < before else "rose"
@@ -105,7 +105,7 @@ def _objects(runs: Iterable[RunRecord]) -> Iterator[str]:
             counts.append((float(along["n_pred"][known].mean()), float(along["n_true"][known].mean())))
     if counts:
         predicted, true = (fmean(pair[i] for pair in counts) for i in (0, 1))
-        yield f"On a test slice it predicts {predicted:.1f} objects where {true:.1f} are."
+        yield f"Per test slice it predicts {predicted:.1f} objects; there are {true:.1f}."
 
 
 def _of(some: Sequence[object], every: Sequence[object]) -> str:

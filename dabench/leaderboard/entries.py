@@ -182,5 +182,5 @@ def _apart(row: Row, usual: Mapping[str, str]) -> Row:
     digest = _test_digest(row)
     if row.status != "ok" or not digest or digest == usual[row.tags["task"]]:
         return row
-    why = f"its test split is {digest}, that of most others {usual[row.tags['task']]}"
+    why = f"its test split is {digest}, but {usual[row.tags['task']]} for most others"
     return replace(row, status=OTHER_DATA, reason=why)

@@ -51,7 +51,7 @@ def _seeds(standings: Sequence[Standing]) -> Iterator[str]:
     """How many seeds there are, and who has too few to speak of a result."""
     few = [s.entry for s in standings if s.overall and s.overall.n < RESULT_SEEDS]
     if few:
-        yield f"Fewer than {RESULT_SEEDS} seeds on some task, so an anecdote and no result: {_listed(few)}."
+        yield f"Fewer than {RESULT_SEEDS} seeds on some task, too few for a conclusion: {_listed(few)}."
 
 
 def _other_tasks(entries: Sequence[Entry], tasks: Sequence[str], metric: Metric) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _other_tasks(entries: Sequence[Entry], tasks: Sequence[str], metric: Metric)
             counts[task] = counts.get(task, 0) + 1
     if counts:
         told = ", ".join(f"{task} (of {n})" for task, n in sorted(counts.items()))
-        yield f"Not in this table, as too few entries have them: {told}. To see one: --filter task=NAME"
+        yield f"Tasks left out because too few entries have them: {told}. To see one: --filter task=NAME"
 
 
 def _tests(ranking: RankStatistics, metric: Metric, by_slice: bool) -> Iterator[str]:
@@ -77,11 +77,11 @@ def _tests(ranking: RankStatistics, metric: Metric, by_slice: bool) -> Iterator[
         f"{1 - comparison.level:.0%}, corrected for all pairs{among} (Holm)."
     )
     if comparison.friedman_p is not None:
-        yield f"That no entry{among} differs from another (Friedman): p = {comparison.friedman_p:.2g}."
+        yield f"Friedman test that all entries{among} are equal: p = {comparison.friedman_p:.2g}."
     if math.isfinite(ranking.least):
         first, second = comparison.entries[:2]
         least = f"{100 * ranking.least:.1f} points of {metric.title}"
-        yield f"{first} and {second} would have to differ by {least} to be told apart with a chance of 80 %."
+        yield f"To be told apart with a probability of 80 %, {first} and {second} must differ by {least}."
 
 
 def _against(standings: Sequence[Standing]) -> Iterator[str]:
@@ -90,13 +90,13 @@ def _against(standings: Sequence[Standing]) -> Iterator[str]:
         if standing.is_below and standing.difference is not None and standing.p is not None:
             low, high = (100 * end for end in (standing.difference.low, standing.difference.high))
             yield (
-                f"{standing.entry} lies {-100 * standing.difference.mean:.1f} points below {standing.reference} "
+                f"{standing.entry} is {-100 * standing.difference.mean:.1f} points below {standing.reference} "
                 f"(95 % {low:+.1f} to {high:+.1f}, p = {standing.p:.2g})."
             )
     if any(s.difference is not None for s in standings):
         yield (
-            "vs: points of the mean above or below that entry; in brackets where the two cannot be told apart "
-            "(5 %, corrected for all entries compared with it)."
+            "vs: difference of the means in points; in brackets if the two entries cannot be told apart "
+            "(5 %, corrected for all entries that are compared)."
         )
 
 
@@ -104,26 +104,26 @@ def _mixtures(rows: Sequence[Row]) -> Iterator[str]:
     """What differs between cells of one board."""
     devices = sorted({row.tags.get("device", "").partition(":")[0] for row in rows} - {""})
     if len(devices) > 1:
-        yield f"Trained on {' and '.join(devices)}: times and memory do not compare."
+        yield f"Trained on {' and '.join(devices)}: times and memory are not comparable."
     precisions = sorted({row.tags["trained_in"] for row in rows if "trained_in" in row.tags})
     if len(precisions) > 1:
         yield f"Trained in {' and '.join(precisions)}: see the tag trained_in."
     if len({row.tags["scoring_digest"] for row in rows if "scoring_digest" in row.tags}) > 1:
-        yield "Some cells were scored by other versions of the code; running them again computes new scores."
+        yield "Some cells were scored by other versions of the code. Run them again for new scores."
     if any(row.tags.get("selector", "last") != "last" for row in rows):
-        yield "Where an entry names a selector, its checkpoint or threshold was chosen by that, without target labels."
+        yield "If an entry names a selector, that rule chose its checkpoint or threshold, without target labels."
     told = [row.tags["guard"] for row in rows if row.tags.get("guard", "good") not in ("good", NO_VALUE)]
     if told:
         listed = _listed(dict.fromkeys(told))
-        yield f"Fell behind their start, seen without labels, in {len(told)} of {len(rows)} cells: {listed}."
+        yield f"{len(told)} of {len(rows)} cells became worse than their start, measured without labels: {listed}."
     if seen := dict.fromkeys(row.tags["weights_saw"] for row in rows if "weights_saw" in row.tags):
-        yield f"Not ranked, as the weights that they began with know the target, or may: {_listed(seen)}."
+        yield f"Not ranked, because the initial weights were trained on the target, or may have been: {_listed(seen)}."
     for how in dict.fromkeys(row.tags["recorded"] for row in rows if "recorded" in row.tags):
         yield f"Recorded {how}."
     yield from _checks(rows)
     yield from _reruns(rows)
     if any("simulated" in row.tags.get("rater", "") for row in rows):
-        yield "Annotation is simulated from labels; label min is what a person would take, in minutes a task."
+        yield "Annotation is simulated from labels; label min is the time a person would take, in minutes per task."
 
 
 def _checks(rows: Sequence[Row]) -> Iterator[str]:
@@ -131,7 +131,7 @@ def _checks(rows: Sequence[Row]) -> Iterator[str]:
     counts = Counter(row.checked for row in rows)
     if counts:
         told = ", ".join(f"{counts[word]} {word}" for word in reversed(WORDS) if counts[word])
-        mend = "" if set(counts) <= {VERIFIED, RERUN} else "; dabench verify computes their scores again"
+        mend = "" if set(counts) <= {VERIFIED, RERUN} else ". To compute their scores again: dabench verify"
         yield f"Checks of {len(rows)} cells: {told}{mend}."
     for row in [row for row in rows if row.doubt][:_NAMED]:
         word = "FAILED its checks" if row.checked == FAILED else row.checked
@@ -143,32 +143,32 @@ def _reruns(rows: Sequence[Row]) -> Iterator[str]:
     for verdict in ("same", "different", "no verdict"):
         found = [row for row in rows if row.tags.get("rerun") == verdict]
         if found:
-            told = {"same": "the same result", "different": "ANOTHER result"}.get(verdict, verdict)
-            yield f"Run again here with {told}: {_listed(row.cell_id for row in found)}."
+            told = {"same": "the same result", "different": "a DIFFERENT result"}.get(verdict, verdict)
+            yield f"Rerun here with {told}: {_listed(row.cell_id for row in found)}."
 
 
 def _rules(rows: Sequence[Row], standings: Sequence[Standing], tasks: Sequence[str], by_slice: bool) -> Iterator[str]:
     """Rules that hold for every board of its kind."""
     if as_sample(tasks, None):
         yield (
-            "95 % intervals: over all tasks they say where the mean over tasks like these lies (tasks drawn again), by "
-            "task where other seeds and slices would lead."
+            "95 % intervals: over all tasks, for the mean over tasks like these (tasks are resampled); for single "
+            "tasks, for other seeds and slices."
         )
     elif rows and by_slice:
-        yield "95 % intervals are for these tasks: seeds and slices are drawn again, tasks are not."
+        yield "95 % intervals are for these tasks: seeds and slices are resampled, tasks are not."
     elif rows:
-        yield "95 % intervals are for these tasks: seeds are drawn again; not all cells have scores by slice."
+        yield "95 % intervals are for these tasks: only seeds are resampled, as not all cells have scores per slice."
     if any(s.gap_closed is not None for s in standings):
-        yield "gap %: the share of the way from the lower to the upper bracket, mean over tasks."
+        yield "gap %: how much of the gap between the lower and the upper bracket is closed, mean over tasks."
     if any(s.pareto for s in standings):
-        yield "*: no other entry is as good for less annotation."
+        yield "*: no other entry is as good with less annotation."
     if any(s.missing for s in standings):
         yield (
-            "A cell that failed or did not run is missing, never 0: means are over the seeds there are, and an entry "
+            "Cells that failed or did not run are missing, never 0: means are over the finished seeds, and an entry "
             "without any on a task is not ranked."
         )
     if any(row.tags.get("data") == "phantom" for row in rows):
-        yield "Phantom data are drawn by a program: they compare code paths and costs, not methods on real tissue."
+        yield "Phantom data are artificial: they compare code paths and costs, not methods on real tissue."
     yield "Scores are per cent, mean over seeds ± their standard deviation; ranks are means over tasks."
 
 

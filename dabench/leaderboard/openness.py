@@ -11,10 +11,10 @@ from dabench.leaderboard.rows import Row
 
 #: What each point is for, in the order in which they are shown.
 CRITERIA = {
-    "code": "every run names the commit, or the released versions, that it was made with",
-    "weights": "the weights of every run are kept, so they can be handed on as a model file",
+    "code": "every run records the commit or the released versions that made it",
+    "weights": "the weights of every run are kept, so they can be shared as a model file",
     "data": "every data set has a public source and terms of use, or is made by dabench",
-    "seeds": "three seeds or more on every task of the board, and no run missing",
+    "seeds": "at least three seeds on every task of the board, and no missing run",
     "predictions": "every run has its predictions and a receipt, so its scores can be computed again",
 }
 _SEEDS = 3

@@ -56,7 +56,7 @@ def row_of(run: RunRecord) -> Row:
     """The row of a run directory. Raises DataError for tags, per-slice scores or an origin that cannot be read."""
     tags = {**run.tags, **_settings(run.params)}
     if not tags.get("seed", "0").isdecimal():
-        raise DataError(f"{run.path.name}/journal.jsonl: seed {tags['seed']!r} is no number.", "Run the cell again.")
+        raise DataError(f"{run.path.name}/journal.jsonl: seed {tags['seed']!r} is not a number.", "Run the cell again.")
     headline = _headline(run.params)
     scores = scores_of(run.cell_scores, headline)
     panels = sorted(p for p in (run.path / "panels").rglob("*") if p.suffix in _PICTURES)

@@ -121,8 +121,8 @@ def _index(suites: Sequence[_Suite]) -> str:
         for board in suite.boards
     ]
     about = (
-        "<p>Numbers of two boards do not compare: data, preset, protocol, inference and pixel size are fixed in each. "
-        "Entries of a board that share a letter cannot be told apart.</p>"
+        "<p>Numbers of different boards are not comparable: data, preset, protocol, inference "
+        "and pixel size are fixed within each board. Entries of a board that share a letter cannot be told apart.</p>"
     )
     return about + html.table(("suite", "board", "tasks", "entries", "first in rank"), rows) + _openness_key()
 
@@ -227,11 +227,13 @@ def _points(found: Leaderboard, board: Board, source: Source) -> dict[str, Openn
 
 def _openness_key() -> str:
     rows = {name: f"{said}." for name, said in CRITERIA.items()}
-    return f"<h2>Openness</h2><p>One point for each that holds for all runs of an entry:</p>{html.listed(rows)}"
+    return (
+        f"<h2>Openness</h2><p>One point for each of these that holds for all runs of an entry:</p>{html.listed(rows)}"
+    )
 
 
 def _shown(points: Openness) -> str:
-    lacking = f"lacks {', '.join(points.lacking)}" if points.lacking else "nothing is lacking"
+    lacking = f"missing: {', '.join(points.lacking)}" if points.lacking else "nothing is missing"
     return f'{points} <span class="notes">({escape(lacking)})</span>'
 
 

@@ -73,7 +73,7 @@ def read_suite_plan(workspace: Workspace, name: str) -> SuitePlan:
     except (ValidationError, ConfigError, KeyError, TypeError) as error:
         found = problems(error, Suite) if isinstance(error, ValidationError) else [f"{type(error).__name__}: {error}"]
         raise DataError(
-            f"suite {name}: its record in the workspace does not fit this version ({'; '.join(found)}).",
+            f"suite {name}: its record in the workspace is from another version ({'; '.join(found)}).",
             "Start the suite again (dabench suite run): finished cells are not run twice.",
         ) from None
     rows = dict.fromkeys(cell.row for cell in cells)

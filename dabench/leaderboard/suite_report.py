@@ -99,7 +99,7 @@ def read_plan(path: Path) -> dict[str, Any]:
         return {"estimated_core_hours_by_stage": dict(plan["estimated_core_hours_by_stage"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path}: no plan of a suite ({error}).", "dabench suite plan FILE --json prints one."
+            f"{path}: not a plan of a suite ({error}).", "To make one: dabench suite plan FILE --json"
         ) from None
 
 
@@ -115,7 +115,9 @@ def as_markdown(found: Found, planned: Mapping[str, Any] | None = None, level: i
         ConfigError: no cell of the suite has a result.
     """
     if not found.scored:
-        raise ConfigError(f"suite {found.suite.name}: no finished cell has {found.metric.title}.", "Run it first.")
+        raise ConfigError(
+            f"suite {found.suite.name}: no finished cell has a score for {found.metric.title}.", "Run it first."
+        )
     below = "#" * (level + 1)
     parts = [f"{'#' * level} {found.suite.title or found.suite.name}", _progress(found)]
     parts += [text_table(board).to_markdown(level + 1).rstrip() for board in found.boards]
@@ -156,15 +158,15 @@ def _contrasts(found: Found) -> str:
     every = contrasts([cell_of(run, found.key) for run in runs], found.suite.contrasts, level=_LEVEL)
     seen = {(one.test.first, one.test.second): one for one in every}
     tests = [seen[pair] for pair in asked if pair in seen]
-    absent = [f"{a} less {b}" for a, b in asked if (a, b) not in seen]
+    absent = [f"{a} minus {b}" for a, b in asked if (a, b) not in seen]
     columns = [Column("contrast", "text"), *map(Column, ("tasks", "difference", "95 %", "p, corrected", "detectable"))]
     table = Table.of(columns, [_line(one) for one in tests]).to_markdown().strip()
     volumes = volumes_of(runs)
     parts = [
-        f"Points of {found.metric.title}, first row less second, of {volumes}. The suite named these contrasts before "
-        f"it ran; p is corrected for the {len(every)} of them that have results (Holm). Tasks are fixed: seeds and "
-        "slices are drawn again, and nothing is claimed of other volumes. Detectable: the true difference that this "
-        "design finds with a chance of 80 %. Every other comparison on this page is descriptive.",
+        f"Points of {found.metric.title}, first row minus second, for {volumes}. The suite named these contrasts "
+        f"before it ran; p is corrected for the {len(every)} of them that have results (Holm). Tasks are fixed: only "
+        "seeds and slices are resampled, so the results do not extend to other volumes. Detectable: the true "
+        "difference that this design detects with a probability of 80 %. All other comparisons here are descriptive.",
         table,
         "\n".join(f"- {_claim(one, volumes, found.metric)}" for one in tests),
     ]
@@ -190,13 +192,13 @@ def _claim(one: Contrast, volumes: str, metric: Metric) -> str:
     """What may be said, with the volumes that it may be said of."""
     first, second, mean = one.test.first, one.test.second, one.test.difference.mean
     if not math.isfinite(one.detectable):
-        return f"{first} and {second}: nothing can be said before every task has two seeds of both."
+        return f"{first} and {second}: no test before every task has two seeds of both."
     if one.test.p_holm < 1 - _LEVEL:
         better, worse = (first, second) if mean > 0 else (second, first)
         return f"On {volumes}, {better} is {100 * abs(mean):.1f} points of {metric.title} above {worse}."
-    need = [f"{one.seeds_needed} seeds a task" if one.seeds_needed else "", _more_tasks(one)]
-    told = " or ".join(part for part in need if part) or "neither more seeds nor a sensible number of tasks would do"
-    return f"On {volumes}, {first} and {second} cannot be told apart. If the difference is as seen: {told}."
+    need = [f"{one.seeds_needed} seeds per task" if one.seeds_needed else "", _more_tasks(one)]
+    told = " or ".join(part for part in need if part) or "neither more seeds nor a reasonable number of tasks"
+    return f"On {volumes}, {first} and {second} cannot be told apart. To detect the observed difference: {told}."
 
 
 def _more_tasks(one: Contrast) -> str:

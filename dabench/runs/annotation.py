@@ -44,7 +44,7 @@ def make_desk(
         if kind not in weak_labels:
             raise UnknownNameError("weak label", kind, weak_labels)
         if not path.exists():  # said before anything trains
-            raise MissingDataError(f"recorded {kind}, {path}: no such file.", "docs/annotation.md has the formats.")
+            raise MissingDataError(f"recorded {kind}, {path}: no such file.", "The formats are in docs/annotation.md.")
     labels = None if split.labels is None else lambda: _truth(task.opened_anew(split).labels)
     seen = None if split.labels is None else lambda: _truth(task.seen_labels(task.opened_anew(split)))
     errors, seed = config.budget.errors(), config.budget.seed
@@ -104,7 +104,7 @@ def idle_notes(config: RunConfig, task: TaskData, asks: Collection[str]) -> tupl
     if "points" not in given.model_fields_set:  # a share that nobody asked for
         shares.discard("points")
     idle = sorted({*shares, *given.recorded()} - {*asks})
-    said += [f"method {config.method} asks for no {kind}: this budget does nothing" for kind in idle]
+    said += [f"method {config.method} asks for no {kind}: this budget has no effect" for kind in idle]
     return tuple(said)
 
 

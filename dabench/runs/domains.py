@@ -32,7 +32,7 @@ def _own(registry: Registry, workspace: Workspace) -> dict[str, Domain]:
     """The user's own domains; one with the name of a registered domain cannot be used, nor can that."""
     found = user_domains(workspace)
     for name in set(found) & set(registry.names("domain")):
-        text = f"your card {name!r} has the name of a domain that a plugin registers."
+        text = f"your card {name!r} has the same name as a plugin's domain."
         found[name] = UnreadableDomain(ConfigError(text, "Rename the card."))
     return found
 

@@ -32,8 +32,8 @@ def heartbeat(what: str, quiet: float = QUIET) -> Iterator[Callable[[], None]]:
                 seen, wait = last[0], quiet
             elif time.monotonic() >= seen + wait:
                 sys.stderr.write(
-                    f"{what}: no update for {wait:g} s. It may be slow, or hang. Ctrl-C ends it, and the same command "
-                    "goes on from the last checkpoint.\n"
+                    f"{what}: no update for {wait:g} s. It may be slow, or it may hang. Press Ctrl-C to stop "
+                    "it; the same command continues from the last checkpoint.\n"
                 )
                 sys.stderr.flush()
                 wait *= 2

@@ -28,4 +28,4 @@ def label_notes(task: TaskData, specs: Iterable[StageSpec], declared: str) -> It
     """What a plan says of a method that trains on labels of the target and does not say so itself."""
     names = [spec.name for spec in specs if declared != UPPER and trains_on_target(task, spec)]
     if names:
-        yield f"stage {', '.join(names)} trains on labels of the target: the row is an upper bracket, and not ranked"
+        yield f"stage {', '.join(names)} trains on target labels: the row is an upper bracket and is not ranked"

@@ -62,17 +62,17 @@ def _sizes(task: TaskData) -> Iterable[str]:
     source, target, split = task.source_pixel, task.target_train.voxel[1:], task.target_train
     if source is None:
         yield (
-            f"pixel size of {task.source!r} unknown: nothing is matched; give it as `voxel: [z, y, x]` (nm) in its "
-            f"card, or say that it need not be (--pixel-size native)"
+            f"pixel size of {task.source!r} unknown: nothing is resampled. Give it as `voxel: [z, y, x]` (nm) in its "
+            "card, or choose --pixel-size native"
         )
         return
     sizes = f"pixels of {nm(target)} in {task.target!r}, {nm(source)} in {task.source!r}"
     if task.resampling(split) is not None:
-        yield f"{sizes}: slices of {task.target!r} are brought to {nm(source)}, results back (--pixel-size match)"
+        yield f"{sizes}: slices of {task.target!r} are resampled to {nm(source)}, and results back (--pixel-size match)"
     elif far(source, target) > 1.01:
         yield f"{sizes}: nothing is resampled (--pixel-size {task.pixel_size})"
     if far(source, target) > FAR:
-        yield f"{sizes}: they differ {far(source, target):.1f} times, so that much of what one shows the other lacks"
+        yield f"{sizes}: they differ by a factor of {far(source, target):.1f}, so each shows much that the other lacks"
 
 
 def _spacings(task: TaskData, points: WeakLabel, clicks: Path) -> str:
@@ -92,8 +92,8 @@ def _spacings(task: TaskData, points: WeakLabel, clicks: Path) -> str:
     if not ours or not theirs or 1 / APART < ours / theirs < APART:
         return ""
     return (
-        f"the points in {clicks.name} lie {ours:.0f} pixels apart, objects in {task.source!r} {theirs:.0f}, as the "
-        "model sees them: are the voxel sizes right, and the points of this volume? (dabench data show)"
+        f"the points in {clicks.name} lie {ours:.0f} pixels apart, but the objects in {task.source!r} {theirs:.0f} (in "
+        "pixels of the model). Check the voxel sizes, and that the points belong to this volume (dabench data show)"
     )
 
 

@@ -36,7 +36,7 @@ def check_test_points(task: TaskData, points: WeakLabel) -> None:
         shown = config.test_points_file or ", ".join(f"{share:g}" for share in config.test_points)
         raise ConfigError(
             f"test points {shown}: {why}.",
-            "Leave --test-points out; dabench predict takes a file of points as prompts.",
+            "Leave out --test-points. To use a file of points as prompts: dabench predict",
         )
     if config.test_points_file is not None:
         recorded_points(config.test_points_file, task, points)
@@ -58,7 +58,7 @@ def recorded_points(path: Path, task: TaskData, points: WeakLabel) -> dict[int, 
     except DataError as error:
         raise DataError(f"{path}: {error.message}", error.mend) from None
     if not any(len(answer.points) for answer in answers):
-        raise DataError(f"{path}: holds no points.", "docs/annotation.md has the formats.")
+        raise DataError(f"{path}: contains no points.", "The formats are in docs/annotation.md.")
     return {answer.z: answer for answer in answers}
 
 

@@ -54,8 +54,8 @@ def asking_plan(
     asking = [i for i, stage in enumerate(plan.stages) if _KIND in stage.spec.asks]
     if not asking or not plan.budget.patches:
         raise ConfigError(
-            f"{config.cell_id}: {plan.skip or 'needs no preferences of a person'}.",
-            "Take a method with a preference stage that asks people (--po), and a budget of patches above 0.",
+            f"{config.cell_id}: {plan.skip or 'asks a person for no preferences'}.",
+            "Use a method with a preference stage that asks people (--po), and a patch budget above 0.",
         )
     return plan, asking[0]
 
@@ -84,7 +84,7 @@ def questions_of(
     chain.ask(index)
     found = tuple(question for request in rater.requests for question in request.questions)
     if not found:
-        raise DataError(f"{config.cell_id}: the candidates of every patch are the same: there is nothing to ask.")
+        raise DataError(f"{config.cell_id}: the candidates of every patch are identical, so there is nothing to ask.")
     return StageQuestions(plan, index, found)
 
 
@@ -124,14 +124,14 @@ def _gold(asked: StageQuestions, count: int) -> dict[int, tuple[int, ...]]:
     labels = task.seen_labels(task.target_train)
     if labels is None:
         raise DataError(
-            f"{task.target!r} has no training labels to know right answers from.",
+            f"{task.target!r} has no training labels, so correct answers are not known.",
             "Let a trusted rater answer some questions: dabench annotate report … --gold choices/NAME.jsonl",
         )
     shown = ((q.z, q.window, distinct(q.candidates, q.thresholds)[0]) for q in asked.questions)
     known = known_answers(shown, VolumeTruth(labels))
     if len(known) < count:
         raise DataError(
-            f"{count} gold questions: of {len(asked.questions)} questions labels leave no doubt about {len(known)}."
+            f"{count} gold questions: the labels decide only {len(known)} of {len(asked.questions)} questions clearly."
         )
     return draw_gold(known, count, draw_rng("gold", asked.plan.config.budget.seed))
 

@@ -86,7 +86,7 @@ class Runner:
             listing = "\n  ".join(self.plan.missing[:6])
             raise MissingDataError(
                 f"task {self.config.task}: files are missing:\n  {listing}",
-                "dabench data ls says where to get them; or try --data phantom, which needs none.",
+                "Where to get them: dabench data ls. Or try --data phantom, which needs no files.",
             )
         if self.plan.lacks and not self.suite:
             raise WeightsError("\n".join(self.plan.lacks))

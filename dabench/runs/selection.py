@@ -68,8 +68,8 @@ def check_candidates(config: RunConfig, found: Sequence[Candidate]) -> None:
     """Raises ConfigError for a selector that has nothing to choose among."""
     if len(found) == 1 and config.selector not in ("auto", "last"):
         raise ConfigError(
-            f"selector {config.selector!r}: there is one candidate only (update {found[0].update}, threshold "
-            f"{found[0].threshold:g}), nothing to choose.",
+            f"selector {config.selector!r}: there is only one candidate (update {found[0].update}, threshold "
+            f"{found[0].threshold:g}), so there is nothing to choose.",
             "Keep several checkpoints (--snapshots 5) or name several thresholds (--set thresholds=[0.3,0.5,0.7]).",
         )
 
@@ -87,7 +87,7 @@ def why_not(selector: Selector, name: str, task: TaskData, *, points: bool, sour
     if "points" in selector.looks_at and not points:
         return f"selector {name!r} needs given points, and this run has none"
     if "source" in selector.looks_at and not source:
-        return f"selector {name!r} looks at the source's labels, and this run sees no source"
+        return f"selector {name!r} needs the source's labels, but this run has no source"
     if "source" in selector.looks_at and task.source_validation is None:
         return f"selector {name!r} needs labelled source slices that no stage trains on, and {task.source!r} has none"
     return ""

@@ -24,7 +24,7 @@ def needs_images(specs: Sequence[StageSpec]) -> str:
     names = [spec.name for spec in specs if uses_source(spec)]
     if not names:
         return ""
-    return f"stage {names[0]!r} trains on source images, and only a model of the source is here"
+    return f"stage {names[0]!r} trains on source images, but only a source model is available"
 
 
 def begin_with(specs: Sequence[StageSpec], name: str, store: WeightsStore) -> list[StageSpec]:
@@ -37,8 +37,8 @@ def begin_with(specs: Sequence[StageSpec], name: str, store: WeightsStore) -> li
     first = specs[0]
     if not uses_source(first) or first.crops.target or first.asks:
         raise ConfigError(
-            f"source_checkpoint: the first stage ({first.name!r}) does not just learn the source; there is nothing "
-            "that a source model could stand in for."
+            f"source_checkpoint: the first stage ({first.name!r}) does more than train a source model, "
+            "so no source model can replace it."
         )
     path = store.find(name)
     if path is None:
@@ -50,9 +50,9 @@ def begin_with(specs: Sequence[StageSpec], name: str, store: WeightsStore) -> li
         others = sorted(set(stage.modules()) - {"network"})
         if others:
             raise ConfigError(
-                f"source_checkpoint: the first stage ({first.name!r}) also trains {', '.join(others)}, which no source "
-                "model could stand in for.",
-                "A source model can stand in for a first stage that trains a source model and nothing else.",
+                f"source_checkpoint: the first stage ({first.name!r}) also trains {', '.join(others)}, which a source "
+                "model cannot replace.",
+                "A source model can only replace a first stage that trains nothing else.",
             )
         load_network(path, stage.network())
         return stage
@@ -72,7 +72,7 @@ def load_network(path: Path, network: nn.Module) -> None:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(
             f"{path.name}: does not fit {type(network).__name__}: {reason}",
-            "A preset or a network setting says which network is built: it must be the one that was trained.",
+            "Use the preset and network settings that the weights were trained with.",
         ) from None
 
 

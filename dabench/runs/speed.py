@@ -97,7 +97,7 @@ def _stage_left(plan: Plan, index: int, seen: Mapping[str, Rate], measure: Measu
         if first:
             raise
         return StageLeft(name, None, f"it needs a trained start: {error.message.splitlines()[0][:120]}")
-    start = "" if first else " on a start that is not trained yet"
+    start = "" if first else " from a start that is not trained yet"
     return StageLeft(name, timed.seconds(updates), f"measured: a few updates{start}")
 
 

@@ -62,7 +62,7 @@ class WeightsStore:
             raise ConfigError(f"weights name {name!r}: use lower-case letters, digits and . _ + -")
         found = {key.removeprefix("module."): value for key, value in read_weights(file).items()}
         if not found:
-            raise WeightsError(f"{file}: holds no tensors.")
+            raise WeightsError(f"{file}: contains no tensors.")
         if known is not None and known.check is not None:
             found = dict(_held_against(known, found, file))
         tensors = {key: value.contiguous().clone() for key, value in found.items()}
@@ -70,7 +70,7 @@ class WeightsStore:
         earlier = self.record(name)
         if earlier is not None and earlier.origin_sha256 != origin:
             raise ConfigError(
-                f"weights {name!r} exist already with other content ({earlier.origin}).", "Choose another name."
+                f"weights {name!r} already exist with other content ({earlier.origin}).", "Choose another name."
             )
         write_with(self.path_of(name), lambda part: save_file(tensors, part))
         record = WeightsRecord(
@@ -97,7 +97,7 @@ class WeightsStore:
             return None
         if digest_file(self.path_of(name)) != record.sha256:
             raise WeightsError(
-                f"{self.path_of(name)}: its digest is not the recorded {record.sha256[:12]}…; the file was changed.",
+                f"{self.path_of(name)}: its digest is not {record.sha256[:12]}… as recorded: the file was changed.",
                 f"Delete it and add it again: dabench weights add {name} FILE",
             )
         return self.path_of(name)
@@ -139,7 +139,7 @@ def _held_against(known: PublishedWeights, tensors: Mapping[str, Tensor], file: 
         return known.check(tensors)
     except WeightsError as error:
         raise WeightsError(
-            f"{file}: {error.message}", error.mend or f"It has to be {known.file}: {known.where}"
+            f"{file}: {error.message}", error.mend or f"It must be {known.file}: {known.where}"
         ) from None
 
 

@@ -68,7 +68,7 @@ def make_graph(
     if wrong:
         listed = "\n  ".join(dict.fromkeys(wrong))
         raise ConfigError(
-            f"suite {suite.name}: {len(wrong)} of {len(cells)} cells cannot be:\n  {listed}",
+            f"suite {suite.name}: {len(wrong)} of {len(cells)} cells are invalid:\n  {listed}",
             "Leave them out: exclude: [{row: ..., task: ..., why: ...}]",
         )
     known = _told(first, recorded) | rates(workspace, first)
@@ -135,9 +135,9 @@ def _state(cell: SuiteCell, plan: Plan, workspace: Workspace, registry: Registry
 def _differs(run: RunRecord, plan: Plan, registry: Registry) -> str:
     """Why a finished run is not what the plan would make now; "" where it is."""
     if [s.key for s in run.stages] != [s.key for s in plan.stages]:
-        return "trained by other code or on other data"
+        return "trained with other code or data"
     scoring = scoring_source(registry, plan.task, plan.config.protocol)[:16]
-    return "" if run.tags.get("scoring_digest") == scoring else "scored by other code"
+    return "" if run.tags.get("scoring_digest") == scoring else "scored with other code"
 
 
 def _is_recorded(run: RunRecord | None, plan: Plan, registry: Registry) -> bool:

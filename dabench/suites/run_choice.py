@@ -25,7 +25,7 @@ def choose_runs(
         UnknownNameError: a suite that nothing here belongs to.
     """
     if bool(names) + everything + (suite is not None) != 1:
-        raise ConfigError("say which runs: RUN..., --all or --suite NAME.", "dabench results ls lists them.")
+        raise ConfigError("no runs were named: give RUN..., --all or --suite NAME.", "dabench results ls lists them.")
     if names:
         return [find_run(workspace, name) for name in names]
     cells = _cells(workspace, suite) if suite is not None else None

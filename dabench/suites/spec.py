@@ -47,7 +47,7 @@ class Published(StrictModel):
 
     source: str = Field(description="Paper and table.")
     metrics: tuple[str, ...] = Field(("dice", "aji", "pq"), description="What a list of values means, in order.")
-    note: str = Field("", description="What a reader has to know: oddities of the table, differing protocols.")
+    note: str = Field("", description="What readers should know: oddities of the table, differing protocols.")
     values: dict[str, dict[str, dict[str, float]]] = Field(
         description="Row, task, then a list of values or a mapping of metrics (dice, points_15/dice) to values."
     )
@@ -77,7 +77,7 @@ def _named_values(found: Any, metrics: Sequence[str], where: str) -> Any:
 class Variant(StrictModel):
     """The scores of some tasks once more, without some slices of the test split; nothing is trained or predicted."""
 
-    tasks: tuple[str, ...] = Field(min_length=1, description="Tasks that it holds for.")
+    tasks: tuple[str, ...] = Field(min_length=1, description="Tasks of this variant.")
     without: tuple[int, ...] = Field(min_length=1, description="Slices of the test split that are left out, from 0.")
 
 
@@ -95,10 +95,10 @@ class Suite(StrictModel):
         default_factory=list, description="Cells left out: what they have (row or a setting: value or values), and why."
     )
     contrasts: tuple[tuple[str, str], ...] = Field(
-        (), description="Pairs of rows named beforehand, first less second: what `suite report` tests."
+        (), description="Pairs of rows, named in advance; `suite report` tests first minus second."
     )
     variants: dict[str, Variant] = Field(
-        default_factory=dict, description="Scores of some tasks without some slices, by what to call them."
+        default_factory=dict, description="Scores of some tasks without some slices, by name."
     )
     published: Published | None = Field(None, description="A paper's numbers for the same rows.")
     #: Rows that a user chose (`with_rows`); not part of the file, and so not of the suite's record.
@@ -124,7 +124,7 @@ class Suite(StrictModel):
     def _reasoned(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for one in value:
             if not str(one.get("why", "")).strip() or len(one) < 2:
-                raise ValueError(f"{one}: say what is left out and why ({{row: a, seed: [1, 2], why: ...}})")
+                raise ValueError(f"{one}: give what is left out, and why ({{row: a, seed: [1, 2], why: ...}})")
         return value
 
     @field_validator("contrasts")
@@ -132,7 +132,7 @@ class Suite(StrictModel):
     def _differing(cls, value: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         for first, second in value:
             if first == second:
-                raise ValueError(f"[{first}, {second}]: a contrast is of two rows")
+                raise ValueError(f"[{first}, {second}]: a contrast needs two different rows")
         return value
 
     @property
@@ -217,8 +217,8 @@ def expand(suite: Suite) -> list[SuiteCell]:
     count = max(1, len(suite.chosen)) * math.prod(map(len, suite.axes.values()))
     if count > _MOST_CELLS:
         raise ConfigError(
-            f"suite {suite.name}: {count:,} cells, {_MOST_CELLS:,} are the most.",
-            "Fewer seeds (--seeds 0,1,2), or several suites.",
+            f"suite {suite.name}: {count:,} cells; the maximum is {_MOST_CELLS:,}.",
+            "Use fewer seeds (--seeds 0,1,2), or several suites.",
         )
     return list(_cells(suite))
 
@@ -238,7 +238,7 @@ def _cells(suite: Suite) -> Iterator[SuiteCell]:
             except ConfigError as error:
                 raise ConfigError(f"{where}: {error}") from None
             if seen.setdefault(config.cell_id, name) != name:
-                raise ConfigError(f"{where}: the same cell as row {seen[config.cell_id]!r}.", "Rows have to differ.")
+                raise ConfigError(f"{where}: the same cell as row {seen[config.cell_id]!r}.", "Rows must differ.")
             why = next((str(one["why"]) for one in suite.exclude if _matches(one, row or name, values)), "")
             yield SuiteCell(_labelled(name or config.method, settings, place, config), place, config, why)
 

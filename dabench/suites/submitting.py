@@ -104,7 +104,7 @@ class Start:
     def submit(self, where: ExecutorSettings) -> None:
         """Hand all jobs that are not there yet to the cluster, as far as it takes them. Raises ConfigError."""
         if not self.executor.orders:
-            raise ConfigError("--detach: jobs of this executor end with this command.", "--executor slurm has it.")
+            raise ConfigError("--detach: with this executor, jobs stop when the command ends.", "Use --executor slurm.")
         write_suite_record(self.workspace, self.graph.suite, [n.cell for n in self.graph.cells], self.graph.threads)
         schedule = Schedule(self.executor, self.graph.jobs(where.resources))
         schedule.adopt(self.planned)

@@ -72,8 +72,8 @@ def _runner(root: Path, suite: str, config: Values, keys: Sequence[str], threads
     made = make_plan(validate_config(config), registry, workspace)
     if [s.key for s in made.stages] != list(keys):
         raise ConfigError(
-            f"{made.config.cell_id}: this machine plans other stages than the one that started the suite.",
-            "Code, torch, data and precision have to be the same; --set precision=float32 fixes the last.",
+            f"{made.config.cell_id}: stages would have other keys on this machine than where the suite was started.",
+            "Code, torch, data and precision must be the same; for the precision: --set precision=float32",
         )
     known = {**_told(workspace, suite, keys), **altered}
     events = [Altered(**known[key]) for key in keys if key in known]

@@ -154,5 +154,5 @@ def test_the_command_knows_labels_and_says_where_it_does_not(phantom, tmp_path, 
     say(other, "anna", 0, 1)
     app(["annotate", "report", str(other.path)], standalone_mode=False)
     said = capsys.readouterr()
-    assert "phantom-human here has other images" in said.err
+    assert "phantom-human has other images here" in said.err
     assert "if every answer were right" not in said.out

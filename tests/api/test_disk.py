@@ -152,5 +152,5 @@ def test_the_commands(filled, monkeypatch):
         assert "nobody" in done.stdout
         assert (filled.stages / "nobody").is_dir(), arguments
     done = CliRunner().invoke(app, [*ask, "--yes"])
-    assert "MB are free" in done.stdout
+    assert "MB freed" in done.stdout
     assert not (filled.stages / "nobody").exists()

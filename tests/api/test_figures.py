@@ -87,8 +87,8 @@ def test_commands_write_pictures(trained, tmp_path, found):
     assert CliRunner().invoke(app, ["boxes", "--output", str(boxes)], env=place).exit_code == 0
     assert boxes.read_text().lstrip().startswith("<?xml")
     for wrong, message in (
-        (["slices", "--slices", "first"], "'first' is no slice number"),
-        (["slices", "--window", "0,0,8,8", "--crop", "64"], "at once"),
+        (["slices", "--slices", "first"], "'first' is not a slice number"),
+        (["slices", "--window", "0,0,8,8", "--crop", "64"], "exclude each other"),
         (["boxes", "--output", "boxes.txt"], "ends in .png"),
     ):
         refused = CliRunner().invoke(app, wrong, env=place)

@@ -165,7 +165,9 @@ def test_the_command_says_scores_and_overlap(masks, tmp_path):
     done = CliRunner().invoke(app, arguments, env={"DABENCH_WORKSPACE": str(tmp_path / "w")})
     assert done.exit_code == 0, done.output
     assert "human2stem  dice " in done.output
-    assert "shown and not ranked: training data that hold the target, or may (mitofinder: unknown)" in done.output
+    assert (
+        "shown but not ranked: the tool's training data include the target, or may (mitofinder: unknown)" in done.output
+    )
     file.write_text("tool: Mito Finder\nversion: 1\n")
     with pytest.raises(ConfigError, match=r"tool\.yaml: tool"):
         read_statement(file)

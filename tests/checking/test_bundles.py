@@ -279,7 +279,7 @@ def test_export_and_import_by_command(made: Made, empty: Workspace, tmp_path: Pa
     code, output = call(empty, "results", "import", out, "--dry-run", "--quick")
     assert (code, "2 runs from em-lab would be imported" in output, names(empty)) == (0, True, [])
     code, output = call(empty, "results", "import", out, "--quick")
-    assert (code, "2 runs from em-lab imported, 0 here already." in output) == (0, True)
+    assert (code, "2 runs from em-lab imported, 0 already present." in output) == (0, True)
     assert "not checked here: inputs, stages, annotation, scores" in output
     code, output = call(empty, "results", "ls")
     assert output.count("em-lab") == 2

@@ -65,7 +65,7 @@ def test_an_import_without_the_plugin_says_what_to_install(theirs: Path, empty: 
     assert listed["plugins"][-1] == THEIRS
     code, output = call(empty, "results", "import", str(theirs))
     assert (code, len(names(empty))) == (0, 1)
-    wanted = "their-method, their-network not installed here; to run or apply it: pip install dabench-their-method==1.2"
+    wanted = "their-method, their-network not installed here. To run or apply it: pip install dabench-their-method==1.2"
     assert wanted in output
     assert output.count("not installed here") == 1
 

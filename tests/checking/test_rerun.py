@@ -44,7 +44,7 @@ def test_trained_again_it_is_the_same_bit_for_bit(made: Made, tmp_path: Path) ->
     assert sorted(p.name for p in place.root.iterdir() if p.is_dir()) == ["reruns", "runs"]
     assert read_reruns(place) == {made.short.name: "same"}
     (board,) = load(place).boards()
-    assert f"Run again here with the same result: {made.short.name}." in board.notes
+    assert f"Rerun here with the same result: {made.short.name}." in board.notes
     edit_journal(place.runs / made.short.name, "phase", lambda event: event.update(seconds=9.0))
     assert read_reruns(place) == {}
 

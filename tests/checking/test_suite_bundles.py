@@ -88,7 +88,7 @@ def test_another_suite_of_that_name_stays(theirs: Path, empty: Workspace, elsewh
     own = suite(axes={"task": ["human2stem"], "seed": [7]})
     before = write_suite_record(empty, own, expand(own)).read_bytes()
     code, output = call(empty, "results", "import", str(theirs), "--quick")
-    assert (code, "suite papers/one (a suite of its name with other content is here, and stays)" in output) == (0, True)
+    assert (code, "suite papers/one (renamed: you have a different suite of that name)" in output) == (0, True)
     assert "dabench leaderboard --suite papers/one@em-lab" in output
     assert (empty.suite(NAME) / "manifest.json").read_bytes() == before
     assert started_suites(empty) == [NAME, f"{NAME}@em-lab"]

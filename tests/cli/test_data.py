@@ -125,7 +125,7 @@ def test_verify_fails_on_damage(files):
         (
             ["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--value", "3=9"],
             ConfigError,
-            "none of 0, 1 and 255",
+            "must be 0, 1 or 255",
         ),
         (
             ["add", "liver", "--images", "x.tif", "--voxel", "1,1,1", "--label-kind", "dense"],
@@ -201,7 +201,7 @@ def test_a_domain_of_floats_with_labels_of_a_part_is_exported(files, tmp_path: P
     part = ("--labelled", "1:3", "--label-slices", "1:3")
     call("add", "mine", "--images", images / "raw", "--labels", labels, "--voxel", "50,8,8", *part)
     told = call("export", "mine", "--output", tmp_path / "o.zarr", "--labels", tmp_path / "t.tif")
-    assert "may not allow to hand them on (licence: none on the card)" in told
+    assert "may not allow you to share them (licence: not on the card)" in told
     stored = zarr.open_group(str(tmp_path / "o.zarr"), mode="r")
     np.testing.assert_array_equal(stored["0"][:], IMAGES.astype(np.float32) / 255)
     truth = tifffile.imread(tmp_path / "t.tif")
@@ -215,7 +215,7 @@ def test_a_domain_of_floats_with_labels_of_a_part_is_exported(files, tmp_path: P
         (["phantom-ste", "--output", "new.tif"], UnknownNameError, "phantom-stem"),
         (["phantom-stem", "--output", "old.tif"], ConfigError, "--output old.tif: exists"),
         (["phantom-stem", "--output", "new.tif", "--labels", "old.tif"], ConfigError, "--labels old.tif: exists"),
-        (["phantom-stem", "--output", "new.tif", "--labels", "new.tif"], ConfigError, "is --output too"),
+        (["phantom-stem", "--output", "new.tif", "--labels", "new.tif"], ConfigError, "--output is the same file"),
         (["phantom-stem", "--output", "new.png"], ConfigError, "--output new.png: no format"),
         (["phantom-stem", "--output", "new.tif", "--labels", "a.png"], ConfigError, "--labels a.png: no format"),
         (["phantom-stem", "--output", "new.tif", "--split", "unlabelled"], UnknownNameError, "train"),
@@ -285,7 +285,7 @@ def test_add_labels_from_other_formats_and_for_some_slices(tmp_path: Path):
     said = call("add", "mine", "--images", scan, "--labels", tmp_path / "lab.nii.gz", "--labelled", "1:3")
     assert "4 slices of 40 x 60" in said
     assert "Points" not in said
-    assert "12.50% foreground of what is labelled (50%)" in call("verify", "mine")
+    assert "12.50% foreground of the labelled pixels (50%)" in call("verify", "mine")
     report = json.loads(call("verify", "mine", "--json"))[0]
     assert report["ignored"] == 0.5
     assert report["foreground"] == pytest.approx(300 / 2400), "of what is labelled"

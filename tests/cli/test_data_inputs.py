@@ -225,7 +225,7 @@ def test_a_bad_card_stops_its_own_domain_and_is_named():
         call("data", "show", "kidney")
     (cards / "vnc.yaml").write_text((cards / "liver.yaml").read_text().replace("name: liver", "name: vnc"))
     assert "ok" in call("data", "verify", "liver")
-    with pytest.raises(ConfigError, match="has the name of a domain that a plugin registers"):
+    with pytest.raises(ConfigError, match="has the same name as a plugin's domain"):
         call("data", "verify", "vnc")
 
 

@@ -52,7 +52,7 @@ PHANTOM = ("--task", "human2stem", "--data", "phantom", "--preset", "tiny", "--t
 def test_a_run_ends_with_a_table_the_panels_and_how_to_browse(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli("run", "--method", "prefer-das", "--po", "slpo", *PHANTOM, *sets("prefer-das"))
     assert (code, err) == (0, "")
-    for word in ("source-only", "prompt-das", "prefer-das (slpo)", "Dice", "AJI", "PQ", "panels", "simulated person"):
+    for word in ("source-only", "prompt-das", "prefer-das (slpo)", "Dice", "AJI", "PQ", "panels", "simulated rater"):
         assert word in out
     assert len(list((tmp_path / "workspace" / "runs").glob("*/panels/*.jpg"))) == 3
 

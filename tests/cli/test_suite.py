@@ -114,7 +114,7 @@ def test_a_record_counts_as_done_in_an_empty_workspace(file, tmp_path):
     assert found["counts"] == {"recorded": 1, "new": 1}
     plan = call(elsewhere, "plan", file, "--record", record).output
     assert "small/one: 2 cells (1 recorded, 1 new)" in plan
-    assert "stages of a kind that has not run here" not in plan, "the record tells the speed of the stage"
+    assert "stages whose kind has not run here" not in plan, "the record tells the speed of the stage"
     report = call(elsewhere, "report", file, "--from", record)
     assert report.exit_code == 0, report.output
     assert "1 of 2 cells are recorded (seed 0: 1 of 2)." in report.output

@@ -97,13 +97,13 @@ def test_from_points_to_preferences_to_a_model(annotated: Any, tmp_path: Path) -
     idle = Person(4, 0)
     code, said = annotated(idle)
     assert (code, idle.pages) == (2, ["points", "preferences"]), said
-    assert "nothing was answered" in said
+    assert "no question was answered" in said
     choices = PreferenceSet.open(tmp_path / "annotation-human2lucchi" / "choices")
 
     code, said = annotated(Person(0, 0), "--task=lucchi2human")
     assert (code, "step 1" in said) == (2, True), "another task has a folder of its own"
     code, said = annotated(Person(0, 0), "--task=lucchi2human", "--output=annotation-human2lucchi")
-    assert (code, "asks about phantom-lucchi, not about phantom-human" in said) == (2, True)
+    assert (code, "questions are about phantom-lucchi, not about phantom-human" in said) == (2, True)
 
     person = Person(0, len(choices.questions))
     code, said = annotated(person)

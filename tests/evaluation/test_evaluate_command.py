@@ -136,7 +136,7 @@ def test_a_prediction_of_some_slices_of_the_labels(stacks):
         (["--slices", "3:9"], r"0 <= A < B <= 4"),
         (["--slices", "two"], r"--slices 'two'"),
         (["--label-values", "255"], "VALUE:LABEL"),
-        (["--label-values", "255:2"], "label 2 is none of"),
+        (["--label-values", "255:2"], "label 2 must be 0, 1 or"),
     ],
 )
 def test_wrong_options(stacks, options, message):
@@ -194,7 +194,7 @@ def test_nothing_to_score(objects):
     tifffile.imwrite(objects[0], np.zeros((4, 40, 50), np.uint8), photometric="minisblack")
     result = call(objects, "--label-values", "0:0,7:255,9:255")
     assert "0 slices counted, 4 left out" in result.output
-    assert "No score: there is no object" in result.output
+    assert "No score: no slice has" in result.output
 
 
 def test_parts_of_an_ome_zarr(tmp_path, objects):

@@ -195,7 +195,7 @@ def test_a_suite_by_the_command_without_torch_where_it_is_submitted(daemons, tmp
     told = json.loads(dabench("status", str(path), "--json").stdout)
     assert told["counts"] == {"ok": 1}
     assert told["running"] == []
-    assert dabench("cancel", str(path)).stdout == "no jobs of this suite wait or run in Slurm\n"
+    assert dabench("cancel", str(path)).stdout == "no jobs of this suite are queued or running in Slurm\n"
 
 
 def test_a_volume_by_jobs_is_that_of_one_process(daemons, trained, registry, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ OTHERS = "see https://example.org/a/b, points/patches, 3/4, and /tmp"
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("/home/ann/clicks.csv: holds no points.", "clicks.csv: holds no points."),
+        ("/home/ann/clicks.csv: contains no points.", "clicks.csv: contains no points."),
         ("missing '/data/x/a.tif' and (/data/b.tif), ~/c/d.h5", "missing 'a.tif' and (b.tif), d.h5"),
         ("changed (/w/stages/0123abcd): it is trained again", "changed (0123abcd): it is trained again"),
         (OTHERS, OTHERS),
@@ -48,6 +48,6 @@ def test_a_run_s_record_names_no_folder_and_its_cell_is_the_same_from_the_record
 
 
 def test_the_journal_names_no_folder() -> None:
-    event = from_line(to_line(CellFinished("failed", "DataError: /home/ann/clicks.csv: holds no points.", 1.0)))
+    event = from_line(to_line(CellFinished("failed", "DataError: /home/ann/clicks.csv: contains no points.", 1.0)))
     assert isinstance(event, CellFinished)
-    assert event.reason == "DataError: clicks.csv: holds no points."
+    assert event.reason == "DataError: clicks.csv: contains no points."

@@ -83,7 +83,7 @@ def test_without_artifacts_there_are_numbers_without_slices(filled, tmp_path):
     assert (failed.status, failed.reason) == ("failed", "why")
     assert [s.entry for s in board.standings[:2]] == ["ipl", "sac"]
     assert board.standings[0].overall.mean == pytest.approx(0.8)
-    assert any("not all cells have scores by slice" in note for note in board.notes)
+    assert any("not all cells have scores per slice" in note for note in board.notes)
     assert to_json([board], elsewhere.root)
 
 

@@ -53,7 +53,7 @@ def test_it_has_a_card_for_every_method_and_domain_of_its_boards(site):
 
 def test_recorded_numbers_have_code_and_data_and_lack_the_rest(site):
     page = (site / "suites" / "baselines-tiny.html").read_text()
-    assert page.count('2/5 <span class="notes">(lacks weights, seeds, predictions)</span>') == 15
+    assert page.count('2/5 <span class="notes">(missing: weights, seeds, predictions)</span>') == 15
 
 
 def test_it_names_no_path_of_this_machine(site, tmp_path):
@@ -96,8 +96,8 @@ def test_nothing_to_rank_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--site", "board", "--html"], "--site and --html at once"),
-        (["--from", "a.jsonl", "--from", "b.jsonl"], "--from is given more than once"),
+        (["--site", "board", "--html"], "--site and --html exclude each other"),
+        (["--from", "a.jsonl", "--from", "b.jsonl"], "--from was given more than once"),
     ],
 )
 def test_what_does_not_go_together_is_refused(words, said, tmp_path):

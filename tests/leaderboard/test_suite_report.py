@@ -76,7 +76,7 @@ def test_everything_is_told_from_the_record_alone(record, suite, workspace, tmp_
     assert "| good - bad | 1 | +30.0 |" in text
     assert "corrected for the 1 of them" in text
     assert "these 2 phantoms (human, stem)" in text
-    assert "Not recorded yet: good less absent." in text
+    assert "Not recorded yet: good minus absent." in text
     assert "| good | 1 | 81.0 | 76.0 | -5.0 |" in text, "mean of .9 .7 .8 and of .7 .8, and .01 for the mean seed"
     assert "| supervised | 2.50 | 3.00 |" in text, "three trainings of an hour, each in two cells"
     assert "| good | 1.00 | 1.50 |" in text
@@ -97,9 +97,10 @@ def test_a_row_below_its_start_is_explained_and_no_other(record, suite, workspac
     text = as_markdown(gather_suite(suite, workspace, record))
     (line,) = [line for line in text.splitlines() if line.startswith("- **")]
     assert line == (
-        "- **bad** on human2stem: Dice 51.0, its start supervised 65.0 (3 seeds). It finds less: 2.0 % of the pixels "
-        "of target training slices, 8.0 % at its start. Agreement with the given points fell from 0.60 to 0.40 (F1, 3 "
-        "runs). On a test slice it predicts 2.0 objects where 4.0 are. The guard warned in 3 of 3 runs."
+        "- **bad** on human2stem: Dice 51.0; 65.0 at its start, supervised (3 seeds). It marks less foreground: "
+        "2.0 % of the pixels of target training slices, 8.0 % at its start. Agreement with the given points fell from "
+        "0.60 to 0.40 (F1, 3 runs). Per test slice it predicts 2.0 objects; there are 4.0. The guard warned in 3 of 3 "
+        "runs."
     )
 
 
@@ -113,8 +114,8 @@ def test_slices_come_back_from_a_record_and_stay(record, tmp_path):
 
 def test_nothing_to_report_and_no_plan_are_said(record, suite, workspace, tmp_path):
     found = gather_suite(suite, workspace, record)
-    with pytest.raises(ConfigError, match="no finished cell has Dice"):
+    with pytest.raises(ConfigError, match="no finished cell has a score for Dice"):
         as_markdown(type(found)(suite, (), (), found.metric))
     (tmp_path / "x.json").write_text("{}")
-    with pytest.raises(DataError, match=r"x\.json: no plan of a suite"):
+    with pytest.raises(DataError, match=r"x\.json: not a plan of a suite"):
         read_plan(tmp_path / "x.json")

@@ -156,8 +156,8 @@ def test_what_does_nothing_is_said(registry, workspace) -> None:
 
     assert notes({}) == notes({"budget": {"points": 0}}) == ()
     assert notes({"budget": {"points": 0.5, "patches": 0.1}}) == (
-        "method source-only asks for no points: this budget does nothing",
-        "method source-only asks for no preferences: this budget does nothing",
+        "method source-only asks for no points: this budget has no effect",
+        "method source-only asks for no preferences: this budget has no effect",
     )
     assert "the same domain" in notes({"task": "human2human"})[0]
 

@@ -35,7 +35,7 @@ def test_who_trains_on_target_labels_is_a_bracket_whatever_it_says(registry: Reg
     plan = make_plan(few("oracle"), registry, workspace)
     specs = [stage.spec for stage in plan.stages]
     assert bracket_of(plan.task, specs, "") == "upper"
-    assert "supervised trains on labels of the target" in next(label_notes(plan.task, specs, "lower"))
+    assert "supervised trains on target labels" in next(label_notes(plan.task, specs, "lower"))
     assert list(label_notes(plan.task, specs, "upper")) == []
     plan = make_plan(few("source-only"), registry, workspace)
     specs = [stage.spec for stage in plan.stages]

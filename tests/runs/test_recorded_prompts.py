@@ -63,7 +63,7 @@ def test_recorded_prompts_are_those_that_the_model_is_shown(clicks, registry, wo
         ("z,y,x\n99,4,4\n", ["points on slice 99", "test.csv"]),
         ("z,y,x\n0,4,4000\n", ["y 4) on slice 0 lies outside"]),
         ("z,y,x,kind\n0,4,4,negative\n", ["negative clicks alone"]),
-        ("# region z=0\nz,y,x\n", ["holds no points"]),
+        ("# region z=0\nz,y,x\n", ["contains no points"]),
         ("z,y\n", ["no column x"]),
     ],
 )

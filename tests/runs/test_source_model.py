@@ -89,7 +89,7 @@ def test_weights_that_are_unknown_or_do_not_fit_are_refused(trained: tuple[Works
 
 def test_a_method_that_does_not_begin_on_the_source_is_refused(trained: tuple[Workspace, Path], registry: Registry):
     workspace, _ = trained
-    with pytest.raises(ConfigError, match="does not just learn the source"):
+    with pytest.raises(ConfigError, match="does more than train a source model"):
         make_plan(few("oracle", source_checkpoint="mine"), registry, workspace)
 
 

@@ -66,8 +66,8 @@ def test_every_stage_of_a_chain_is_timed_once(
     assert len(done) == len(told) == 3
     assert [s.basis for s in left.stages] == [
         "measured: a few updates",
-        "measured: a few updates on a start that is not trained yet",
-        "measured: a few updates on a start that is not trained yet",
+        "measured: a few updates from a start that is not trained yet",
+        "measured: a few updates from a start that is not trained yet",
     ]
     assert left.unknown == ()
     assert all(s.seconds is not None and s.seconds >= 0.5 * n for s, n in zip(left.stages, (4, 2, 2), strict=True))

@@ -110,8 +110,8 @@ def test_an_unknown_row_lists_the_rows_the_closest_first(texts):
         ({"name": "No Good"}, "lower-case"),
         ({"axes": {"seed": []}}, "one or more different values"),
         ({"axes": {"seed": [1, 1]}}, "one or more different values"),
-        ({"exclude": [{"seed": 1}]}, "say what is left out and why"),
-        ({"exclude": [{"why": "because"}]}, "say what is left out and why"),
+        ({"exclude": [{"seed": 1}]}, "give what is left out, and why"),
+        ({"exclude": [{"why": "because"}]}, "give what is left out, and why"),
         ({"rowz": {}}, "Extra inputs"),
         ({"published": {"source": "p", "values": {"x": {"t": [1, 2]}}}}, "2 values for 3 metrics"),
     ],
@@ -172,6 +172,6 @@ def test_too_many_cells_are_refused_at_once() -> None:
     for axes, count in (({"seed": list(range(5000))}, "5,000"), ({n: list(range(5000)) for n in "ab"}, "25,000,000")):
         many = Suite.model_validate({"name": "many", "axes": axes})
         started = time.perf_counter()
-        with pytest.raises(ConfigError, match=f"suite many: {count} cells, 4,000 are the most"):
+        with pytest.raises(ConfigError, match=f"suite many: {count} cells; the maximum is 4,000"):
             expand(many)
         assert time.perf_counter() - started < 1

@@ -51,7 +51,7 @@ def _percentile(run: RunRecord, metric: str, share: int) -> float | None:
     if not along:
         return None
     if metric not in along:
-        raise DataError(f"{run.path.name}: no scores of slices by {metric!r}.", "dabench verify says more.")
+        raise DataError(f"{run.path.name}: no scores per slice for {metric!r}.", "To find out why: dabench verify")
     values = along[metric][~np.isnan(along[metric])]
     return float(np.percentile(values, share)) if len(values) else None
 

@@ -62,7 +62,7 @@ def told(table: Comparison) -> Iterator[str]:
     """A sentence for each metric; one that says so where no two rows have both numbers."""
     found = orders(table)
     if not found:
-        yield "Order: no two rows have a number here and in the paper."
+        yield "Order: fewer than two rows have a number both here and in the paper."
     for order in found:
         name = order.metric.plain.title + order.metric.label
         head = f"Order by {name} ({order.rows} rows, mean gains): {order.kept} of {order.pairs} pairs as in the paper."

@@ -30,10 +30,10 @@ def head(table: Comparison) -> Iterator[str]:
         )
     yield (
         f"Per cent. ± is the standard deviation over seeds; (brackets): fewer than {_SEEDS} seeds. "
-        f"Gain: over the first row, {table.first!r}, without test points, seed by seed."
+        f"Gain: difference from the first row, {table.first!r}, without test points, per seed."
     )
     if table.stale:
-        yield f"{len(table.stale)} cells were made by other code or on other data than there are now (stale)."
+        yield f"{len(table.stale)} cells were made with other code or data than the present ones (stale)."
 
 
 def tables(table: Comparison) -> Iterator[Table]:

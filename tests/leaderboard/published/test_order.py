@@ -36,7 +36,9 @@ def test_a_kept_order_and_nothing_to_compare_are_said():
     assert list(told(table(a=(5.0, 3.0), b=(1.0, 2.0)))) == [
         "Order by Dice (2 rows, mean gains): 1 of 1 pairs as in the paper. The order is kept."
     ]
-    assert list(told(table(a=(5.0, 3.0), b=(None, 2.0)))) == ["Order: no two rows have a number here and in the paper."]
+    assert list(told(table(a=(5.0, 3.0), b=(None, 2.0)))) == [
+        "Order: fewer than two rows have a number both here and in the paper."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_results_of_a_report_are_read(workspace, registry):
     assert found[0].run.metrics["target_test/dice"] == 0.5
     (table,) = compare(suite, found, toy())
     assert len(table.stale) == 1
-    assert "1 cells were made by other code" in "\n".join(head(table))
+    assert "1 cells were made with other code" in "\n".join(head(table))
 
 
 def test_recorded_runs_stand_for_their_cells(workspace):

@@ -53,7 +53,7 @@ def test_settings_that_are_none(refused, tmp_path, option, value, word):
 def test_points_need_one_volume(refused, tmp_path):
     for given in ((), ("--domain", "vnc", "--images", tmp_path / "scan.tif")):
         code, said = refused("points", "--output", tmp_path / "clicks.csv", *given)
-        assert (code, "one of --domain NAME and --images FILE" in said) == (2, True)
+        assert (code, "--domain NAME or --images FILE" in said) == (2, True)
     code, said = refused("points", "--output", tmp_path / "clicks.csv", "--domain", "vcn")
     assert (code, "Did you mean 'vnc'" in said) == (2, True)
     code, said = refused("points", "--output", tmp_path / "clicks.csv", "--images", tmp_path / "none.tif")
