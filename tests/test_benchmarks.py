@@ -89,7 +89,7 @@ def test_a_csv_file_becomes_a_table(tmp_path: Path) -> None:
 
 
 def test_a_page_with_a_command_that_fails_is_refused() -> None:
-    with pytest.raises(RuntimeError, match=r"nowhere\.jsonl: there is no such file"):
+    with pytest.raises(RuntimeError, match=r"nowhere\.jsonl: no such file"):
         load("generate_results", "docs").made(
             "<!-- dabench leaderboard --from nowhere.jsonl --markdown -->\n<!-- end -->"
         )

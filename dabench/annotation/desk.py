@@ -75,7 +75,7 @@ class AnnotationDesk(Desk):
         """Read nothing yet. Raises ConfigError for settings that contradict each other."""
         for name, share in budget.shares.items():
             if not 0 <= share <= 1:
-                raise ConfigError(f"budget of {name} = {share}: it is a share between 0 and 1")
+                raise ConfigError(f"budget of {name} = {share}: expected a share between 0 and 1")
         if rater not in RATERS:
             raise ConfigError(f"rater {rater!r}: use one of {', '.join(RATERS)}")
         self._shape, self._budget, self._weak, self._seed = shape, budget, dict(weak_labels), seed
@@ -103,7 +103,7 @@ class AnnotationDesk(Desk):
         if request is None:
             request = weak.request(self.share(kind), range(self._shape[0]))
             if request is None:
-                raise ConfigError(f"weak label {kind!r} has no request of its own: a stage says what it asks.")
+                raise ConfigError(f"weak label {kind!r} has no request of its own: the stage must give the questions.")
             if not self.share(kind):
                 return []
         if rater == "self" or self.rater(kind) is self._self:
@@ -171,7 +171,7 @@ class AnnotationDesk(Desk):
         if budget == 0 or charged > budget + 1e-9:
             raise BudgetError(
                 f"{kind}: the requests so far and this one take {charged:.1%} of the training split, "
-                f"the budget is {budget:.1%}. Nothing was handed out.",
+                f"but the budget is {budget:.1%}. No answers were given.",
                 f"Ask for less, or raise the budget ({_option(kind)}).",
             )
 
@@ -196,7 +196,7 @@ class AnnotationDesk(Desk):
         if asked and 2 * count < asked and not self._allow_unanswered:
             raise DataError(
                 f"{self._recorded.file(kind)}: of {asked} questions {used['answered']} are answered and {count} of the "
-                f"answers can be used ({count / asked:.0%}); half is the least.",
+                f"answers can be used ({count / asked:.0%}); at least half are needed.",
                 "Answer more of them, check that the file belongs to this run, or allow it: --allow-unanswered.",
             )
 
@@ -230,7 +230,7 @@ class AnnotationDesk(Desk):
         answers = self._recorded.recorded(self._weak, kind)
         self._check(kind, answers)
         if not weak.units(answers):
-            raise DataError(f"{path}: holds no {kind}.", "docs/annotation.md has the formats.")
+            raise DataError(f"{path}: contains no {kind}.", "The formats are in docs/annotation.md.")
         if self._recorded.request(weak, kind) is not None:
             self._refuse_unanswered(kind, weak.used(answers, answers))
 

@@ -20,7 +20,7 @@ from dabench.types import Array, PointAnswer, PointRequest
 #: Shorter ways to say what a user gives so that somebody answers, and what asks nobody.
 _GIVE = {
     "points": "(--points clicks.csv)",
-    "preferences": "(--preferences choices), or take --po upo, which needs none",
+    "preferences": "(--preferences choices), or use --po upo, which needs none",
 }
 _NONE = {"points": "--points 0", "preferences": "--patches 0"}
 
@@ -138,7 +138,7 @@ class SelfRater(Rater):
     def identity(self, kind: str, weak: WeakLabel) -> dict[str, Any]:
         if type(weak).answer_self is WeakLabel.answer_self:
             raise ConfigError(
-                f"rater 'self' cannot give {kind}: they need a person, or labels.", f"Set the budget of {kind} to 0."
+                f"rater 'self' cannot give {kind}, which need a person or labels.", f"Set the budget of {kind} to 0."
             )
         return {"rater": "self"}
 

@@ -108,15 +108,15 @@ def gather(paths: Iterable[Path]) -> tuple[list[Question], dict[str, list[Answer
         whole, choices = not _is_file(path), set_of(path)
         first = first or choices
         if choices.manifest.identity != first.manifest.identity:
-            raise DataError(f"{path}: answers to other questions than those of {first.path}.")
+            raise DataError(f"{path}: its questions differ from those of {first.path}.")
         if not whole and path.stem not in choices.raters:
-            raise DataError(f"{path}: no such file; answered have: {', '.join(choices.raters) or 'none'}.")
+            raise DataError(f"{path}: no such file; raters with answers: {', '.join(choices.raters) or 'none'}.")
         for rater in choices.raters if whole else [path.stem]:
             name = rater if rater not in found else f"{choices.path.name}/{rater}"
             found[name] = choices.answers(rater)
         notes += [note for note in choices.notes() if note not in notes]
     if first is None or not any(found.values()):
-        raise ConfigError("there are no answers yet.", "Name answer files, or a set with answers.")
+        raise ConfigError("there are no answers yet.", "Give answer files, or a set with answers.")
     return first.questions, found, notes
 
 

@@ -27,28 +27,28 @@ def sentences(found: RatersReport) -> list[str]:
 
 def _of_agreement(found: RatersReport) -> str:
     if len(found.raters) < 2:
-        return "One rater alone: how far raters agree cannot be said."
+        return "Only one rater: agreement between raters cannot be measured."
     if found.agreement is None:
         return (
-            f"Two or more raters answered {found.shared} questions, too few to say how far they agree "
+            f"Two or more raters answered {found.shared} questions, too few to measure agreement "
             f"({found.least} are needed)."
         )
     raw, alpha = found.agreement.raw, found.agreement.alpha
     start = f"On {found.shared} questions {raw.mean:.0%} of any two answers are the same"
     if alpha is None:
-        return f"{start}; all are of one kind, so nothing can be said of chance."
+        return f"{start}; all answers are of one kind, so agreement beyond chance is undefined."
     return f"{start}; beyond chance, Krippendorff's alpha is {_interval(alpha)}: {_verdict(alpha)}."
 
 
 def _verdict(alpha: Interval) -> str:
     """By the lower end of the interval: what is not shown is not claimed."""
     if alpha.low >= RELIABLE:
-        return "these raters can stand for each other"
+        return "these raters can replace each other"
     if alpha.low >= TENTATIVE:
         return "good for tentative conclusions"
     if alpha.high < TENTATIVE:
-        return "they answer too differently to stand for each other"
-    return "not shown to be reliable; more questions would tell"
+        return "they answer too differently to replace each other"
+    return "reliability is uncertain; more questions are needed"
 
 
 def _of_consistency(rater: RaterSummary) -> str:
@@ -56,9 +56,8 @@ def _of_consistency(rater: RaterSummary) -> str:
     if not again.of:
         return ""
     if again.of < LEAST_REPEATS:
-        return (
-            f"{rater.rater} saw {again.of} questions again, too few to judge consistency ({LEAST_REPEATS} are needed)."
-        )
+        few = f"too few to measure consistency ({LEAST_REPEATS} are needed)"
+        return f"{rater.rater} saw {again.of} repeated questions, {few}."
     return f"{rater.rater} answered {again.count} of {again.of} repeated questions as before ({_range(again)})."
 
 
@@ -67,8 +66,9 @@ def _of_gold(rater: RaterSummary) -> str:
     if not gold.of:
         return ""
     if gold.of < LEAST_REPEATS:
-        return f"{rater.rater} answered {gold.of} gold questions, too few to judge by ({LEAST_REPEATS} are needed)."
-    return f"{rater.rater} answered {gold.count} of {gold.of} gold questions right ({_range(gold)})."
+        few = f"too few to measure accuracy ({LEAST_REPEATS} are needed)"
+        return f"{rater.rater} answered {gold.of} gold questions, {few}."
+    return f"{rater.rater} answered {gold.count} of {gold.of} gold questions correctly ({_range(gold)})."
 
 
 def _of_ceiling(found: Ceiling) -> str:
@@ -77,10 +77,10 @@ def _of_ceiling(found: Ceiling) -> str:
         f"{found.best.mean:.3f}, those at threshold .5 {found.usual.mean:.3f}"
     )
     if found.reached is None:
-        return f"{start}: no answer could have been better."
+        return f"{start}: no answers could have been better."
     if found.reached < 0:
         return f"{start}: worse than without any answers."
-    return f"{start}: {found.reached:.0%} of what right answers would gain."
+    return f"{start}: {found.reached:.0%} of the gain that correct answers would give."
 
 
 def _of_place(rater: RaterSummary, least: int) -> str:
@@ -88,8 +88,8 @@ def _of_place(rater: RaterSummary, least: int) -> str:
     if first.of < least or first.chance >= RARE:
         return ""
     return (
-        f"{rater.rater} took what was shown first in {first.taken} of {first.of} answers, {first.expected:.0f} were "
-        f"expected (p = {first.chance:.1g}): the place decided part of the answers."
+        f"{rater.rater} chose the outline shown first in {first.taken} of {first.of} answers; {first.expected:.0f} "
+        f"were expected (p = {first.chance:.1g}): the position influenced the answers."
     )
 
 
@@ -97,8 +97,8 @@ def _of_bad(rater: RaterSummary) -> str:
     if rater.bad.low < MANY_BAD or rater.bad.value is None:
         return ""
     return (
-        f"{rater.rater} found all candidates bad in {rater.bad.value:.0%} of {rater.bad.of} questions; nothing is "
-        "learnt from these."
+        f"{rater.rater} found all candidates bad in {rater.bad.value:.0%} of {rater.bad.of} questions; training "
+        "cannot use these."
     )
 
 
@@ -136,7 +136,7 @@ def _raters(found: RatersReport) -> Table:
     ]
     gold = any(rater.on_gold.of for rater in found.raters)
     rows = [[*_row(r), *([_count(r.on_gold)] if gold else [])] for r in found.raters]
-    return Table.of([*columns, *([Column("right on gold")] if gold else [])], rows, f"{found.questions} questions")
+    return Table.of([*columns, *([Column("gold correct")] if gold else [])], rows, f"{found.questions} questions")
 
 
 def _row(rater: RaterSummary) -> list[Cell]:
@@ -175,12 +175,12 @@ def _strengths(found: RatersReport) -> Table:
     columns = [Column("thresholds", "name"), Column("strength"), Column("95 %"), Column("chosen %")]
     rows = [[s.option, *_cells(s.strength), percent(s.chosen / s.compared, digits=0)] for s in found.strengths]
     return Table.of(
-        columns, rows, "How strong each threshold is (Bradley-Terry; all shown, it is chosen in that share)"
+        columns, rows, "Strength of each threshold (Bradley-Terry: how often it is chosen if all are shown)"
     )
 
 
 def _ceilings(found: RatersReport) -> Table:
-    kinds = {"if every answer were right": "best", "as chosen": "chosen", "at threshold .5": "usual"}
+    kinds = {"if every answer were correct": "best", "as chosen": "chosen", "at threshold .5": "usual"}
     columns = [
         Column("Dice to labels", "text"),
         Column("rater", "text"),
@@ -193,7 +193,7 @@ def _ceilings(found: RatersReport) -> Table:
         for one in found.ceilings
         for name, kind in kinds.items()
     ]
-    return Table.of(columns, rows, "What answers gain, and could gain")
+    return Table.of(columns, rows, "Gain of the answers, and largest possible gain")
 
 
 def _range3(found: Interval) -> str:

@@ -48,4 +48,4 @@ class StageDesk(Desk):
     def _check(self, kind: str, rater: str | None) -> None:
         # Nobody is asked where the stage names the rater "self".
         if rater != "self" and kind not in self._asks:
-            raise ConfigError(f"this stage asks for {kind}, which its StageSpec does not say (asks).")
+            raise ConfigError(f"this stage asks for {kind}, which is not in `asks` of its StageSpec.")

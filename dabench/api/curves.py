@@ -134,8 +134,12 @@ def quality_against_cost(found: Leaderboard, cost: str) -> Figure:
         raise UnknownNameError("cost", cost, COSTS)
     boards = found.boards(shown=False)
     if len(boards) != 1:
-        raise ConfigError(f"{len(boards)} boards; one is drawn.", "Choose: --suite NAME, --filter preset=small")
+        raise ConfigError(
+            f"{len(boards)} boards match, but only one can be drawn.", "Choose: --suite NAME, --filter preset=small"
+        )
     points, front = quality_and_cost(boards[0].standings, cost)
     if not points:
-        raise ConfigError("no entry has results on all tasks and a cost.", "dabench leaderboard says what is missing.")
+        raise ConfigError(
+            "no entry has results on all tasks and a cost.", "To see what is missing: dabench leaderboard"
+        )
     return scatter(points, front, COSTS[cost][1], f"{boards[0].metric.title}, per cent, mean over tasks")

@@ -109,7 +109,7 @@ def _stages(workspace: Workspace) -> Iterator[Leftover]:
     for path in _folders(workspace.stages):
         if path.name not in used and not is_held(_lock_of(path)):
             half = "" if (path / "stage.json").is_file() else ", half-trained"
-            yield Leftover(path, _size([path]), f"no run and no suite has this stage{half}")
+            yield Leftover(path, _size([path]), f"no run or suite uses this stage{half}")
 
 
 def _used_stages(workspace: Workspace) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _memory(workspace: Workspace) -> Iterator[Leftover]:
     """What sibling stages share follows from their parent, and is made again where a new one wants it."""
     if not any(is_held(path) for path in workspace.stages.glob("*.lock")):
         for path in workspace.stages.glob("*/memory"):
-            yield Leftover(path, _size([path]), "made again when a stage needs it")
+            yield Leftover(path, _size([path]), "created again when a stage needs it")
 
 
 def _failed(workspace: Workspace) -> Iterator[Leftover]:

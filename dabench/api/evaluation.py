@@ -177,7 +177,7 @@ def _checked(option: str, mapping: Mapping[int, int] | None) -> dict[int, int]:
     wrong = sorted(set((mapping or {}).values()) - {0, 1, 255})
     if mapping and wrong:
         said = ",".join(f"{value}:{label}" for value, label in mapping.items())
-        raise ConfigError(f"{option} '{said}': label {wrong[0]} is none of 0, 1 and 255 (ignore).")
+        raise ConfigError(f"{option} '{said}': label {wrong[0]} must be 0, 1 or 255 (ignore).")
     return dict(mapping or {})
 
 
@@ -211,11 +211,12 @@ def prediction_of(
         raise ConfigError(f"--predicted {said!r}: choose one of auto, mask and ids.")
     if said == "ids" and not rule.takes_instances:
         raise ConfigError(
-            "--predicted ids: this protocol makes its own objects of a mask.", "Use instances-2d@1 or instances-3d@1."
+            "--predicted ids: this protocol only takes a mask and finds the objects itself.",
+            "Use instances-2d@1 or instances-3d@1.",
         )
     whole_numbers = stack.dtype.kind in "iu"
     if said == "ids" and (not whole_numbers or threshold is not None):
-        raise ConfigError(f"--predicted ids: ids are whole numbers and have no threshold, the stack is {stack.dtype}.")
+        raise ConfigError(f"--predicted ids: ids are whole numbers, but the stack is {stack.dtype}.")
     if not whole_numbers or threshold is not None:
         from_ = 0.5 if threshold is None and stack.dtype.kind == "f" else threshold
         return False, "not 0" if from_ is None else f">= {from_:g}", stack

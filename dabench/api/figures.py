@@ -97,7 +97,7 @@ def box_plots(found: Leaderboard, metric: Metric) -> Figure:
             scores.setdefault(entry.row.tags["task"], {}).setdefault(entry.name, []).extend(values)
     if not scores:
         raise ConfigError(
-            f"no run here has scores of slices by {str(metric)!r}.", "dabench leaderboard shows the runs."
+            f"no run here has scores per slice for {str(metric)!r}.", "To list the runs: dabench leaderboard"
         )
     tallest = max(map(len, scores.values()))
     figure = Figure(figsize=(1.6 + 4.2 * len(scores), 1.4 + 0.36 * tallest), layout="constrained")
@@ -122,9 +122,11 @@ def check_terms(found: Leaderboard, domains: Mapping[str, Domain], *, publish: b
     for name in sorted({domains_of(row)[1] for row in found.rows if row.status == "ok"}):
         domain = domains.get(name)
         if domain is None or not domain.redistribution:
-            told = f"images of {name} may not be handed on ({domain.licence if domain else 'its card is not here'})"
+            told = f"images of {name} may not be shared ({domain.licence if domain else 'its card is not here'})"
             if publish:
-                raise ConfigError(f"--publish: {told}.", "Leave the target out, or ask its owner; else: no --publish.")
+                raise ConfigError(
+                    f"--publish: {told}.", "Leave out this target, ask its owner, or do not use --publish."
+                )
             lines.append(f"not for publication: {told}")
         else:
             lines.append(f"images of {name}: {domain.licence}")
@@ -142,7 +144,7 @@ def _entries(found: Leaderboard, *, stored: bool = False) -> list[Entry]:
         if row.status == "ok" and (row.path or not stored)
     ]
     if not ok:
-        raise ConfigError("no finished run to show.", "dabench results ls lists the runs.")
+        raise ConfigError("there is no finished run to show.", "To list the runs: dabench results ls")
     return ok
 
 

@@ -51,9 +51,9 @@ _UNKNOWN = "unknown"
 class Statement(StrictModel):
     """What is known of an outside tool: a YAML file that its user writes."""
 
-    tool: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,38}$", description="Its name; the row's.")
+    tool: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,38}$", description="Name of the tool, used as name of the row.")
     version: str = Field(
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$", description="Its version, or that of its weights."
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$", description="Version of the tool or of its weights."
     )
     trained_on: str = Field(min_length=1, description="Its training data, in words.")
     saw: tuple[str, ...] | Literal["unknown"] = Field(
@@ -66,7 +66,7 @@ class Statement(StrictModel):
     @classmethod
     def _an_origin(cls, value: str) -> str:
         if not is_origin(value):
-            raise ValueError("take another name")
+            raise ValueError("choose another name")
         return value
 
 
@@ -133,10 +133,12 @@ def import_predictions(
     tasks = [TaskData(_config(statement, row, task), openers, readers) for task in row.tasks]
     first = tasks[0]
     if any(task.target != first.target for task in tasks):
-        raise ConfigError(f"--task {','.join(row.tasks)}: one prediction is of one target.", "Name its tasks alone.")
+        raise ConfigError(
+            f"--task {','.join(row.tasks)}: one prediction has one target.", "Give tasks with the same target."
+        )
     saw = seen_of_target(statement, first.target, domains)
     if missing := first.missing(source=False):
-        raise DataError(f"files of {first.target!r} are not here: {missing[0]}", "dabench data ls says where they are.")
+        raise DataError(f"files of {first.target!r} are not here: {missing[0]}", "Where to get them: dabench data ls")
     if not first.has_test_labels():
         raise ConfigError(f"{first.unscored()}.")
     outside = _Outside(statement, saw, row.suite, registry, open_volume(path, readers), str(path), reading or Reading())
@@ -204,14 +206,14 @@ class _Outside:
         found, wanted = self.stack.shape, split.images.shape
         if found[1:] != wanted[1:]:
             raise DataError(
-                f"{self.name}: slices of {found[1]} x {found[2]} pixels, those of the test split of {split.domain} "
-                f"have {wanted[1]} x {wanted[2]}.",
-                "Bring the prediction back to the stored pixels; nothing is resampled here.",
+                f"{self.name}: slices of {found[1]} x {found[2]} pixels, but the test split of {split.domain} "
+                f"has {wanted[1]} x {wanted[2]}.",
+                "Resample the prediction to the stored pixels; dabench does not do it.",
             )
         if found[0] != wanted[0]:
             raise DataError(
-                f"{self.name}: {found[0]} slices, the test split of {split.domain} has {wanted[0]}.",
-                "Every slice has to be predicted: one without an object is a slice of zeros.",
+                f"{self.name}: {found[0]} slices, but the test split of {split.domain} has {wanted[0]}.",
+                "Predict every slice. A slice without objects is a slice of zeros.",
             )
         if self.stack.dtype.kind not in "buif":
             raise DataError(f"{self.name}: values of type {self.stack.dtype}; a mask or probabilities are needed.")

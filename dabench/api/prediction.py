@@ -64,13 +64,13 @@ class PreparedPrediction:
         where, plan, cuda = self.where, self.plan, self.plan.model.device.type == "cuda"
         if where.executor == "local":
             if where.address or where.share == "objects" or where.gpus_per_job:
-                raise ConfigError("--address, --share and --gpus-per-job belong to --executor ray.")
+                raise ConfigError("--address, --share and --gpus-per-job need --executor ray.")
             if self.processes < 2:
                 yield partial(predict_here, predictor=plan.model.predictor)
                 return
             if cuda and self.processes > torch.cuda.device_count():
                 raise ConfigError(
-                    f"--jobs {self.processes}: processes would share one GPU.", "Leave --jobs out, or use --device cpu."
+                    f"--jobs {self.processes}: processes would share one GPU.", "Leave out --jobs, or use --device cpu."
                 )
         gpus = where.gpus_per_job or float(cuda)
         here = where.executor == "local"

@@ -122,7 +122,9 @@ class Assembly(Components):
         for key in self.run.settings:
             if key not in fields:
                 near = UnknownNameError("setting", key, fields)
-                raise ConfigError(f"method {self.run.method!r} has no setting {key!r}: it would do nothing.", near.mend)
+                raise ConfigError(
+                    f"method {self.run.method!r} has no setting {key!r}: it would have no effect.", near.mend
+                )
 
     def check_spelling(self) -> None:
         """Raises ConfigError for a value of another kind than its setting: what means the same is to be one cell."""

@@ -149,7 +149,8 @@ class Registry:
             raise PluginError(f"register() takes a dabench.Component, got {type(component).__name__}")
         if component.api_version != API_VERSION:
             raise PluginError(
-                f"{kind} {component.name!r} was written for API version {component.api_version}, this is {API_VERSION}"
+                f"{kind} {component.name!r} was written for API version {component.api_version}, "
+                f"but this dabench has {API_VERSION}"
             )
         earlier = self._items.get((kind, component.name))
         if earlier is None:
@@ -157,7 +158,7 @@ class Registry:
         if earlier is not None:
             raise PluginError(
                 f"{kind} {component.name!r} is already registered by {earlier.distribution} (plugin {earlier.plugin}); "
-                f"{status.distribution} asks for the same name"
+                f"{status.distribution} uses the same name"
             )
 
     def _fail(self, status: PluginStatus, cause: str, error: BaseException | None = None) -> None:

@@ -71,7 +71,7 @@ def add(new: NewSplit, path: Path, open_volume: Callable[[Path], Volume], *, rep
     if twice := overlaps(card):
         raise ConfigError(
             f"{path}: {'; '.join(twice)}.",
-            "Give other files, or say which slices belong to each split:  --slices FIRST:LAST",
+            "Give other files, or the slices of each split:  --slices FIRST:LAST",
         )
     split = CardDomain(card, digests=DigestCache()).open(new.split, open_volume)
     said = [warning, doubt_voxel(voxel), *_notes(split, new), *doubts(split)]
@@ -136,24 +136,22 @@ def choose_voxel(volume: Volume, given: Voxel | None, name: str) -> tuple[Voxel,
     except DataError as error:
         if given is None:
             raise
-        return given, f"{error.message} --voxel is taken."
+        return given, f"{error.message} Using --voxel."
     if given is None and said is None:
-        raise ConfigError(
-            f"{name}: the file does not say how large a voxel is.", "Say it in nm, z,y,x:  --voxel 30,8,8"
-        )
+        raise ConfigError(f"{name}: the file does not state the voxel size.", "Give it in nm, z,y,x:  --voxel 30,8,8")
     if given is None or said is None:
         return given or said or (0, 0, 0), ""
     if same_voxel(given, said):
         return given, ""
-    return given, f"{name} says that a voxel is {shown(said)} nm, --voxel says {shown(given)} nm; --voxel is taken."
+    return given, f"{name} states a voxel size of {shown(said)} nm, but --voxel {shown(given)} nm is used."
 
 
 def doubt_voxel(voxel: Voxel) -> str:
     """What is strange about a voxel size in nm (z, y, x) of electron microscopy; "" where nothing is."""
     if max(voxel) < 1 or max(voxel) >= 1000:
-        return f"a voxel of {shown(voxel)} nm (z,y,x) is unusual for electron microscopy: is another unit meant?"
+        return f"a voxel of {shown(voxel)} nm (z,y,x) is unusual for electron microscopy. Is the unit correct?"
     if voxel[0] < max(voxel[1:]):
-        return f"a voxel of {shown(voxel)} nm is thinner than it is wide: the order is z,y,x."
+        return f"a voxel of {shown(voxel)} nm is thinner than it is wide. Check the order: z,y,x."
     return ""
 
 
@@ -173,7 +171,7 @@ def _need_range(volume: Volume, images: Path) -> None:
     if low < 0 or high > 1:
         raise DataError(
             f"{images}: floating-point pixels from {low:g} to {high:g} (in {len(slices)} slices), expected 0 to 1.",
-            f"Say which values become 0 and 1, for example  --intensity {low:g},{high:g}",
+            f"Give the values that become 0 and 1, for example  --intensity {low:g},{high:g}",
         )
 
 
@@ -198,9 +196,9 @@ def add_split(path: Path, card: Card, *, replace: bool = False) -> Card:
     both_labelled = any(s.labels for s in old.splits.values()) and any(s.labels for s in card.splits.values())
     if both_labelled and (old.label_kind, old.mapping()) != (card.label_kind, card.mapping()):
         raise ConfigError(
-            f"{path}: its labels are {old.label_kind} {old.mapping()}, the new ones are {card.label_kind} "
+            f"{path}: its labels are {old.label_kind} {old.mapping()}, but the new ones are {card.label_kind} "
             f"{card.mapping()}.",
-            "Say what the values mean with --label-values and --label-kind, or add the volume under another name.",
+            "Give the meaning of the values with --label-values and --label-kind, or use another domain name.",
         )
     labelled = card if any(s.labels for s in card.splits.values()) else old
     splits = {**old.splits, **card.splits}

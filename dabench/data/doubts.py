@@ -28,10 +28,11 @@ def doubts(split: Split) -> list[str]:
     if split.labels is not None:
         said += [*notes_of(split.labels), *_numbers("labels", split.labels, neighbours=split.neighbours)]
         if by := shift(names_of(split.images), names_of(split.labels)):
-            said.append(f"labels: the numbers in their names are those of the images {by:+d}.")
+            said.append(f"labels: the numbers in their file names are shifted by {by:+d} from those of the images.")
         if other := _other_voxel(split.labels, split.voxel):
             said.append(
-                f"labels: their file says that a voxel is {shown(other)} nm, the images' is {shown(split.voxel)}."
+                f"labels: their file states a voxel size of {shown(other)} nm, "
+                f"but the images have {shown(split.voxel)} nm."
             )
     return list(dict.fromkeys(said))
 

@@ -46,9 +46,7 @@ class Flags:
         """What to write, with an example of these values."""
         few = sorted(values)[:_FEW]
         example = ",".join(f"{value}:{0 if value == few[0] > 0 else _usual(value)}" for value in few)
-        said = (
-            f"Say what each value is (0 background, 1 mitochondrion, 255 ignore), for example  {self.values} {example}"
-        )
+        said = f"Give a meaning to each value (0 background, 1 mitochondrion, 255 ignore), e.g. {self.values} {example}"
         grey = f"; for a probability  {self.grey}" if self.grey else ""
         return f"{said}; {self.ids}{grey}"
 
@@ -124,11 +122,11 @@ def _doubt(seen: _Seen, dtype: np.dtype[Any], kind: LabelKind) -> str:
     """Why these values are not ids of objects beyond doubt; "" where they are."""
     objects = sorted(seen.values - {0})
     if objects[0] < 0:
-        return f"{objects[0]} may be the value of unlabelled pixels"
+        return f"{objects[0]} may mean unlabelled pixels"
     if seen.background < _LEAST_BACKGROUND and len(objects) > _FEW:
-        return f"{seen.background:.1%} zeros, images, not labels? Labels are 0 where there is no mitochondrion"
+        return f"{seen.background:.1%} zeros: is this an image? Labels are 0 outside mitochondria"
     if 0 not in seen.values:
-        return "no 0, which is the background of labels; some programs count classes from 1"
+        return "no 0, which is the background in labels; some programs count classes from 1"
     if seen.differing > _MOST_BORDER and len(objects) > _FEW:
         return "most neighbouring pixels differ, as in images and probabilities"
     if dtype.kind in "ui" and objects[-1] in (255, np.iinfo(dtype).max):
@@ -138,7 +136,7 @@ def _doubt(seen: _Seen, dtype: np.dtype[Any], kind: LabelKind) -> str:
     few = objects[-1] <= _CLASSES or (dtype.itemsize == 1 and len(objects) <= _FEW)
     # Nobody stores classes in 32 unsigned bits; segmentation programs store ids so.
     if few and not (dtype.kind == "u" and dtype.itemsize >= 4):
-        return "they may be classes (a boundary?), or ids of objects"
+        return "they may be classes (such as boundaries) or object ids"
     return ""
 
 

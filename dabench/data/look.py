@@ -54,7 +54,7 @@ def words(facts: dict[str, Any]) -> str:
     made = printable(said_by).replace("\n", " ")[:200]
     return (
         f"{facts['slices']}{of} slices of {facts['rows']} x {facts['columns']}, {facts['type']} {low:g} to {high:g}; "
-        f"axes {facts['axes']}; {said or 'the file says no voxel size'}{made}"
+        f"axes {facts['axes']}; {said or 'no voxel size in the file'}{made}"
     )
 
 

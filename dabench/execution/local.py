@@ -60,7 +60,7 @@ class LocalExecutor(Executor):
         here = max(1, len(os.sched_getaffinity(0)) // max(1, cores))
         count = jobs or (len(gpus) * per_gpu if gpus else here)
         if count < 1 or per_gpu < 1:
-            raise ConfigError(f"--jobs {count}, --per-gpu {per_gpu}: at least one job has to run at a time.")
+            raise ConfigError(f"--jobs {count}, --per-gpu {per_gpu}: at least one job must run at a time.")
         self._slots = list(range(count))
         self._gpus = [g for g in gpus for _ in range(per_gpu)]
         self._memory = memory or round(_FILL * free_memory())
@@ -112,7 +112,7 @@ class LocalExecutor(Executor):
             return found
         code = running.process.exitcode or 0
         what = f"killed by {signal.Signals(-code).name}" if code < 0 else f"its process ended with code {code}"
-        return self.site.say(JobState(job, "killed", f"{what}; probably out of memory, unless you did it"))
+        return self.site.say(JobState(job, "killed", f"{what}; probably out of memory, unless you stopped it"))
 
     def cancel(self, jobs: Collection[str]) -> None:
         """Kill; a checkpoint is never half-written."""

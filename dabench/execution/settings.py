@@ -68,7 +68,7 @@ class ExecutorSettings:
             ConfigError: numbers with which nothing could run, or a cluster that cannot be used.
         """
         if self.job_minutes is not None and self.executor != "local":
-            raise ConfigError("--job-minutes is of the executor local.", "Slurm has --time; Ray ends no job for that.")
+            raise ConfigError("--job-minutes needs --executor local.", "Use --time with Slurm; Ray has no time limit.")
         site = Site.here(root, folder, round((self.job_memory or 0) * 2**30), 60 * (self.job_minutes or 0))
         if self.executor == "local":
             from dabench.execution.local import LocalExecutor, visible_gpus

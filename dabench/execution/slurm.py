@@ -96,7 +96,9 @@ class SlurmExecutor(Executor):
             with same_imports():
                 handles = executor.submit_array([_Run(job, self.site) for job in jobs])
         except Exception as error:  # submitit passes on what sbatch says, as an error of its own
-            raise ConfigError(f"Slurm did not take the jobs: {error}", "sinfo lists partitions and limits.") from error
+            raise ConfigError(
+                f"Slurm did not take the jobs: {error}", "To list partitions and limits: sinfo"
+            ) from error
         for job, handle in zip(jobs, handles, strict=True):
             self._ids[job.id], self._handles[job.id] = handle.job_id, handle
 
@@ -153,13 +155,13 @@ class SlurmExecutor(Executor):
     def _silent(self, job: str, state: JobState | None, entry: Queued | None) -> JobState:
         """The end of a job that has not said it itself."""
         log = f"what Slurm has of it: {self._folder / self._ids[job]}_*"
-        began = "it ended without a message" if state is not None else "it did not begin"
+        began = "it ended without a message" if state is not None else "it did not start"
         if entry is not None:
             return JobState(job, _STATUS.get(entry.state, "killed"), f"{began}; Slurm: {entry.state.lower()}; {log}")
         if self.orders and self._losses[job] < _LOSSES:
             self._losses[job] += 1
-            return JobState(job, "lost", f"Slurm does not know it any more; {log}")
-        return JobState(job, "killed", f"{began}; probably out of memory, unless you did it; {log}")
+            return JobState(job, "lost", f"Slurm no longer knows this job; {log}")
+        return JobState(job, "killed", f"{began}; probably out of memory, unless you stopped it; {log}")
 
     def _drop(self, job: str, *, keep: bool = False) -> None:
         """Forget an ended job, and what submitit wrote for it unless that may say why."""
@@ -256,6 +258,6 @@ def _submitit(cluster: str, folder: Path) -> Any:
             "submitit is not installed.", "Install it with dabench: pip install 'dabench[slurm]'."
         ) from None
     if cluster == "slurm" and submitit.SlurmExecutor.affinity() < 0:
-        raise ConfigError("There is no Slurm on this machine (srun).", "Start this on a login node of the cluster.")
+        raise ConfigError("There is no Slurm on this machine (srun).", "Run this on a login node of the cluster.")
     folder.mkdir(parents=True, exist_ok=True)
     return submitit

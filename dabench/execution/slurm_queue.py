@@ -53,7 +53,7 @@ def submitted(site: Site) -> dict[str, Queued]:
     """Jobs of a site that wait or run, by id. Raises ConfigError where Slurm does not answer."""
     there = listed(site)
     if there is None:
-        raise ConfigError("Slurm does not answer (squeue).", "Try again when it does: nothing is submitted twice.")
+        raise ConfigError("Slurm does not answer (squeue).", "Try again later: nothing is submitted twice.")
     return {job: entry for job, entry in there.items() if not entry.ended}
 
 

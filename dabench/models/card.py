@@ -26,8 +26,8 @@ class TaskCard(_Frozen):
     name: str = Field(description="SOURCE2TARGET.")
     source: str = Field(description="The labelled domain.")
     target: str = Field(description="The domain that the model was adapted to.")
-    neighbours: bool = Field(description="Whether slices lay next to each other in both domains.")
-    has_source: bool = Field(description="Whether the source's images were there.")
+    neighbours: bool = Field(description="Whether slices are neighbours in the tissue in both domains.")
+    has_source: bool = Field(description="Whether the source's images were available.")
 
 
 class BudgetCard(_Frozen):
@@ -43,7 +43,7 @@ class PartCard(_Frozen):
 
     kind: str = Field(description="method, network, backbone …")
     name: str = Field(description="Its registered name.")
-    distribution: str = Field(description="What to install to have it.")
+    distribution: str = Field(description="Distribution to install.")
     version: str = Field("", description="Version of that distribution.")
     source: str = Field("", description="SHA-256 of the plugin's source when the model was trained; empty: unknown.")
     licence: str = Field("", description="Licence or terms of what it builds on.")
@@ -62,10 +62,10 @@ class ScoreCard(_Frozen):
     """What the model scored on the target's test split, under which rule."""
 
     split: Literal["test"] = Field("test", description="Always the target's test split.")
-    protocol: str = Field(description="Versioned rule of scoring.")
+    protocol: str = Field(description="Scoring protocol with its version.")
     inference: str = Field(description="Inference profile.")
     test_points: float = Field(description="Share of true centres given as prompts.")
-    slices: int = Field(description="Slices that count.")
+    slices: int = Field(description="Number of slices that were scored.")
     metrics: dict[str, float] = Field(description="Metric -> mean over slices.")
 
     def line(self) -> str:
@@ -78,34 +78,40 @@ class ScoreCard(_Frozen):
 class Digests(_Frozen):
     """SHA-256 of what the model is."""
 
-    weights: str = Field(description="Of all tensors with their names, types and shapes.")
-    config: str = Field(description="Of the configuration below.")
+    weights: str = Field(description="Digest of all tensors with their names, types and shapes.")
+    config: str = Field(description="Digest of the configuration below.")
 
 
 class ModelCard(_Frozen):
     """Everything but the weights."""
 
     format: Literal[1] = Field(1, description="Version of the card.")
-    name: str = Field(description="What the model is called; a cell's id unless it was given another.")
+    name: str = Field(description="Name of the model, by default the id of its cell.")
     cell_id: str = Field(description="The run that it comes from.")
     created: str = Field(description="When the run ended, ISO-8601.")
-    config: RunConfig = Field(description="All settings of the run; of files of answers the name alone.")
+    config: RunConfig = Field(description="All settings of the run, with only the names of answer files.")
     task: TaskCard = Field(description="The task as the method saw it.")
     budget: BudgetCard = Field(description="The budget as the method saw it.")
-    stage: str = Field(description="The stage that predicts, the last one.")
+    stage: str = Field(description="Stage whose model this is, the last one.")
     update: int = Field(ge=0, description="Updates after which its weights were taken.")
     tile: int = Field(ge=1, description="Side of a tile in pixels.")
     inference: str = Field(description="Inference profile of the run.")
     intensity: str = Field(description="How grey values become [0, 1].")
-    threshold: float = Field(gt=0, lt=1, description="Probability from which a pixel is a mitochondrion.")
-    neighbour: float = Field(0.0, ge=0, description="nm to the second section that it sees; 0: it sees one.")
-    voxel: tuple[float, float, float] | None = Field(None, description="nm (z, y, x) of the target's training data.")
-    pixel: tuple[float, float] | None = Field(None, description="nm (y, x) of the pixels that the model knows.")
+    threshold: float = Field(gt=0, lt=1, description="Lowest probability that counts as mitochondrion.")
+    neighbour: float = Field(
+        0.0, ge=0, description="Distance (nm) to the second section that the model takes; 0: it takes one section."
+    )
+    voxel: tuple[float, float, float] | None = Field(
+        None, description="Voxel size (nm; z, y, x) of the target's training data."
+    )
+    pixel: tuple[float, float] | None = Field(
+        None, description="Pixel size (nm, y and x) that the model was trained on."
+    )
     seed: int = Field(description="Training seed.")
     rater: str = Field(description="Who annotated: none, simulated:ERROR_RATE, self or recorded.")
-    modules: tuple[str, ...] = Field(description="Modules whose weights are kept; `state` are tensors beside them.")
+    modules: tuple[str, ...] = Field(description="Modules whose weights are stored; `state` holds further tensors.")
     parts: tuple[PartCard, ...] = Field(description="What it is built from.")
-    scores: tuple[ScoreCard, ...] = Field((), description="Scores of the run, the headline first.")
+    scores: tuple[ScoreCard, ...] = Field((), description="Scores of the run, the headline score first.")
     digests: Digests = Field(description="SHA-256 of weights and configuration.")
     dabench_version: str = Field(description="Version that trained it.")
     torch_version: str = Field("", description="PyTorch that trained it.")
@@ -183,7 +189,7 @@ def read_card(text: str, where: str) -> ModelCard:
         raise WeightsError(f"{where}: its card is damaged ({error}).", "Export the model again.") from None
     if version != FORMAT:
         raise WeightsError(
-            f"{where}: a model of format {version!r}, this dabench reads {FORMAT}.",
+            f"{where}: a model of format {version!r}, but this version of dabench reads {FORMAT}.",
             f"It was written by dabench {_written_by(values)}: use that version, or export the run again.",
         )
     try:

@@ -102,7 +102,7 @@ def export(model: Model, path: Path, form: str, real: Sequence[Tensor] = ()) -> 
         again = [model.predictor.predict(batch).probability for batch in tiles]
     if not all(torch.equal(a, b) for a, b in zip(expected, again, strict=True)):
         raise ConfigError(
-            f"{model.card.name}: it gives another answer each time it is asked, which a {form} file cannot hold.",
+            f"{model.card.name}: its output differs from call to call, which a {form} file cannot represent.",
             "Use the model file (--format safetensors) with dabench.",
         )
     write, run = _FORMS[form]
@@ -114,7 +114,7 @@ def export(model: Model, path: Path, form: str, real: Sequence[Tensor] = ()) -> 
             raise WeightsError(
                 f"{model.card.name} as {form}: its probabilities differ from the predictor's by {difference:.2g}, more "
                 f"than {TOLERANCE[form]:g}; not written.",
-                "What the model does depends on the image in a way that a trace cannot hold. Use --format safetensors.",
+                "What the model computes depends on the image, which a trace cannot hold. Use --format safetensors.",
             )
     return Exported(path, difference, _notes(model, network))
 
@@ -133,11 +133,11 @@ def _notes(model: Model, network: torch.jit.ScriptModule) -> tuple[str, ...]:
         f"blending and the threshold {model.card.threshold:g} are the caller's."
     ]
     if isinstance(getattr(network, "one", None), nn.Module):
-        notes.append("Runs tile by tile: its code takes the size of a batch for granted.")
+        notes.append("Runs one tile at a time, because its code assumes a fixed batch size.")
     if type(model.predictor).finish is not Predictor.finish:
-        notes.append("The method's own last step on the mask of a slice is not part of it.")
+        notes.append("The method's post-processing of the mask is not included.")
     if model.predictor.gives_instances:
-        notes.append("The objects that the method makes are not part of it.")
+        notes.append("The method's own objects are not included.")
     return tuple(notes)
 
 
@@ -176,7 +176,7 @@ def _trace(model: Model, network: nn.Module, example: Tensor) -> torch.jit.Scrip
     except Exception as error:
         raise ConfigError(
             f"{model.card.name}: cannot be traced, {_reason(error)}",
-            "Its network or predictor does what a trace cannot follow. Use --format safetensors.",
+            "A trace cannot represent its network or predictor. Use --format safetensors.",
         ) from error
     return found
 

@@ -105,7 +105,9 @@ def find(reference: str | Path, workspace: Workspace) -> Path:
         if path.is_file() or (path / JOURNAL).is_file():
             return path
     if given.is_dir():
-        raise ConfigError(f"{given}: a folder without {JOURNAL} is no run.", "dabench models ls shows what there is.")
+        raise ConfigError(
+            f"{given}: this folder has no {JOURNAL}, so it is not a run.", "To list models: dabench models ls"
+        )
     runs = {p.parent.name for p in workspace.runs.glob(f"*/{JOURNAL}")}
     meant = [name for name in runs if str(reference) and name.startswith(str(reference))]
     if len(meant) == 1:
@@ -151,8 +153,7 @@ def _changes(registry: Registry, parts: tuple[PartCard, ...], where: str) -> tup
     if not changed:
         return ()
     return (
-        f"{where}: the source of {', '.join(changed)} is another than when the model was trained; "
-        "it may predict otherwise.",
+        f"{where}: the source of {', '.join(changed)} has changed since the model was trained; predictions may differ.",
     )
 
 

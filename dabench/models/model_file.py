@@ -59,7 +59,7 @@ def read_model(path: Path) -> tuple[ModelCard, dict[str, Tensor]]:
 
 def _opened(path: Path) -> Any:
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file.", "dabench models ls shows what there is.")
+        raise WeightsError(f"{path}: no such file.", "To list models: dabench models ls")
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
@@ -74,7 +74,7 @@ def _opened(path: Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(f"{path.name}: truncated or no safetensors file ({error}).", f"Get it again. {_EXPORT}")
+    return WeightsError(f"{path.name}: truncated, or not a safetensors file ({error}).", f"Get it again. {_EXPORT}")
 
 
 def _digest(text: str) -> str:
@@ -86,8 +86,8 @@ def _card(file: Any, path: Path) -> ModelCard:
     text = metadata.get(KEY)
     if text is None:
         raise WeightsError(
-            f"{path.name}: weights without a card; which network they belong to is not known.",
-            f"To begin a training with them: dabench weights add NAME {path.name}. {_EXPORT}",
+            f"{path.name}: weights without a card, so their network is not known.",
+            f"To start training from them: dabench weights add NAME {path.name}. {_EXPORT}",
         )
     card = read_card(text, path.name)
     if metadata.get(DIGEST_KEY) != _digest(text):

@@ -49,7 +49,7 @@ def stage_specs(assembly: Assembly, info: TaskInfo, budget: Budget) -> list[Stag
     except UnknownNameError as error:
         raise PluginError(
             f"the model needs a component that is not installed: {error.message}",
-            "Install its plugin, or load its file:  dabench --plugin FILE …;  dabench plugins lists what there is.",
+            "Install its plugin, or load its file:  dabench --plugin FILE …;  to list plugins: dabench plugins",
         ) from None
 
 
@@ -83,9 +83,7 @@ def check_parts(registry: Registry, parts: Sequence[PartCard], where: str) -> li
 def _mend(registry: Registry, part: PartCard) -> str:
     broken = next((p for p in registry.failures() if p.distribution == part.distribution), None)
     if broken is not None:
-        return (
-            f"Its distribution {part.distribution} is there, but plugin {broken.name!r} does not load: {broken.error}"
-        )
+        return f"{part.distribution} is installed, but its plugin {broken.name!r} does not load: {broken.error}"
     if part.distribution.startswith("file "):
         return f"It came from a single file:  dabench --plugin {part.distribution.removeprefix('file ')} …"
     return f"Install {part.distribution} {part.version}".rstrip() + ", which brings it."
@@ -108,7 +106,7 @@ def rebuild(specs: Sequence[StageSpec], where: str) -> Stage:
                 raise PluginError(
                     f"{where}: stage {spec.name!r} of method {spec.method!r} cannot be built without its data: "
                     f"{type(error).__name__}: {error}",
-                    "A stage's build gets its parent and settings, and may look at nothing else (docs/hooks.md).",
+                    "A stage's build gets its parent and settings, and must not use anything else (docs/hooks.md).",
                 ) from error
     assert stage is not None
     return stage

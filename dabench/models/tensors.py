@@ -73,7 +73,8 @@ def give(stage: Stage, tensors: Mapping[str, Tensor], names: Iterable[str], wher
     modules = stage.modules()
     if unknown := sorted(set(grouped) - set(modules)):
         raise WeightsError(
-            f"{where}: has weights of {', '.join(unknown)}, the stage has {', '.join(sorted(modules))}: another model."
+            f"{where}: has weights of {', '.join(unknown)}, but the stage has "
+            f"{', '.join(sorted(modules))}: this is another model."
         )
     for name, values in grouped.items():
         try:

@@ -57,7 +57,7 @@ def open_run(path: Path, registry: Registry, workspace: Workspace) -> TrainedRun
     if record.status != "ok":
         raise WeightsError(
             f"run {record.key}: its status is {record.status}{f' ({record.reason})' if record.reason else ''}; "
-            "only a run that ended well is a model.",
+            "only a successful run is a model.",
             f"Finish it:  dabench run --config {path / 'config.json'}",
         )
     config = validate_config(record.params)

@@ -65,7 +65,7 @@ def read_cells(uri: str) -> Iterator[StoredCell]:
         first = str(error).strip().splitlines()[:1]
         raise TrackingError(
             f"MLflow store {redact(uri)} cannot be read: {type(error).__name__}: {''.join(first)[:300]}",
-            "Look at the address, and whether its server answers.",
+            "Check the address, and that its server is running.",
         ) from error
 
 

@@ -56,4 +56,4 @@ class MlflowSync:
             act()
         except Exception as error:  # whatever it is, results lie in the run directories
             self._broken = True
-            self._warn(f"MLflow: {error}\n  Nothing is lost; later: dabench results sync")
+            self._warn(f"MLflow: {error}\n  No result is lost. Later, run: dabench results sync")

@@ -104,11 +104,11 @@ def read_recorded(path: Path) -> list[RunRecord]:
         ('source-only', 0.7507)
     """
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file.")
+        raise DataError(f"{path}: no such file.")
     events = read_journal(path)
     starts = [(place, event.cell_id) for place, event in enumerate(events) if isinstance(event, CellStarted)]
     if not starts or starts[0][0]:
-        raise DataError(f"{path} does not begin with a run.", "dabench results export --output NAME.jsonl writes one.")
+        raise DataError(f"{path} does not start with a run.", "To make one: dabench results export --output NAME.jsonl")
     ends = [*(place for place, _ in starts[1:]), len(events)]
     parts = zip(starts, ends, strict=True)
     return [record_of(path / cell_id, events[start:end], 1, HERE) for (start, cell_id), end in parts]

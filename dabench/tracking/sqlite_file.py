@@ -76,12 +76,12 @@ def tables_of(path: Path) -> set[str]:
         with closing(_open(path)) as db:
             found = {str(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.DatabaseError as error:
-        mend = "No result is lost. When the file is mended or moved away: dabench results sync"
+        mend = "No result is lost. When the file is repaired or moved away: dabench results sync"
         raise TrackingError(f"MLflow store {path}: cannot be used: {error}.", mend) from None
     if found and not found & {"experiments", "alembic_version"}:
         mend = "Move the file away, or name another store: --tracker sqlite:///PATH"
         raise TrackingError(
-            f"MLflow store {path}: a database of something else ({', '.join(sorted(found)[:3])}).", mend
+            f"MLflow store {path}: a database of another program ({', '.join(sorted(found)[:3])}).", mend
         )
     return found
 

@@ -116,7 +116,7 @@ class Summary:
         cells = "\n".join(f"- {_task(run)} seed {run.tags.get('seed')}: {_outcome(run)}" for run in self.runs)
         if not means:
             return f"**No mean: {self.status}**\n\n{cells}"
-        return f"**{means}**\n\nMeans, 95 % intervals, seeds a task: {self.seeds}.\n\n{cells}"
+        return f"**{means}**\n\nMeans, 95 % intervals, seeds per task: {self.seeds}.\n\n{cells}"
 
 
 def summaries_of(runs: Sequence[RunRecord]) -> list[Summary]:

@@ -88,9 +88,9 @@ def test_a_trusted_raters_answers_are_gold_too(tmp_path):
     found = report(questions, {"anna": choices.answers("anna")})
     (anna,) = found.raters
     assert (anna.on_gold.count, anna.on_gold.of) == (10, 11)
-    assert "anna answered 10 of 11 gold questions right (91%" in " ".join(sentences(found))
+    assert "anna answered 10 of 11 gold questions correctly (91%" in " ".join(sentences(found))
     few = report(questions, {"anna": choices.answers("anna")[:5]})
-    assert "anna answered 5 gold questions, too few to judge by" in " ".join(sentences(few))
+    assert "anna answered 5 gold questions, too few to measure accuracy" in " ".join(sentences(few))
 
 
 def test_the_ceiling_by_hand(tmp_path):
@@ -112,9 +112,9 @@ def test_the_ceiling_by_hand(tmp_path):
     found = report(choices.questions, given)
     said = [sentences(replace(found, least=1, ceilings=(replace(anna, reached=r),)))[-1] for r in (0.4, -1, None)]
     ends = (
-        "40% of what right answers would gain.",
+        "40% of the gain that correct answers would give.",
         "worse than without any answers.",
-        "no answer could have been",
+        "no answers could have been",
     )
     assert all(end in text for end, text in zip(ends, said, strict=True))
     plain = PreferenceSet.write(
@@ -155,4 +155,4 @@ def test_the_command_knows_labels_and_says_where_it_does_not(phantom, tmp_path, 
     app(["annotate", "report", str(other.path)], standalone_mode=False)
     said = capsys.readouterr()
     assert "phantom-human has other images here" in said.err
-    assert "if every answer were right" not in said.out
+    assert "if every answer were correct" not in said.out

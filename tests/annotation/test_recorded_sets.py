@@ -94,7 +94,7 @@ def test_ties_and_all_bad_are_paid_and_repeats_cost_seconds_alone(asked, with_se
 def test_more_answers_than_the_budget_are_refused(asked, with_set):
     patches = 4 * 4 * 6
     desk = with_set(asked[2], patches=5 / patches)
-    with pytest.raises(BudgetError, match="Nothing was handed out"):
+    with pytest.raises(BudgetError, match="No answers were given"):
         desk.preferences(desk.recorded_questions())
     assert with_set(asked[2], patches=0.0).recorded_questions() is None
 

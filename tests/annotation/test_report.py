@@ -101,7 +101,7 @@ def test_nothing_is_claimed_of_few_questions(questions, truth):
     below, enough = of(LEAST - 1), of(LEAST)
     assert (below.agreement, below.cohen, below.strengths) == (None, {}, ())
     assert sentences(below) == [
-        "Two or more raters answered 29 questions, too few to say how far they agree (30 are needed)."
+        "Two or more raters answered 29 questions, too few to measure agreement (30 are needed)."
     ]
     assert len(tables(below)) == 1
     assert enough.agreement.raw.mean == 1
@@ -152,7 +152,7 @@ def test_who_takes_the_first_place_is_seen(questions, truth):
     assert fair.first_place.chance > 0.01 > 1e-6 > hasty.first_place.chance
     assert hasty.first_place.taken / 300 == pytest.approx(0.3 + 0.7 / 5, abs=0.05)
     text = " ".join(sentences(report(questions, given)))
-    assert "hasty took what was shown first" in text
+    assert "hasty chose the outline shown first" in text
     assert "fair took" not in text
 
 
@@ -168,8 +168,8 @@ def test_words_for_repeats_bad_candidates_and_a_single_rater(questions, truth):
     few, many = (
         report(questions, {"a": list(said(questions, rater(truth), repeats=n))}) for n in (LEAST_REPEATS - 1, 40)
     )
-    assert "One rater alone" in sentences(few)[0]
-    assert "saw 9 questions again, too few" in sentences(few)[1]
+    assert "Only one rater" in sentences(few)[0]
+    assert "saw 9 repeated questions, too few" in sentences(few)[1]
     assert "a answered 40 of 40 repeated questions as before (100%, 91% to 100%)" in sentences(many)[1]
     bad = report(questions, {"a": list(said(questions, lambda n, *_: [] if n % 2 else [0]))})
     assert "all candidates bad in 50% of 300 questions" in sentences(bad)[1]
@@ -178,7 +178,7 @@ def test_words_for_repeats_bad_candidates_and_a_single_rater(questions, truth):
 def test_all_answers_of_one_kind(questions):
     found = report(questions, {name: list(said(questions, lambda *_: [0])) for name in "ab"})
     assert found.agreement.alpha is None
-    assert "nothing can be said of chance" in sentences(found)[0]
+    assert "agreement beyond chance is undefined" in sentences(found)[0]
     assert found.cohen == {"a, b": None}
     assert all(table.to_markdown() for table in tables(found))
 
@@ -213,7 +213,7 @@ def test_files_sets_and_copies_give_the_same_answers(choices, tmp_path):
 
 
 def test_what_cannot_be_reported_is_refused(choices, tmp_path):
-    with pytest.raises(DataError, match="no such file; answered have: anna, bert"):
+    with pytest.raises(DataError, match="no such file; raters with answers: anna, bert"):
         gather([choices.path / "carl.jsonl"])
     with pytest.raises(DataError, match=r"no manifest\.json"):
         gather([tmp_path / "elsewhere" / "anna.jsonl"])
@@ -221,7 +221,7 @@ def test_what_cannot_be_reported_is_refused(choices, tmp_path):
     other = PreferenceSet.write(tmp_path / "other", manifest, [(question(7), masks(7), {})])
     with pytest.raises(ConfigError, match="no answers yet"):
         gather([other.path])
-    with pytest.raises(DataError, match="answers to other questions"):
+    with pytest.raises(DataError, match="its questions differ from those of"):
         gather([choices.path, other.path])
 
 

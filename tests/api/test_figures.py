@@ -70,7 +70,7 @@ def test_a_box_holds_the_scores_of_all_counted_slices(found):
     shown = [np.unique(line.get_xdata()).tolist() for line in axes.lines]
     assert pytest.approx(quartiles[[0, 2]].tolist()) in shown, "the box"
     assert pytest.approx([quartiles[1]]) in shown, "the median"
-    with pytest.raises(ConfigError, match="no run here has scores of slices by 'nothing'"):
+    with pytest.raises(ConfigError, match="no run here has scores per slice for 'nothing'"):
         box_plots(found, Metric("nothing"))
 
 
@@ -105,7 +105,7 @@ def test_pictures_of_closed_targets_are_not_for_publication(found, registry, tra
     closed = replace(
         found, rows=tuple(replace(r, tags={**r.tags, "data": "real", "target": "lucchi"}) for r in found.rows)
     )
-    told = "images of lucchi may not be handed on (Research use; redistribution unclear.)"
+    told = "images of lucchi may not be shared (Research use; redistribution unclear.)"
     assert check_terms(closed, domains, publish=False) == [f"not for publication: {told}"]
     with pytest.raises(ConfigError, match="--publish: images of lucchi may not"):
         check_terms(closed, domains, publish=True)

@@ -102,8 +102,8 @@ def bad(kind, stack):
 @pytest.mark.parametrize(
     ("kind", "error", "message"),
     [
-        ("shape", DataError, r"bad\.tif: slices of \d+ x \d+ pixels, those of the test split of phantom-stem have"),
-        ("slices", DataError, r"bad\.tif: \d+ slices, the test split of phantom-stem has"),
+        ("shape", DataError, r"bad\.tif: slices of \d+ x \d+ pixels, but the test split of phantom-stem has"),
+        ("slices", DataError, r"bad\.tif: \d+ slices, but the test split of phantom-stem has"),
         ("nan", DataError, "slice 2: the prediction is NaN at row 3, column 4"),
         ("logits", DataError, "slice 0: the prediction holds values from -100"),
         ("classes", ConfigError, r"bad\.tif: holds the values 0, 1, 2: they may be classes"),
@@ -118,7 +118,7 @@ def test_bad_stacks_are_refused_and_leave_nothing(masks, registry, workspace, tm
 
 
 def test_tasks_of_two_targets_are_refused(masks, registry, workspace):
-    with pytest.raises(ConfigError, match="one prediction is of one target"):
+    with pytest.raises(ConfigError, match="one prediction has one target"):
         import_predictions(masks, said(), OutsideRow(["human2stem", "human2rat"], "phantom"), workspace, registry)
 
 

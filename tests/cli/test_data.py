@@ -266,12 +266,12 @@ def test_add_takes_the_voxel_size_that_the_file_says(tmp_path: Path):
     assert "ok" in call("verify", "mine")
     assert "warning" not in call("add", "near", "--images", scan, "--voxel", "30.1,8,8")
     out = call("add", "far", "--images", scan, "--voxel", "40,8,8")
-    assert f"warning: {scan} says that a voxel is 30,8,8 nm, --voxel says 40,8,8 nm; --voxel is taken." in out
+    assert f"warning: {scan} states a voxel size of 30,8,8 nm, but --voxel 40,8,8 nm is used." in out
     assert card_of("far")["voxel"] == [40, 8, 8]
 
 
 def test_add_asks_for_a_voxel_size_that_nobody_says(files):
-    with pytest.raises(ConfigError, match="does not say how large a voxel is") as caught:
+    with pytest.raises(ConfigError, match="does not state the voxel size") as caught:
         call("add", "liver", "--images", files[0])
     assert "--voxel 30,8,8" in caught.value.mend
 
@@ -288,7 +288,7 @@ def test_add_labels_from_other_formats_and_for_some_slices(tmp_path: Path):
     assert "12.50% foreground of the labelled pixels (50%)" in call("verify", "mine")
     report = json.loads(call("verify", "mine", "--json"))[0]
     assert report["ignored"] == 0.5
-    assert report["foreground"] == pytest.approx(300 / 2400), "of what is labelled"
+    assert report["foreground"] == pytest.approx(300 / 2400), "of the labelled pixels"
     with h5py.File(tmp_path / "lab.h5", "w") as file:
         file["a/mito"], file["a/cells"] = np.repeat(labels, 3, 0), np.repeat(labels, 3, 0)
     inner = tmp_path / "lab.h5" / "a" / "mito"

@@ -187,7 +187,7 @@ def test_labels_of_another_voxel_are_said():
         metadata = {"spacing": spacing, "unit": "um", "axes": "ZYX"}
         tifffile.imwrite(name, stack, imagej=True, resolution=(125, 125), metadata=metadata)
     said = call("data", "add", "x", "--images", "im.tif", "--labels", "lab.tif")
-    assert "labels: their file says that a voxel is 60,8,8 nm, the images' is 30,8,8." in said
+    assert "labels: their file states a voxel size of 60,8,8 nm, but the images have 30,8,8 nm." in said
 
 
 def test_train_and_test_share_no_slice():
@@ -233,7 +233,7 @@ def test_a_bad_card_stops_its_own_domain_and_is_named():
 @pytest.mark.parametrize(
     ("stack", "doubt", "values"),
     [
-        (np.where(np.arange(40)[:, None] < 8, -1, LABELS.astype(np.int16)), "-1 may be", "-1:255,0:0,1:1"),
+        (np.where(np.arange(40)[:, None] < 8, -1, LABELS.astype(np.int16)), "-1 may mean", "-1:255,0:0,1:1"),
         (np.where(np.arange(40)[:, None] < 8, 255, LABELS).astype(np.uint8), "255 may be", "0:0,1:1,255:255"),
         (LABELS + 1, "no 0", "1:0,2:1"),
         (LABELS + np.roll(LABELS, 15, 1) * np.uint8(2), "may be classes", "0:0,1:1,2:0"),

@@ -27,7 +27,7 @@ def test_versions_for_people_and_programs():
     assert told["packages"]["torch"]
 
 
-@pytest.mark.parametrize(("words", "said"), [(["--json", "ls"], "--json stands"), (["--debug"], "Missing command")])
+@pytest.mark.parametrize(("words", "said"), [(["--json", "ls"], "--json goes"), (["--debug"], "Missing command")])
 def test_options_that_need_more_are_usage_errors(words, said):
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 2

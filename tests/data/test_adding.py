@@ -58,7 +58,7 @@ def test_unclear_values_are_refused_and_can_be_said(tmp_path):
 def test_images_given_as_labels_are_noticed(tmp_path):
     images = write(tmp_path, "im.tif", IMAGES)
     labels = write(tmp_path, "lab.tif", IMAGES.astype(np.uint16) * 16)
-    with pytest.raises(ConfigError, match="images, not labels") as caught:
+    with pytest.raises(ConfigError, match="is this an image") as caught:
         new_card(NewSplit("liver", "train", images, labels), VOXEL, opener)
     assert "--label-kind instance" in caught.value.mend
     assert new_card(NewSplit("liver", "train", images, labels, kind="instance"), VOXEL, opener).label_kind == "instance"

@@ -40,10 +40,10 @@ def test_plain_values(values, dtype, kind, mapping):
 @pytest.mark.parametrize(
     ("values", "dtype", "doubt", "example"),
     [
-        ((0, -1, 1), np.int16, "-1 may be the value of unlabelled pixels", "-1:255,0:0,1:1"),
-        ((0, -1, 1, 7), np.int32, "-1 may be", "-1:255"),
-        ((0, -1), np.int8, "-1 may be", "-1:255,0:0"),
-        ((0, -1, 1), np.float32, "-1 may be", "-1:255"),
+        ((0, -1, 1), np.int16, "-1 may mean unlabelled pixels", "-1:255,0:0,1:1"),
+        ((0, -1, 1, 7), np.int32, "-1 may mean", "-1:255"),
+        ((0, -1), np.int8, "-1 may mean", "-1:255,0:0"),
+        ((0, -1, 1), np.float32, "-1 may mean", "-1:255"),
         ((0, 1, 255), np.uint8, "255 may be", "0:0,1:1,255:255"),
         ((0, 128, 255), np.uint8, "255 may be", "0:0,128:1,255:255"),
         ((0, 1, 65535), np.uint16, "65535 may be", "0:0,1:1,65535:1"),
@@ -68,7 +68,7 @@ def test_ambiguous_values_are_asked(values, dtype, doubt, example):
 
 def test_grey_values_are_no_ids():
     noise = np.random.default_rng(0).integers(1, 200, (3, 30, 30)).astype(np.uint8)
-    with pytest.raises(ConfigError, match=r"images, not labels\?"):
+    with pytest.raises(ConfigError, match=r"is this an image\?"):
         meaning_of(ArrayVolume(noise), "x")
     noise[:, :, :20] = 0  # a probability in bytes: mostly 0, grey where there may be something
     with pytest.raises(ConfigError, match="most neighbouring pixels differ") as caught:

@@ -207,5 +207,5 @@ def test_a_model_without_objects_says_so(ran: Ran, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Registry, "load", classmethod(lambda cls: ran.registry))
     record = run_cell(config(options={"box-maker": {"objects": False}}), ran.registry, ran.workspace)
     model = dabench.load_model(record.cell_id, device="cpu", workspace=ran.workspace.root)
-    with pytest.raises(dabench.DabenchError, match="makes no objects of its own"):
+    with pytest.raises(dabench.DabenchError, match="predicts only a probability, no objects"):
         model.predict((true_ids() * STEP).astype(np.uint8), instances=True)

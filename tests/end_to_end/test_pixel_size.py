@@ -124,7 +124,7 @@ def test_predict_matches_by_the_models_card(place, matched, tmp_path):
     far = json.loads(command(place, *asked, f"{tmp_path}/o.tif", "--dry-run", "--voxel", "30,1,1").output)
     assert any("8.0 times apart" in note for note in far["notes"])
     model = dabench.load_model(matched["cell_id"], workspace=place.root, device="cpu")
-    with pytest.warns(UserWarning, match="slices are brought to those"):
+    with pytest.warns(UserWarning, match="slices are resampled to that size"):
         found = model.predict(tifffile.imread(images), voxel=(30, 4, 4))
     np.testing.assert_array_equal(found >= 0.5, stored)
     with pytest.warns(UserWarning, match=r"sizes are not matched; .* voxel="):

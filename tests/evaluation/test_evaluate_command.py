@@ -180,7 +180,7 @@ def test_ids_are_handed_over_to_rules_that_take_them(objects):
 
 def test_wrong_words_about_ids(objects, stacks):
     for paths, options, message in (
-        (objects, ["--predicted", "ids"], "makes its own objects"),
+        (objects, ["--predicted", "ids"], "finds the objects itself"),
         (objects, ["--predicted", "id"], "choose one of"),
         (stacks, ["--predicted", "ids", "--protocol", "instances-3d@1"], "float32"),
         (objects, ["--threshold", "0.6"], "--threshold 154"),
@@ -241,4 +241,4 @@ def test_images_are_no_labels(tmp_path, stacks):
     tifffile.imwrite(tmp_path / "images.tif", images, photometric="minisblack")
     result = call((stacks[0], tmp_path / "images.tif"))
     assert isinstance(result.exception, ConfigError)
-    assert "images, not labels?" in str(result.exception)
+    assert "is this an image?" in str(result.exception)

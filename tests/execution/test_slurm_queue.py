@@ -136,7 +136,7 @@ def test_a_job_that_slurm_forgot_is_submitted_again_but_not_for_ever(runs, fake,
     """A controller that is killed loses what it had not saved: seconds in which nothing was tried."""
     ((_, state, _),) = Schedule(runs, graph(job("a"))).ends()
     assert (state.status, len(list(fake.scripts.iterdir()))) == ("killed", 4)
-    assert "did not begin" in state.reason
+    assert "did not start" in state.reason
 
 
 def test_a_state_that_comes_late_counts(runs, site):

@@ -215,7 +215,7 @@ def test_another_source_of_a_plugin_is_a_warning(registry, empty, file):
     rewrite(file, parts=changed_part(file, source="0" * 64))
     with pytest.warns(ModelWarning, match=r"backbone 'conv-tiny' of dabench is another"):
         model = load_model(file, registry, empty)
-    assert "may predict otherwise" in model.warnings[0]
+    assert "predictions may differ" in model.warnings[0]
 
 
 def test_a_method_that_is_not_installed(registry, empty, file):

@@ -52,7 +52,9 @@ def test_others_may_read_the_file(path, tmp_path, registry):
 
 def test_another_format(path):
     rewrite(path, format=2, dabench_version="9.0")
-    with pytest.raises(WeightsError, match=r"a model of format 2, this dabench reads 1\.\n.*dabench 9\.0"):
+    with pytest.raises(
+        WeightsError, match=r"a model of format 2, but this version of dabench reads 1\.\n.*dabench 9\.0"
+    ):
         read_model_card(path)
 
 
@@ -91,7 +93,7 @@ def test_a_pickle(tmp_path, write):
 def test_a_torn_file_whose_length_begins_as_a_pickle_does_is_called_torn(tmp_path):
     path = tmp_path / "cut.safetensors"
     path.write_bytes(b"\x80I" + bytes(6) + b'{"__metadata__"')
-    with pytest.raises(WeightsError, match=r"truncated|no safetensors"):
+    with pytest.raises(WeightsError, match="truncated, or not a safetensors"):
         read_model(path)
 
 
@@ -111,7 +113,7 @@ def test_a_damaged_card(text):
 def test_a_truncated_file_is_never_read(content, tmp_path, share):
     path = tmp_path / "cut.safetensors"
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(WeightsError, match=r"truncated|no safetensors"):
+    with pytest.raises(WeightsError, match="truncated, or not a safetensors"):
         read_model(path)
 
 

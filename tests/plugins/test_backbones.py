@@ -64,7 +64,7 @@ def test_other_content_under_a_taken_name_is_refused(tmp_path: Path) -> None:
         save_file({"x": torch.full((1,), float(number))}, tmp_path / f"{number}.safetensors")
     store.add("mine", tmp_path / "1.safetensors")
     store.add("mine", tmp_path / "1.safetensors")
-    with pytest.raises(ConfigError, match="exist already"):
+    with pytest.raises(ConfigError, match="already exist"):
         store.add("mine", tmp_path / "2.safetensors")
     with pytest.raises(ConfigError, match="lower-case"):
         store.add("../mine", tmp_path / "2.safetensors")

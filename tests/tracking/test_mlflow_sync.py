@@ -37,4 +37,4 @@ def test_a_store_by_name(workspace):
     assert own is not None
     own.summarise("suite", [])
     assert told[0].startswith("MLflow: ")
-    assert "later: dabench results sync" in told[0]
+    assert "Later, run: dabench results sync" in told[0]

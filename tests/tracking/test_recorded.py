@@ -47,8 +47,8 @@ def test_only_the_last_attempt_is_kept(tmp_path, make_run):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "does not begin with a run"),
-        ('{"event":"phase","name":"x","seconds":1}\n', "does not begin with a run"),
+        ("", "does not start with a run"),
+        ('{"event":"phase","name":"x","seconds":1}\n', "does not start with a run"),
         ("{\n", "line 1 is damaged"),
     ],
 )
@@ -59,5 +59,5 @@ def test_another_file_is_refused(tmp_path, text, message):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"none\.jsonl: there is no such file"):
+    with pytest.raises(DataError, match=r"none\.jsonl: no such file"):
         read_recorded(tmp_path / "none.jsonl")

@@ -84,7 +84,7 @@ def test_scan_to_counts(reader: HastyReader, at_the_browser: None) -> None:
 def test_points_and_preferences(reader: HastyReader, at_the_browser: None) -> None:
     printed = reader.follows(DOCS / "tutorials" / "points-and-preferences.md")
     assert "anna.jsonl: 10 answers" in printed
-    assert "One rater alone" in printed
+    assert "Only one rater" in printed
     runs = {run.tags["method"]: run for run in read_runs(reader.home / "workspace" / "runs")}
     assert {run.tags["rater"] for run in runs.values()} == {"recorded"}
     assert set(runs) == {"prompt-das", "prefer-das"}

@@ -38,14 +38,14 @@ def check_name(name: str) -> None:
         )
     module = module_name(name)
     if keyword.iskeyword(module) or module in sys.stdlib_module_names:
-        raise ConfigError(f"{name!r} cannot be a plugin's name: Python has {module!r} itself.", _another(name))
+        raise ConfigError(f"{name!r} cannot be a plugin's name: {module!r} belongs to Python.", _another(name))
 
 
 def check_bindings(name: str, code: str) -> None:
     """Raises ConfigError where a class of the new module takes a name that the module needs for something else."""
     twice = sorted(bound for bound, count in Counter(_bound(ast.parse(code))).items() if count > 1)
     if twice:
-        raise ConfigError(f"{name!r} would name a class {twice[0]}, and the module has another one.", _another(name))
+        raise ConfigError(f"{name!r} would name a class {twice[0]}, but the module already has one.", _another(name))
 
 
 def check_free(name: str, component: str, folder: Path, registry: Registry, *, force: bool = False) -> None:

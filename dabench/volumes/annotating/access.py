@@ -98,7 +98,7 @@ class Guard:
         """Status and reason for a request that no page of this server sends."""
         host = headers.get("host", "")
         if host not in self._hosts:
-            return 421, "This server answers to 127.0.0.1 and localhost alone, with its own port.\n"
+            return 421, "This server only answers to 127.0.0.1 and localhost, on its own port.\n"
         changes, origin = scope["method"] not in ("GET", "HEAD"), headers.get("origin")
         if (changes or origin is not None) and origin != f"http://{host}":
             return 403, "This request comes from another page.\n"
@@ -126,6 +126,6 @@ def _token(scope: Scope) -> str:
 
 
 _CLOSED = (
-    "This link was used already, or is not complete.\n\n"
+    "This link was already used, or it is incomplete.\n\n"
     "Each link opens the page in one browser. The terminal that runs dabench annotate shows the next one.\n"
 )

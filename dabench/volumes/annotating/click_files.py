@@ -47,9 +47,11 @@ class Clicks:
         """Continue what is there. Raises ConfigError, or DataError for a damaged log or one of other images."""
         self.folder = self.path.with_suffix("")
         if self.folder == self.path:
-            raise ConfigError(f"{self.path}: the file of all clicks ends in .csv.", f"--output {self.path}.csv")
+            raise ConfigError(
+                f"{self.path}: the name of the file of clicks must end in .csv.", f"--output {self.path}.csv"
+            )
         if self.path.exists() and not self.folder.is_dir():
-            raise ConfigError(f"{self.path}: is there, and was not made on this page.", "Choose another name.")
+            raise ConfigError(f"{self.path}: exists, and was not written by this page.", "Choose another name.")
         self._check_images()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock, self._held = threading.Lock(), self._hold()
@@ -64,7 +66,7 @@ class Clicks:
             there, here = (", ".join(filter(None, map(about.get, ("domain", "split")))) for about in (row, self.about))
             if there != here:
                 raise ConfigError(
-                    f"{self.path}: holds clicks on {there or 'a file'}, not on {here or 'a file'}.",
+                    f"{self.path}: contains clicks on {there or 'a file'}, not on {here or 'a file'}.",
                     "Choose another name.",
                 )
 
@@ -74,7 +76,7 @@ class Clicks:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             held.close()
-            raise ConfigError(f"{self.folder}: another dabench annotate is open on it.", "Use its page.") from None
+            raise ConfigError(f"{self.folder}: another dabench annotate is using it.", "Use its page.") from None
         return held
 
     def close(self) -> None:

@@ -116,7 +116,9 @@ class RaterClicks:
         except ValidationError as error:
             raise DataError(f"{where}: {error.errors()[0]['msg']}: {line[:60].decode(errors='replace')!r}") from None
         if step.add and not self._inside(step.add):
-            raise DataError(f"{where}: {step.add} lies outside of {self.shape} (slices, rows, columns): other images?")
+            raise DataError(
+                f"{where}: {step.add} lies outside {self.shape} (slices, rows, columns). Was it made on other images?"
+            )
         self._steps[step.n] = step
 
     def close(self) -> None:
@@ -150,7 +152,7 @@ class RaterClicks:
     def add(self, click: Click, seconds: float) -> int:
         """Add a click; its slice. Raises ConfigError for one outside of the images."""
         if not self._inside(click):
-            raise ConfigError(f"z={click.z}, y={click.y:g}, x={click.x:g} lies outside of {self.shape}.")
+            raise ConfigError(f"z={click.z}, y={click.y:g}, x={click.x:g} lies outside {self.shape}.")
         self._append(seconds, add=click.model_dump())
         return click.z
 
@@ -159,7 +161,7 @@ class RaterClicks:
         with self._lock:
             click = self.standing().get(number)
         if click is None:
-            raise StaleError("This click is not there any more.")
+            raise StaleError("This click no longer exists.")
         self._append(seconds, remove=number)
         return click.z
 

@@ -97,4 +97,4 @@ def candidate_order(count: int, seed: int, rater: str, question: str, *, repeat:
 
 def _need_share(name: str, share: float) -> None:
     if not 0 <= share <= 1:
-        raise ConfigError(f"{name} {share:g}: it lies between 0 and 1.")
+        raise ConfigError(f"{name} {share:g}: must be between 0 and 1.")

@@ -199,4 +199,4 @@ def _number(request: Request, name: str) -> float:
     try:
         return float(request.query_params[name])
     except (KeyError, ValueError):
-        raise ConfigError(f"{name} is no number.") from None
+        raise ConfigError(f"{name} is not a number.") from None

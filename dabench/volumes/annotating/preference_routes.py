@@ -42,7 +42,7 @@ def preference_routes(session: Session, rater: str = "") -> list[BaseRoute]:
         try:
             dz = int(path["dz"])
         except ValueError:
-            raise ConfigError(f"{path['dz']!r} is no number of slices.") from None
+            raise ConfigError(f"{path['dz']!r} is not a number of slices.") from None
         return JSONResponse({"picture": session.section(path["rater"], path["item"], dz)})
 
     async def answer(request: Request) -> Response:

@@ -87,8 +87,8 @@ class Session:
             raise ConfigError(f"{self.choices.path}: answers cannot be added to a zip.", "Unpack it first.")
         if not self.choices.manifest.images:
             raise ConfigError(
-                f"{self.choices.path}: holds masks without images: there is nothing to see.",
-                "Answer the set where it was made, or one that was exported with its images.",
+                f"{self.choices.path}: contains masks but no images to show.",
+                "Answer the set where it was made, or export it again with its images.",
             )
         questions, scores = self.choices.questions, None
         if self.asking.order == "informative":

@@ -60,7 +60,7 @@ class Pictures:
         with self._lock:
             kind, data = self._held.get(request.path_params["digest"], ("", b""))
         if not data:
-            return JSONResponse({"error": "This picture is not kept any more; load the page again."}, 404)
+            return JSONResponse({"error": "This picture is no longer available; reload the page."}, 404)
         return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=31536000, immutable"})
 
 
@@ -149,7 +149,7 @@ def listen(port: int = 0) -> socket.socket:
         listening.listen()
     except OSError as error:
         listening.close()
-        raise ConfigError(f"port {port}: {error.strerror}.", "Leave --port out to take a free one.") from None
+        raise ConfigError(f"port {port}: {error.strerror}.", "Leave out --port to use a free one.") from None
     return listening
 
 

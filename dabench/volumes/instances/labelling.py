@@ -93,7 +93,7 @@ class LabelledVolume(Wrapper):
         binary = binary_box(read_block(self.volume, block), block)
         if checksum(binary) != self.objects.checks[box]:
             raise DataError(
-                f"the mask changed since it was labelled, or the scratch folder is that of another one (at {block}).",
+                f"the mask changed since it was labelled, or the scratch folder belongs to another mask (at {block}).",
                 "Start the labelling again, with an empty scratch folder.",
             )
         begin, end = self.objects.offsets[box : box + 2]

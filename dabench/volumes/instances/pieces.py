@@ -46,7 +46,7 @@ def binary_box(values: Array, where: Block) -> Array:
         raise DataError(
             f"a mask must hold whole numbers (0 is background), slices {where.z} to {where.z + where.depth - 1} hold "
             f"{values.dtype}.",
-            "Cut a probability at a threshold first; dabench predict writes a mask beside it.",
+            "Threshold a probability first; dabench predict also writes a mask.",
         )
     # As uint8, never bool: cc3d labels background at the odd edges of boolean images (see dabench.ops.components).
     return np.ascontiguousarray(values != 0).view(np.uint8)

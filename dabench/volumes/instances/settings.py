@@ -42,7 +42,7 @@ class Labelling:
     def of(cls, shape: Shape, dims: int, chunk: Shape, connectivity: int | None = None) -> Labelling:
         """Check the numbers; no connectivity means the usual one."""
         if dims not in _NEIGHBOURS:
-            raise ConfigError(f"objects in {dims} dimensions: there are 2 (each slice on its own) and 3.")
+            raise ConfigError(f"objects in {dims} dimensions: choose 2 (each slice separately) or 3.")
         allowed = _NEIGHBOURS[dims]
         if connectivity is not None and connectivity not in allowed:
             raise ConfigError(f"{connectivity} neighbours in {dims}-D: choose one of {', '.join(map(str, allowed))}.")
@@ -118,7 +118,7 @@ def _in_voxels(text: str, voxel: tuple[float, float, float] | None, dims: int, s
     try:
         number, unit = float(found[1]), found[2].lower()
     except ValueError:
-        raise ConfigError(f"size {text!r}: {found[1]!r} is no number.") from None
+        raise ConfigError(f"size {text!r}: {found[1]!r} is not a number.") from None
     if not math.isfinite(number):
         raise ConfigError(f"size {text!r}: too large a number.")
     if unit == "px":

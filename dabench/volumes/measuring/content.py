@@ -33,7 +33,7 @@ def content_of(
     if volume.dtype.kind not in "bui":
         raise DataError(
             f"{path}: {volume.dtype} is neither a mask nor ids, which are whole numbers.",
-            "Write a mask or instances with dabench predict, or cut the probability at a threshold.",
+            "Write a mask or instances with dabench predict, or threshold the probability.",
         )
     if content == "auto" and path.parent.name == "labels" and path.name in ("mask", "instances"):
         content = "mask" if path.name == "mask" else "ids"

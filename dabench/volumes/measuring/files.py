@@ -68,7 +68,7 @@ class Measuring:
         if self.split not in ("none", "watershed"):
             raise ConfigError(f"--split {self.split!r}: choose none or watershed.")
         if self.dims not in (None, 2, 3):
-            raise ConfigError(f"--dims {self.dims}: there are 2 (each slice on its own) and 3.")
+            raise ConfigError(f"--dims {self.dims}: choose 2 (each slice separately) or 3.")
 
 
 @dataclass(frozen=True)
@@ -127,15 +127,17 @@ def measure_file(
     volume = open_volume(path, Registry.load().made("reader"))
     voxel = how.voxel or voxel_of(volume)
     if voxel is None:
-        raise ConfigError(f"{path}: the file does not say how large a voxel is.", "Add --voxel z,y,x (nm).")
+        raise ConfigError(f"{path}: the file does not state the voxel size.", "Add --voxel z,y,x (nm).")
     dims = how.dims or (3 if volume.shape[0] > 1 else 2)
     kind = volume.dtype
     is_mask, volume = content_of(volume, path, how.content, how.values)
     if how.split != "none" and not is_mask:
-        raise ConfigError(f"{path}: holds ids, which are objects already; --split is for a mask.", "Leave --split out.")
+        raise ConfigError(
+            f"{path}: contains ids, which are already objects; --split is for a mask.", "Leave out --split."
+        )
     ids, chunk = _objects(volume, replace(how, dims=dims, voxel=voxel), is_mask, scratch, observer)
     content = f"{kind} mask, labelled in {dims}-D" if is_mask else f"{kind} ids"
-    content += ", touching objects cut apart" if how.split != "none" else ""
+    content += ", touching objects separated" if how.split != "none" else ""
     measures = measure(ids, voxel, chunk, dims, observer.progress("measuring"))
     return MeasuredFile(measures, path, content, first_slice(file) if file.is_dir() else 0)
 
@@ -148,9 +150,7 @@ def _objects(
     least = least_voxels(how.min_size, how.voxel, dims) if how.min_size else 0
     most = most_voxels(how.max_size, how.voxel, dims) if how.max_size else None
     if most is not None and most < least:
-        raise ConfigError(
-            f"--min-size {how.min_size}, --max-size {how.max_size}: nothing is as large and as small as that."
-        )
+        raise ConfigError(f"--min-size {how.min_size}, --max-size {how.max_size}: no object fits between these sizes.")
     ids = _labelled(volume, dims, how.split, least, scratch, observer) if is_mask else volume
     chunk = default_chunk(chunks_of(ids), volume.shape)
     if most is not None or (least > 1 and not is_mask):

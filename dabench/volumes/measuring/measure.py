@@ -81,7 +81,7 @@ def _check_range(voxels: int, shape: Shape) -> None:
     if voxels * max(shape) ** 2 >= 2**63:
         raise DataError(
             f"an object of {voxels} voxels in a volume of {shape} is too large for exact sums.",
-            "Is the background labelled? It must be 0. Otherwise measure parts of the volume.",
+            "Check that the background is 0; otherwise measure parts of the volume.",
         )
 
 
@@ -94,4 +94,4 @@ def _check(instances: Volume, voxel: Voxel, dims: int) -> None:
     if len(voxel) != 3 or not all(math.isfinite(side) and side > 0 for side in voxel):
         raise ConfigError(f"voxel size {voxel}: three positive numbers of nm (z, y, x) are needed.")
     if dims not in (2, 3):
-        raise ConfigError(f"measures in {dims} dimensions: there are 2 (profiles on slices) and 3.")
+        raise ConfigError(f"measures in {dims} dimensions: choose 2 (profiles on slices) or 3.")

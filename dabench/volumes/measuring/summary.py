@@ -62,9 +62,9 @@ def lines(measures: Measures) -> list[tuple[str, str]]:
         (size, _spread(kept, unit)),
         ("length", _spread(measures.objects["length_nm"], "nm")),
         ("elongation", _spread(measures.objects["elongation"], "")),
-        ("objects a slice, mean", f"{said['objects_per_slice_mean']:.1f}"),
+        ("objects per slice, mean", f"{said['objects_per_slice_mean']:.1f}"),
     ]
-    return [*rows, ("objects a µm³", f"{said['objects_per_um3']:.3g}")] if solid else rows
+    return [*rows, ("objects per µm³", f"{said['objects_per_um3']:.3g}")] if solid else rows
 
 
 def draw(measures: Measures, title: str) -> Figure:
@@ -106,7 +106,7 @@ def _along(panel: Axes, measures: Measures) -> None:
     z = slices["z_nm"] * 1e-3
     panel.plot(z, slices["objects_per_um2"], color="#3b6ea5", linewidth=1.2, marker="." if z.size < 60 else "")
     panel.set_ylim(bottom=0)
-    _dress(panel, "z, µm", "objects a µm² of slice")
+    _dress(panel, "z, µm", "objects per µm² of slice")
     share = panel.twinx()
     share.plot(z, slices["area_fraction"] * 100, color="#999", linewidth=1)
     share.set_ylim(bottom=0)

@@ -95,14 +95,14 @@ def _end_line(path: Path) -> None:
 
 def _compare(there: Mapping[str, Any], here: Mapping[str, Any], folder: Path) -> None:
     differences = [
-        f"{key}: {_short(there.get(key))} there, {_short(here.get(key))} now"
+        f"{key}: {_short(there.get(key))} before, {_short(here.get(key))} now"
         for key in sorted(there.keys() | here.keys())
         if there.get(key) != here.get(key)
     ]
     if differences:
         raise ConfigError(
-            f"{folder}: was begun with another configuration:\n  " + "\n  ".join(differences),
-            f"Give the same options to continue it, or delete the folder to start again:  rm -r {folder}",
+            f"{folder}: was started with other settings:\n  " + "\n  ".join(differences),
+            f"To continue, use the same options. To start again, delete the folder:  rm -r {folder}",
         )
 
 

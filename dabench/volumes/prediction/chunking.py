@@ -139,7 +139,7 @@ def check_chunk(chunk: Shape, shape: Shape, *, whole_slices: bool) -> Shape:
     if whole_slices and (y, x) != shape[1:]:
         raise ConfigError(
             f"--chunk {text}: this model makes objects, or has a last step, on whole slices, which cannot be cut.",
-            f"Use --chunk {z},{shape[1]},{shape[2]}, or leave --chunk out.",
+            f"Use --chunk {z},{shape[1]},{shape[2]}, or leave out --chunk.",
         )
     step = granule((z, y, x))[0]
     return (z if z == shape[0] else z // step * step), y, x

@@ -28,21 +28,27 @@ def matching(
     """
     known, size = card.pixel_size, voxel and voxel[1:]
     if known is None or size is None:
-        whose = f"the model knows pixels of {nm(known)}, those of the images are unknown" if known else _NO_CARD
+        whose = (
+            f"the model was trained on pixels of {nm(known)}, but the pixel size of the images is unknown"
+            if known
+            else _NO_CARD
+        )
         return None, (f"{whose}: sizes are not matched; {_GIVE if known else _TRAIN}",) if asked == "match" else ()
-    sizes = f"pixels of {nm(size)}, the model knows {nm(known)}"
+    sizes = f"pixels of {nm(size)}, but the model was trained on {nm(known)}"
     found = Resampling.between(plane, size, known) if asked == "match" else None
     notes = []
     if found is not None:
-        notes.append(f"{sizes}: slices are brought to those, results back (--pixel-size native: not)")
+        notes.append(f"{sizes}: slices are resampled to that size, and results back (--pixel-size native: not)")
     elif far(size, known) > 1 + TOLERANCE:
         notes.append(f"{sizes}, and nothing is resampled (--pixel-size {asked})")
     if far(size, known) > FAR:
-        notes.append(f"{sizes}: {far(size, known):.1f} times apart: much of what the model knows is not seen here")
+        notes.append(
+            f"{sizes}: {far(size, known):.1f} times apart, so the images differ much from what the model was trained on"
+        )
     return found, tuple(notes)
 
 
-_NO_CARD = "the model's card does not say which pixel size it knows"
+_NO_CARD = "the model's card does not state its pixel size"
 _GIVE = "give it: --voxel z,y,x (nm), in Python voxel=(z, y, x)"
 _TRAIN = "a run of this version records it (dabench models show)"
 

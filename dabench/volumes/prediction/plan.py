@@ -217,12 +217,14 @@ def make_prediction_plan(request: Request, model: Model, registry: Registry) -> 
     """
     card, notes = model.card, list[str]()
     if format_of(request.output) != "zarr" and request.what == "instances" and request.instances == "none":
-        raise ConfigError("--what instances with --instances none: there would be nothing to write.")
+        raise ConfigError("--what instances and --instances none: there would be nothing to write.")
     if request.precision == "auto" and request.gpus:
-        raise ConfigError("--precision auto tries this machine, --gpus-per-job predicts on others.", "Say which one.")
+        raise ConfigError(
+            "--precision auto only tests this machine, but --gpus-per-job predicts on others.", "Choose a precision."
+        )
     if request.split != "none" and (request.instances == "none" or model.predictor.gives_instances):
-        why = "no objects are asked for" if request.instances == "none" else "the model makes objects of its own"
-        raise ConfigError(f"--split {request.split}: {why}.", "Leave --split out.")
+        why = "no objects are requested" if request.instances == "none" else "the model predicts objects itself"
+        raise ConfigError(f"--split {request.split}: {why}.", "Leave out --split.")
     tiling = Tiling(card.tile, profile_named(request.profile or card.inference), request.batch)
     images = ImageSource(request.images.absolute(), request.intensity or card.intensity)
     images.open(registry)  # says what is wrong with the intensity
@@ -273,8 +275,8 @@ def _assumed_voxel(card: Voxel | None, notes: list[str]) -> Voxel | None:
         notes.append("voxel size unknown; --voxel z,y,x (nm) writes it into the output")
     else:
         notes.append(
-            f"the images do not say how large a voxel is: taken are {nm(card)}, those of the data which the model "
-            "was adapted to, for points in nm as well; --voxel z,y,x says otherwise"
+            f"the images do not state their voxel size. Using {nm(card)}, the size of the data that the model "
+            "was adapted to, also for points in nm; to change it: --voxel z,y,x"
         )
     return card
 
@@ -308,12 +310,12 @@ def gap_of(model: Model, voxel: Voxel | None, depth: int) -> int:
         return 0
     if voxel is None:
         raise ConfigError(
-            f"the model looks at a section {neighbour:g} nm away, and the scan does not say how thick a slice is.",
+            f"the model looks at a section {neighbour:g} nm away, but the scan does not state its slice thickness.",
             "Add --voxel z,y,x (nm).",
         )
     gap = gap_slices(neighbour, voxel[0], depth)
     if gap >= depth:
-        raise DataError(f"a model of pairs {gap} slices apart cannot see a scan of {depth}.")
+        raise DataError(f"the model needs pairs of slices {gap} apart, but the scan has {depth}.")
     return gap
 
 

@@ -37,7 +37,7 @@ def read_prompts(request: Request, registry: Registry, shape: tuple[int, int, in
     if request.points_unit == "nm" or _says_nm(request.points):
         if voxel is None:
             raise ConfigError(
-                f"--points {request.points}: positions in nm need a voxel size, and the scan has none.",
+                f"--points {request.points}: positions in nm need a voxel size, but the scan has none.",
                 "Add --voxel z,y,x (nm).",
             )
         found = _read_nanometres(request.points, voxel)
@@ -47,9 +47,9 @@ def read_prompts(request: Request, registry: Registry, shape: tuple[int, int, in
         found = {a.z: np.asarray(a.points, np.float32).reshape(-1, 2) for a in answers}
     if not any(map(len, found.values())):
         raise DataError(
-            f"{request.points}: no point that could be a prompt.",
-            "A file of points has columns z,y,x (or z_nm,y_nm,x_nm) and a line for each; clicks on what is no object "
-            "do not count.",
+            f"{request.points}: contains no point that can be a prompt.",
+            "A file of points has columns z,y,x (or z_nm,y_nm,x_nm) and a line per point; negative clicks do not "
+            "count.",
         )
     check_inside(str(request.points), found, shape)
     return found

@@ -39,12 +39,12 @@ def measured(plan: PredictionPlan, registry: Registry) -> PredictionPlan:
     if plan.precision != "auto":
         return plan
     if begun := begun_with(plan.partial / CHUNK_LOG).get("precision"):
-        return replace(plan, precision=begun, notes=(*plan.notes, f"{begun}, with which this was begun"))
+        return replace(plan, precision=begun, notes=(*plan.notes, f"{begun}, as when this prediction was started"))
     moved = deviation(plan, registry) if multiplies_bfloat16(plan.model.device) else None
     if moved is None:
         return replace(plan, precision="float32", notes=(*plan.notes, "float32: no hardware for bfloat16"))
     chosen: Precision = "bfloat16" if moved <= LIMIT else "float32"
-    note = f"{chosen}: bfloat16 moves the probabilities of single tiles by up to {moved:.4f} (allowed {LIMIT:g})"
+    note = f"{chosen}: bfloat16 changes the probabilities of single tiles by up to {moved:.4f} (allowed {LIMIT:g})"
     return replace(plan, precision=chosen, notes=(*plan.notes, note))
 
 

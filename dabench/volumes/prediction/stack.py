@@ -64,7 +64,7 @@ def predict_stack(
     card = model.card
     if instances and not model.predictor.gives_instances:
         raise ConfigError(
-            f"{card.name} makes no objects of its own, only a probability.",
+            f"{card.name} predicts only a probability, no objects.",
             "dabench predict labels the components of its mask.",
         )
     stored, name = _open(stack, registry)

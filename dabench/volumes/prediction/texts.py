@@ -21,8 +21,8 @@ def plan_lines(plan: PredictionPlan, processes: int) -> Iterator[str]:
     voxel = " x ".join(f"{v:g}" for v in said["voxel_nm"]) + " nm" if said["voxel_nm"] else "voxel size unknown"
     points = "automatic, without points" if said["points"] is None else f"{said['points']} points as prompts"
     whose = ", the model's own" if said["objects_of"] == "model" else ""
-    whose += ", touching ones cut apart" if said["split"] == "watershed" else ""
-    size = f"{said['instances']} of {said['min_voxels']} voxels and more{whose}"
+    whose += ", touching ones separated" if said["split"] == "watershed" else ""
+    size = f"{said['instances']} of at least {said['min_voxels']} voxels{whose}"
     objects = "none" if said["instances"] == "none" else size
     tiles = f"{said['tiles']} of {said['tile']}, profile {said['profile']}"
     again = f"{said['recomputed']:.1%} of the tiles are predicted again at borders"
@@ -31,7 +31,7 @@ def plan_lines(plan: PredictionPlan, processes: int) -> Iterator[str]:
     yield f"images    {said['images']}: {shape}, {voxel}, intensity {said['intensity']}"
     yield f"tiles     {tiles}, {said['precision']} on {said['device']}"
     yield f"chunks    {said['chunks']} of {chunk}; {again}"
-    yield f"memory    about {_size(said['memory_bytes'])} and the network's own{each}"
+    yield f"memory    about {_size(said['memory_bytes'])} plus the network{each}"
     yield f"output    {said['output']}, about {_size(said['output_bytes'])}; instances: {objects}"
     yield from (f"note      {note}" for note in said["notes"])
 
@@ -40,7 +40,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     """How large, how fast, how much foreground, and what may be done next."""
     shape = " x ".join(map(str, summary.shape))
     speed = f", {summary.tiles / summary.predicting_seconds:.1f} tiles/s" if summary.predicting_seconds else ""
-    before = f" ({summary.continued} chunks were there)" if summary.continued else ""
+    before = f" ({summary.continued}  chunks were already finished)" if summary.continued else ""
     objects = "" if summary.objects is None else f", {summary.objects} objects"
     yield f"{summary.path}: {shape} in {summary.seconds:.0f} s{speed}{before}"
     yield f"{summary.foreground:.2%} foreground{objects}"

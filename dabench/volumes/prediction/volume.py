@@ -85,13 +85,13 @@ def check_place(plan: PredictionPlan) -> None:
     path = plan.request.output
     place, images = path.resolve(), split_choice(plan.images.path)[0].resolve()
     if place == images or place in images.parents:
-        raise ConfigError(f"--output {path}: these are the images.", "Choose another name.")
+        raise ConfigError(f"--output {path}: the images have the same path.", "Choose another name.")
     if images in place.parents:
         # Images are known by the files of their folder: it must not change while they are predicted.
-        raise ConfigError(f"--output {path}: lies in the folder of the images.", "Choose a place outside of it.")
+        raise ConfigError(f"--output {path}: lies in the folder of the images.", "Choose a path outside that folder.")
     others = [other.resolve() for other in (plan.request.points, Path(plan.request.run)) if other]
     if any(place == other or place in other.parents for other in others if other.exists()):
-        raise ConfigError(f"--output {path}: this is what is read, or holds it.", "Choose another name.")
+        raise ConfigError(f"--output {path}: this path is, or contains, an input.", "Choose another name.")
 
 
 def _sweep(plan: PredictionPlan) -> None:

@@ -96,7 +96,7 @@ def about(view_data: ViewData, cut: Downsampling, grey: Grey) -> dict[str, Any]:
 def _facts(view_data: ViewData, grey: Grey) -> list[str]:
     """One line about the volume."""
     voxel = (
-        " × ".join(f"{length:g}" for length in view_data.voxel) + " nm a voxel"
+        " × ".join(f"{length:g}" for length in view_data.voxel) + " nm per voxel"
         if view_data.voxel
         else "voxel size unknown"
     )

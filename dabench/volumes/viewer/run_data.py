@@ -41,14 +41,14 @@ def run_view_data(
     stored = path / "predictions" / "target_test.tif"
     if not stored.is_file():
         raise MissingDataError(
-            f"{path.name}: the run stored no prediction (it has not ended well, or its target has no test split).",
+            f"{path.name}: the run has no prediction (it did not finish, or its target has no test split).",
             f"dabench run ... finishes it; or  dabench predict --run {path.name} --images FILE --output mito.zarr",
         )
     task = here.task(run.config)
     if missing := task.missing(source=False):
         raise MissingDataError(
             f"{path.name}: images of {task.target!r} are not here: {missing[0]}",
-            "dabench data ls says where to get them.",
+            "Where to get them: dabench data ls",
         )
     split = task.target_test
     _check_same(run, split)
@@ -71,7 +71,7 @@ def _check_same(run: RunFiles, split: Split) -> None:
     name, digest = f"{split.domain}/{split.name}", digest_of([split.digest, split.label_digest])
     if any(entry.name == name and entry.digest != digest for entry in run.receipt.inputs):
         raise DataError(
-            f"{run.path.name}: {name} on this machine is not what the run predicted (another digest).",
+            f"{run.path.name}: {name} on this machine differs from the run's prediction (other digest).",
             f"dabench view {run.path}/predictions/target_test.tif --images FILE  shows it over any images.",
         )
 

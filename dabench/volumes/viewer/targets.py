@@ -138,7 +138,7 @@ class Opener:
         images = given.images or _images_of(path)
         if images is None:
             raise MissingDataError(
-                f"{path}: the prediction does not say where its images lie.",
+                f"{path}: the prediction does not name its images.",
                 f"dabench view {path} --images scan.zarr",
             )
         voxel = next((v for volume in parts.values() if (v := voxel_of(volume)) is not None), None)

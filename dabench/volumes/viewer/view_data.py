@@ -82,7 +82,7 @@ class ViewData:
                     raise DataError(
                         f"point z={z}, y={y:g}, x={x:g} lies outside the images, {_by(self.images.shape)} "
                         "(slices x rows x columns).",
-                        "Points count slices and pixels from 0; is the file of another volume?",
+                        "Points count slices and pixels from 0. Does the file belong to another volume?",
                     )
 
 

@@ -22,8 +22,8 @@ from dabench.errors import ConfigError, UnknownNameError
         ("-", "Example: my-method"),
         ("my-method@1", "Did you mean 'my-method-1'"),
         ("../escape", "Did you mean 'escape'"),
-        ("class", "Python has 'class' itself"),
-        ("json", "Python has 'json' itself"),
+        ("class", "'class' belongs to Python"),
+        ("json", "'json' belongs to Python"),
     ],
 )
 def test_impossible_names(name, words):

@@ -195,5 +195,5 @@ def test_reasons_to_skip() -> None:
     assert reason(()) == reason(("target",), points=False, source=False) == ""
     assert reason(("target", "points")) == reason(("source",)) == ""
     assert "this run has none" in reason(("points",), points=False)
-    assert "sees no source" in reason(("source",), source=False)
+    assert "has no source" in reason(("source",), source=False)
     assert "'rat' has none" in reason(("source",), validation=None)

@@ -181,7 +181,7 @@ def test_without_points_or_source_the_cell_is_skipped_with_the_reason(registry: 
     assert "this run has none" in record.reason
     record = run_cell(config("source-validation", "oracle"), registry, workspace)
     assert record.status == "skipped"
-    assert "sees no source" in record.reason
+    assert "has no source" in record.reason
 
 
 @pytest.mark.parametrize(

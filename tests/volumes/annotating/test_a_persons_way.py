@@ -180,8 +180,8 @@ def test_clicks_and_choices_on_vnc_train_a_model(serve, come, labels, tmp_path, 
     check_run(tmp_path / "workspace", said, len({answer.question for answer in answers}))
     app(["annotate", "report", str(folder / "choices")], standalone_mode=False)
     report = capsys.readouterr().out
-    assert "if every answer were right" in report
-    gained = re.search(r"By labels, what anna chose.*: (\d+)% of what right answers would gain", report)
+    assert "if every answer were correct" in report
+    gained = re.search(r"By labels, what anna chose.*: (\d+)% of the gain that correct answers would give", report)
     assert int(gained[1]) > 50, "one of ten was wrong"
 
 

@@ -122,7 +122,7 @@ def test_each_rater_has_files_of_their_own_and_takes_back_only_their_steps(click
     ben = clicks.of("ben")
     anna.add(Click(z=1, y=2, x=3), 1)
     ben.add(Click(z=1, y=15, x=25), 2)
-    with pytest.raises(StaleError, match="not there any more"):
+    with pytest.raises(StaleError, match="no longer exists"):
         ben.remove(2, 0)
     ben.undo(0)
     with pytest.raises(StaleError, match="nothing to undo"):
@@ -165,7 +165,7 @@ def test_clicks_stay_with_their_domain(clicks, about):
     clicks.save()
     before = clicks.path.read_text()
     clicks.close()
-    with pytest.raises(ConfigError, match="holds clicks on mine, train"):
+    with pytest.raises(ConfigError, match="contains clicks on mine, train"):
         Clicks(clicks.path, SHAPE, about)
     assert clicks.path.read_text() == before
 
@@ -174,9 +174,9 @@ def test_one_server_at_a_time_and_no_file_of_others(clicks, tmp_path):
     with pytest.raises(ConfigError, match="another dabench annotate"):
         Clicks(clicks.path, SHAPE)
     (tmp_path / "mine.csv").write_text("z,y,x\n0,1,2\n")
-    with pytest.raises(ConfigError, match="not made on this page"):
+    with pytest.raises(ConfigError, match="not written by this page"):
         Clicks(tmp_path / "mine.csv", SHAPE)
-    with pytest.raises(ConfigError, match=r"ends in \.csv"):
+    with pytest.raises(ConfigError, match=r"must end in \.csv"):
         Clicks(tmp_path / "folder", SHAPE)
     assert not (tmp_path / "folder").exists()
 
@@ -333,7 +333,7 @@ def test_a_slice_smaller_than_a_tile_and_other_pixels():
     found = segmenter.outlines(0, np.array([[10, 10]], np.float32), (20, 20))
     assert (found["scale"], found["tile"]) == ([0.5, 2], [8, 0, 64, 25])
     assert discs.predictor.seen == [[[4.75, 20.5 - 8]]]
-    assert "slices are brought to those" in segmenter.notes[0]
+    assert "slices are resampled to that size" in segmenter.notes[0]
 
 
 def test_the_next_slice_with_an_object_that_nobody_clicked(tmp_path, browse):

@@ -63,9 +63,9 @@ def test_a_share_of_eight_percent_repeats_eight_of_a_hundred():
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
 def test_shares_lie_between_0_and_1(share):
-    with pytest.raises(ConfigError, match="lies between 0 and 1"):
+    with pytest.raises(ConfigError, match="must be between 0 and 1"):
         question_order(None, 3, share, 0)
-    with pytest.raises(ConfigError, match="lies between 0 and 1"):
+    with pytest.raises(ConfigError, match="must be between 0 and 1"):
         with_repeats([(0, "random")], share, 0, "anna")
 
 

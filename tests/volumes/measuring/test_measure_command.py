@@ -195,7 +195,7 @@ def test_touching_objects_of_a_mask_are_measured_apart(tmp_path, dims, whole, ap
     path = zarr_file(tmp_path / "p.zarr", {"": discs(), "labels/mask": discs(), "labels/instances": discs()})
     found = answer(path, "--split", "watershed", "--dims", dims)
     assert (found["objects"], found["file"][-4:]) == (apart, "mask")
-    assert found["content"].endswith("touching objects cut apart")
+    assert found["content"].endswith("touching objects separated")
     assert found["volume_fraction"] == pytest.approx(discs().mean())
     assert answer(zarr_file(tmp_path / "m.zarr", {"": discs()}), "--dims", dims)["objects"] == whole
     dropped = answer(path, "--split", "watershed", "--dims", dims, "--min-size", "700px", "--voxel", "30,8,8")
@@ -218,13 +218,13 @@ def test_scratch_is_used_and_removed(ids, tmp_path):
         (["--voxel", "30,8,8", "--min-size", "5nm2"], "nm3"),
         (["--voxel", "30,8,8", "--max-size", "5"], "its unit"),
         (["--voxel", "30,8,8", "--max-size", "1e400px"], "too large"),
-        (["--voxel", "30,8,8", "--min-size", "9px", "--max-size", "8px"], "nothing is as large"),
+        (["--voxel", "30,8,8", "--min-size", "9px", "--max-size", "8px"], "no object fits"),
         (["--voxel", "0,8,8", "--min-size", "5e5nm3"], "three positive numbers"),
         (["--voxel", "30,8,8", "--dims", "4"], "--dims 4"),
         (["--voxel", "30,8,8", "--dims", "0"], "--dims 0"),
         (["--voxel", "30,8,8", "--content", "id"], "--content"),
         (["--voxel", "30,8,8", "--split", "yes"], "--split 'yes'"),
-        (["--voxel", "30,8,8", "--split", "watershed"], "holds ids"),
+        (["--voxel", "30,8,8", "--split", "watershed"], "contains ids"),
         (["--voxel", "30,8,8", "--summary", "x.pdf"], ".png or .html"),
     ],
 )
@@ -252,7 +252,7 @@ def test_what_has_no_background_is_doubted(tmp_path, stack):
     image = np.random.default_rng(0).integers(1, 250, (3, 9, 8), np.uint8)
     tifffile.imwrite(tmp_path / "image.tif", image, photometric="minisblack")
     doubt = call(tmp_path / "image.tif", "--voxel", "30,8,8").exception
-    assert "images, not labels?" in str(doubt)
+    assert "is this an image?" in str(doubt)
     said = call(tmp_path / "image.tif", "--voxel", "30,8,8", "--content", "ids")
     assert "hardly any background" in said.output
     assert "hardly any background" not in call(stack, "--voxel", "30,8,8").output

@@ -37,7 +37,7 @@ def test_what_cannot_be_measured(tmp_path):
         Measuring(dims=4)
     path = tmp_path / "p.tif"
     tifffile.imwrite(path, np.zeros((2, 4, 4), np.float32), photometric="minisblack")
-    with pytest.raises(ConfigError, match="how large a voxel is"):
+    with pytest.raises(ConfigError, match="does not state the voxel size"):
         measure_file(path)
     with pytest.raises(DataError, match="neither a mask nor ids"):
         measure_file(path, Measuring(voxel=(1, 1, 1)))

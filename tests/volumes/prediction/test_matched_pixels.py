@@ -113,10 +113,12 @@ def test_the_smallest_object_is_one_of_the_models_pixels_unless_it_is_asked_for(
 def test_cards_and_scans_without_a_size_are_not_matched_and_told_how_to_give_it(folder, registry):
     plan = make_prediction_plan(request(folder, voxel=None), fake_model(), registry)
     assert plan.images.resampling is None
-    assert any("those of the images are unknown" in note and "--voxel z,y,x (nm)" in note for note in plan.notes)
+    assert any(
+        "the pixel size of the images is unknown" in note and "--voxel z,y,x (nm)" in note for note in plan.notes
+    )
     plan = make_prediction_plan(request(folder), fake_model(voxel=None), registry)
     assert plan.images.resampling is None
-    assert any("the model's card does not say" in note for note in plan.notes)
+    assert any("the model's card does not state its pixel size" in note for note in plan.notes)
     far = make_prediction_plan(request(folder, voxel=(30, 40, 40)), fake_model(), registry)
     assert any("5.0 times apart" in note for note in far.notes)
 

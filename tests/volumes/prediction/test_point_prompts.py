@@ -46,5 +46,5 @@ def test_nanometres_by_unit_or_by_name(tmp_path: Path, name: str, text: str, uni
     ],
 )
 def test_a_file_without_a_prompt_is_an_error(tmp_path: Path, name: str, text: str, unit: str) -> None:
-    with pytest.raises(DataError, match="no point that could be a prompt"):
+    with pytest.raises(DataError, match="no point that can be a prompt"):
         read(tmp_path, name, text, unit)

@@ -52,8 +52,8 @@ def test_it_says_what_it_will_do_and_what_came_of_it(invoke, tmp_path):
 
 
 def test_memory_is_that_of_each_process(invoke):
-    assert re.search("memory .* and the network's own\n", invoke("--dry-run").output)
-    assert "the network's own in each of 3 processes" in invoke("--dry-run", "--jobs", "3").output
+    assert re.search("memory .* plus the network\n", invoke("--dry-run").output)
+    assert "plus the network in each of 3 processes" in invoke("--dry-run", "--jobs", "3").output
     assert "in each of the processes" in invoke("--dry-run", "--executor", "ray").output
 
 
@@ -110,7 +110,7 @@ def test_touching_objects_are_cut_apart_where_asked(invoke, tmp_path):
     assert np.array_equal(ids > 0, mask > 0)
     expected = [split_touching(one > 0).max() for one in mask]
     assert found["objects"] == ids.max() == sum(expected) >= plain["objects"]
-    assert "touching ones cut apart" in invoke("--dry-run", "--split", "watershed", output="t.zarr").output
+    assert "touching ones separated" in invoke("--dry-run", "--split", "watershed", output="t.zarr").output
 
 
 def test_json_is_plan_and_summary(invoke):
@@ -147,12 +147,12 @@ def test_an_output_says_how_it_was_made(end, invoke, tmp_path, registry):
         (["--profile", "papr"], "'papr'(.|\n)*paper"),
         (["--instances", "4d"], "'4d'(.|\n)*3d"),
         (["--split", "water"], "'water'(.|\n)*watershed"),
-        (["--split", "watershed", "--instances", "none"], "no objects are asked for"),
+        (["--split", "watershed", "--instances", "none"], "no objects are requested"),
         (["--what", "masks"], "'masks'(.|\n)*mask"),
         (["--precision", "float16"], "'float16'"),
         (["--executor", "dask"], "'dask'"),
-        (["--address", "auto"], "belong to --executor ray"),
-        (["--gpus-per-job", "0.5"], "belong to --executor ray"),
+        (["--address", "auto"], "need --executor ray"),
+        (["--gpus-per-job", "0.5"], "need --executor ray"),
         (["--intensity", "5,1"], "--intensity '5,1'"),
         (["--intensity", "0,inf"], "--intensity '0,inf'"),
         (["--intensity", "bright"], "--intensity 'bright'"),

@@ -247,7 +247,7 @@ def test_what_is_read_is_never_replaced_however_its_path_is_written(way, target,
     images = tmp_path / ("made.zarr" if "made" in target else "scan.tif")
     request = request_of(tmp_path, images=images, output=tmp_path / way.format(target), overwrite=True)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(ConfigError, match=r"these are the images|folder of the images|what is read"):
+    with pytest.raises(ConfigError, match=r"the images have the same path|folder of the images|an input"):
         run(registry, replace(request, run=str(tmp_path / "model.tif")))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
@@ -257,7 +257,7 @@ def test_clicks_inside_an_output_that_is_replaced_are_kept(registry, tmp_path):
     request = request_of(tmp_path, output=tmp_path / "o.zarr")
     run(registry, request)
     (request.output / "clicks.csv").write_text("z,y,x\n1,4,4\n")
-    with pytest.raises(ConfigError, match="what is read, or holds it"):
+    with pytest.raises(ConfigError, match="is, or contains, an input"):
         run(registry, replace(request, points=request.output / "clicks.csv", overwrite=True))
     assert (request.output / "clicks.csv").is_file()
 
@@ -275,7 +275,7 @@ def test_an_output_is_replaced_only_when_asked_and_only_when_the_new_one_is_ther
     run(registry, replace(request, threshold=0.3, overwrite=True), notify=look)
     assert arrays(request.output)["labels/mask/0"].sum() > old.sum()
     assert [p.name for p in tmp_path.iterdir()] == ["o.zarr"]
-    with pytest.raises(ConfigError, match="these are the images"):
+    with pytest.raises(ConfigError, match="the images have the same path"):
         run(registry, replace(request, images=request.output, overwrite=True))
     with pytest.raises(ConfigError, match="lies in the folder of the images"):
         run(registry, replace(request, images=request.output, output=request.output / "again.zarr"))

@@ -156,7 +156,7 @@ def test_a_run_is_its_prediction_truth_and_prompts(registry, workspace):
     assert (read_all(view_data.prediction) > 0).tolist() == [mask.tolist() for mask in read_predictions(stored)]
     receipt = workspace.runs / record.cell_id / "receipt.json"
     receipt.write_text(receipt.read_text().replace('"digest": "', '"digest": "0'))
-    with pytest.raises(DataError, match="not what the run predicted"):
+    with pytest.raises(DataError, match="differs from the run's prediction"):
         Opener(registry, workspace).open(record.cell_id, Given())
     stored.unlink()
     with pytest.raises(MissingDataError, match="stored no prediction"):
