@@ -1,6 +1,6 @@
 """dabench: trains, compares and applies domain adaptive segmentation methods for electron microscopy.
 
-Everything that the command line does with results stands here for Python (docs/python.md):
+The functions of the command line that concern results, for Python (docs/python.md):
 
     import dabench
 
@@ -11,7 +11,7 @@ Everything that the command line does with results stands here for Python (docs/
     dabench.results().query("task == 'human2stem'")
     dabench.board().to_frame()
 
-Each name is loaded when it is asked for. A plugin imports `dabench.plugin` instead.
+Each name is imported on first use. Plugins import `dabench.plugin` instead.
 """
 
 from __future__ import annotations

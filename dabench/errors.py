@@ -1,4 +1,4 @@
-"""Errors of dabench. One base; each says what, where, the value seen and the command that mends it."""
+"""Errors of dabench, with one base class. Messages name the place, the value seen and a command that fixes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class DabenchError(Exception):
-    """Base of every error that a user can mend. ``exit_code`` is what the command line returns."""
+    """Base of all errors that a user can fix. ``exit_code`` is the exit code of the command line."""
 
     exit_code = 1
 
@@ -38,7 +38,7 @@ class ConfigError(DabenchError):
 
 
 class UnknownNameError(ConfigError):
-    """A name that is not registered; suggests the nearest ones and lists all."""
+    """A name is not registered; the message suggests similar names and lists all."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], prefix: str = "") -> None:
         """Build the message from what was asked for and what there is; ``prefix`` goes before every name shown."""
@@ -50,13 +50,13 @@ class UnknownNameError(ConfigError):
 
 
 class DataError(DabenchError):
-    """Data are missing, damaged or do not fit together. Names file, slice and value."""
+    """Data are missing, damaged or inconsistent; the message names file, slice and value."""
 
     exit_code = 3
 
 
 class MissingDataError(DataError):
-    """Files that a card names are not on this machine."""
+    """Files that a domain's card names are not on this machine."""
 
 
 class WeightsError(DabenchError):
@@ -66,21 +66,21 @@ class WeightsError(DabenchError):
 
 
 class BudgetError(DabenchError):
-    """An annotation request that goes past the budget; nothing was handed out."""
+    """An annotation request exceeds the budget; no answers were given."""
 
     exit_code = 2
 
 
 class PluginError(DabenchError):
-    """A plugin could not be loaded, or raised while it was used. Names the plugin and its distribution."""
+    """A plugin could not be loaded, or raised an exception; the message names plugin and distribution."""
 
 
 class DivergedError(DabenchError):
-    """A loss became NaN or infinite. Names the step and the terms; the last good checkpoint is kept."""
+    """A loss became NaN or infinite; the message names step and terms. The last good checkpoint is kept."""
 
 
 class PredictionError(DabenchError):
-    """A model predicts NaN, values that are no probabilities, or one value everywhere: there is nothing to score."""
+    """A model predicts NaN, values outside [0, 1], or the same value everywhere, which cannot be scored."""
 
 
 class OutOfMemoryError(DabenchError):

@@ -1,4 +1,4 @@
-"""Shapes, ranges and labels that every contract of dabench shares; stated here once.
+"""Shapes, ranges and labels that all contracts of dabench share.
 
 Conventions
 -----------
@@ -160,7 +160,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a predictor says of tiles.
+    """Output of a predictor for a batch of tiles.
 
     probability ``(B, H, W)`` float32 in [0, 1]; density ``(B, H, W)`` float32, or None where not asked for; instances
     ``(B, H, W)`` of a whole-number type, 0 = background, every tile numbered on its own, or None from a predictor that
@@ -207,7 +207,7 @@ class PreferenceQuestion:
 
 @dataclass(frozen=True)
 class Vote:
-    """What one of several raters said to a question: the candidates that they chose, and how much it counts."""
+    """The answer of one of several raters: the candidates that they chose, and its weight."""
 
     chosen: tuple[int, ...]
     weight: float
@@ -232,7 +232,7 @@ class PackedMasks:
 
 @dataclass(frozen=True)
 class PreferenceAnswer:
-    """What the rater said to a question.
+    """The answer of a rater to a question.
 
     Attributes:
         z: the question's slice.
@@ -263,12 +263,12 @@ class PreferenceAnswer:
 
     @property
     def choice(self) -> int | None:
-        """The one candidate that was chosen; None where it is not one."""
+        """The chosen candidate; None if not exactly one was chosen."""
         return self.chosen[0] if len(self.chosen) == 1 else None
 
     @property
     def answered(self) -> bool:
-        """Whether the rater said anything: one is best, several are, or all are bad."""
+        """Whether the question was answered: one candidate is best, several are, or all are bad."""
         return bool(self.chosen) or self.bad
 
     def weights(self, count: int) -> list[tuple[float, ...]]:

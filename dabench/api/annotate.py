@@ -1,4 +1,4 @@
-"""Questions for people: the preference data set of a task, from the models that are trained on it so far."""
+"""Questions for raters: the preference data set of a task, made by a trained model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def config_of(run: str | Path, changes: Mapping[str, Any], workspace: str | Path
     Of a person's files the run's own copies are taken: they are what its stages saw, wherever the files are by now.
 
     Args:
-        run: folder or name of a run; the beginning of its name will do where only one has it.
+        run: folder or name of a run; the start of its name is enough if it is unique.
         changes: settings by name, as ``{"method": "prefer-das", "po": "slpo"}``; None leaves one as it is.
         workspace: of the run.
 
@@ -52,11 +52,11 @@ def make_questions(
         output: a folder that is not there yet.
         workspace: where stages are trained and kept.
         display: told of the training.
-        gold: questions whose right answer labels know: they tell how good raters are, and train nothing.
+        gold: number of gold questions: answers known from labels, which rate the raters; not for training.
 
     Raises:
         ConfigError: the run needs no preferences of a person, or ``output`` exists.
-        DataError: the candidates of every patch are the same: there is nothing to ask; or gold that labels do not know.
+        DataError: the candidates of every patch are identical, or labels decide too few gold questions.
 
     Example:
         >>> from dabench.api.run import configured

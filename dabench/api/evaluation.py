@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation(Report):
-    """What a protocol says of two stacks; ``foreground`` says in words what counted as an object."""
+    """Scores of two stacks under a protocol; ``foreground`` describes what counted as foreground."""
 
     foreground: str = ""
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per slice: its number, the scores, and why it was left out ("" where it counts)."""
+        """One row per slice: its number, the scores, and why it was left out ("" if it counts)."""
         import pandas as pd
 
         return pd.DataFrame(self.rows())
@@ -59,25 +59,25 @@ def evaluate(
     """Score a prediction against labels, as `dabench evaluate` does.
 
     Args:
-        prediction: ``(Z, Y, X)``, or ``(Y, X)`` for one slice: an array, anything that is cut like one (zarr, HDF5),
+        prediction: ``(Z, Y, X)``, or ``(Y, X)`` for one slice: an array, anything that is sliced like one (zarr, HDF5),
             or a path. Floating point is a probability, foreground from 0.5 on; whole numbers are a mask (0 and one
             other value) or ids.
         labels: of the same shape: a mask or ids.
-        protocol: rule of scoring (``dabench ls protocols``).
-        threshold: foreground from this value on.
-        label_values: stored value -> 0, 1 or 255 (ignore), where values can mean several things.
-        label_kind: ``semantic``, or ``instance`` (ids of objects), where it does not follow from the values.
+        protocol: scoring protocol (``dabench ls protocols``).
+        threshold: lowest value that counts as foreground.
+        label_values: stored value -> 0, 1 or 255 (ignore), if the values are ambiguous.
+        label_kind: ``semantic``, or ``instance`` (ids of objects), if the values do not show it.
         slices: score these only: ``slice(10, 20)``.
         label_slices: the prediction covers only these slices of the labels.
         labelled: the labels cover only these slices of the prediction.
         predicted: ``auto``, ``mask`` or ``ids``: what the prediction holds.
-        predicted_values: stored value -> 0 or 1, where values of the prediction can mean several things.
+        predicted_values: stored value -> 0 or 1, if the values of the prediction are ambiguous.
         progress: a bar on the terminal: False for none, None where a person looks on.
 
     Raises:
         UnknownNameError: no such protocol.
-        ConfigError: settings that contradict each other or the stacks, or values that can mean several things.
-        DataError: a file is missing or damaged, shapes differ, or values mean nothing.
+        ConfigError: settings that contradict each other or the stacks, or ambiguous values.
+        DataError: a file is missing or damaged, shapes differ, or values have no meaning.
 
     Example:
         >>> import numpy as np, dabench

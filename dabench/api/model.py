@@ -37,22 +37,22 @@ class Model:
 
     @property
     def card(self) -> ModelCard:
-        """What it was trained on, how it is to be used, what it scored."""
+        """The model's training data, how to use it, and its scores."""
         return self.loaded.card
 
     @property
     def threshold(self) -> float:
-        """Probability from which a pixel counts as a mitochondrion."""
+        """Lowest probability that counts as mitochondrion."""
         return self.card.threshold
 
     @property
     def takes_points(self) -> bool:
-        """Whether points change what it predicts."""
+        """Whether points change the prediction."""
         return self.loaded.takes_points
 
     @property
     def gives_instances(self) -> bool:
-        """Whether it makes objects of its own, beside the probability."""
+        """Whether the model predicts objects in addition to the probability."""
         return self.loaded.predictor.gives_instances
 
     def __repr__(self) -> str:
@@ -60,19 +60,19 @@ class Model:
         return f"Model({self.card.name!r}, device={str(self.loaded.device)!r})"
 
     def save(self, path: str | Path) -> Path:
-        """Write it as one file, which `load_model` reads on any machine that has its plugins."""
+        """Write the model as one file. `load_model` reads it on any machine with the model's plugins."""
         self.loaded.save(Path(path))
         return Path(path)
 
     def export(self, path: str | Path | None = None, form: str = "safetensors") -> Exported:
-        """Write it as one file; TorchScript and ONNX are compared with the model before the file gets its name.
+        """Write the model as one file. TorchScript and ONNX files are compared with the model first.
 
         Args:
             path: of the new file; ``models/NAME.<suffix>`` of the workspace by default.
             form: ``safetensors`` (for dabench), ``torchscript`` or ``onnx`` (automatic mode only).
 
         Raises:
-            ConfigError: an unknown format, a model that no trace can hold, or libraries that are not installed.
+            ConfigError: an unknown format, a model that cannot be traced, or libraries that are not installed.
             WeightsError: the exported model does not give the same output.
         """
         place = models_folder(self.workspace) / f"{self.card.name}{SUFFIXES.get(form, '')}"
@@ -82,14 +82,14 @@ class Model:
         return replace(export(self.loaded, Path(path or place), form, [tiles]), compared=name)
 
     def register(self, name: str = "", tracking_uri: str = "") -> RegisteredVersion:
-        """Register it with MLflow as a pyfunc model with a signature, linked to its run where the store has that.
+        """Register the model in MLflow as a pyfunc model with a signature, linked to its run if the store has it.
 
         Args:
             name: in the registry; the cell's id by default.
             tracking_uri: of the registry; the workspace's own store by default.
 
         Raises:
-            ConfigError: a name that the registry does not take.
+            ConfigError: a name that the registry does not accept.
             TrackingError: the store cannot be used.
         """
         return register(self.loaded, self.workspace, name, tracking_uri)
@@ -107,13 +107,13 @@ class Model:
         instances: bool = False,
         progress: bool | None = None,
     ) -> Array:
-        """The probability of every pixel, which `dabench predict` stores as bytes; or the objects of a model.
+        """Predict the probability of every pixel, or the objects of the model.
 
-        The result is in memory. A volume that is larger than that is for `dabench predict`, which writes it by chunk.
+        The result is held in memory. For larger volumes use `dabench predict`, which writes one chunk at a time.
 
         Args:
-            volume: ``(Z, Y, X)`` of any size and number type, or one slice ``(Y, X)``: an array, anything that is cut
-                like one (zarr, HDF5; one slice at a time is read), or a path of any registered format.
+            volume: ``(Z, Y, X)`` of any size and number type, or one slice ``(Y, X)``: an array, anything that is
+                sliced like one (zarr, HDF5; read one slice at a time), or a path of any registered format.
             points: prompts; None is automatic mode. A mapping of slices to ``(N, 2)`` points x, y; an array ``(N, 3)``
                 of z, y, x; or a file that `dabench predict --points` takes. All in voxels.
             profile: ``hann``, ``fast``, ``paper`` or ``tiles``; the model's by default.
@@ -124,16 +124,16 @@ class Model:
             pixel_size: ``match``: slices are seen at the pixel size that the model knows, and the result is on the
                 volume's own; not if the size of its voxels is unknown (a `ModelWarning` reports what was done).
                 ``native``: as they are.
-            batch: tiles a forward pass.
-            instances: the objects instead, of a model that makes them (`gives_instances`).
+            batch: tiles per forward pass.
+            instances: return objects instead, if the model predicts them (`gives_instances`).
             progress: True shows it, False does not, None where a person looks on.
 
         Returns:
             float32 in [0, 1], of the shape of ``volume``; of instances uint32, one id per object, 0 = background.
 
         Raises:
-            DataError: the volume is missing, damaged or no stack, or a point lies outside of it.
-            ConfigError: settings that the model or the volume do not allow.
+            DataError: the volume is missing, damaged or not a stack, or a point lies outside it.
+            ConfigError: settings that do not fit the model or the volume.
 
         Example:
             >>> import numpy as np, dabench
@@ -169,15 +169,15 @@ def load_model(
     """A trained model, without its training data.
 
     Args:
-        reference: what `dabench.run` gave; a run's name or its beginning; a run folder; a model file or its name in the
-            workspace; or ``models:/NAME/VERSION`` (or ``models:/NAME@ALIAS``) of an MLflow registry.
+        reference: a result of `dabench.run`; a run's name or the start of it; a run folder; a model file or its name in
+            the workspace; or ``models:/NAME/VERSION`` (or ``models:/NAME@ALIAS``) of an MLflow registry.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
         workspace: folder of runs; as for the command line by default (``DABENCH_WORKSPACE``, else ``workspace/``).
         tracking_uri: of the registry; the workspace's own store by default.
 
     Raises:
         UnknownNameError: no such run or file.
-        WeightsError: a run that did not end well, weights that are gone or changed, a file that is no model.
+        WeightsError: an unsuccessful run, weights that are missing or changed, or a file that is not a model.
         PluginError: a plugin that the model needs is not installed.
         TrackingError: the registry has no such model, or cannot be used.
 

@@ -36,7 +36,7 @@ class RunWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Run:
-    """A run that ended: its record, and its scores as a table."""
+    """A finished run: its record, and its scores as a table."""
 
     record: RunRecord = field(repr=False)
     workspace: Workspace = field(repr=False)
@@ -48,36 +48,36 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What names the run: the cell's id."""
+        """Name of the run: the cell's id."""
         return self.record.key
 
     @property
     def path(self) -> Path:
-        """Its folder: journal, scores per slice, predictions, panels."""
+        """Folder of the run: journal, scores per slice, predictions, panels."""
         return self.record.path
 
     @property
     def status(self) -> str:
-        """``ok``, or ``skipped`` with a `reason`; anything else was raised."""
+        """``ok``, or ``skipped`` with a `reason`; failures raise an exception."""
         return self.record.status
 
     @property
     def reason(self) -> str:
-        """Why it was skipped, or has no scores; else "" ."""
+        """Why the run was skipped or has no scores; otherwise ""."""
         return self.record.reason
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Every number that the run brought, costs and times too, by the names of docs/tracking.md."""
+        """All scores, costs and times of the run, by the names in docs/tracking.md."""
         return self.record.metrics
 
     @property
     def scores(self) -> pd.DataFrame:
-        """Its part of `dabench.results`: one row per stage, share of test points and metric."""
+        """The run's part of `dabench.results`: one row per stage, share of test points and metric."""
         return table_of([self.record])
 
     def as_json(self) -> dict[str, Any]:
-        """How it ended, every tag and metric, and what was found altered and made again, for a program."""
+        """Status, tags, metrics and files that were recomputed, as plain values."""
         said = {name: getattr(self.record, name) for name in ("cell_id", "status", "reason")}
         return {
             **said,
@@ -134,35 +134,35 @@ def run(
         data: ``real`` or ``phantom``.
         preset: ``tiny``, ``small`` or ``paper``.
         seed: training seed.
-        label: name of this version of the method: its runs are cells and a row of their own beside others.
+        label: name of this version of the method. Its runs are separate cells and form a separate row.
         points: share of target mitochondria with a point, or a recorded points file.
         patches: share of target patches asked about.
-        preferences: a person's preference data set (folder or zip), or JSON lines of former versions.
-        rater: who answers the kinds without a file: ``truth`` (simulated), ``self`` (no person), or ``recorded``: all
-            needs a file (the default as soon as there is one).
+        preferences: a person's preference data set (folder or zip), or JSON lines of earlier versions.
+        rater: who answers the kinds without a file: ``truth`` (simulated), ``self`` (no person), or ``recorded``:
+            every kind needs a file (the default if any file is given).
         rater_error: error rate of the simulated rater.
-        allow_unanswered: train although less than half of the preferences asked for are of use.
+        allow_unanswered: train even if fewer than half of the answers can be used.
         test_points: shares of test centres given as prompts, or a recorded file of points on the test split.
-        protocol: rule of scoring.
+        protocol: scoring protocol.
         inference: ``hann``, ``fast``, ``paper`` or ``tiles``.
-        selector: who chooses the checkpoint.
-        snapshots: checkpoints of the last stage to choose among.
+        selector: rule that chooses the checkpoint.
+        snapshots: number of checkpoints of the last stage to choose among.
         pixel_size: ``match`` (the target is seen at the source's pixel size) or ``native``; by default ``match`` where
             a domain is your own.
         source_checkpoint: start from these added weights instead of training on the source.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
         options: settings of components by name, ``{"mean-teacher": {"decay": 0.99}}``.
-        config: YAML file with settings; what is given here wins over it.
+        config: YAML file with settings; arguments override it.
         tracker: ``mlflow`` (the workspace's own store), ``none``, or a tracking URI.
-        cache: reuse stages; False trains every stage again.
+        cache: reuse trained stages; False trains every stage again.
         workspace: folder of runs; as for the command line by default (``DABENCH_WORKSPACE``, else ``workspace/``).
         progress: True shows it, False does not, None where a person looks on.
         settings: any other setting of a run (``thresholds=(0.4, 0.5)``) or of the method (``po="slpo"``).
 
     Raises:
-        ConfigError: a setting that is wrong, unknown, or would do nothing.
+        ConfigError: a setting is wrong, unknown, or would have no effect.
         MissingDataError: files of the task are not on this machine.
-        DabenchError: the run failed; its journal says how.
+        DabenchError: the run failed; the reason is in its journal.
 
     Example:
         >>> import dabench
@@ -221,7 +221,7 @@ def annotation_of(points: float | str | Path | None, preferences: str | Path | N
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A run that is resolved and not begun: what `dabench run --dry-run` shows."""
+    """A run that is planned but not started: what `dabench run --dry-run` shows."""
 
     plan: Plan
     registry: Registry

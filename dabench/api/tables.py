@@ -1,4 +1,4 @@
-"""What has run, as tables: every cell's scores, and the boards that rank them."""
+"""Results as tables: the scores of every cell, and the boards that rank them."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ COLUMNS = ("run", *_IDENTITY, *_BUDGET, "origin", "status", "reason", *_SCORE)
 
 
 class DamagedRunWarning(UserWarning):
-    """A run that cannot be read, or its scores; the table is without it."""
+    """A run, or its scores, cannot be read; the table leaves it out."""
 
 
 def results(workspace: str | Path | None = None) -> pd.DataFrame:
-    """Every run of a workspace as one long table: a row for each cell, stage, protocol, share of test points, metric.
+    """All runs of a workspace as one long table: a row per cell, stage, protocol, share of test points and metric.
 
     A cell without scores (skipped, failed, unfinished) has one row, without a metric. ``final`` marks the stage that
     the cell is ranked by; ``split`` is ``test`` but for what was scored with labels that are never ranked.
@@ -137,7 +137,7 @@ class Boards(Sequence[Board]):
         ``mean`` with its 95 % interval is over all tasks of the board; then comes one column for each task. ``rank`` is
         the mean rank; entries that share a letter in ``groups`` cannot be told apart. An ``upper``
         ``bracket`` is never ranked. ``difference`` is to ``reference``, in the unit of the scores; ``p`` is corrected
-        for all entries compared so.
+        for all these comparisons.
         """
         import pandas as pd
 
@@ -145,7 +145,7 @@ class Boards(Sequence[Board]):
 
     @property
     def damaged(self) -> tuple[str, ...]:
-        """What is wrong with each run that was left out."""
+        """Why each run was left out."""
         return self.leaderboard.damaged
 
     def to_markdown(self) -> str:
@@ -161,7 +161,7 @@ class Boards(Sequence[Board]):
         return exports.to_json(self.leaderboard.boards(), self.workspace.root, self.damaged)
 
     def to_html(self) -> str:
-        """The page that `dabench leaderboard --html` writes; it needs no network."""
+        """The page that `dabench leaderboard --html` writes; it works offline."""
         return render_html(self.leaderboard.boards(by_all=True, with_figures=True))
 
 
@@ -175,19 +175,19 @@ def board(
     refresh: bool = False,
     workspace: str | Path | None = None,
 ) -> Boards:
-    """Rank what has run, as `dabench leaderboard` does.
+    """Rank the finished runs, as `dabench leaderboard` does.
 
     Args:
         suite: only this suite, with the names of its rows.
         by: what to rank by: ``dice``, ``aji``, ``pq``, or ``points_15/dice``.
-        conditions: ``KEY=VALUE`` of any tag; all must hold.
+        conditions: ``KEY=VALUE`` for any tag; all must hold.
         reference: an entry that all others are compared with; the lower bracket (`source-only`) by default.
         store: URI of an MLflow store, instead of the runs of the workspace.
         refresh: read every run again, not only what changed.
         workspace: folder of runs; as for the command line by default (``DABENCH_WORKSPACE``, else ``workspace/``).
 
     Raises:
-        UnknownNameError: a suite, tag, value, metric or reference that nothing has.
+        UnknownNameError: no run has this suite, tag, value, metric or reference.
         TrackingError: the store cannot be used.
 
     Example:

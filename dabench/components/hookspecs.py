@@ -1,7 +1,7 @@
-"""Every extension point of dabench: one hook a kind of component, each handed ``register``.
+"""Every extension point of dabench: one hook per kind of component, called with ``register``.
 
 A plugin is a module (or object) with any of these functions, marked ``@hookimpl``, behind an entry point in the
-group ``dabench``. ``register`` takes one `Component`. First-party plugins come through the same door.
+group ``dabench``. ``register`` takes one `Component`. dabench's own plugins use the same hooks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 class Settings(StrictModel):
     """Base of every component's settings: frozen, unknown keys refused; one sentence per field.
 
-    A subclass gives a field another default by saying it again: range and sentence stay what they were.
+    A subclass changes a default by declaring the field again; range and description are kept.
 
     >>> from pydantic import Field
     >>> class Slow(Settings):
@@ -50,22 +50,22 @@ class Settings(StrictModel):
 
 @dataclass(frozen=True)
 class Component:
-    """A registered thing. Listings, docs, configuration and tracking read this record and nothing else.
+    """A registered component. Listings, docs, configuration and tracking only use this record.
 
     Args:
-        name: its identity; unique in its kind.
+        name: unique among components of its kind.
         factory: makes it. Called with its settings, then by kind: a network also gets ``backbone``,
             a method also gets ``components``; with a setting ``pretrained``, these three also get ``weights``.
         config: its settings class.
-        summary: one line for listings.
-        paper: title, year and link of what it implements.
+        summary: description for listings, one line.
+        paper: title, year and link of the paper that it implements.
         licence: licence or terms of what it builds on.
         presets: values of its settings for the presets ``tiny``, ``small``, ``paper`` (and any other name).
         tags: settings of a method that tell its variants apart: tags of every run, and part of a row's name.
         bracket: of a method: ``lower`` or ``upper`` where it brackets a table (no adaptation; trained on target
             labels, which is never ranked).
         needs: packages that it imports and dabench does not bring: module to what installs it,
-            ``{"transformers": "dabench[sam]"}``. Without them it is listed, and said to need them.
+            ``{"transformers": "dabench[sam]"}``. Without them it is listed as needing them.
         weights: published weights that its setting ``pretrained`` may name.
         api_version: version of the contracts that it was written for.
     """

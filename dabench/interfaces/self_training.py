@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PseudoTargets:
-    """What a scheme tells the student about target crops.
+    """Pseudo-labels of target crops, as a scheme gives them to the student.
 
     labels ``(B, H, W)`` uint8 {0, 1, 255 = ignore}; weights ``(B, H, W)`` float32 >= 0 (a pixel's weight in the loss);
     points: for each crop ``(N, 2)`` prompts/detections incl. the given ones; density ``(B, H, W)`` in [0, 1] or None;
@@ -44,13 +44,13 @@ class SelfTraining(ABC):
 
     @abstractmethod
     def start(self, student: nn.Module) -> None:
-        """Called once, before the first update, with the (initialised) student."""
+        """Called once with the initialised student, before the first update."""
 
     def attach(self, data: TrainingData) -> None:
         """Called at every start, also a resumed one, before `refresh` and `targets`: where kept arrays lie."""
 
     def refresh(self, student: nn.Module, data: TrainingData) -> None:
-        """A round begins: look at the whole target training set and renew what `targets` hands out.
+        """Start a round: read the whole target training set and renew what `targets` returns.
 
         Called without gradient, before update 0 and then whenever the stage says. Arrays go to `TrainingData.keep`.
         """

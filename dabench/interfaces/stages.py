@@ -66,7 +66,7 @@ class CropSpec:
 
 
 class TrainingData(Protocol):
-    """What a stage may look at beside its batches: target training images, the desk, its parent's predictor."""
+    """What a stage may read besides its batches: target training images, the desk, its parent's predictor."""
 
     @property
     def desk(self) -> Desk:
@@ -93,9 +93,9 @@ class TrainingData(Protocol):
         """
 
     def keep(self, name: str, shape: tuple[int, ...], dtype: str, fill: Callable[[Array], None]) -> Array:
-        """Write an array of the stage's own (the pseudo-labels of a round), read-only from then on, possibly on disk.
+        """Store an array of this stage (the pseudo-labels of a round); it is read-only afterwards, possibly on disk.
 
-        Name it after its round: a resumed stage may go on in the round before the one that was written last.
+        Name it after its round: a resumed stage may continue in the round before the last stored one.
         """
 
     def kept(self, name: str) -> Array:
@@ -107,7 +107,7 @@ class Stage(ABC):
 
     @abstractmethod
     def modules(self) -> Mapping[str, nn.Module]:
-        """Every module whose state makes the stage resumable, by a stable name; ``network`` is the trained one."""
+        """All modules that are needed to resume the stage, by a stable name; ``network`` is the trained one."""
 
     def network(self) -> nn.Module:
         """The network from which a following stage starts."""
@@ -159,7 +159,7 @@ class Stage(ABC):
 
 @dataclass(frozen=True)
 class StageSpec:
-    """A stage before it is built: all that decides its outcome, so that a finished one can be found again.
+    """A stage before it is built: everything that determines its result, so that a finished one can be reused.
 
     Args:
         name: short, stable, unique in its method (``source``, ``prompt-das``, ``slpo``).
@@ -168,7 +168,7 @@ class StageSpec:
         components: (kind, name) of every other component it uses; their source and settings are part of the key.
         crops: what its batches hold.
         iterations: number of updates; 0 is a frozen stage (a zero-shot model), which is prepared and never trained.
-        build: makes the stage; called with the parent's stage (trained, or None).
+        build: builds the stage; called with the trained parent stage, or None.
         asks: weak labels it asks the desk for; () makes its key independent of any annotation. A stage that asks for
             nothing and has no target crops sees no target image.
         title: what tables call the model after this stage; the stage's name when empty.

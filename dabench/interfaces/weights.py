@@ -1,4 +1,4 @@
-"""Published weights: what a component may begin with, and what has to be known of them before a result counts."""
+"""Published weights that a component may start from, and what must be known about them to rank a result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """Weights that were published.
+    """A set of published weights.
 
     Args:
         name: what settings ask for them by (``pretrained``), and what `dabench weights add` calls them.

@@ -1,4 +1,4 @@
-"""What a plugin author imports, and nothing else of the core but `dabench.ops`; grouped by kind of component."""
+"""Everything that plugins may import from dabench, apart from `dabench.ops`; grouped by kind of component."""
 
 from __future__ import annotations
 

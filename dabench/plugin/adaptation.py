@@ -1,4 +1,4 @@
-"""Methods of one stage behind a starting point, which is what many published ones are."""
+"""Methods with one stage after a starting point, like many published methods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dabench.plugin.settings import AdaptationSettings, FineTuningSettings, Sche
 
 
 def missing_neighbours(method: str, task: TaskInfo) -> str | None:
-    """Why a method of pairs of sections cannot run on this task, or None: its slices are no neighbours."""
+    """Why a method that needs neighbouring sections cannot run on this task; None if it can."""
     if task.neighbours:
         return None
     return f"{method} trains on pairs of neighbouring sections, and slices of a domain of this task are no neighbours"
@@ -21,7 +21,7 @@ def missing_neighbours(method: str, task: TaskInfo) -> str | None:
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """What an adaptation starts from: stages before it, the components that decide it, and how its network is made."""
+    """Where an adaptation starts: the stages before it, the components that determine them, and its network."""
 
     before: list[StageSpec]
     components: tuple[tuple[str, str], ...]
@@ -29,7 +29,7 @@ class StartingPoint:
 
 
 def copied(parent: Stage | None) -> nn.Module:
-    """A copy of the parent's network: the parent may be the start of other stages too."""
+    """A copy of the parent's network, because other stages may also start from the parent."""
     assert parent is not None
     return deepcopy(parent.network())
 
@@ -60,7 +60,7 @@ def _trained(components: Components, task: TaskInfo, budget: Budget, method: str
 
 
 class FineTuning(Method):
-    """A trained method, then one stage that goes on with its network.
+    """A trained method, followed by one stage that continues with its network.
 
     As a component's factory: ``partial(FineTuning, name="med-sa", stage=MedSAStage)``.
     """
@@ -75,7 +75,7 @@ class FineTuning(Method):
         stage: Callable[..., Stage],
         asks: tuple[str, ...] = (),
     ) -> None:
-        """Nothing is built before a stage is.
+        """Networks are only built when the stage is.
 
         Args:
             settings: of the method and of its stage.
@@ -110,7 +110,7 @@ class FineTuning(Method):
 
 
 class Adaptation(FineTuning):
-    """A starting point, which may be a new network, then one stage on source and target.
+    """A starting point, which may be a new network, followed by one stage on source and target.
 
     As a component's factory: ``partial(Adaptation, name="dann", stage=DANNStage)``.
     """

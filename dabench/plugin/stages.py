@@ -30,14 +30,14 @@ class NetworkStage(Stage):
 
     Attributes:
         student: the network.
-        trained: what the optimizer moves, by name: ``network`` and the heads that are trained with it.
-        watched: numbers of the current update that are logged beside its losses and not minimised.
+        trained: what the optimizer updates, by name: ``network`` and the heads that are trained with it.
+        watched: further numbers of the current update, which are logged but not minimised.
     """
 
     settings: OptimizerSettings
 
     def __init__(self, settings: OptimizerSettings, network: nn.Module, **heads: nn.Module) -> None:
-        """Own the network, and modules that are trained with it and are no part of it (a decoder, a projection)."""
+        """Store the network, and further modules that are trained with it (a decoder, a projection)."""
         self.settings, self.student = settings, network
         self.trained: dict[str, nn.Module] = {"network": network, **heads}
         self.watched: dict[str, Tensor] = {}
@@ -122,7 +122,7 @@ class SelfTrainingStage(AdaptationStage):
                 )
 
     def modules(self) -> Mapping[str, nn.Module]:
-        """What is trained, and the scheme's teacher."""
+        """The trained modules, and the scheme's teacher."""
         return {**self.trained, **self.scheme.modules()}
 
     def network(self) -> nn.Module:
@@ -130,7 +130,7 @@ class SelfTrainingStage(AdaptationStage):
         return self.modules()[self.outcome]
 
     def prepare(self, data: TrainingData) -> None:
-        """Renew BatchNorm statistics, then let the scheme begin."""
+        """Update BatchNorm statistics, then start the scheme."""
         super().prepare(data)
         self.scheme.start(self.student)
         self.scheme.attach(data)
@@ -167,7 +167,7 @@ class SelfTrainingStage(AdaptationStage):
 class AdversarialStage(AdaptationStage):
     """The same with discriminators: the segmenter's step, then theirs on what it has just shown (AdaptSegNet).
 
-    A subclass's `losses` calls `adversarial_losses` once an update.
+    A subclass's `losses` calls `adversarial_losses` once per update.
     """
 
     settings: AdversarialSettings
@@ -185,7 +185,7 @@ class AdversarialStage(AdaptationStage):
         self.shown: dict[str, tuple[Tensor, Tensor]] = {}
 
     def modules(self) -> Mapping[str, nn.Module]:
-        """What is trained, and the discriminators."""
+        """The trained modules, and the discriminators."""
         return {**self.trained, "discriminators": self.discriminators}
 
     def optimizer_steps(self) -> Sequence[OptimizerStep]:

@@ -143,7 +143,7 @@ def test_past_the_budget_nothing_is_handed_out() -> None:
         desk.ask("scribbles", PointRequest(0.01, (1,)))
     with pytest.raises(DataError, match="slice 7"):
         desk.ask("scribbles", PointRequest(0.1, (7,)))
-    with pytest.raises(ConfigError, match="does not say"):
+    with pytest.raises(ConfigError, match="is not in `asks`"):
         desk.for_stage(()).ask("scribbles")
     assert desk.for_stage(()).share("scribbles") == 0.0
     assert desk.for_stage(("scribbles",)).share("scribbles") == 0.25

@@ -96,7 +96,7 @@ def _text(path):
 
 @pytest.mark.parametrize(
     ("make", "message"),
-    [(_folder, "is a folder"), (_foreign, "something else.*birds"), (_text, "not a database")],
+    [(_folder, "is a folder"), (_foreign, "another program.*birds"), (_text, "not a database")],
 )
 def test_what_is_no_store_is_refused_at_once(tmp_path, make, message):
     path = tmp_path / "mlflow.db"

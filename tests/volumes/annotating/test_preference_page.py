@@ -234,7 +234,7 @@ def test_informative_first(ask, choices):
 
 
 def test_a_set_that_nobody_can_see_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="without images"):
+    with pytest.raises(ConfigError, match="no images to show"):
         Session(squares(tmp_path / "blind", images=False))
     with pytest.raises(ConfigError, match="Unpack"):
         Session(squares(tmp_path / "packed.zip"))

@@ -181,7 +181,7 @@ def test_the_voxel_size_is_asked_of_the_user_then_the_file_then_the_model(tmp_pa
     scan(tmp_path / "scan.tif")
     plan = make_prediction_plan(request_of(tmp_path), fake_model(), registry)
     assert plan.voxel == (30.0, 8.0, 8.0)
-    assert "do not say" in plan.notes[0]
+    assert "do not state" in plan.notes[0]
     assert make_prediction_plan(request_of(tmp_path, voxel=(1.0, 2.0, 3.0)), fake_model(), registry).voxel == (1, 2, 3)
     unknown = make_prediction_plan(request_of(tmp_path), fake_model(voxel=None), registry)
     assert unknown.voxel is None

@@ -159,7 +159,7 @@ def test_a_run_is_its_prediction_truth_and_prompts(registry, workspace):
     with pytest.raises(DataError, match="differs from the run's prediction"):
         Opener(registry, workspace).open(record.cell_id, Given())
     stored.unlink()
-    with pytest.raises(MissingDataError, match="stored no prediction"):
+    with pytest.raises(MissingDataError, match="has no prediction"):
         Opener(registry, workspace).open(record.cell_id, Given())
 
 
