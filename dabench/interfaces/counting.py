@@ -14,7 +14,7 @@ def counted_by(observer: Observer | None, items: Sequence[Item], work: str) -> I
     """The items; the observer is told how many of them are done, before each and at the end.
 
     Args:
-        observer: who is told; None for nobody.
+        observer: who is told; None for no observer.
         items: what is worked on, one by one.
         work: its name, as a bar shows it.
 
