@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from dabench.data.card_domain import CardDomain
 from dabench.data.labels import known_slices
 from dabench.errors import DataError
 from dabench.files.printable import printable
+from dabench.interfaces.choice import split_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from dabench.interfaces import Domain, Split, Volume
 
@@ -29,18 +30,31 @@ def look(domain: Domain, opened: Split, open_volume: Callable[[Path], Volume]) -
         ``images`` and, where there are any, ``labels``: ``slices``, ``of`` (slices in the file; where it has more),
         ``rows``, ``columns``, ``type``, ``axes`` (in words), ``voxel_nm`` (what the file says, or None), ``values``
         (least and greatest of some slices, as they are stored; labels as they are meant); of a file of dabench's own
-        ``provenance``.
+        ``provenance``; with a card ``stored``: the file, the array in it and the series or channel that is meant.
     """
     images = _facts(opened.images, range(opened.images.shape[0]))
-    if isinstance(domain, CardDomain):
-        part = domain.card.splits[opened.name]  # type: ignore[index]
+    part = domain.card.splits[opened.name] if isinstance(domain, CardDomain) else None  # type: ignore[index]
+    if isinstance(domain, CardDomain) and part is not None:
         stored = open_volume(domain.folder / part.images)
         first, last = part.slices or (0, stored.shape[0])
-        images = _facts(stored, range(first, last))
+        images = _facts(stored, range(first, last)) | {"stored": _place(domain, part.images, stored)}
     found = {"images": images}
     if opened.labels is not None:
         found["labels"] = _facts(opened.labels, known_slices(opened.labels))
+        if isinstance(domain, CardDomain) and part is not None and part.labels is not None:
+            found["labels"]["stored"] = _place(domain, part.labels, open_volume(domain.folder / part.labels))
     return found
+
+
+def _place(domain: CardDomain, said: str, volume: Volume) -> str:
+    """The array that a path of a card means, as a path that names it: ``scan.h5/volumes/raw``, ``a.tif/series=1``."""
+    plain, choice = split_choice(domain.folder / said)
+    while (inner := getattr(volume, "volume", None)) is not None:
+        volume = inner
+    # Readers keep this to themselves: their code is in the key of every stage that reads a file.
+    path = Path(getattr(volume, "_path", plain))
+    shown = path.relative_to(domain.folder) if path.is_relative_to(domain.folder) else path
+    return str(shown / str(choice) if choice else shown)
 
 
 def words(facts: dict[str, Any]) -> str:
@@ -52,9 +66,10 @@ def words(facts: dict[str, Any]) -> str:
     noted = facts.get("provenance", {})
     said_by = f"; made by dabench {noted.get('dabench_version', '')} with {noted.get('model', '')}" if noted else ""
     made = printable(said_by).replace("\n", " ")[:200]
+    stored = f"{printable(facts['stored'])}: " if "stored" in facts else ""
     return (
-        f"{facts['slices']}{of} slices of {facts['rows']} x {facts['columns']}, {facts['type']} {low:g} to {high:g}; "
-        f"axes {facts['axes']}; {said or 'no voxel size in the file'}{made}"
+        f"{stored}{facts['slices']}{of} slices of {facts['rows']} x {facts['columns']}, "
+        f"{facts['type']} {low:g} to {high:g}; axes {facts['axes']}; {said or 'no voxel size in the file'}{made}"
     )
 
 

@@ -259,6 +259,37 @@ def card_of(name: str) -> dict:
     return json.loads(call("show", name, "--json"))
 
 
+def test_show_names_the_array_that_was_chosen_of_several(tmp_path: Path):
+    labels = np.repeat(np.where(IMAGES > 128, 1, 0).astype(np.uint8)[:1], 4, 0)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["about/names"], file["volumes/raw"] = np.arange(3), IMAGES  # of which one is a volume
+    with h5py.File(tmp_path / "labels.h5", "w") as file:
+        file["mito"], file["cells"] = labels, labels
+    with tifffile.TiffWriter(tmp_path / "both.ome.tif", ome=True) as tif:
+        for series in (IMAGES[:, ::2], IMAGES):
+            tif.write(series, photometric="minisblack", metadata={"axes": "ZYX"})
+    level = [[{"path": name}] for name in ("left", "right")]
+    several = [{"axes": [{"name": n, "type": "space"} for n in "zyx"], "datasets": one} for one in level]
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", attributes={"ome": {"multiscales": several}})
+    for name in ("left", "right"):
+        group.create_array(name, data=IMAGES)
+    stored = {
+        "scan.h5": "scan.h5/volumes/raw",
+        "both.ome.tif/series=1": "both.ome.tif/series=1",
+        "a.zarr": "a.zarr/left",
+        "a.zarr/series=1": "a.zarr/right/series=1",
+        "a.zarr/right": "a.zarr/right",
+    }
+    for number, (said, place) in enumerate(stored.items()):
+        given = ("--images", tmp_path / said, "--labels", tmp_path / "labels.h5" / "mito", "--voxel", "30,8,8")
+        call("add", f"own{number}", *given)
+        shown = card_of(f"own{number}")
+        assert Path(shown["images"]["stored"]).is_relative_to(tmp_path)
+        assert shown["images"]["stored"].removeprefix(f"{tmp_path}/") == place
+        assert shown["labels"]["stored"].removeprefix(f"{tmp_path}/") == "labels.h5/mito"
+    assert f"images       {tmp_path}/a.zarr/right: 4 slices of 40 x 60" in call("show", "own4")
+
+
 def test_add_takes_the_voxel_size_that_the_file_says(tmp_path: Path):
     scan = zarr_with_voxel(tmp_path / "scan.zarr")
     assert "voxel 30,8,8 nm; no labels" in call("add", "mine", "--images", scan)
@@ -319,7 +350,8 @@ def test_a_channel_is_chosen_and_shown(tmp_path):
     call("add", "two", "--images", tmp_path / "two.tif", "--channel", 1, "--voxel", "30,8,8")
     text = call("show", "two", "--output", tmp_path / "two.png")
     low, high = 255 - int(IMAGES.max()), 255 - int(IMAGES.min())
-    assert f"images       4 slices of 40 x 60, uint8 {low} to {high}; axes z, channel 1 (of 0 to 1), y, x; " in text
+    assert f"images       {tmp_path}/two.tif/channel=1: 4 slices of 40 x 60, " in text
+    assert f"uint8 {low} to {high}; axes z, channel 1 (of 0 to 1), y, x; " in text
     images = json.loads(call("show", "two", "--output", tmp_path / "two.png", "--json"))["images"]
     assert images["values"] == [low, high]
 
@@ -332,7 +364,8 @@ def test_what_was_understood_is_shown(tmp_path, files):
     shown = json.loads(call("show", "own", "--output", tmp_path / "own.png", "--json"))
     assert shown["images"] == {
         "slices": 2, "of": 4, "rows": 40, "columns": 60, "type": "uint8", "axes": "x, z, y",
-        "voxel_nm": [30.0, 8.0, 4.0], "values": [int(IMAGES[1:3].min()), int(IMAGES[1:3].max())],
+        "stored": str(tmp_path / "a.zarr"), "voxel_nm": [30.0, 8.0, 4.0],
+        "values": [int(IMAGES[1:3].min()), int(IMAGES[1:3].max())],
     }  # fmt: skip
     assert shown["labels"]["values"] == [0, 1]
     assert "2 (of 4) slices of 40 x 60" in call("show", "own", "--output", tmp_path / "own.png")
