@@ -32,18 +32,18 @@ def look(domain: Domain, opened: Split, open_volume: Callable[[Path], Volume]) -
         (least and greatest of some slices, as they are stored; labels as they are meant); of a file of dabench's own
         ``provenance``; with a card ``stored``: the file, the array in it and the series or channel that is meant.
     """
-    images = _facts(opened.images, range(opened.images.shape[0]))
-    part = domain.card.splits[opened.name] if isinstance(domain, CardDomain) else None  # type: ignore[index]
-    if isinstance(domain, CardDomain) and part is not None:
-        stored = open_volume(domain.folder / part.images)
-        first, last = part.slices or (0, stored.shape[0])
-        images = _facts(stored, range(first, last)) | {"stored": _place(domain, part.images, stored)}
-    found = {"images": images}
+    found = {}
     if opened.labels is not None:
         found["labels"] = _facts(opened.labels, known_slices(opened.labels))
-        if isinstance(domain, CardDomain) and part is not None and part.labels is not None:
-            found["labels"]["stored"] = _place(domain, part.labels, open_volume(domain.folder / part.labels))
-    return found
+    if not isinstance(domain, CardDomain):
+        return {"images": _facts(opened.images, range(opened.images.shape[0])), **found}
+    part = domain.card.splits[opened.name]  # type: ignore[index]
+    stored = open_volume(domain.folder / part.images)
+    first, last = part.slices or (0, stored.shape[0])
+    images = _facts(stored, range(first, last)) | {"stored": _place(domain, part.images, stored)}
+    if part.labels is not None and found:
+        found["labels"]["stored"] = _place(domain, part.labels, open_volume(domain.folder / part.labels))
+    return {"images": images, **found}
 
 
 def _place(domain: CardDomain, said: str, volume: Volume) -> str:
