@@ -16,6 +16,7 @@ from dabench.interfaces import Budget, Candidate, Method, StageSpec
 from dabench.runs import pixels
 from dabench.runs.annotation import answer_notes, budget_of, idle_notes, make_desk
 from dabench.runs.config import RunConfig
+from dabench.runs.contrast import contrast_note
 from dabench.runs.device import numerics
 from dabench.runs.domains import all_domains
 from dabench.runs.inputs import check_batches, run_notes
@@ -133,6 +134,7 @@ def make_plan(
         stages = [replace(stage, state="new", seconds=0.0) for stage in stages]
     notes = pixels.notes(task, config.budget.points_file, weak_labels["points"])
     said = (*answer_notes(config), *idle_notes(config, task, {kind for spec in specs for kind in spec.asks}))
+    said += tuple(filter(None, [contrast_note(task, weak_labels["points"], config.budget.points_file)]))
     said += tuple(run_notes(task, specs, workspace))
     said += tuple(label_notes(task, specs, registry.get("method", config.method).component.bracket))
     return replace(plan, stages=stages, desk=desk, candidates=found, fresh=not cache, notes=notes, answers=said)
