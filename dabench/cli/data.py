@@ -124,6 +124,15 @@ def show(
         for part, facts in found.items():
             typer.echo(f"{part:<12} {words(facts)}")
     picture = output or workspace.root / "pictures" / f"{name}-{opened.name}.png"
-    draw(opened, chosen_slices(opened, slice_), picture)
-    shown = about | found | {"picture": str(picture)}
-    print_json(shown) if as_json else typer.echo(f"{'picture':<12} {picture}")
+    try:
+        draw(opened, chosen_slices(opened, slice_), picture)
+        drawn = str(picture)
+    except OSError as error:  # the facts are worth more than the picture
+        if output is not None:
+            raise
+        typer.echo(
+            f"warning: no picture: {error.strerror or error}: {picture}; choose a file:  --output FILE", err=True
+        )
+        drawn = "none"
+    shown = about | found | {"picture": drawn}
+    print_json(shown) if as_json else typer.echo(f"{'picture':<12} {drawn}")

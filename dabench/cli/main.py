@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -137,6 +138,10 @@ def main() -> None:
         if debug:
             raise
         typer.echo(f"error: {error.strerror or error}: {printable(str(error.filename or ''))}", err=True)
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            typer.echo(
+                "  Where the workspace cannot be written, name another one:  dabench --workspace FOLDER ...", err=True
+            )
         sys.exit(3)
     except Exception as error:
         if debug:

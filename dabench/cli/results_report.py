@@ -92,13 +92,23 @@ def _row(run: RunRecord) -> tuple[Cell, ...]:
 
     tags = run.tags
     task = tags.get("task", "") + (f" ({tags['data']})" if tags.get("data", "real") != "real" else "")
-    budget = f"{_percent(tags.get('points'))} / {_percent(tags.get('patches'))}"
+    budget = f"{_points(run)} / {_percent(tags.get('patches'))}"
     named = (task, tags.get("method", run.cell_id), tags.get("po", ""), tags.get("preset", ""), budget)
     scores = [run.cell_scores.get(ScoreKey(0.0, name)) for name in ("dice", "aji", "pq")]
     spent = (run.costs.annotation_seconds, run.costs.train_seconds)
     numbers = [(value, 4) for value in scores] + [(value, 0) for value in spent]
     shown = (None if value is None else Number(value, digits=digits) for value, digits in numbers)
     return (*named, tags.get("seed", ""), run.status, *shown)
+
+
+def _points(run: RunRecord) -> str:
+    """The share of objects with a point; of a person's file, whose share is not known, the number of its points."""
+    from dabench.tracking.events import Cost
+
+    if not (run.params.get("budget") or {}).get("points_file"):
+        return _percent(run.tags.get("points"))
+    given = next((event.points for event in run.events if isinstance(event, Cost)), None)
+    return "a file" if given is None else f"{given} points"
 
 
 def _percent(fraction: str | None) -> str:

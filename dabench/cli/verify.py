@@ -57,8 +57,11 @@ def verify(
     chosen = choose_runs(place, runs or (), everything=everything, suite=suite)
     verifier = Verifier(Registry.load(), place)
     reports = [verifier.verify(path, quick=quick) for path in counted(chosen, "verify", quiet=as_json)]
-    for path, report in zip(chosen, reports, strict=True):
-        keep_verdict(place, path, report)
+    try:
+        for path, report in zip(chosen, reports, strict=True):
+            keep_verdict(place, path, report)
+    except OSError as error:
+        typer.echo(f"warning: the outcome is not kept: {error.strerror or error}: {error.filename}", err=True)
     if as_json:
         found = {"ok": all(r.ok for r in reports), "runs": [r.as_json() for r in reports]}
         print_json(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import shutil
@@ -53,6 +54,19 @@ def test_it_is_checked_then_verified_and_less_than_that_takes_nothing_away(place
     assert len((place.root / "verdicts.jsonl").read_text().splitlines()) == 1
     (board,) = load(place).boards()
     assert "Checks of 1 cells: 1 verified here." in board.notes
+
+
+def test_an_outcome_that_cannot_be_kept_is_printed(
+    place: Workspace, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "verdicts.jsonl")
+
+    monkeypatch.setattr("dabench.checking.verdicts.keep_verdict", read_only)
+    code, output = call(place, "verify", "source-only", "--quick")
+    assert code == 0
+    assert "the outcome is not kept: Read-only file system: verdicts.jsonl" in output
+    assert "1 verified" in output
 
 
 def test_a_verdict_is_about_the_run_as_it_was(place: Workspace, made: Made) -> None:

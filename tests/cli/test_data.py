@@ -1,5 +1,6 @@
 """``dabench data``: list, add, verify, show; messages and exit codes."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -82,6 +83,18 @@ def test_add_verify_show(files, workspace: Path):
     with Image.open(picture) as drawn:
         pixels = np.array(drawn)
     assert (pixels == [255, 215, 0]).all(-1).sum() == 2 * (2 * 20 + 2 * 13)
+
+
+def test_a_picture_that_cannot_be_written_hides_no_fact(tmp_path: Path, monkeypatch):
+    def read_only(*_):
+        raise OSError(errno.EROFS, "Read-only file system", "pictures")
+
+    monkeypatch.setattr("dabench.data.picture.draw", read_only)
+    told = call("show", "phantom-human", "--split", "test")
+    assert "warning: no picture: Read-only file system" in told
+    assert "picture      none" in told
+    with pytest.raises(OSError, match="Read-only"):
+        call("show", "phantom-human", "--split", "test", "--output", tmp_path / "p.png")
 
 
 def test_show_a_phantom(tmp_path: Path):

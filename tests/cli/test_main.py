@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -114,6 +115,17 @@ def test_debug_shows_the_traceback(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys, "argv", ["dabench", "--debug", "info", "nothing-like-it"])
     with pytest.raises(Exception, match="nothing-like-it"):
         main()
+
+
+def test_a_workspace_that_cannot_be_written_is_said_with_a_way_out(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "cards")
+
+    monkeypatch.setattr("dabench.data.picture.draw", read_only)
+    code, _, err = cli("data", "show", "phantom-human", "--output", "p.png")
+    assert code == 3
+    assert "error: Read-only file system: cards" in err
+    assert "dabench --workspace FOLDER" in err
 
 
 def _ctrl_c() -> None:

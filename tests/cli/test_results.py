@@ -52,6 +52,16 @@ def test_table_shows_identity_scores_and_cost(runs):
     assert "failed" in result.output
 
 
+def test_a_persons_file_is_told_by_its_points(runs):
+    journal = Journal(runs / "clicked")
+    given = {"budget": {"points_file": "clicks.csv"}}
+    journal.append(CellStarted("clicked", {**TAGS, **BUDGET, "task": "human2mine"}, given, stages=("slpo",)))
+    journal.append(Cost(400.8, points=167))
+    journal.append(CellFinished("ok"))
+    line = next(line for line in call(runs.parent, "ls").output.splitlines() if "human2mine" in line)
+    assert "167 points / 20%" in line
+
+
 def test_json_has_every_tag_and_metric(runs):
     found = json.loads(call(runs.parent, "ls", "--json").output)
     one = found["runs"][0]
