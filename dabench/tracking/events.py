@@ -309,15 +309,15 @@ def from_line(line: str) -> Event | None:
         return None
     known = {f.name for f in fields(made)}
     values = {k: v for k, v in values.items() if k in known}
-    if made is CellStarted:
-        values["inputs"] = tuple(_input(i) for i in values.get("inputs", ()))
-        values["stages"] = tuple(values.get("stages", ()))
-        values["plugins"] = tuple(_plugin(p) for p in values.get("plugins", ()))
-    if made is StageFinished:
-        values["opened"] = tuple(map(str, values.get("opened", ())))
     try:
+        if made is CellStarted:
+            values["inputs"] = tuple(_input(i) for i in values.get("inputs", ()))
+            values["stages"] = tuple(values.get("stages", ()))
+            values["plugins"] = tuple(_plugin(p) for p in values.get("plugins", ()))
+        if made is StageFinished:
+            values["opened"] = tuple(map(str, values.get("opened", ())))
         return made(**values)
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         raise ValueError(str(error)) from None
 
 

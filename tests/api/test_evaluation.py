@@ -77,7 +77,7 @@ def test_parts_thresholds_and_values(stacks):
         ({"slices": slice(3, 9)}, ConfigError, "--slices '3:9'.* B <= 4, the slices of labels"),
         ({"slices": slice(0, 4, 2)}, ConfigError, "--slices"),
         ({"label_slices": slice(2)}, DataError, "same shape"),
-        ({"label_values": {0: 0, 1: 7}}, ConfigError, "label 7 is none of"),
+        ({"label_values": {0: 0, 1: 7}}, ConfigError, "label 7 must be 0, 1 or 255"),
         ({"predicted": "idz"}, ConfigError, "idz"),
         ({"predicted": "ids"}, ConfigError, "instances-3d@1"),
     ],

@@ -152,7 +152,7 @@ def test_of_a_persons_points_a_fifth_is_held_out_for_the_choice_and_the_run_says
         ("z,y,x,kind\n0,5,9,negativ\n", r"given\.csv, line 2: kind = 'negativ'"),
         ("z,y,x\n0,5,900\n", r"given\.csv: point \(x 900, y 5\) on slice 0 lies outside 128 x 128"),
         ("z,y,x\n4,5,9\n", r"given\.csv: points on slice 4: the split has slices 0 to 3"),
-        ("z,y,x\n", r"given\.csv: holds no point"),
+        ("z,y,x\n", r"given\.csv: contains no points"),
         ("a,b\n1,2\n", r"given\.csv, line 1: no column z, y, x"),
     ],
 )

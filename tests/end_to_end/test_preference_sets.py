@@ -116,7 +116,7 @@ def test_questions_have_all_that_a_person_needs(choices, place, registry):
 def test_a_stage_that_asks_nobody(place, registry):
     without = config().model_copy(update={"settings": {"po": "none"}})
     for asks_nobody in (without, config(patches=0.0)):
-        with pytest.raises(ConfigError, match="needs no preferences"):
+        with pytest.raises(ConfigError, match="asks a person for no preferences"):
             questions_of(asks_nobody, registry, place)
 
 

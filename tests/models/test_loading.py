@@ -111,7 +111,7 @@ def test_a_run_is_found_by_id_folder_and_file_name(trained, registry, tmp_path, 
     assert load_model(run[:12], registry, trained.workspace).card.cell_id == run, "the beginning of an id will do"
     with pytest.raises(UnknownNameError, match="Did you mean 'mine'"):
         load_model("mein", registry, place)
-    with pytest.raises(ConfigError, match="no run"):
+    with pytest.raises(ConfigError, match="not a run"):
         load_model(tmp_path, registry, place)
 
 
@@ -213,7 +213,7 @@ def test_a_plugin_that_is_not_installed_is_named(registry, empty, file):
 
 def test_another_source_of_a_plugin_is_a_warning(registry, empty, file):
     rewrite(file, parts=changed_part(file, source="0" * 64))
-    with pytest.warns(ModelWarning, match=r"backbone 'conv-tiny' of dabench is another"):
+    with pytest.warns(ModelWarning, match=r"the source of backbone 'conv-tiny' of dabench has changed"):
         model = load_model(file, registry, empty)
     assert "predictions may differ" in model.warnings[0]
 

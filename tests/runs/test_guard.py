@@ -174,7 +174,7 @@ def test_what_is_used_instead_of_the_choice_is_printed(workspace, capsys):
     tracked = SimpleNamespace(record=record, config=config, path=record.path, outcomes=(), tracking_uri="")
     show_result(tracked)
     printed = capsys.readouterr().out
-    assert "chosen:   update 0, threshold 0.3, by target-entropy" in printed
+    assert "chosen:   update 0, threshold 0.3, by selector target-entropy" in printed
     assert "used:     start instead: update 0, threshold 0.3, not by a choice" in printed
 
 

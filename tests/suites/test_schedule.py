@@ -178,7 +178,7 @@ def test_skipped_excluded_and_missing_cells_are_rows(registry, workspace, inline
 
 def test_settings_that_cannot_be_are_named_before_anything_runs(suite, registry, workspace, inline):
     wrong = suite.model_copy(update={"rows": {**suite.rows, "odd": {"method": "source-only", "po": "slpo"}}})
-    with pytest.raises(ConfigError, match=r"2 of 6 cells cannot be(.|\n)*odd \(seed 0\).*no setting 'po'"):
+    with pytest.raises(ConfigError, match=r"2 of 6 cells are invalid(.|\n)*odd \(seed 0\).*no setting 'po'"):
         run(wrong, registry, workspace, inline)
     assert not workspace.runs.exists()
 

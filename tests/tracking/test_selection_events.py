@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dabench.tracking import CellFinished, CellStarted, Journal, Regret, Scored, Selected, read_journal, read_run
 from dabench.tracking.events import from_line, to_line
 from dabench.tracking.translate import tags_of
@@ -54,3 +56,11 @@ def test_only_the_last_attempt_counts(tmp_path: Path) -> None:
     run = read_run(write(tmp_path / "cell"))
     assert run.selected is None
     assert len([e for e in read_journal(tmp_path / "cell" / "journal.jsonl") if isinstance(e, Selected)]) == 1
+
+
+@pytest.mark.parametrize(
+    "damaged", ['"plugins": [{"nam": "x"}]', '"inputs": [{"x": 1}]', '"plugins": [3]', '"stages": 3']
+)
+def test_a_start_with_damaged_parts_is_a_damaged_line(damaged: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        from_line(f'{{"event": "cell_started", {damaged}}}')

@@ -78,7 +78,7 @@ def test_it_continues_after_a_stop_and_another_pixel_size_is_refused(folder, who
     asked = request(folder, output=tmp_path / "o.zarr", chunk=(1, 40, 56))
     with pytest.raises(KeyboardInterrupt):
         run(registry, asked, notify=stop)
-    with pytest.raises(ConfigError, match=r"resampled_to: \[25, 45\] there, null now"):
+    with pytest.raises(ConfigError, match=r"resampled_to: \[25, 45\] before, null now"):
         run(registry, replace(asked, pixel_size="native"))
     assert run(registry, asked).continued == 2
     np.testing.assert_array_equal(arrays(asked.output)["0"], whole["0"])

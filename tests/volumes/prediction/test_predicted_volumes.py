@@ -206,9 +206,9 @@ def test_done_chunks_are_not_done_again_and_another_configuration_is_refused(fol
     request, partial = stopped(folder, registry, tmp_path)
     assert not request.output.exists()
     assert not (partial / "zarr.json").exists(), "what is half done cannot be opened by its name"
-    with pytest.raises(ConfigError, match=r"threshold: 0\.5 there, 0\.4 now(.|\n)*rm -r"):
+    with pytest.raises(ConfigError, match=r"threshold: 0\.5 before, 0\.4 now(.|\n)*rm -r"):
         run(registry, replace(request, threshold=0.4))
-    with pytest.raises(ConfigError, match=r"points: null there(.|\n)*profile: \"fast\" there, \"paper\" now"):
+    with pytest.raises(ConfigError, match=r"points: null before(.|\n)*profile: \"fast\" before, \"paper\" now"):
         run(registry, replace(request, profile="paper", points=folder / "clicks.csv"))
     with pytest.raises(ConfigError, match="model: "):
         run(registry, request, fake_model(digest="1" * 64))
